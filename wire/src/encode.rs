@@ -1,0 +1,53 @@
+//! From a record to the bytes of a message, in two steps: a payload is made when something happens and kept in
+//! the outbox; its number is put in front when it is sent.
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::{Content, Record, VERSION};
+
+#[derive(Serialize)]
+struct Head<'a> {
+    v: u32,
+    kind: &'static str,
+    agent: &'a str,
+}
+
+/// Everything of a record but its number: a JSON object.
+pub fn payload(agent: &str, content: &Content) -> Vec<u8> {
+    match content {
+        Content::Result(result) => join("result", agent, result),
+        Content::Dropped(dropped) => join("dropped", agent, dropped),
+        Content::Agent(report) => join("agent", agent, report),
+    }
+}
+
+/// The message of a payload under its number: the payload with `epoch` and `seq` in front.
+///
+/// # Panics
+/// When `payload` is not what [`payload`] makes.
+pub fn stamp(epoch: Uuid, seq: u64, payload: &[u8]) -> Vec<u8> {
+    assert_eq!(payload.first(), Some(&b'{'), "a payload is a JSON object");
+    let mut message = format!("{{\"epoch\":\"{epoch}\",\"seq\":{seq},").into_bytes();
+    message.extend_from_slice(&payload[1..]);
+    message
+}
+
+impl Record {
+    /// The bytes of the record's message.
+    pub fn encode(&self) -> Vec<u8> {
+        stamp(self.epoch, self.seq, &payload(&self.agent, &self.content))
+    }
+}
+
+/// One flat object of the head's fields and the body's. Joined as text: serde's `flatten` builds every value twice.
+fn join(kind: &'static str, agent: &str, body: &impl Serialize) -> Vec<u8> {
+    let head = Head { v: VERSION, kind, agent };
+    let mut bytes = serde_json::to_vec(&head).expect("the head holds only text and numbers");
+    bytes.pop();
+    bytes.push(b',');
+    let start = bytes.len();
+    serde_json::to_writer(&mut bytes, body).expect("records hold only text, numbers and maps with text keys");
+    bytes.remove(start);
+    bytes
+}
