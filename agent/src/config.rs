@@ -1,0 +1,94 @@
+//! The checked configuration: what the rest of the agent runs on.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use regex::bytes::Regex;
+use url::Url;
+
+/// Everything that the agent needs to know.
+#[derive(Debug)]
+pub struct Config {
+    /// Who the agent is.
+    pub agent: Identity,
+    /// What it checks.
+    pub monitors: Vec<Monitor>,
+    /// Most checks at once.
+    pub workers: usize,
+    /// Where results wait.
+    pub outbox: OutboxConfig,
+    /// Where they go.
+    pub kafka: settings::Kafka,
+    /// What is said on stderr, and how.
+    pub log: settings::Log,
+    /// Entries that were skipped since they are wrong.
+    pub faults: Vec<settings::Fault>,
+    /// A short hash of what runs: it changes whenever that changes.
+    pub revision: String,
+}
+
+/// Who an agent is.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// Its name: the host's unless configured.
+    pub name: String,
+    /// Labels for people and reports.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Where results wait until Kafka has them.
+#[derive(Clone, Debug)]
+pub struct OutboxConfig {
+    /// The directory.
+    pub path: PathBuf,
+    /// The bound of its size on disk, in bytes.
+    pub max_size: u64,
+    /// What happens at the bound.
+    pub when_full: WhenFull,
+}
+
+/// The policy of a full outbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenFull {
+    /// The oldest records make room, and a record declares them dropped.
+    DropOldest,
+    /// No new checks until there is room.
+    Pause,
+}
+
+/// One thing to check, with every default applied.
+#[derive(Clone, Debug)]
+pub struct Monitor {
+    /// Unique in the configuration: `id`, else `name`, else `url`.
+    pub id: String,
+    /// For people: `name`, else `url`.
+    pub name: String,
+    /// What to ask for, without user and password.
+    pub url: Url,
+    /// Sent as basic authentication; never shown.
+    pub basic_auth: Option<BasicAuth>,
+    /// What the body must hold.
+    pub pattern: Option<Regex>,
+    /// From slot to slot.
+    pub interval: Duration,
+    /// The whole check's deadline, redirects included.
+    pub timeout: Duration,
+    /// Status codes that are a success, as inclusive ranges.
+    pub expected_status: Vec<(u16, u16)>,
+    /// Most redirects that are followed.
+    pub follow_redirects: u32,
+    /// Most decoded bytes of a body that are read.
+    pub max_body: u64,
+    /// Sent along with each result.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// User and password of a url.
+#[derive(Clone, Debug)]
+pub struct BasicAuth {
+    /// The user.
+    pub user: String,
+    /// The password.
+    pub password: secrecy::SecretString,
+}

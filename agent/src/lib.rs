@@ -1,0 +1,3 @@
+//! The agent: checks websites, keeps each result in a local outbox, and delivers it to Kafka.
+
+pub mod config;
