@@ -299,3 +299,87 @@ fn read_properties(section: &mut Section<'_>) -> Properties {
     }
     Properties(properties)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn read(text: &str) -> Kafka {
+        let value = serde_yaml::from_str(text).unwrap();
+        let (kafka, faults) = Section::read(Path::new("/etc/c.yaml"), None, value, Kafka::of_collector);
+        assert_eq!(faults, [], "{text}");
+        kafka
+    }
+
+    #[test]
+    fn nothing_configured_means_a_plaintext_broker_on_this_host() {
+        let kafka = read("{}");
+        assert_eq!((kafka.topic.as_str(), kafka.create_topic), ("website-monitor", true));
+        assert_eq!((kafka.partitions, kafka.replication_factor), (4, 1));
+        assert_eq!(kafka.group, "website-monitor-collector");
+        let properties = kafka.client_properties();
+        assert_eq!(properties["bootstrap.servers"], "localhost:9092");
+        assert_eq!(properties["security.protocol"], "plaintext");
+        assert_eq!(properties.len(), 2);
+    }
+
+    #[test]
+    fn host_and_port_of_older_set_ups_name_the_broker() {
+        for (text, servers) in [
+            ("{host: k.example, port: 1234}", "k.example:1234"),
+            ("{host: k.example}", "k.example:9092"),
+            ("{port: '1234'}", "localhost:1234"),
+            ("{host: '::1'}", "[::1]:9092"),
+        ] {
+            assert_eq!(read(text).bootstrap_servers, servers);
+        }
+    }
+
+    #[test]
+    fn security_and_properties_reach_the_client_and_not_the_log() {
+        let kafka = read(
+            "{group: g, security_protocol: sasl_ssl, ssl: {ca_file: ca.pem, certificate_file: /c.pem, key_file: /k.pem, \
+             key_password: s3cret1}, sasl: {mechanism: SCRAM-SHA-256, username: u, password: s3cret2}, \
+             properties: {linger.ms: 5, socket.keepalive.enable: true, ssl.keystore.password: s3cret3}}",
+        );
+        let properties: Vec<_> =
+            kafka.client_properties().into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+        assert_eq!(
+            properties,
+            [
+                "bootstrap.servers=localhost:9092",
+                "linger.ms=5",
+                "sasl.mechanism=SCRAM-SHA-256",
+                "sasl.password=s3cret2",
+                "sasl.username=u",
+                "security.protocol=sasl_ssl",
+                "socket.keepalive.enable=true",
+                "ssl.ca.location=/etc/ca.pem",
+                "ssl.certificate.location=/c.pem",
+                "ssl.key.location=/k.pem",
+                "ssl.key.password=s3cret1",
+                "ssl.keystore.password=s3cret3",
+            ]
+        );
+        let shown = format!("{kafka:?}");
+        assert!(!shown.contains("s3cret") && shown.contains("linger.ms"), "{shown}");
+    }
+
+    #[test]
+    fn a_login_without_a_password_is_set_up_by_properties() {
+        let kafka = read("{security_protocol: sasl_ssl, properties: {sasl.mechanism: OAUTHBEARER}}");
+        assert_eq!(kafka.client_properties()["sasl.mechanism"], "OAUTHBEARER");
+    }
+
+    #[test]
+    fn no_property_that_a_promise_hangs_on_is_passed_through() {
+        for name in REFUSED.iter().flat_map(|(names, ..)| *names) {
+            let value = serde_yaml::from_str(&format!("properties: {{{name}: s3cret}}")).unwrap();
+            let (kafka, faults) = Section::read(Path::new("c.yaml"), None, value, Kafka::of_collector);
+            assert_eq!(faults.len(), 1, "{name}");
+            assert!(kafka.properties.0.is_empty() && !faults[0].to_string().contains("s3cret"), "{name}");
+        }
+    }
+}

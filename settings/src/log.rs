@@ -144,3 +144,42 @@ impl<'kvs> VisitSource<'kvs> for Fields {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(format: LogFormat, journal: bool) -> String {
+        let pairs = [("pending", Value::from(3)), ("path", Value::from("/a b")), ("ok", Value::from(true))];
+        let args = format_args!("kafka is \"back\"\nagain");
+        let record =
+            Record::builder().level(Level::Warn).target("agent::publish").args(args).key_values(&pairs).build();
+        Log { level: LevelFilter::Info, format }.line(&record, journal)
+    }
+
+    #[test]
+    fn logfmt_quotes_what_needs_it_and_is_one_line() {
+        let line = line(LogFormat::Logfmt, false);
+        let (time, rest) = line.split_once(' ').unwrap();
+        assert!(time.starts_with("time=2") && time.ends_with('Z'), "{time}");
+        assert_eq!(
+            rest,
+            "level=warn target=agent::publish msg=\"kafka is \\\"back\\\"\\nagain\" pending=3 path=\"/a b\" ok=true\n"
+        );
+    }
+
+    #[test]
+    fn json_keeps_numbers_and_is_one_object() {
+        let line = line(LogFormat::Json, false);
+        let object: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(object["msg"], "kafka is \"back\"\nagain");
+        assert_eq!((&object["pending"], &object["path"], &object["ok"]), (&3.into(), &"/a b".into(), &true.into()));
+        assert!(object["time"].is_string());
+    }
+
+    #[test]
+    fn the_journal_gets_a_priority_and_no_second_time() {
+        assert!(line(LogFormat::Logfmt, true).starts_with("<4>level=warn target="));
+        assert!(line(LogFormat::Json, true).starts_with("<4>{\"level\":\"warn\","));
+    }
+}

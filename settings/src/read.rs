@@ -20,7 +20,12 @@ pub fn read(path: &Path) -> Result<Value, Fault> {
         Fault::of_file(path, format!("line {line} is not UTF-8"), "save the file as UTF-8")
     })?;
     let wrong = |error: serde_yaml::Error| {
-        Fault::of_file(path, format!("is not YAML: {error}"), "correct the indentation, quotes or brackets there")
+        let told = error.to_string();
+        let mend = match told.contains("duplicate entry") {
+            true => "give it once",
+            false => "correct the indentation, quotes or brackets there",
+        };
+        Fault::of_file(path, format!("is not YAML: {told}"), mend)
     };
     let mut value: Value = serde_yaml::from_str(&text).map_err(wrong)?;
     value.apply_merge().map_err(wrong)?;

@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use serde_yaml::{Mapping, Value};
 
-use crate::quantity::{show_duration, show_size, shown};
+use crate::quantity::{kind, show_duration, show_size, shown};
 use crate::{Fault, quantity, variables};
 
 /// What is wrong with a value, and what to do about it; the section adds where it stands.
@@ -93,7 +93,7 @@ impl<'a> Section<'a> {
             Some(other) => {
                 section.faults.truncate(before);
                 let option = section.prefix.strip_suffix('.').map(String::from);
-                let problem = format!("{} stands where options are expected", shown(&other));
+                let problem = format!("{} stands where options are expected", kind(&other));
                 section.add(option, problem, "write `option: value` lines");
             }
         }
@@ -101,6 +101,7 @@ impl<'a> Section<'a> {
     }
 
     fn refuse_unread(&mut self) {
+        self.known.sort();
         for (key, _) in std::mem::take(&mut self.unread) {
             let Some(key) = key.as_str() else {
                 self.add(self.option(&shown(&key)), "is no option", "names of options are texts");
@@ -110,6 +111,7 @@ impl<'a> Section<'a> {
             let nearest = self.known.iter().filter(near).min_by_key(|known| strsim::damerau_levenshtein(key, known));
             let mend = match nearest {
                 Some(known) => format!("did you mean `{known}`?"),
+                None if self.known.is_empty() => "remove it: nothing is known here".into(),
                 None => format!("remove it; known here: {}", self.known.join(", ")),
             };
             self.add(self.option(key), "is no option", mend);
@@ -117,7 +119,8 @@ impl<'a> Section<'a> {
     }
 
     fn option(&self, key: &str) -> Option<String> {
-        Some(format!("{}{key}", self.prefix))
+        let short: String = key.chars().take(60).collect();
+        Some(format!("{}{short}", self.prefix))
     }
 
     fn add(&mut self, option: Option<String>, problem: impl Into<String>, mend: impl Into<String>) {
@@ -212,12 +215,11 @@ impl<'a> Section<'a> {
                 Value::String(text) => text.parse().ok(),
                 other => other.as_u64(),
             };
-            number.filter(|number| within.contains(number)).and_then(|number| T::try_from(number).ok()).ok_or_else(
-                || {
-                    let mend = format!("write a whole number from {} to {}", within.start(), within.end());
-                    Wrong::new(format!("{} is out of bounds", shown(value)), mend)
-                },
-            )
+            let fitting = number.filter(|number| within.contains(number)).and_then(|number| T::try_from(number).ok());
+            fitting.ok_or_else(|| {
+                let (least, most) = (within.start(), within.end());
+                Wrong::new(format!("{} is no whole number from {least} to {most}", shown(value)), "write one")
+            })
         })
     }
 
@@ -269,6 +271,10 @@ impl<'a> Section<'a> {
             let keys = section.names();
             let read = |key: String| {
                 let value = section.text_within(&key, most)?;
+                if let Err(wrong) = text_within(&key, most) {
+                    section.fault(&key, wrong.problem, wrong.mend);
+                    return None;
+                }
                 Some((key, value))
             };
             keys.into_iter().filter_map(read).collect::<BTreeMap<_, _>>()
@@ -283,10 +289,41 @@ impl<'a> Section<'a> {
     pub fn list(&mut self, key: &str) -> Option<Vec<Value>> {
         self.convert(key, |value| match value {
             Value::Sequence(entries) => Ok(entries.clone()),
-            other => {
-                Err(Wrong::new(format!("{} stands where a list is expected", shown(other)), "write a list: `- …`"))
-            }
+            other => Err(Wrong::new(format!("{} stands where a list is expected", kind(other)), "write a list: `- …`")),
         })
+    }
+
+    /// A list whose items `convert` reads; variables in them are expanded. One item may stand without the list.
+    pub fn items<T>(&mut self, key: &str, convert: impl Fn(&Value) -> Result<T, Wrong>) -> Option<Vec<T>> {
+        let items = match self.value(key)? {
+            Value::Sequence(items) => items,
+            item => {
+                return convert(&item)
+                    .map_err(|wrong| self.fault(key, wrong.problem, wrong.mend))
+                    .ok()
+                    .map(|t| vec![t]);
+            }
+        };
+        let before = self.faults.len();
+        let mut converted = Vec::with_capacity(items.len());
+        for (index, item) in items.into_iter().enumerate() {
+            let place = format!("{key}[{}]", index + 1);
+            let item = match item {
+                Value::String(text) => self.expand(&place, &text).map(Value::String),
+                other => Some(other),
+            };
+            match item.map(|item| convert(&item)) {
+                Some(Ok(item)) => converted.push(item),
+                Some(Err(wrong)) => self.fault(&place, wrong.problem, wrong.mend),
+                None => {}
+            }
+        }
+        (self.faults.len() == before).then_some(converted)
+    }
+
+    /// A list of texts. One text may stand without the list.
+    pub fn text_items(&mut self, key: &str) -> Option<Vec<String>> {
+        self.items(key, |item| text(item).map(String::from))
     }
 
     /// The options of the section `key`; all absent when it is.
@@ -307,7 +344,7 @@ fn text(value: &Value) -> Result<&str, Wrong> {
         Value::Number(_) | Value::Bool(_) => {
             Err(Wrong::new(format!("{} is no text", shown(value)), "put it in quotes"))
         }
-        other => Err(Wrong::new(format!("{} stands where a text is expected", shown(other)), "write one text")),
+        other => Err(Wrong::new(format!("{} stands where a text is expected", kind(other)), "write one text")),
     }
 }
 
@@ -317,4 +354,81 @@ pub(crate) fn text_within(text: &str, most: usize) -> Result<&str, Wrong> {
         return Err(Wrong::new(format!("has {} bytes", text.len()), format!("keep it within {most}")));
     }
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn faults(text: &str, read: impl FnOnce(&mut Section<'_>)) -> Vec<String> {
+        let value = serde_yaml::from_str(text).unwrap();
+        let ((), faults) = Section::read(Path::new("a.yaml"), Some("monitor 1"), value, read);
+        faults.iter().map(Fault::to_string).collect()
+    }
+
+    #[test]
+    fn all_faults_are_found_at_once() {
+        let told =
+            faults("{name: 5, size: big, on: maybe, when: later, tags: [a], nested: {deep: {x: 1}}}", |section| {
+                section.text("name");
+                section.size("size", 0..=9);
+                section.boolean("on");
+                section.duration("when", Duration::ZERO..=Duration::from_secs(9));
+                section.texts("tags", 1, 9);
+                section.section("nested", |nested| nested.section("deep", |_| ()));
+            });
+        assert_eq!(
+            told,
+            [
+                "a.yaml: monitor 1: name: 5 is no text; put it in quotes",
+                "a.yaml: monitor 1: size: \"big\" is no size; write 1MiB, 1GiB or a number of bytes",
+                "a.yaml: monitor 1: on: \"maybe\" is neither true nor false; write true or false",
+                "a.yaml: monitor 1: when: \"later\" is no duration; write 30 (seconds), 30s, 1m30s or 500ms",
+                "a.yaml: monitor 1: tags: a list stands where options are expected; write `option: value` lines",
+                "a.yaml: monitor 1: nested.deep.x: is no option; remove it: nothing is known here",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_option_without_a_value_counts_as_absent() {
+        let told = faults("{name: , tags: ~}", |section| {
+            assert_eq!(section.text("name"), None);
+            assert!(section.texts("tags", 1, 9).is_empty());
+            section.require("url", "give it");
+        });
+        assert_eq!(told, ["a.yaml: monitor 1: url: is missing; give it"]);
+    }
+
+    #[test]
+    fn variables_give_numbers_and_truths_too() {
+        let told =
+            faults("{n: '${WM_UNSET:-4}', on: '${WM_UNSET:-true}', l: ['${WM_UNSET:-a}', '${WM_UNSET}']}", |section| {
+                assert_eq!(section.integer::<i32>("n", 1..=9), Some(4));
+                assert_eq!(section.boolean("on"), Some(true));
+                assert_eq!(section.text_items("l"), None);
+            });
+        assert_eq!(
+            told,
+            ["a.yaml: monitor 1: l[2]: the variable WM_UNSET is not set; set it, or write ${WM_UNSET:-default}"]
+        );
+    }
+
+    #[test]
+    fn a_number_too_large_for_its_type_is_a_fault() {
+        let told = faults("n: 300", |section| assert_eq!(section.integer::<u8>("n", 0..=1000), None));
+        assert_eq!(told.len(), 1);
+    }
+
+    #[test]
+    fn maps_are_bounded() {
+        let told = faults("tags: {a: b, c: d, eeeeeeeeee: f}", |section| drop(section.texts("tags", 1, 9)));
+        assert_eq!(
+            told,
+            [
+                "a.yaml: monitor 1: tags.eeeeeeeeee: has 10 bytes; keep it within 9",
+                "a.yaml: monitor 1: tags: holds 2 entries; keep at most 1",
+            ]
+        );
+    }
 }
