@@ -67,3 +67,43 @@ fn write_faults(faults: &[Fault], out: &mut impl Write) -> io::Result<()> {
     }
     faults.iter().try_for_each(|fault| writeln!(out, "  {fault}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(fixture: &str) -> (u8, String) {
+        let mut out = Vec::new();
+        let exit = run(&Path::new("testdata").join(fixture), &mut out).unwrap();
+        (exit, String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn what_will_run_is_shown() {
+        let (exit, out) = check("valid-full.yaml");
+        let lines: Vec<&str> = out.lines().collect();
+        assert_eq!(exit, 0);
+        assert!(lines[0].starts_with("agent     edge-1 (revision "), "{out}");
+        assert_eq!(
+            lines[1..],
+            [
+                "kafka     a.example:9093,b.example:9093, topic checks, sasl_ssl",
+                "outbox    testdata/outbox, at most 64.0 MiB, then pause",
+                "workers   8",
+                "monitors  3",
+                r"  shop: https://shop.example/cart?full=1 every 10s, timeout 500ms, pattern ^\d+ items$, with user and password",
+                "  by-id: https://shop.example/ every 1m 30s, timeout 3s",
+                "  three: https://shop.example/3 every 1m 30s, timeout 3s",
+                "no faults",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_refused_file_shows_nothing_that_would_run() {
+        let (exit, out) = check("invalid-everything.yaml");
+        assert_eq!(exit, REFUSED);
+        assert!(out.starts_with("6 faults\n  testdata/invalid-everything.yaml: interval: "), "{out}");
+        assert!(out.ends_with("refused: nothing runs until this is mended\n"), "{out}");
+    }
+}
