@@ -138,11 +138,6 @@ impl<'a> Section<'a> {
         self.file
     }
 
-    /// How many faults there are so far.
-    pub fn fault_count(&self) -> usize {
-        self.faults.len()
-    }
-
     /// The value of `key` as it stands in the file, but for variables: those of a text are expanded.
     pub fn value(&mut self, key: &str) -> Option<Value> {
         self.known.push(key.into());
@@ -257,11 +252,13 @@ mod tests {
 
     #[test]
     fn maps_are_bounded() {
-        let told = faults("tags: {a: b, c: d, eeeeeeeeee: f}", |section| drop(section.texts("tags", 1, 9)));
+        let told =
+            faults("tags: {a: b, c: d, eeeeeeeeee: f, \"g\\0\": h}", |section| drop(section.texts("tags", 1, 9)));
         assert_eq!(
             told,
             [
                 "a.yaml: monitor 1: tags.eeeeeeeeee: has 10 bytes; keep it within 9",
+                r"a.yaml: monitor 1: tags.g\u{0}: holds a NUL character; remove it",
                 "a.yaml: monitor 1: tags: holds 2 entries; keep at most 1",
             ]
         );

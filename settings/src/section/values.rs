@@ -100,7 +100,7 @@ impl Section<'_> {
             let keys = section.names();
             let read = |key: String| {
                 let value = section.text_within(&key, most)?;
-                if let Err(wrong) = text_within(&key, most) {
+                if let Err(wrong) = text(&Value::from(key.as_str())).and_then(|key| text_within(key, most)) {
                     section.fault(&key, wrong.problem, wrong.mend);
                     return None;
                 }
