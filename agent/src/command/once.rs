@@ -1,7 +1,6 @@
 //! `once`: every monitor is checked once, now, without an outbox and without Kafka.
 
 use std::io::{self, Write};
-use std::str::FromStr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -9,30 +8,9 @@ use std::thread;
 use jiff::Timestamp;
 use wire::{CheckResult, Outcome};
 
+use super::Format;
 use crate::check::Checker;
 use crate::config::{Config, Monitor};
-
-/// How the results are shown.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Format {
-    /// A table for people.
-    #[default]
-    Table,
-    /// One JSON object a line, with the fields of a result on Kafka.
-    Json,
-}
-
-impl FromStr for Format {
-    type Err = String;
-
-    fn from_str(word: &str) -> Result<Format, String> {
-        match word {
-            "table" => Ok(Format::Table),
-            "json" => Ok(Format::Json),
-            other => Err(format!("{other:?} is no format; there are: table, json")),
-        }
-    }
-}
 
 /// Checks every monitor once, as many at a time as there are workers, and writes the results in the configuration's
 /// order. The answer is the exit code: 1 when a check failed.
@@ -144,11 +122,5 @@ mod tests {
             out.split_inclusive(|byte| *byte == b'\n').map(|line| serde_json::from_slice(line).unwrap()).collect();
         assert_eq!(lines.len(), 3);
         assert_eq!(lines[1].outcome, results[1].outcome);
-    }
-
-    #[test]
-    fn an_unknown_format_is_refused_with_those_that_there_are() {
-        assert_eq!("json".parse(), Ok(Format::Json));
-        assert_eq!("xml".parse::<Format>(), Err("\"xml\" is no format; there are: table, json".into()));
     }
 }
