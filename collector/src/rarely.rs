@@ -23,7 +23,7 @@ impl Rarely {
     }
 
     /// It is over; whether it had been said.
-    pub fn over(&mut self) -> bool {
+    pub fn ended(&mut self) -> bool {
         self.unsaid = 0;
         self.said.take().is_some()
     }
@@ -39,8 +39,8 @@ mod tests {
         assert_eq!(rarely.happened(0), None);
         assert_eq!(rarely.happened(3), Some(3));
         assert_eq!(rarely.happened(1), None);
-        assert!(rarely.over());
-        assert!(!rarely.over());
+        assert!(rarely.ended());
+        assert!(!rarely.ended());
         assert_eq!(rarely.happened(1), Some(1));
     }
 }
