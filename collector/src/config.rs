@@ -43,6 +43,7 @@ pub struct Retention {
 }
 
 const DAY: Duration = Duration::from_secs(86_400);
+const CENTURY: Duration = Duration::from_secs(100 * 31_557_600);
 
 impl Config {
     /// Reads a file.
@@ -74,10 +75,10 @@ impl BatchBounds {
 
 impl Retention {
     fn of(section: &mut Section<'_>) -> Retention {
-        let results = section.duration("results", DAY..=DAY * 36_500).unwrap_or(DAY * 90);
+        let results = section.duration("results", DAY..=CENTURY).unwrap_or(DAY * 90);
         Retention {
             results_days: i64::try_from(results.as_secs() / DAY.as_secs()).unwrap_or(i64::MAX),
-            rejected: section.duration("rejected", DAY..=DAY * 36_500).unwrap_or(DAY * 30),
+            rejected: section.duration("rejected", DAY..=CENTURY).unwrap_or(DAY * 30),
         }
     }
 }
@@ -112,7 +113,7 @@ mod tests {
             faults,
             "collector.yaml: database.port: 99999 is out of bounds; write a whole number from 1 to 65535\n\
              collector.yaml: batch.max_messages: 0 is out of bounds; write a whole number from 1 to 100000\n\
-             collector.yaml: retention.results: 1h is out of bounds; choose from 1day to 36500days\n\
+             collector.yaml: retention.results: \"1h\" is out of bounds; choose from 1day to 100years\n\
              collector.yaml: databse: is no option; did you mean `database`?"
         );
     }

@@ -22,6 +22,11 @@ impl Rarely {
         Some(std::mem::take(&mut self.unsaid))
     }
 
+    /// Whether it was said and is not over.
+    pub fn is_said(&self) -> bool {
+        self.said.is_some()
+    }
+
     /// It is over; whether it had been said.
     pub fn ended(&mut self) -> bool {
         self.unsaid = 0;

@@ -109,9 +109,9 @@ impl Store {
         patience::write(self, batch.entries(), is_over)
     }
 
-    /// Connects and brings the tables up to date, for as long as it takes; whether it is done.
-    pub fn prepare(&mut self, is_over: &dyn Fn() -> bool) -> bool {
-        patience::write(self, &[], is_over)
+    /// Connects and brings the tables up to date, for as long as it takes, unless `is_over`.
+    pub fn prepare(&mut self, is_over: &dyn Fn() -> bool) {
+        patience::write(self, &[], is_over);
     }
 
     /// Stores these entries, or sets all of them aside as `refused`. What other writers do in between is dealt with.

@@ -185,7 +185,11 @@ impl fmt::Display for Proof {
         };
         write!(f, "{:36}  {:width$}  {:6}", "epoch", "agent", "end")?;
         let heads = ["issued", "stored", "dropped", "rejected", "pending", "missing"];
-        writeln!(f, " {:>10} {:>10} {:>9} {:>9} {:>9} {:>9}", heads[0], heads[1], heads[2], heads[3], heads[4], heads[5])?;
+        writeln!(
+            f,
+            " {:>10} {:>10} {:>9} {:>9} {:>9} {:>9}",
+            heads[0], heads[1], heads[2], heads[3], heads[4], heads[5]
+        )?;
         for account in &self.accounts {
             let end = match (account.forked, account.closed) {
                 (true, _) => "forked",

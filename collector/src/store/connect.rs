@@ -185,9 +185,8 @@ fn conninfo(address: &Address) -> SecretString {
                 ("sslmode", *sslmode),
             ];
             let given = given.iter().filter_map(|(name, value)| value.map(|value| (*name, value)));
-            let option = |(name, value): (&str, &str)| {
-                format!("{name}='{}'", value.replace('\\', "\\\\").replace('\'', "\\'"))
-            };
+            let option =
+                |(name, value): (&str, &str)| format!("{name}='{}'", value.replace('\\', "\\\\").replace('\'', "\\'"));
             given.chain(OPTIONS).map(option).collect::<Vec<_>>().join(" ").into()
         }
     }
@@ -227,25 +226,29 @@ mod tests {
     fn values_are_quoted_as_libpq_reads_them() {
         let conninfo = conninfo(&parts(r"a'b\c"));
         assert!(
-            conninfo
-                .expose_secret()
-                .starts_with(r"dbname='it\'s' host='db' port='5433' password='a\'b\\c' sslmode='require' target_session")
+            conninfo.expose_secret().starts_with(
+                r"dbname='it\'s' host='db' port='5433' password='a\'b\\c' sslmode='require' target_session"
+            )
         );
     }
 
     #[test]
     fn what_a_url_says_itself_is_not_overruled() {
         let url = |url: &str| conninfo(&Address::Url(url.into())).expose_secret().to_owned();
-        assert!(url("postgresql:///x").starts_with("postgresql:///x?target_session_attrs=read-write&connect_timeout=5"));
+        assert!(
+            url("postgresql:///x").starts_with("postgresql:///x?target_session_attrs=read-write&connect_timeout=5")
+        );
         let given = url("postgresql:///x?connect_timeout=9");
         assert!(given.contains("connect_timeout=9&target_session_attrs=") && !given.contains("connect_timeout=5"));
     }
 
     #[test]
     fn a_password_is_hidden_in_whatever_libpq_says() {
-        for address in
-            [parts("hunter2"), Address::Url("postgresql://u:hunter2@db/x".into()), Address::Url("postgresql:///x?password=hunter2&a=b".into())]
-        {
+        for address in [
+            parts("hunter2"),
+            Address::Url("postgresql://u:hunter2@db/x".into()),
+            Address::Url("postgresql:///x?password=hunter2&a=b".into()),
+        ] {
             let connector = Connector { conninfo: conninfo(&address), secrets: secrets(&address), schema: "s".into() };
             assert_eq!(connector.redact("bad hunter2\nhere"), "bad *** here");
         }

@@ -95,10 +95,9 @@ fn read_epochs(
     memory: &mut Memory,
     wanted: &mut BTreeMap<Uuid, &str>,
 ) -> Result<(), Trouble> {
-    let rows: Vec<EpochRow> =
-        sql_query("select epoch_id, epoch, accounted from epochs where epoch = any($1)")
-            .bind::<Array<SqlUuid>, _>(wanted.keys().copied().collect::<Vec<_>>())
-            .load(connection)?;
+    let rows: Vec<EpochRow> = sql_query("select epoch_id, epoch, accounted from epochs where epoch = any($1)")
+        .bind::<Array<SqlUuid>, _>(wanted.keys().copied().collect::<Vec<_>>())
+        .load(connection)?;
     memory.learn_epochs(rows.into_iter().map(|row| {
         wanted.remove(&row.epoch);
         let accounted = from_sql(row.accounted);

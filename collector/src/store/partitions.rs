@@ -123,7 +123,8 @@ pub(super) fn expire(connection: &mut PgConnection, oldest: i64) -> Result<(), T
     if past.is_empty() && left.is_empty() {
         return Ok(());
     }
-    let got: Got = sql_query("select pg_try_advisory_lock($1) as got").bind::<BigInt, _>(LOCK).get_result(connection)?;
+    let got: Got =
+        sql_query("select pg_try_advisory_lock($1) as got").bind::<BigInt, _>(LOCK).get_result(connection)?;
     if !got.got {
         return Ok(());
     }

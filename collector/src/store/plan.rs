@@ -298,7 +298,10 @@ mod tests {
         let batch = batch(&[readable, "what?".into()]);
         let memory = memory(Ranges::new());
         let plan = Plan::new(batch.entries(), &memory, WINDOW, None);
-        assert_eq!(plan.rejects.iter().map(|reject| reject.reason).collect::<Vec<_>>(), ["unknown_version", "not_json"]);
+        assert_eq!(
+            plan.rejects.iter().map(|reject| reject.reason).collect::<Vec<_>>(),
+            ["unknown_version", "not_json"]
+        );
         assert_eq!(plan.deltas[&7].rejected, Ranges::span(4, 4));
     }
 

@@ -102,21 +102,17 @@ struct Island {
 pub fn read_facts(database: &Database) -> Result<Vec<EpochFacts>, Unavailable> {
     let mut session = Connections::new(database).get()?;
     migrate::check(&mut session, &database.schema)?;
-    let (epochs, islands) = session
-        .build_transaction()
-        .repeatable_read()
-        .read_only()
-        .run(|connection| {
-            let epochs: Vec<Row> = sql_query(
-                "select e.epoch_id, e.epoch, a.name as agent, e.previous, e.claimed, e.accounted, e.rejected,
+    let (epochs, islands) = session.build_transaction().repeatable_read().read_only().run(|connection| {
+        let epochs: Vec<Row> = sql_query(
+            "select e.epoch_id, e.epoch, a.name as agent, e.previous, e.claimed, e.accounted, e.rejected,
                         e.notices, e.dropped, e.expired, e.report_seq is not null as has_report, e.oldest_epoch,
                         e.oldest_seq, e.ended_at is not null as stopped
                  from epochs e join agents a using (agent_id) order by a.name, e.first_seen, e.epoch_id",
-            )
-            .load(connection)?;
-            let islands: Vec<Island> = sql_query(islands("results")).load(connection)?;
-            Ok::<_, Trouble>((epochs, islands))
-        })?;
+        )
+        .load(connection)?;
+        let islands: Vec<Island> = sql_query(islands("results")).load(connection)?;
+        Ok::<_, Trouble>((epochs, islands))
+    })?;
     let mut rows: BTreeMap<i32, (Vec<(i64, i64)>, i64)> = BTreeMap::new();
     for Island { epoch_id, first, last, rows: count } in islands {
         let (parts, duplicates) = rows.entry(epoch_id).or_default();

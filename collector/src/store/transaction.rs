@@ -219,9 +219,7 @@ fn set_aside(connection: &mut PgConnection, plan: &Plan<'_>) -> Result<(), Troub
     .bind::<Array<BigInt>, _>(rejects.iter().map(|reject| reject.message.offset).collect::<Vec<_>>())
     .bind::<Array<Text>, _>(rejects.iter().map(|reject| reject.reason).collect::<Vec<_>>())
     .bind::<Array<Text>, _>(rejects.iter().map(|reject| reject.detail.replace('\0', "\u{fffd}")).collect::<Vec<_>>())
-    .bind::<Array<Nullable<Binary>>, _>(
-        rejects.iter().map(|reject| reject.message.key.as_deref()).collect::<Vec<_>>(),
-    )
+    .bind::<Array<Nullable<Binary>>, _>(rejects.iter().map(|reject| reject.message.key.as_deref()).collect::<Vec<_>>())
     .bind::<Array<Nullable<Binary>>, _>(
         rejects.iter().map(|reject| reject.message.value.as_deref()).collect::<Vec<_>>(),
     )

@@ -7,11 +7,11 @@ use diesel::sql_query;
 use diesel::sql_types::{BigInt, Bool};
 use jiff::Timestamp;
 
+use super::Unavailable;
 use super::connect::{Connections, Session};
 use super::partitions::{self, Partitions};
 use super::plan::day;
 use super::trouble::Trouble;
-use super::Unavailable;
 use crate::config::{Database, Retention};
 
 /// How many days ahead have their partition.

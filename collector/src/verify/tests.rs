@@ -135,7 +135,10 @@ fn each_epoch_is_a_json_object_and_the_sums_are_the_last() {
     assert_eq!(lines.len(), 2);
     assert_eq!(lines[0]["missing_ranges"], serde_json::json!([[4, 4]]));
     assert_eq!((&lines[0]["closed"], &lines[0]["previous"]), (&false.into(), &serde_json::Value::Null));
-    assert_eq!(lines[1], serde_json::json!({"total": true, "issued": 5, "stored": 4, "dropped": 0, "rejected": 0, "pending": 0, "missing": 1}));
+    assert_eq!(
+        lines[1],
+        serde_json::json!({"total": true, "issued": 5, "stored": 4, "dropped": 0, "rejected": 0, "pending": 0, "missing": 1})
+    );
     assert!(proof.to_string().contains("  missing: 4\n"), "{proof}");
 }
 
