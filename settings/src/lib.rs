@@ -1,1 +1,26 @@
-//! x
+//! What both daemons read in the same way: YAML files, variables, durations and sizes, secrets, the `kafka` and the
+//! `log` section.
+//!
+//! ```text
+//! file ──read──▶ serde_yaml::Value ──Section──▶ the daemon's own checked types, and every Fault at once
+//! ```
+//!
+//! A [`Section`] is asked for the options that a daemon knows; whatever is wrong becomes a [`Fault`] that names file,
+//! entry, option and mend, and reading goes on. What to do about faults (skip an entry, refuse a file) is the
+//! daemon's decision.
+
+mod fault;
+mod kafka;
+mod log;
+pub mod quantity;
+mod read;
+mod secret;
+mod section;
+mod variables;
+
+pub use fault::Fault;
+pub use kafka::{Kafka, Properties, Protocol, Sasl, Security};
+pub use log::{Log, LogFormat};
+pub use quantity::{duration, size};
+pub use read::read;
+pub use section::{Section, Wrong};

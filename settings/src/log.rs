@@ -1,0 +1,146 @@
+//! The `log` section, and what a line on stderr looks like.
+//!
+//! ```text
+//! logfmt  time=2026-01-02T03:04:05.678Z level=info target=agent::publish msg="kafka is back" pending=3
+//! json    {"time":"2026-01-02T03:04:05.678Z","level":"info","target":"agent::publish","msg":"kafka is back","pending":3}
+//! ```
+//!
+//! Where stderr is systemd's journal, which keeps the time itself, a line has none, and begins with the priority
+//! (`<3>`) that the journal files it under. `RUST_LOG` overrides the level, also per module.
+
+use std::fmt::Write as _;
+use std::io::Write;
+use std::os::unix::fs::MetadataExt;
+use std::{env, fs};
+
+use jiff::Timestamp;
+use log::kv::{Key, Value, VisitSource};
+use log::{Level, LevelFilter, Record};
+
+use crate::Section;
+
+/// The `log` section with its defaults applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// What is said: this level and graver ones.
+    pub level: LevelFilter,
+    /// How it is written.
+    pub format: LogFormat,
+}
+
+/// How a line of the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// `key=value` pairs.
+    Logfmt,
+    /// One JSON object.
+    Json,
+}
+
+impl Default for Log {
+    fn default() -> Log {
+        Log { level: LevelFilter::Info, format: LogFormat::Logfmt }
+    }
+}
+
+impl Log {
+    /// Reads the `log` section.
+    pub fn of(section: &mut Section<'_>) -> Log {
+        let levels = [LevelFilter::Error, LevelFilter::Warn, LevelFilter::Info, LevelFilter::Debug, LevelFilter::Trace];
+        let words = ["error", "warn", "info", "debug", "trace"];
+        let levels: Vec<_> = words.into_iter().zip(levels).collect();
+        let default = Log::default();
+        Log {
+            level: section.choice("level", &levels).unwrap_or(default.level),
+            format: section
+                .choice("format", &[("logfmt", LogFormat::Logfmt), ("json", LogFormat::Json)])
+                .unwrap_or(default.format),
+        }
+    }
+
+    /// Sends what is logged from now on to stderr. The first call of a process counts.
+    pub fn init(self) {
+        let journal = is_journal();
+        let again = env_logger::Builder::new()
+            .filter_level(self.level)
+            .parse_default_env()
+            .format(move |out, record| out.write_all(self.line(record, journal).as_bytes()))
+            .try_init();
+        if again.is_err() {
+            log::debug!("the log goes where it went before");
+        }
+    }
+
+    fn line(self, record: &Record<'_>, journal: bool) -> String {
+        let mut fields = Fields { format: self.format, line: String::new() };
+        if !journal {
+            fields.add("time", &format!("{:.3}", Timestamp::now()));
+        }
+        fields.add("level", &record.level().as_str().to_lowercase());
+        fields.add("target", record.target());
+        fields.add("msg", &record.args().to_string());
+        // Never fails: `Fields` doesn't.
+        record.key_values().visit(&mut fields).unwrap_or_default();
+        let prefix = if journal { priority(record.level()) } else { "" };
+        match self.format {
+            LogFormat::Logfmt => format!("{prefix}{}\n", fields.line),
+            LogFormat::Json => format!("{prefix}{{{}}}\n", fields.line),
+        }
+    }
+}
+
+/// Whether stderr is the journal. The variable alone doesn't say so: children inherit it, whatever their stderr is.
+fn is_journal() -> bool {
+    let Ok(stream) = env::var("JOURNAL_STREAM") else { return false };
+    fs::metadata("/proc/self/fd/2").is_ok_and(|stderr| stream == format!("{}:{}", stderr.dev(), stderr.ino()))
+}
+
+fn priority(level: Level) -> &'static str {
+    match level {
+        Level::Error => "<3>",
+        Level::Warn => "<4>",
+        Level::Info => "<6>",
+        Level::Debug | Level::Trace => "<7>",
+    }
+}
+
+struct Fields {
+    format: LogFormat,
+    line: String,
+}
+
+impl Fields {
+    fn add(&mut self, key: &str, value: &str) {
+        let quoted = serde_json::Value::from(value).to_string();
+        let bare =
+            !value.is_empty() && !value.contains(|c: char| c.is_whitespace() || c.is_control() || "\"=\\".contains(c));
+        match self.format {
+            LogFormat::Logfmt if bare => self.add_raw(key, value),
+            LogFormat::Logfmt | LogFormat::Json => self.add_raw(key, &quoted),
+        }
+    }
+
+    fn add_raw(&mut self, key: &str, value: &str) {
+        let separator = match (self.line.is_empty(), self.format) {
+            (true, _) => "",
+            (_, LogFormat::Logfmt) => " ",
+            (_, LogFormat::Json) => ",",
+        };
+        match self.format {
+            LogFormat::Logfmt => write!(self.line, "{separator}{key}={value}"),
+            LogFormat::Json => write!(self.line, "{separator}{}:{value}", serde_json::Value::from(key)),
+        }
+        .expect("a String takes everything");
+    }
+}
+
+impl<'kvs> VisitSource<'kvs> for Fields {
+    fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), log::kv::Error> {
+        let is_number = value.to_u64().is_some() || value.to_i64().is_some() || value.to_bool().is_some();
+        match self.format {
+            LogFormat::Json if is_number => self.add_raw(key.as_str(), &value.to_string()),
+            _ => self.add(key.as_str(), &value.to_string()),
+        }
+        Ok(())
+    }
+}
