@@ -103,7 +103,7 @@ impl Kafka {
     /// # Errors
     /// When others use them too.
     pub fn nodes(&self) -> Result<&[Node]> {
-        ensure!(self.room.is_some(), "this Kafka is shared: a test that stops it needs Stack::with_own_kafka");
+        ensure!(self.room.is_some(), "this Kafka is shared: a test that stops it needs Stack::with().own_kafka()");
         Ok(&self.nodes)
     }
 
