@@ -20,7 +20,8 @@ pub struct AgentSetup {
 }
 
 impl AgentSetup {
-    pub(crate) fn new(bootstrap_servers: &str, topic: &str) -> AgentSetup {
+    /// For a topic at a broker.
+    pub fn new(bootstrap_servers: &str, topic: &str) -> AgentSetup {
         let kafka = json!({"bootstrap_servers": bootstrap_servers, "topic": topic});
         let settings = json!({"interval": 1, "agent": {"name": "edge-1"}, "kafka": kafka, "outbox": {"path": null}});
         AgentSetup { settings: Settings(settings), monitors: Vec::new() }

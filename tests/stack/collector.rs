@@ -21,7 +21,8 @@ pub struct CollectorSetup {
 }
 
 impl CollectorSetup {
-    pub(crate) fn new(bootstrap_servers: &str, topic: &str, group: &str, database: &Database) -> CollectorSetup {
+    /// For a topic at a broker, and a database.
+    pub fn new(bootstrap_servers: &str, topic: &str, group: &str, database: &Database) -> CollectorSetup {
         let settings = json!({
             "kafka": {
                 "bootstrap_servers": bootstrap_servers,

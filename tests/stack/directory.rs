@@ -3,8 +3,8 @@
 //! Statics are never dropped and a process that is killed drops nothing, so nobody inside of the process can be
 //! the one who cleans up. A small shell is: it waits for the end of a pipe that only this process holds.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, Stdio};
@@ -28,7 +28,8 @@ struct Run {
 pub fn directory(name: &str) -> Result<PathBuf> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let path = root()?.join(format!("{name}-{}", COUNT.fetch_add(1, Ordering::Relaxed)));
-    fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
+    // There are passwords in some.
+    DirBuilder::new().mode(0o700).create(&path).with_context(|| format!("cannot make {}", path.display()))?;
     Ok(path)
 }
 

@@ -134,12 +134,6 @@ impl Kafka {
         self.nodes()?.iter().try_for_each(Node::start_unawaited)?;
         await_all(&self.nodes)
     }
-
-    fn client(&self) -> ClientConfig {
-        let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", &self.direct);
-        config
-    }
 }
 
 fn await_all(nodes: &[Node]) -> Result<()> {

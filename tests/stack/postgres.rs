@@ -87,10 +87,17 @@ impl Postgres {
     /// # Errors
     /// When the server refuses.
     pub fn database(self: &Arc<Postgres>) -> Result<Database> {
-        let name = format!("test_{}", Uuid::new_v4().simple());
+        self.database_named(&format!("test_{}", Uuid::new_v4().simple()))
+    }
+
+    /// The same with a name that people can type.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub fn database_named(self: &Arc<Postgres>, name: &str) -> Result<Database> {
         execute(&self.address.url("postgres"), &format!("create database {name}"))?;
         let proxy = Proxy::start(&self.address.host, self.address.port)?;
-        Ok(Database { server: self.clone(), name, proxy })
+        Ok(Database { server: self.clone(), name: name.into(), proxy })
     }
 
     /// The port that the server itself listens on.

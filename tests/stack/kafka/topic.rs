@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use rdkafka::Offset;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::message::Message as _;
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
@@ -19,9 +20,11 @@ const BOUND: Duration = Duration::from_secs(30);
 
 /// A topic.
 pub struct Topic {
-    kafka: Arc<Kafka>,
+    broker: String,
     name: String,
     partitions: i32,
+    /// Kept so that the broker runs as long as its topic is used; absent for a topic that is somebody else's.
+    kafka: Option<Arc<Kafka>>,
 }
 
 /// A message of a topic.
@@ -40,14 +43,21 @@ pub struct Message {
 impl Topic {
     pub(super) fn create(kafka: Arc<Kafka>, partitions: i32) -> Result<Topic> {
         let name = format!("test-{}", Uuid::new_v4().simple());
+        let mut topic = Topic::at(kafka.direct(), &name, partitions);
+        topic.kafka = Some(kafka.clone());
         let replicas = kafka.nodes.len().max(1) as i32;
-        let admin: AdminClient<DefaultClientContext> = kafka.client().create()?;
+        let admin: AdminClient<DefaultClientContext> = topic.client().create()?;
         let new = NewTopic::new(&name, partitions, TopicReplication::Fixed(replicas));
         let options = AdminOptions::new().operation_timeout(Some(BOUND));
         for created in block_on(admin.create_topics([&new], &options))?? {
             created.map_err(|(topic, error)| anyhow::anyhow!("topic {topic} could not be created: {error}"))?;
         }
-        Ok(Topic { kafka, name, partitions })
+        Ok(topic)
+    }
+
+    /// A topic that somebody else makes, at a broker.
+    pub fn at(broker: &str, name: &str, partitions: i32) -> Topic {
+        Topic { broker: broker.into(), name: name.into(), partitions, kafka: None }
     }
 
     /// Its name.
@@ -72,7 +82,7 @@ impl Topic {
         messages: impl IntoIterator<Item = (Option<&'a [u8]>, Option<&'a [u8]>)>,
     ) -> Result<()> {
         let producer: ThreadedProducer<rdkafka::producer::DefaultProducerContext> =
-            self.kafka.client().set("queue.buffering.max.messages", "1000000").create()?;
+            self.client().set("queue.buffering.max.messages", "1000000").create()?;
         for (key, value) in messages {
             let mut record = BaseRecord::<[u8], [u8]>::to(&self.name);
             record.key = key;
@@ -88,7 +98,7 @@ impl Topic {
     /// # Errors
     /// When the broker is away.
     pub fn messages(&self) -> Result<Vec<Message>> {
-        let consumer: BaseConsumer = self.kafka.client().set("group.id", "looker-on").create()?;
+        let consumer: BaseConsumer = self.client().set("group.id", "looker-on").create()?;
         let mut missing: i64 = 0;
         let mut from = TopicPartitionList::new();
         for (partition, end) in self.ends(&consumer)?.into_iter().enumerate() {
@@ -117,7 +127,7 @@ impl Topic {
     /// # Errors
     /// When the broker is away.
     pub fn high_watermarks(&self) -> Result<Vec<i64>> {
-        self.ends(&self.kafka.client().create()?)
+        self.ends(&self.client().create()?)
     }
 
     /// How many messages there are.
@@ -141,7 +151,7 @@ impl Topic {
     /// # Errors
     /// When the broker is away.
     pub fn committed(&self, group: &str) -> Result<Vec<i64>> {
-        let consumer: BaseConsumer = self.kafka.client().set("group.id", group).create()?;
+        let consumer: BaseConsumer = self.client().set("group.id", group).create()?;
         let mut asked = TopicPartitionList::new();
         asked.add_partition_range(&self.name, 0, self.partitions - 1);
         let known = consumer.committed_offsets(asked, BOUND)?;
@@ -162,12 +172,18 @@ impl Topic {
     /// # Errors
     /// When the group has members.
     pub fn rewind(&self, group: &str) -> Result<()> {
-        let consumer: BaseConsumer = self.kafka.client().set("group.id", group).create()?;
+        let consumer: BaseConsumer = self.client().set("group.id", group).create()?;
         let mut start = TopicPartitionList::new();
         for partition in 0..self.partitions {
             start.add_partition_offset(&self.name, partition, Offset::Offset(0))?;
         }
         consumer.commit(&start, CommitMode::Sync).context("does the group still have members?")
+    }
+
+    fn client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.broker);
+        config
     }
 
     fn ends(&self, consumer: &BaseConsumer) -> Result<Vec<i64>> {
@@ -178,8 +194,8 @@ impl Topic {
 impl Drop for Topic {
     fn drop(&mut self) {
         // Our own broker goes away with all that is in it.
-        if self.kafka.nodes.is_empty()
-            && let Ok(admin) = self.kafka.client().create::<AdminClient<DefaultClientContext>>()
+        if self.kafka.as_ref().is_some_and(|kafka| kafka.nodes.is_empty())
+            && let Ok(admin) = self.client().create::<AdminClient<DefaultClientContext>>()
         {
             block_on(admin.delete_topics(&[&self.name], &AdminOptions::new())).ok();
         }
