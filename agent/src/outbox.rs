@@ -32,7 +32,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -79,8 +79,8 @@ struct Shared {
     root: Root,
     bounds: Bounds,
     state: Mutex<State>,
-    /// Told whenever more is durable.
-    appended: Condvar,
+    /// Told whenever more is durable or acknowledged.
+    changed: Condvar,
     queue: Queue,
 }
 
@@ -137,7 +137,7 @@ impl Outbox {
                 root,
                 bounds,
                 state: Mutex::new(state),
-                appended: Condvar::new(),
+                changed: Condvar::new(),
                 queue: Queue::default(),
             }),
         })
@@ -187,13 +187,18 @@ impl Outbox {
 
     /// Waits until there is a durable record after a position; whether there is one.
     pub fn wait(&self, after: u64, timeout: Duration) -> bool {
-        let deadline = Instant::now() + timeout;
-        let mut state = self.shared.state();
-        while state.last.max(state.acknowledged) <= after {
-            let Some(left) = deadline.checked_duration_since(Instant::now()) else { return false };
-            state = self.shared.appended.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        true
+        self.wait_until(timeout, |state| state.last > after)
+    }
+
+    /// Waits until everything up to a position was acknowledged or dropped; whether it was.
+    pub fn wait_acknowledged(&self, position: u64, timeout: Duration) -> bool {
+        self.wait_until(timeout, |state| state.acknowledged >= position)
+    }
+
+    fn wait_until(&self, timeout: Duration, holds: impl Fn(&State) -> bool) -> bool {
+        let state = self.shared.state();
+        let waited = self.shared.changed.wait_timeout_while(state, timeout, |state| !holds(state));
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 
     /// The last position that was acknowledged or dropped.
@@ -217,6 +222,7 @@ impl Outbox {
                 return Ok(());
             }
             state.acknowledged = position.min(state.last);
+            self.shared.changed.notify_all();
             let freed = state.behind_cursor();
             (state.chunks.front().cloned(), freed, state.acknowledged == state.last)
         };

@@ -330,7 +330,7 @@ impl Writer {
         state.appended += done as u64;
         state.epoch = Some(EpochAt { epoch: at.epoch, next_seq: at.next_seq + done as u64 });
         drop(state);
-        self.shared.appended.notify_all();
+        self.shared.changed.notify_all();
         Ok(at)
     }
 
