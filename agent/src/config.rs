@@ -1,11 +1,34 @@
 //! The checked configuration: what the rest of the agent runs on.
+//!
+//! ```text
+//! file ──▶ load ──▶ include      more files with monitors
+//!                └▶ monitor      one entry at a time: target (url), pattern, expected status, …
+//!                └▶ ids          a unique id for each, exact repeats refused
+//! ```
+//!
+//! Two kinds of fault: one inside of an entry of `monitors` skips that entry, any other refuses the file. Either way
+//! reading goes on to the end, so that all faults are told at once.
+
+mod ids;
+mod include;
+mod load;
+mod monitor;
+mod pattern;
+mod revision;
+mod status;
+mod target;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use regex::bytes::Regex;
 use url::Url;
+
+pub use load::Refused;
 
 /// Everything that the agent needs to know.
 #[derive(Debug)]
@@ -57,6 +80,16 @@ pub enum WhenFull {
     Pause,
 }
 
+impl WhenFull {
+    /// The policy's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            WhenFull::DropOldest => "drop_oldest",
+            WhenFull::Pause => "pause",
+        }
+    }
+}
+
 /// One thing to check, with every default applied.
 #[derive(Clone, Debug)]
 pub struct Monitor {
@@ -84,11 +117,17 @@ pub struct Monitor {
     pub tags: BTreeMap<String, String>,
 }
 
-/// User and password of a url.
-#[derive(Clone, Debug)]
+/// User and password of a url. Neither is shown: a token often stands in the user's place.
+#[derive(Clone)]
 pub struct BasicAuth {
     /// The user.
     pub user: String,
     /// The password.
     pub password: secrecy::SecretString,
+}
+
+impl fmt::Debug for BasicAuth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BasicAuth(hidden)")
+    }
 }

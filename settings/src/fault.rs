@@ -1,6 +1,6 @@
 //! What is wrong in a file, said so that its reader can mend it without another look elsewhere.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 /// One fault: where it is, what is wrong, and what to do.
@@ -29,12 +29,31 @@ impl Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", self.file.display())?;
+        let mut line = format!("{}: ", self.file.display());
         for place in [&self.entry, &self.option].into_iter().flatten() {
-            write!(f, "{place}: ")?;
+            line.push_str(place);
+            line.push_str(": ");
         }
-        write!(f, "{}; {}", self.problem, self.mend)
+        line.push_str(&self.problem);
+        line.push_str("; ");
+        line.push_str(&self.mend);
+        // A configured text may hold anything, and a fault goes to terminals and logs: it stays one line.
+        line.chars()
+            .try_for_each(|c| if c.is_control() { write!(f, "{}", c.escape_default()) } else { f.write_char(c) })
     }
 }
 
 impl std::error::Error for Fault {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_is_one_line_whatever_was_configured() {
+        let mut fault = Fault::of_file(Path::new("a.yaml"), "\"x\ny\x1b[2J\" is wrong", "correct it");
+        fault.entry = Some("monitor 1 (a\tb)".into());
+        fault.option = Some("url".into());
+        assert_eq!(fault.to_string(), r#"a.yaml: monitor 1 (a\tb): url: "x\ny\u{1b}[2J" is wrong; correct it"#);
+    }
+}

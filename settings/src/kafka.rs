@@ -1,14 +1,16 @@
 //! The `kafka` section: which cluster, which topic, and how to be let in.
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::path::PathBuf;
+mod properties;
+mod security;
 
-use secrecy::{ExposeSecret, SecretString};
-use serde_yaml::Value;
+use std::collections::BTreeMap;
+
+use secrecy::ExposeSecret;
+
+pub use properties::Properties;
+pub use security::{Protocol, Sasl, Security};
 
 use crate::Section;
-use crate::quantity::shown;
 use crate::section::Wrong;
 
 /// The `kafka` section with its defaults applied.
@@ -47,92 +49,18 @@ impl Default for Kafka {
     }
 }
 
-/// How connections to brokers are encrypted, and how the client logs in.
-#[derive(Clone, Debug, Default)]
-pub struct Security {
-    /// `plaintext`, `ssl`, `sasl_plaintext` or `sasl_ssl`.
-    pub protocol: Protocol,
-    /// The authorities that sign the brokers' certificates; the system's when absent.
-    pub ca_file: Option<PathBuf>,
-    /// The client's own certificate.
-    pub certificate_file: Option<PathBuf>,
-    /// Its key.
-    pub key_file: Option<PathBuf>,
-    /// Its key's password.
-    pub key_password: Option<SecretString>,
-    /// The login.
-    pub sasl: Option<Sasl>,
-}
-
-/// A login by SASL.
-#[derive(Clone, Debug)]
-pub struct Sasl {
-    /// `PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512`.
-    pub mechanism: &'static str,
-    /// The user.
-    pub username: String,
-    /// The password.
-    pub password: SecretString,
-}
-
-/// librdkafka's `security.protocol`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Protocol {
-    /// Neither encryption nor login.
-    #[default]
-    Plaintext,
-    /// Encryption.
-    Ssl,
-    /// Login.
-    SaslPlaintext,
-    /// Both.
-    SaslSsl,
-}
-
-impl Protocol {
-    const ALL: [(&'static str, Protocol); 4] = [
-        ("plaintext", Protocol::Plaintext),
-        ("ssl", Protocol::Ssl),
-        ("sasl_plaintext", Protocol::SaslPlaintext),
-        ("sasl_ssl", Protocol::SaslSsl),
-    ];
-
-    /// The protocol's word.
-    pub fn as_str(self) -> &'static str {
-        Protocol::ALL.iter().find(|(_, protocol)| *protocol == self).map_or("plaintext", |(word, _)| word)
-    }
-
-    fn is_encrypted(self) -> bool {
-        matches!(self, Protocol::Ssl | Protocol::SaslSsl)
-    }
-
-    fn has_login(self) -> bool {
-        matches!(self, Protocol::SaslPlaintext | Protocol::SaslSsl)
-    }
-}
-
-/// librdkafka properties that are passed through.
-#[derive(Clone, Default)]
-pub struct Properties(pub BTreeMap<String, String>);
-
-impl fmt::Debug for Properties {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
-    }
-}
-
 impl Kafka {
     /// Reads an agent's `kafka` section. It has no `group`.
     pub fn of_agent(section: &mut Section<'_>) -> Kafka {
         let default = Kafka::default();
-        let properties = section.section("properties", read_properties);
+        let properties = section.section("properties", properties::read_properties);
         Kafka {
             bootstrap_servers: read_servers(section).unwrap_or(default.bootstrap_servers),
             topic: section.parse("topic", check_topic).unwrap_or(default.topic),
             create_topic: section.boolean("create_topic").unwrap_or(default.create_topic),
             partitions: section.integer("partitions", 1..=10_000).unwrap_or(default.partitions),
             replication_factor: section.integer("replication_factor", 1..=100).unwrap_or(default.replication_factor),
-            security: read_security(section, &properties),
+            security: security::read_security(section, &properties),
             properties,
             group: default.group,
         }
@@ -199,103 +127,86 @@ fn check_topic(topic: &str) -> Result<String, Wrong> {
     Ok(topic.into())
 }
 
-fn read_security(section: &mut Section<'_>, properties: &Properties) -> Security {
-    let (has_ssl, has_sasl) = (section.has("ssl"), section.has("sasl"));
-    let protocol = section.choice("security_protocol", &Protocol::ALL).unwrap_or_default();
-    let mut security = Security { protocol, ..Security::default() };
-    section.section("ssl", |ssl| {
-        security.ca_file = ssl.path("ca_file");
-        security.certificate_file = ssl.path("certificate_file");
-        security.key_file = ssl.path("key_file");
-        security.key_password = ssl.secret("key_password");
-        if security.certificate_file.is_some() != security.key_file.is_some() {
-            ssl.fault("certificate_file", "stands without key_file, or the reverse", "give both or neither");
-        }
-    });
-    security.sasl = section.section("sasl", |sasl| {
-        let mechanisms = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"].map(|mechanism| (mechanism, mechanism));
-        if has_sasl {
-            sasl.require("username", "name the user");
-            if !sasl.has("password_file") {
-                sasl.require("password", "give password_file (or password)");
-            }
-        }
-        let mechanism = sasl.choice("mechanism", &mechanisms).unwrap_or("PLAIN");
-        let (username, password) = (sasl.text("username"), sasl.secret("password"));
-        Some(Sasl { mechanism, username: username?, password: password? })
-    });
-    let word = protocol.as_str();
-    if has_ssl && !protocol.is_encrypted() {
-        section.fault(
-            "ssl",
-            format!("has no effect with security_protocol {word}"),
-            "set security_protocol to ssl or sasl_ssl",
-        );
-    }
-    if has_sasl && !protocol.has_login() {
-        section.fault(
-            "sasl",
-            format!("has no effect with security_protocol {word}"),
-            "set security_protocol to sasl_ssl or sasl_plaintext",
-        );
-    }
-    // Mechanisms without a password (OAUTHBEARER) are set up by properties alone.
-    let by_properties = ["sasl.mechanism", "sasl.mechanisms"].iter().any(|name| properties.0.contains_key(*name));
-    if !has_sasl && protocol.has_login() && !by_properties {
-        section.fault(
-            "sasl",
-            format!("is missing for security_protocol {word}"),
-            "give sasl with username and password_file",
-        );
-    }
-    security
-}
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
 
-/// Properties that this software sets itself since its promises hang on them, each with the reason.
-const REFUSED: [(&[&str], &str, &str); 7] = [
-    (
-        &["acks", "request.required.acks"],
-        "is always `all`: an acknowledgement of fewer replicas can be lost",
-        "remove it",
-    ),
-    (
-        &["enable.auto.commit", "auto.commit.enable", "enable.auto.offset.store"],
-        "is always off: offsets follow the database's transaction",
-        "remove it",
-    ),
-    (&["auto.offset.reset"], "is always `earliest`: otherwise records would be skipped", "remove it"),
-    (&["delivery.report.only.error"], "is always off: only a delivery report frees a record", "remove it"),
-    (&["bootstrap.servers", "metadata.broker.list"], "is an option of its own", "use kafka.bootstrap_servers"),
-    (&["group.id"], "is an option of its own", "use kafka.group in the collector's file"),
-    (
-        &[
-            "security.protocol",
-            "ssl.ca.location",
-            "ssl.certificate.location",
-            "ssl.key.location",
-            "ssl.key.password",
-            "sasl.username",
-            "sasl.password",
-        ],
-        "is an option of its own",
-        "use kafka.security_protocol, kafka.ssl and kafka.sasl",
-    ),
-];
+    use super::*;
 
-fn read_properties(section: &mut Section<'_>) -> Properties {
-    let mut properties = BTreeMap::new();
-    for name in section.names() {
-        let refused = REFUSED.iter().find(|(names, ..)| names.contains(&name.as_str()));
-        if let Some((_, problem, mend)) = refused {
-            section.convert(&name, |_| Err::<(), _>(Wrong::new(*problem, *mend)));
-            continue;
-        }
-        let value = section.convert(&name, |value| match value {
-            Value::String(text) => Ok(text.clone()),
-            Value::Number(_) | Value::Bool(_) => Ok(shown(value)),
-            other => Err(Wrong::new(format!("{} stands where one value is expected", shown(other)), "write one value")),
-        });
-        properties.extend(value.map(|value| (name, value)));
+    fn read(text: &str) -> Kafka {
+        let value = serde_yaml::from_str(text).unwrap();
+        let (kafka, faults) = Section::read(Path::new("/etc/c.yaml"), None, value, Kafka::of_collector);
+        assert_eq!(faults, [], "{text}");
+        kafka
     }
-    Properties(properties)
+
+    #[test]
+    fn nothing_configured_means_a_plaintext_broker_on_this_host() {
+        let kafka = read("{}");
+        assert_eq!((kafka.topic.as_str(), kafka.create_topic), ("website-monitor", true));
+        assert_eq!((kafka.partitions, kafka.replication_factor), (4, 1));
+        assert_eq!(kafka.group, "website-monitor-collector");
+        let properties = kafka.client_properties();
+        assert_eq!(properties["bootstrap.servers"], "localhost:9092");
+        assert_eq!(properties["security.protocol"], "plaintext");
+        assert_eq!(properties.len(), 2);
+    }
+
+    #[test]
+    fn host_and_port_of_older_set_ups_name_the_broker() {
+        for (text, servers) in [
+            ("{host: k.example, port: 1234}", "k.example:1234"),
+            ("{host: k.example}", "k.example:9092"),
+            ("{port: '1234'}", "localhost:1234"),
+            ("{host: '::1'}", "[::1]:9092"),
+        ] {
+            assert_eq!(read(text).bootstrap_servers, servers);
+        }
+    }
+
+    #[test]
+    fn security_and_properties_reach_the_client_and_not_the_log() {
+        let kafka = read(
+            "{group: g, security_protocol: sasl_ssl, ssl: {ca_file: ca.pem, certificate_file: /c.pem, key_file: /k.pem, \
+             key_password: s3cret1}, sasl: {mechanism: SCRAM-SHA-256, username: u, password: s3cret2}, \
+             properties: {linger.ms: 5, socket.keepalive.enable: true, ssl.keystore.password: s3cret3}}",
+        );
+        let properties: Vec<_> =
+            kafka.client_properties().into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+        assert_eq!(
+            properties,
+            [
+                "bootstrap.servers=localhost:9092",
+                "linger.ms=5",
+                "sasl.mechanism=SCRAM-SHA-256",
+                "sasl.password=s3cret2",
+                "sasl.username=u",
+                "security.protocol=sasl_ssl",
+                "socket.keepalive.enable=true",
+                "ssl.ca.location=/etc/ca.pem",
+                "ssl.certificate.location=/c.pem",
+                "ssl.key.location=/k.pem",
+                "ssl.key.password=s3cret1",
+                "ssl.keystore.password=s3cret3",
+            ]
+        );
+        let shown = format!("{kafka:?}");
+        assert!(!shown.contains("s3cret") && shown.contains("linger.ms"), "{shown}");
+    }
+
+    #[test]
+    fn a_login_without_a_password_is_set_up_by_properties() {
+        let kafka = read("{security_protocol: sasl_ssl, properties: {sasl.mechanism: OAUTHBEARER}}");
+        assert_eq!(kafka.client_properties()["sasl.mechanism"], "OAUTHBEARER");
+    }
+
+    #[test]
+    fn no_property_that_a_promise_hangs_on_is_passed_through() {
+        for name in properties::REFUSED.iter().flat_map(|(names, ..)| *names) {
+            let value = serde_yaml::from_str(&format!("properties: {{{name}: s3cret}}")).unwrap();
+            let (kafka, faults) = Section::read(Path::new("c.yaml"), None, value, Kafka::of_collector);
+            assert_eq!(faults.len(), 1, "{name}");
+            assert!(kafka.properties.0.is_empty() && !faults[0].to_string().contains("s3cret"), "{name}");
+        }
+    }
 }

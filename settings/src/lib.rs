@@ -21,6 +21,6 @@ mod variables;
 pub use fault::Fault;
 pub use kafka::{Kafka, Properties, Protocol, Sasl, Security};
 pub use log::{Log, LogFormat};
-pub use quantity::{duration, size};
+pub use quantity::{duration, shown, size};
 pub use read::read;
 pub use section::{Section, Wrong};

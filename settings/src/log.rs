@@ -60,7 +60,7 @@ impl Log {
 
     /// Sends what is logged from now on to stderr. The first call of a process counts.
     pub fn init(self) {
-        let journal = is_journal();
+        let journal = is_journal(env::var("JOURNAL_STREAM").ok(), "/proc/self/fd/2");
         let again = env_logger::Builder::new()
             .filter_level(self.level)
             .parse_default_env()
@@ -90,9 +90,9 @@ impl Log {
 }
 
 /// Whether stderr is the journal. The variable alone doesn't say so: children inherit it, whatever their stderr is.
-fn is_journal() -> bool {
-    let Ok(stream) = env::var("JOURNAL_STREAM") else { return false };
-    fs::metadata("/proc/self/fd/2").is_ok_and(|stderr| stream == format!("{}:{}", stderr.dev(), stderr.ino()))
+fn is_journal(stream: Option<String>, stderr: &str) -> bool {
+    let id = |file: fs::Metadata| format!("{}:{}", file.dev(), file.ino());
+    stream.is_some_and(|stream| fs::metadata(stderr).is_ok_and(|stderr| id(stderr) == stream))
 }
 
 fn priority(level: Level) -> &'static str {
@@ -137,10 +137,66 @@ impl Fields {
 impl<'kvs> VisitSource<'kvs> for Fields {
     fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), log::kv::Error> {
         let is_number = value.to_u64().is_some() || value.to_i64().is_some() || value.to_bool().is_some();
+        let is_number = is_number || value.to_f64().is_some_and(f64::is_finite);
         match self.format {
             LogFormat::Json if is_number => self.add_raw(key.as_str(), &value.to_string()),
             _ => self.add(key.as_str(), &value.to_string()),
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(format: LogFormat, journal: bool) -> String {
+        let pairs = [
+            ("pending", Value::from(3)),
+            ("path", Value::from("/a b")),
+            ("ok", Value::from(true)),
+            ("rate", Value::from(0.5)),
+        ];
+        let args = format_args!("kafka is \"back\"\nagain");
+        let record =
+            Record::builder().level(Level::Warn).target("agent::publish").args(args).key_values(&pairs).build();
+        Log { level: LevelFilter::Info, format }.line(&record, journal)
+    }
+
+    #[test]
+    fn logfmt_quotes_what_needs_it_and_is_one_line() {
+        let line = line(LogFormat::Logfmt, false);
+        let (time, rest) = line.split_once(' ').unwrap();
+        assert!(time.starts_with("time=2") && time.ends_with('Z'), "{time}");
+        assert_eq!(
+            rest,
+            "level=warn target=agent::publish msg=\"kafka is \\\"back\\\"\\nagain\" pending=3 path=\"/a b\" ok=true rate=0.5\n"
+        );
+    }
+
+    #[test]
+    fn json_keeps_numbers_and_is_one_object() {
+        let line = line(LogFormat::Json, false);
+        let object: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(object["msg"], "kafka is \"back\"\nagain");
+        assert_eq!((&object["pending"], &object["path"], &object["ok"]), (&3.into(), &"/a b".into(), &true.into()));
+        assert_eq!(object["rate"], 0.5);
+        assert!(object["time"].is_string());
+    }
+
+    #[test]
+    fn the_journal_gets_a_priority_and_no_second_time() {
+        assert!(line(LogFormat::Logfmt, true).starts_with("<4>level=warn target="));
+        assert!(line(LogFormat::Json, true).starts_with("<4>{\"level\":\"warn\","));
+    }
+
+    #[test]
+    fn only_the_very_stream_that_systemd_made_is_the_journal() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let (metadata, path) = (file.as_file().metadata().unwrap(), file.path().to_str().unwrap());
+        let stream = format!("{}:{}", metadata.dev(), metadata.ino());
+        assert!(is_journal(Some(stream), path));
+        assert!(!is_journal(Some("8:1".into()), path));
+        assert!(!is_journal(None, path));
     }
 }

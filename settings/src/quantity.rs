@@ -44,16 +44,26 @@ pub fn show_size(bytes: u64) -> String {
     ByteSize(bytes).display().iec().to_string()
 }
 
-/// A value for a message: scalars as they are, the others by their type.
-pub(crate) fn shown(value: &Value) -> String {
+/// A value for a message: scalars as they are, the others by their kind.
+pub fn shown(value: &Value) -> String {
     match value {
-        Value::Null => "nothing".into(),
         Value::Bool(value) => value.to_string(),
         Value::Number(value) => value.to_string(),
         Value::String(text) if text.chars().count() > 60 => {
             format!("{:?}…", text.chars().take(60).collect::<String>())
         }
         Value::String(text) => format!("{text:?}"),
+        other => kind(other),
+    }
+}
+
+/// What a value is, without what it says: that may be a secret.
+pub(crate) fn kind(value: &Value) -> String {
+    match value {
+        Value::Null => "nothing".into(),
+        Value::Bool(_) => "true or false".into(),
+        Value::Number(_) => "a number".into(),
+        Value::String(_) => "a text".into(),
         Value::Sequence(_) => "a list".into(),
         Value::Mapping(_) => "a mapping".into(),
         Value::Tagged(tagged) => format!("a value tagged {}", tagged.tag),

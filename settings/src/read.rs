@@ -20,9 +20,16 @@ pub fn read(path: &Path) -> Result<Value, Fault> {
         Fault::of_file(path, format!("line {line} is not UTF-8"), "save the file as UTF-8")
     })?;
     let wrong = |error: serde_yaml::Error| {
-        Fault::of_file(path, format!("is not YAML: {error}"), "correct the indentation, quotes or brackets there")
+        let told = error.to_string();
+        let mend = match told.contains("duplicate entry") {
+            true => "give it once",
+            false => "correct the indentation, quotes or brackets there",
+        };
+        Fault::of_file(path, format!("is not YAML: {told}"), mend)
     };
-    let mut value: Value = serde_yaml::from_str(&text).map_err(wrong)?;
+    // Some editors mark UTF-8 with it; the parser would take it for a document of its own.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let mut value: Value = serde_yaml::from_str(text).map_err(wrong)?;
     value.apply_merge().map_err(wrong)?;
     Ok(value)
 }
@@ -65,6 +72,11 @@ mod tests {
     fn a_line_in_another_charset_is_told() {
         let fault = read_text(b"interval: 5\nname: caf\xe9\n").unwrap_err();
         assert_eq!(fault, "agent.yaml: line 2 is not UTF-8; save the file as UTF-8");
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_file() {
+        assert_eq!(read_text("\u{feff}interval: 5\r\n".as_bytes()).unwrap()["interval"], 5);
     }
 
     #[test]

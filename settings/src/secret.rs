@@ -45,3 +45,58 @@ fn read_secret(path: &Path) -> Result<SecretString, Wrong> {
     }
     Ok(SecretString::from(secret))
 }
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    fn read(content: Option<&str>, text: &str) -> (Option<String>, Vec<String>) {
+        let dir = tempfile::tempdir().unwrap();
+        if let Some(content) = content {
+            fs::write(dir.path().join("secret.txt"), content).unwrap();
+        }
+        let file = dir.path().join("agent.yaml");
+        let (secret, faults) =
+            Section::read(&file, None, serde_yaml::from_str(text).unwrap(), |section| section.secret("password"));
+        let shown = |fault: &crate::Fault| fault.to_string().replace(&format!("{}/", dir.path().display()), "");
+        (secret.map(|secret| secret.expose_secret().into()), faults.iter().map(shown).collect())
+    }
+
+    #[test]
+    fn one_trailing_newline_of_a_secret_file_is_no_part_of_it() {
+        for (content, secret) in [("a b\n", "a b"), ("a\r\n", "a"), ("a\n\n", "a\n"), (" a", " a")] {
+            let read = read(Some(content), "password_file: secret.txt");
+            assert_eq!(read, (Some(secret.into()), vec![]), "{content:?}");
+        }
+    }
+
+    #[test]
+    fn a_secret_may_stand_in_the_file_itself_or_nowhere() {
+        assert_eq!(read(None, "password: abc"), (Some("abc".into()), vec![]));
+        assert_eq!(read(None, "{}"), (None, vec![]));
+    }
+
+    #[test]
+    fn a_secret_file_that_is_absent_or_empty_is_a_fault() {
+        let (secret, faults) = read(None, "password_file: secret.txt");
+        assert_eq!(secret, None);
+        assert_eq!(
+            faults,
+            ["agent.yaml: password_file: secret.txt can't be read: No such file or directory (os error 2); \
+              name a text file that the daemon's user may read"]
+        );
+        let (_, faults) = read(Some("\n"), "password_file: secret.txt");
+        assert_eq!(faults, ["agent.yaml: password_file: secret.txt is empty; write the secret into it"]);
+    }
+
+    #[test]
+    fn a_fault_never_shows_a_secret() {
+        for text in ["password: 12345", "password: [12345]", "password: '${12345}'", "password: '12345${'"] {
+            let (secret, faults) = read(None, text);
+            assert_eq!((secret, faults.len()), (None, 1), "{text}");
+            assert!(!faults[0].contains("12345"), "{}", faults[0]);
+        }
+    }
+}

@@ -22,15 +22,14 @@
 //!
 //! An option without a value (`name:`) counts as absent. Paths are taken relative to the file's directory.
 
-use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+mod values;
+
+use std::path::Path;
 
 use serde_yaml::{Mapping, Value};
 
-use crate::quantity::{show_duration, show_size, shown};
-use crate::{Fault, quantity, variables};
+use crate::quantity::{kind, shown};
+use crate::{Fault, variables};
 
 /// What is wrong with a value, and what to do about it; the section adds where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,7 +92,7 @@ impl<'a> Section<'a> {
             Some(other) => {
                 section.faults.truncate(before);
                 let option = section.prefix.strip_suffix('.').map(String::from);
-                let problem = format!("{} stands where options are expected", shown(&other));
+                let problem = format!("{} stands where options are expected", kind(&other));
                 section.add(option, problem, "write `option: value` lines");
             }
         }
@@ -101,6 +100,7 @@ impl<'a> Section<'a> {
     }
 
     fn refuse_unread(&mut self) {
+        self.known.sort();
         for (key, _) in std::mem::take(&mut self.unread) {
             let Some(key) = key.as_str() else {
                 self.add(self.option(&shown(&key)), "is no option", "names of options are texts");
@@ -110,6 +110,7 @@ impl<'a> Section<'a> {
             let nearest = self.known.iter().filter(near).min_by_key(|known| strsim::damerau_levenshtein(key, known));
             let mend = match nearest {
                 Some(known) => format!("did you mean `{known}`?"),
+                None if self.known.is_empty() => "remove it: nothing is known here".into(),
                 None => format!("remove it; known here: {}", self.known.join(", ")),
             };
             self.add(self.option(key), "is no option", mend);
@@ -117,7 +118,8 @@ impl<'a> Section<'a> {
     }
 
     fn option(&self, key: &str) -> Option<String> {
-        Some(format!("{}{key}", self.prefix))
+        let short: String = key.chars().take(60).collect();
+        Some(format!("{}{short}", self.prefix))
     }
 
     fn add(&mut self, option: Option<String>, problem: impl Into<String>, mend: impl Into<String>) {
@@ -134,11 +136,6 @@ impl<'a> Section<'a> {
     /// The file that is being read.
     pub fn file(&self) -> &Path {
         self.file
-    }
-
-    /// How many faults there are so far.
-    pub fn fault_count(&self) -> usize {
-        self.faults.len()
     }
 
     /// The value of `key` as it stands in the file, but for variables: those of a text are expanded.
@@ -179,116 +176,6 @@ impl<'a> Section<'a> {
         convert(&value).map_err(|wrong| self.fault(key, wrong.problem, wrong.mend)).ok()
     }
 
-    /// A text of at least one character.
-    pub fn text(&mut self, key: &str) -> Option<String> {
-        self.convert(key, |value| text(value).map(String::from))
-    }
-
-    /// A text of at most `most` bytes.
-    pub fn text_within(&mut self, key: &str, most: usize) -> Option<String> {
-        self.convert(key, |value| text_within(text(value)?, most).map(String::from))
-    }
-
-    /// A text that `parse` makes something of.
-    pub fn parse<T>(&mut self, key: &str, parse: impl FnOnce(&str) -> Result<T, Wrong>) -> Option<T> {
-        self.convert(key, |value| parse(text(value)?))
-    }
-
-    /// One of some words.
-    pub fn choice<T: Clone>(&mut self, key: &str, choices: &[(&str, T)]) -> Option<T> {
-        self.convert(key, |value| {
-            let chosen = value.as_str().and_then(|word| choices.iter().find(|(known, _)| known.eq(&word)));
-            let known = || choices.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ");
-            chosen.map(|(_, choice)| choice.clone()).ok_or_else(|| {
-                Wrong::new(format!("{} is not known", shown(value)), format!("write one of: {}", known()))
-            })
-        })
-    }
-
-    /// A whole number.
-    pub fn integer<T: TryFrom<u64>>(&mut self, key: &str, within: RangeInclusive<u64>) -> Option<T> {
-        self.convert(key, |value| {
-            let number = match value {
-                Value::String(text) => text.parse().ok(),
-                other => other.as_u64(),
-            };
-            number.filter(|number| within.contains(number)).and_then(|number| T::try_from(number).ok()).ok_or_else(
-                || {
-                    let mend = format!("write a whole number from {} to {}", within.start(), within.end());
-                    Wrong::new(format!("{} is out of bounds", shown(value)), mend)
-                },
-            )
-        })
-    }
-
-    /// `true` or `false`.
-    pub fn boolean(&mut self, key: &str) -> Option<bool> {
-        self.convert(key, |value| match value {
-            Value::Bool(value) => Ok(*value),
-            Value::String(text) if text == "true" => Ok(true),
-            Value::String(text) if text == "false" => Ok(false),
-            other => Err(Wrong::new(format!("{} is neither true nor false", shown(other)), "write true or false")),
-        })
-    }
-
-    /// A duration: `30` (seconds), `30s`, `1m30s`.
-    pub fn duration(&mut self, key: &str, within: RangeInclusive<Duration>) -> Option<Duration> {
-        self.convert(key, |value| {
-            let duration = quantity::duration(value)
-                .map_err(|problem| Wrong::new(problem, "write 30 (seconds), 30s, 1m30s or 500ms"))?;
-            if within.contains(&duration) {
-                return Ok(duration);
-            }
-            let (least, most) = (show_duration(*within.start()), show_duration(*within.end()));
-            Err(Wrong::new(format!("{} is out of bounds", shown(value)), format!("choose from {least} to {most}")))
-        })
-    }
-
-    /// A size: `1MiB`, `1GiB`, or a number of bytes.
-    pub fn size(&mut self, key: &str, within: RangeInclusive<u64>) -> Option<u64> {
-        self.convert(key, |value| {
-            let size = quantity::size(value)
-                .map_err(|problem| Wrong::new(problem, "write 1MiB, 1GiB or a number of bytes"))?;
-            if within.contains(&size) {
-                return Ok(size);
-            }
-            let (least, most) = (show_size(*within.start()), show_size(*within.end()));
-            Err(Wrong::new(format!("{} is out of bounds", shown(value)), format!("choose from {least} to {most}")))
-        })
-    }
-
-    /// A path; a relative one starts at the file's directory.
-    pub fn path(&mut self, key: &str) -> Option<PathBuf> {
-        let path = self.text(key)?;
-        Some(self.file.parent().unwrap_or(Path::new("")).join(path))
-    }
-
-    /// A mapping from texts to texts, both at most `most` bytes, at most `entries` of them; empty when absent.
-    pub fn texts(&mut self, key: &str, entries: usize, most: usize) -> BTreeMap<String, String> {
-        let texts = self.section(key, |section| {
-            let keys = section.names();
-            let read = |key: String| {
-                let value = section.text_within(&key, most)?;
-                Some((key, value))
-            };
-            keys.into_iter().filter_map(read).collect::<BTreeMap<_, _>>()
-        });
-        if texts.len() > entries {
-            self.fault(key, format!("holds {} entries", texts.len()), format!("keep at most {entries}"));
-        }
-        texts
-    }
-
-    /// A list; the entries stand as they are.
-    pub fn list(&mut self, key: &str) -> Option<Vec<Value>> {
-        self.convert(key, |value| match value {
-            Value::Sequence(entries) => Ok(entries.clone()),
-            other => {
-                Err(Wrong::new(format!("{} stands where a list is expected", shown(other)), "write a list: `- …`"))
-            }
-        })
-    }
-
     /// The options of the section `key`; all absent when it is.
     pub fn section<T>(&mut self, key: &str, read: impl FnOnce(&mut Section<'_>) -> T) -> T {
         let value = self.value(key).unwrap_or_default();
@@ -297,24 +184,83 @@ impl<'a> Section<'a> {
     }
 }
 
-fn text(value: &Value) -> Result<&str, Wrong> {
-    match value {
-        Value::String(text) if text.is_empty() => {
-            Err(Wrong::new("is empty", "give it a text, or leave the option out"))
-        }
-        Value::String(text) if text.contains('\0') => Err(Wrong::new("holds a NUL character", "remove it")),
-        Value::String(text) => Ok(text),
-        Value::Number(_) | Value::Bool(_) => {
-            Err(Wrong::new(format!("{} is no text", shown(value)), "put it in quotes"))
-        }
-        other => Err(Wrong::new(format!("{} stands where a text is expected", shown(other)), "write one text")),
-    }
-}
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
 
-/// Refuses a text of more than `most` bytes.
-pub(crate) fn text_within(text: &str, most: usize) -> Result<&str, Wrong> {
-    if text.len() > most {
-        return Err(Wrong::new(format!("has {} bytes", text.len()), format!("keep it within {most}")));
+    use super::*;
+
+    fn faults(text: &str, read: impl FnOnce(&mut Section<'_>)) -> Vec<String> {
+        let value = serde_yaml::from_str(text).unwrap();
+        let ((), faults) = Section::read(Path::new("a.yaml"), Some("monitor 1"), value, read);
+        faults.iter().map(Fault::to_string).collect()
     }
-    Ok(text)
+
+    #[test]
+    fn all_faults_are_found_at_once() {
+        let told =
+            faults("{name: 5, size: big, on: maybe, when: later, tags: [a], nested: {deep: {x: 1}}}", |section| {
+                section.text("name");
+                section.size("size", 0..=9);
+                section.boolean("on");
+                section.duration("when", Duration::ZERO..=Duration::from_secs(9));
+                section.texts("tags", 1, 9);
+                section.section("nested", |nested| nested.section("deep", |_| ()));
+            });
+        assert_eq!(
+            told,
+            [
+                "a.yaml: monitor 1: name: 5 is no text; put it in quotes",
+                "a.yaml: monitor 1: size: \"big\" is no size; write 1MiB, 1GiB or a number of bytes",
+                "a.yaml: monitor 1: on: \"maybe\" is neither true nor false; write true or false",
+                "a.yaml: monitor 1: when: \"later\" is no duration; write 30 (seconds), 30s, 1m30s or 500ms",
+                "a.yaml: monitor 1: tags: a list stands where options are expected; write `option: value` lines",
+                "a.yaml: monitor 1: nested.deep.x: is no option; remove it: nothing is known here",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_option_without_a_value_counts_as_absent() {
+        let told = faults("{name: , tags: ~}", |section| {
+            assert_eq!(section.text("name"), None);
+            assert!(section.texts("tags", 1, 9).is_empty());
+            section.require("url", "give it");
+        });
+        assert_eq!(told, ["a.yaml: monitor 1: url: is missing; give it"]);
+    }
+
+    #[test]
+    fn variables_give_numbers_and_truths_too() {
+        let told =
+            faults("{n: '${WM_UNSET:-4}', on: '${WM_UNSET:-true}', l: ['${WM_UNSET:-a}', '${WM_UNSET}']}", |section| {
+                assert_eq!(section.integer::<i32>("n", 1..=9), Some(4));
+                assert_eq!(section.boolean("on"), Some(true));
+                assert_eq!(section.text_items("l"), None);
+            });
+        assert_eq!(
+            told,
+            ["a.yaml: monitor 1: l[2]: the variable WM_UNSET is not set; set it, or write ${WM_UNSET:-default}"]
+        );
+    }
+
+    #[test]
+    fn a_number_too_large_for_its_type_is_a_fault() {
+        let told = faults("n: 300", |section| assert_eq!(section.integer::<u8>("n", 0..=1000), None));
+        assert_eq!(told.len(), 1);
+    }
+
+    #[test]
+    fn maps_are_bounded() {
+        let told =
+            faults("tags: {a: b, c: d, eeeeeeeeee: f, \"g\\0\": h}", |section| drop(section.texts("tags", 1, 9)));
+        assert_eq!(
+            told,
+            [
+                "a.yaml: monitor 1: tags.eeeeeeeeee: has 10 bytes; keep it within 9",
+                r"a.yaml: monitor 1: tags.g\u{0}: holds a NUL character; remove it",
+                "a.yaml: monitor 1: tags: holds 2 entries; keep at most 1",
+            ]
+        );
+    }
 }

@@ -4,7 +4,7 @@
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::{Content, Record, VERSION};
+use crate::{Content, Dropped, Record, VERSION};
 
 #[derive(Serialize)]
 struct Head<'a> {
@@ -20,6 +20,14 @@ pub fn payload(agent: &str, content: &Content) -> Vec<u8> {
         Content::Dropped(dropped) => join("dropped", agent, dropped),
         Content::Agent(report) => join("agent", agent, report),
     }
+}
+
+/// What a payload declares dropped; none when it is of another kind.
+pub fn declared(payload: &[u8]) -> Option<Dropped> {
+    if !payload.starts_with(b"{\"v\":1,\"kind\":\"dropped\",") {
+        return None;
+    }
+    serde_json::from_slice(payload).ok()
 }
 
 /// The message of a payload under its number: the payload with `epoch` and `seq` in front.

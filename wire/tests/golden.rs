@@ -1,5 +1,7 @@
 //! The bytes of version 1, one file per kind: what agents wrote once, collectors must read for ever.
 
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by panicking")]
+
 use std::collections::BTreeMap;
 
 use wire::{

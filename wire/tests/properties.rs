@@ -1,5 +1,7 @@
 //! Properties of every record and every message.
 
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by panicking")]
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -122,6 +124,12 @@ proptest! {
     #[test]
     fn what_was_encoded_is_decoded_as_it_was(record in record()) {
         prop_assert_eq!(Record::decode(Some(&record.encode())), Ok(record));
+    }
+
+    #[test]
+    fn a_declaration_is_known_by_its_payload(record in record()) {
+        let expected = match &record.content { Content::Dropped(dropped) => Some(dropped.clone()), _ => None };
+        prop_assert_eq!(wire::declared(&wire::payload(&record.agent, &record.content)), expected);
     }
 
     #[test]

@@ -1,0 +1,109 @@
+//! `check-config`: what would run, and every fault at once.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use regex::bytes::Regex;
+use settings::Fault;
+use settings::quantity::{show_duration, show_size};
+
+use crate::config::Config;
+
+/// Some entries would be skipped.
+const SKIPPED: u8 = 1;
+/// Nothing would run.
+const REFUSED: u8 = 78;
+
+/// Checks the file at `path`. Returns 0, 1 when entries would be skipped, or 78 when the file is refused.
+///
+/// # Errors
+/// When `out` takes no more.
+pub fn run(path: &Path, out: &mut impl Write) -> io::Result<u8> {
+    match Config::load(path) {
+        Ok(config) => {
+            write_config(&config, out)?;
+            write_faults(&config.faults, out)?;
+            match config.faults.as_slice() {
+                [] => Ok(0),
+                _ => Ok(SKIPPED),
+            }
+        }
+        Err(refused) => {
+            write_faults(&refused.faults, out)?;
+            writeln!(out, "refused: nothing runs until this is mended")?;
+            Ok(REFUSED)
+        }
+    }
+}
+
+fn write_config(config: &Config, out: &mut impl Write) -> io::Result<()> {
+    let (kafka, outbox) = (&config.kafka, &config.outbox);
+    writeln!(out, "agent     {} (revision {})", config.agent.name, config.revision)?;
+    let protocol = kafka.security.protocol.as_str();
+    writeln!(out, "kafka     {}, topic {}, {protocol}", kafka.bootstrap_servers, kafka.topic)?;
+    let (size, policy) = (show_size(outbox.max_size), outbox.when_full.as_str());
+    writeln!(out, "outbox    {}, at most {size}, then {policy}", outbox.path.display())?;
+    writeln!(out, "workers   {}", config.workers)?;
+    writeln!(out, "monitors  {}", config.monitors.len())?;
+    for monitor in &config.monitors {
+        let (interval, timeout) = (show_duration(monitor.interval), show_duration(monitor.timeout));
+        write!(out, "  {}: {} every {interval}, timeout {timeout}", monitor.id, monitor.url)?;
+        if let Some(pattern) = monitor.pattern.as_ref().map(Regex::as_str) {
+            write!(out, ", pattern {pattern}")?;
+        }
+        if monitor.basic_auth.is_some() {
+            write!(out, ", with user and password")?;
+        }
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+fn write_faults(faults: &[Fault], out: &mut impl Write) -> io::Result<()> {
+    match faults {
+        [] => return writeln!(out, "no faults"),
+        [_] => writeln!(out, "1 fault")?,
+        faults => writeln!(out, "{} faults", faults.len())?,
+    }
+    faults.iter().try_for_each(|fault| writeln!(out, "  {fault}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(fixture: &str) -> (u8, String) {
+        let mut out = Vec::new();
+        let exit = run(&Path::new("testdata").join(fixture), &mut out).unwrap();
+        (exit, String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn what_will_run_is_shown() {
+        let (exit, out) = check("valid-full.yaml");
+        let lines: Vec<&str> = out.lines().collect();
+        assert_eq!(exit, 0);
+        assert!(lines[0].starts_with("agent     edge-1 (revision "), "{out}");
+        assert_eq!(
+            lines[1..],
+            [
+                "kafka     a.example:9093,b.example:9093, topic checks, sasl_ssl",
+                "outbox    testdata/outbox, at most 64.0 MiB, then pause",
+                "workers   8",
+                "monitors  3",
+                r"  shop: https://shop.example/cart?full=1 every 10s, timeout 500ms, pattern ^\d+ items$, with user and password",
+                "  by-id: https://shop.example/ every 1m 30s, timeout 3s",
+                "  three: https://shop.example/3 every 1m 30s, timeout 3s",
+                "no faults",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_refused_file_shows_nothing_that_would_run() {
+        let (exit, out) = check("invalid-everything.yaml");
+        assert_eq!(exit, REFUSED);
+        assert!(out.starts_with("6 faults\n  testdata/invalid-everything.yaml: interval: "), "{out}");
+        assert!(out.ends_with("refused: nothing runs until this is mended\n"), "{out}");
+    }
+}

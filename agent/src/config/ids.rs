@@ -1,0 +1,106 @@
+//! A unique id for each monitor, so that its history stays its own: `id`, else `name`, else `url`. Where that would
+//! clash, all of those without an `id` take name, url and pattern together, whatever their order in the file, so that
+//! moving an entry changes no id. An exact repeat is refused.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use settings::Fault;
+
+use super::Monitor;
+use super::monitor::Draft;
+
+/// Gives each draft its id; adds a fault for each that can't have one.
+pub(super) fn assign(drafts: Vec<Draft>, faults: &mut Vec<Fault>) -> Vec<Monitor> {
+    let drafts = without_repeats(drafts, faults);
+    let mut counts: HashMap<String, usize> = HashMap::new();
+    for draft in &drafts {
+        *counts.entry(plain(draft)).or_default() += 1;
+    }
+    let mut owners: HashMap<String, Place> = HashMap::new();
+    let mut monitors = Vec::with_capacity(drafts.len());
+    // Those with an `id` come first: it is theirs, whatever others would be called.
+    let (explicit, derived): (Vec<_>, Vec<_>) =
+        drafts.into_iter().enumerate().partition(|(_, draft)| draft.id.is_some());
+    for (position, draft) in explicit.into_iter().chain(derived) {
+        let plain = plain(&draft);
+        let id = if draft.id.is_none() && counts[&plain] > 1 { joined(&draft) } else { plain };
+        if let Some(owner) = owners.get(&id) {
+            faults.push(fault(
+                &draft,
+                format!("its id would be that of {}", owner.seen_from(&draft)),
+                "give it an `id` of its own",
+            ));
+        } else if id.len() > wire::limits::MONITOR {
+            faults.push(fault(&draft, "name, url and pattern are too long for an id", "give it an `id`"));
+        } else {
+            owners.insert(id.clone(), Place::of(&draft));
+            monitors.push((position, draft.into_monitor(id)));
+        }
+    }
+    monitors.sort_by_key(|(position, _)| *position);
+    monitors.into_iter().map(|(_, monitor)| monitor).collect()
+}
+
+fn without_repeats(drafts: Vec<Draft>, faults: &mut Vec<Fault>) -> Vec<Draft> {
+    let mut owners: HashMap<[Option<String>; 4], Place> = HashMap::new();
+    let mut kept = Vec::with_capacity(drafts.len());
+    for draft in drafts {
+        let identity = match &draft.id {
+            Some(id) => [Some(id.clone()), None, None, None],
+            None => [None, draft.name.clone(), Some(draft.url.to_string()), draft.pattern().map(String::from)],
+        };
+        match owners.get(&identity) {
+            Some(owner) => {
+                let problem = match draft.id {
+                    Some(_) => format!("has the `id` of {}", owner.seen_from(&draft)),
+                    None => format!("repeats {}", owner.seen_from(&draft)),
+                };
+                faults.push(fault(&draft, problem, "remove it, or give it an `id` of its own"));
+            }
+            None => {
+                owners.insert(identity, Place::of(&draft));
+                kept.push(draft);
+            }
+        }
+    }
+    kept
+}
+
+fn plain(draft: &Draft) -> String {
+    draft.id.clone().or_else(|| draft.name.clone()).unwrap_or_else(|| draft.url.to_string())
+}
+
+fn joined(draft: &Draft) -> String {
+    let parts = [draft.name.as_deref(), Some(draft.url.as_str()), draft.pattern()];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
+}
+
+/// Where the entry stands that has an id already.
+struct Place {
+    file: PathBuf,
+    entry: String,
+}
+
+impl Place {
+    fn of(draft: &Draft) -> Place {
+        Place { file: draft.file.clone(), entry: draft.entry.clone() }
+    }
+
+    fn seen_from(&self, draft: &Draft) -> String {
+        match self.file == draft.file {
+            true => self.entry.clone(),
+            false => format!("{} in {}", self.entry, self.file.display()),
+        }
+    }
+}
+
+fn fault(draft: &Draft, problem: impl Into<String>, mend: &str) -> Fault {
+    Fault {
+        file: draft.file.clone(),
+        entry: Some(draft.entry.clone()),
+        option: None,
+        problem: problem.into(),
+        mend: mend.into(),
+    }
+}

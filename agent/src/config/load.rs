@@ -1,0 +1,115 @@
+//! From a file to a checked configuration, or to everything that is wrong with it.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_yaml::Value;
+use settings::{Fault, Kafka, Log, Section};
+
+use super::monitor::{Common, Draft, INTERVAL, Options};
+use super::{Config, Identity, OutboxConfig, WhenFull, ids, include, pattern, revision};
+
+const LEAST_OUTBOX: u64 = 16 << 20;
+const MOST_WORKERS: u64 = 4096;
+
+/// A file that nothing can run on, with all of its faults, those of single entries included.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{}", self.faults.iter().map(Fault::to_string).collect::<Vec<_>>().join("\n"))]
+pub struct Refused {
+    /// What is wrong.
+    pub faults: Vec<Fault>,
+}
+
+/// The options of the main file, but for the entries, which are read one by one.
+struct Root {
+    agent: Identity,
+    common: Common,
+    entries: Vec<Value>,
+    included: Vec<PathBuf>,
+    workers: usize,
+    outbox: OutboxConfig,
+    kafka: Kafka,
+    log: Log,
+}
+
+impl Config {
+    /// Reads the file at `path` and those that it includes. Entries that are wrong are skipped and stand in `faults`.
+    ///
+    /// # Errors
+    /// [`Refused`] when something outside of the entries is wrong.
+    pub fn load(path: &Path) -> Result<Config, Refused> {
+        let value = settings::read(path).map_err(|fault| Refused { faults: vec![fault] })?;
+        let (root, mut refusals) = Section::read(path, None, value, read_root);
+        let mut lists = vec![(path.to_path_buf(), root.entries)];
+        for file in root.included {
+            let entries = include::entries(&file, &mut refusals);
+            lists.push((file, entries));
+        }
+        let (mut drafts, mut faults) = (Vec::new(), Vec::new());
+        for (file, entries) in lists {
+            for (index, value) in entries.into_iter().enumerate() {
+                match Draft::read(&file, index + 1, value, &root.common) {
+                    Ok(draft) => drafts.push(draft),
+                    Err(wrong) => faults.extend(wrong),
+                }
+            }
+        }
+        let monitors = ids::assign(drafts, &mut faults);
+        if !refusals.is_empty() {
+            refusals.append(&mut faults);
+            return Err(Refused { faults: refusals });
+        }
+        let mut config = Config {
+            agent: root.agent,
+            monitors,
+            workers: root.workers,
+            outbox: root.outbox,
+            kafka: root.kafka,
+            log: root.log,
+            faults,
+            revision: String::new(),
+        };
+        config.revision = revision::of(&config);
+        Ok(config)
+    }
+}
+
+fn read_root(root: &mut Section<'_>) -> Root {
+    root.require("interval", "say how often to check, such as `interval: 30`");
+    if !root.has("include") {
+        root.require("monitors", "list what to check, such as `monitors: [{url: \"https://example.org/\"}]`");
+    }
+    let common = Common {
+        // Where it is wrong nothing runs, but the entries are still read for their own faults.
+        interval: root.duration("interval", INTERVAL).unwrap_or(Duration::from_secs(30)),
+        url_regex: root.parse("url_regex", pattern::compile),
+        defaults: root.section("defaults", Options::read),
+    };
+    Root {
+        agent: root.section("agent", read_agent),
+        common,
+        entries: root.list("monitors").unwrap_or_default(),
+        included: include::files(root),
+        workers: root.integer("workers", 1..=MOST_WORKERS).unwrap_or(64),
+        outbox: root.section("outbox", read_outbox),
+        kafka: root.section("kafka", Kafka::of_agent),
+        log: root.section("log", Log::of),
+    }
+}
+
+fn read_agent(agent: &mut Section<'_>) -> Identity {
+    let host = || rustix::system::uname().nodename().to_string_lossy().into_owned();
+    Identity {
+        name: agent.text_within("name", wire::limits::AGENT).unwrap_or_else(host),
+        labels: agent.texts("labels", wire::limits::ENTRIES, wire::limits::TEXT),
+    }
+}
+
+fn read_outbox(outbox: &mut Section<'_>) -> OutboxConfig {
+    let policies = [WhenFull::DropOldest, WhenFull::Pause].map(|policy| (policy.as_str(), policy));
+    OutboxConfig {
+        path: outbox.path("path").unwrap_or_else(|| PathBuf::from("/var/lib/website-monitor/outbox")),
+        max_size: outbox.size("max_size", LEAST_OUTBOX..=i64::MAX as u64).unwrap_or(1 << 30),
+        when_full: outbox.choice("when_full", &policies).unwrap_or(WhenFull::DropOldest),
+    }
+}

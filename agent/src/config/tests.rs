@@ -1,0 +1,150 @@
+//! What files mean, and what is said about wrong ones.
+//!
+//! Each file in `testdata/` begins with what `check-config` must return and the faults it must tell, as comments.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+
+use super::*;
+use crate::command::check_config;
+
+fn load(text: &str) -> Result<Config, Refused> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("agent.yaml");
+    std::fs::write(&path, text).unwrap();
+    Config::load(&path)
+}
+
+fn ids(text: &str) -> Vec<String> {
+    load(text).unwrap().monitors.into_iter().map(|monitor| monitor.id).collect()
+}
+
+fn fixture(name: &str) -> Config {
+    Config::load(&Path::new("testdata").join(name)).unwrap()
+}
+
+#[test]
+fn every_fixture_tells_exactly_its_faults() {
+    let mut fixtures: Vec<PathBuf> =
+        std::fs::read_dir("testdata").unwrap().map(|file| file.unwrap().path()).filter(|path| path.is_file()).collect();
+    fixtures.sort();
+    assert!(!fixtures.is_empty());
+    let mut wrong = String::new();
+    for path in fixtures {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let expected: Vec<&str> = text.lines().map_while(|line| line.strip_prefix("# ")).collect();
+        let mut out = Vec::new();
+        let exit = check_config::run(&path, &mut out).unwrap();
+        let out = String::from_utf8(out).unwrap();
+        let mut told = vec![format!("exit {exit}")];
+        told.extend(out.lines().filter_map(|line| line.strip_prefix("  testdata/")).map(String::from));
+        if told != expected {
+            writeln!(wrong, "{}:\n# {}", path.display(), told.join("\n# ")).unwrap();
+        }
+        assert!(!out.contains("s3cret"), "{} shows a secret:\n{out}", path.display());
+        let word = ["valid-", "skipped-", "invalid-"][[0, 1, 78].iter().position(|code| *code == exit).unwrap()];
+        assert!(path.file_name().unwrap().to_str().unwrap().starts_with(word), "{}: exit {exit}", path.display());
+    }
+    assert!(wrong.is_empty(), "these fixtures tell something else:\n{wrong}");
+}
+
+#[test]
+fn the_simple_file_gets_every_default() {
+    let config = fixture("valid-simple.yaml");
+    assert!(!config.agent.name.is_empty());
+    assert_eq!(config.workers, 64);
+    assert_eq!(config.outbox.path, Path::new("/var/lib/website-monitor/outbox"));
+    assert_eq!((config.outbox.max_size, config.outbox.when_full), (1 << 30, WhenFull::DropOldest));
+    assert_eq!(config.kafka.bootstrap_servers, "localhost:9092");
+    let [named, unnamed] = config.monitors.as_slice() else { panic!("two monitors") };
+    assert_eq!((named.id.as_str(), named.name.as_str()), ("monitor 1", "monitor 1"));
+    assert_eq!(named.pattern.as_ref().unwrap().as_str(), "cart|basket$");
+    assert_eq!((unnamed.id.as_str(), unnamed.name.as_str()), ("http://localhost:8080/health", unnamed.url.as_str()));
+    assert!(unnamed.pattern.is_none() && unnamed.basic_auth.is_none() && unnamed.tags.is_empty());
+    for monitor in [named, unnamed] {
+        assert_eq!((monitor.interval, monitor.timeout), (Duration::from_secs(5), Duration::from_secs(5)));
+        assert_eq!(monitor.expected_status, [(200, 399)]);
+        assert_eq!((monitor.follow_redirects, monitor.max_body), (10, 1 << 20));
+    }
+}
+
+#[test]
+fn every_option_arrives() {
+    let config = fixture("valid-full.yaml");
+    assert_eq!((config.agent.name.as_str(), config.agent.labels["site"].as_str()), ("edge-1", "north"));
+    assert_eq!(config.workers, 8);
+    assert_eq!(config.outbox.path, Path::new("testdata/outbox"));
+    assert_eq!((config.outbox.max_size, config.outbox.when_full), (64 << 20, WhenFull::Pause));
+    assert_eq!(config.kafka.client_properties()["security.protocol"], "sasl_ssl");
+    assert_eq!(config.log.format, settings::LogFormat::Json);
+    let [shop, by_id, included] = config.monitors.as_slice() else { panic!("three monitors") };
+    assert_eq!(shop.url.as_str(), "https://shop.example/cart?full=1");
+    let auth = shop.basic_auth.as_ref().unwrap();
+    assert_eq!((auth.user.as_str(), auth.password.expose_secret()), ("us@er", "s3cret"));
+    assert_eq!(shop.pattern.as_ref().unwrap().as_str(), r"^\d+ items$");
+    assert_eq!((shop.interval, shop.timeout), (Duration::from_secs(10), Duration::from_millis(500)));
+    assert_eq!(shop.expected_status, [(200, 299), (404, 404)]);
+    assert_eq!((shop.follow_redirects, shop.max_body), (0, 64 << 10));
+    assert_eq!((shop.tags["team"].as_str(), shop.tags["tier"].as_str()), ("web", "2"));
+    assert_eq!((by_id.id.as_str(), by_id.timeout), ("by-id", Duration::from_secs(3)));
+    assert_eq!((included.id.as_str(), included.interval), ("three", Duration::from_secs(90)));
+}
+
+#[test]
+fn no_secret_stands_in_debug() {
+    let shown = format!("{:?}", fixture("valid-full.yaml"));
+    assert!(!shown.contains("s3cret") && !shown.contains("us@er"), "{shown}");
+}
+
+#[test]
+fn names_that_clash_take_url_and_pattern_whatever_their_order() {
+    let (a, b) = ("- {name: shop, url: 'http://a/'}", "- {name: shop, url: 'http://b/', pattern: x}");
+    let lone = "- {name: other, url: 'http://a/'}";
+    let joined = ["shop http://a/", "shop http://b/ x", "other"];
+    assert_eq!(ids(&format!("interval: 1\nmonitors:\n{a}\n{b}\n{lone}\n")), joined);
+    assert_eq!(ids(&format!("interval: 1\nmonitors:\n{b}\n{a}\n{lone}\n")), [joined[1], joined[0], joined[2]]);
+}
+
+#[test]
+fn one_url_with_two_patterns_is_two_monitors() {
+    let text =
+        "interval: 1\nmonitors: [{url: 'http://a/', pattern: x}, {url: 'http://a/', pattern: y}, {url: 'http://a/'}]";
+    assert_eq!(ids(text), ["http://a/ x", "http://a/ y", "http://a/"]);
+}
+
+#[test]
+fn an_id_of_its_own_is_kept_where_a_name_clashes_with_it() {
+    let text = "interval: 1\nmonitors: [{name: shop, url: 'http://a/'}, {id: shop, name: x, url: 'http://a/'}]";
+    assert_eq!(ids(text), ["shop http://a/", "shop"]);
+}
+
+#[test]
+fn the_revision_changes_with_what_runs_and_not_with_secrets() {
+    let revision = |interval: u32, password: &str| {
+        let text = format!(
+            "interval: {interval}\nagent: {{name: a}}\nmonitors: [{{url: 'http://u:{password}@a/'}}]\n\
+             kafka: {{security_protocol: sasl_ssl, sasl: {{username: u, password: {password}}}}}"
+        );
+        load(&text).unwrap().revision
+    };
+    assert_eq!(revision(5, "one"), revision(5, "two"));
+    assert_ne!(revision(5, "one"), revision(6, "one"));
+    assert_eq!(revision(5, "one").len(), 12);
+}
+
+#[test]
+fn a_file_that_can_not_be_read_is_refused() {
+    let refused = Config::load(Path::new("testdata/absent.yaml")).unwrap_err();
+    assert!(refused.to_string().starts_with("testdata/absent.yaml: can't be read: "), "{refused}");
+}
+
+#[test]
+fn a_url_longer_than_a_name_may_be_still_has_a_name_within_the_bound() {
+    let long = "x".repeat(2 * wire::limits::NAME);
+    let config = load(&format!("interval: 1\nmonitors: [{{url: 'http://a/{long}'}}]")).unwrap();
+    assert_eq!(config.monitors[0].name.len(), wire::limits::NAME);
+    assert!(config.monitors[0].id.ends_with(&long));
+}

@@ -1,0 +1,82 @@
+//! What has to be declared when records leave the outbox unsent: their own numbers, and whatever they themselves
+//! declared, which would otherwise be lost with them.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use wire::{DropReason, Dropped, Range, limits};
+
+use super::Entry;
+
+/// The declarations for `entries`, dropped for `reason`.
+pub(super) fn of(entries: &[Entry], reason: DropReason) -> Vec<Dropped> {
+    let mut by_reason: BTreeMap<DropReason, Vec<Range>> = BTreeMap::new();
+    for entry in entries {
+        by_reason.entry(reason).or_default().push(Range { epoch: entry.epoch, first: entry.seq, last: entry.seq });
+        if let Some(dropped) = wire::declared(&entry.payload) {
+            by_reason.entry(dropped.reason).or_default().extend(dropped.ranges);
+        }
+    }
+    let dropped_at = Timestamp::now();
+    let mut declarations = Vec::new();
+    for (reason, ranges) in by_reason {
+        for ranges in joined(ranges).chunks(limits::RANGES) {
+            declarations.push(Dropped { ranges: ranges.to_vec(), reason, dropped_at });
+        }
+    }
+    declarations
+}
+
+/// The same numbers in as few ranges as can be.
+fn joined(mut ranges: Vec<Range>) -> Vec<Range> {
+    ranges.sort_unstable_by_key(|range| (range.epoch, range.first));
+    let mut joined: Vec<Range> = Vec::new();
+    for range in ranges {
+        match joined.last_mut() {
+            Some(last) if last.epoch == range.epoch && range.first <= last.last + 1 => {
+                last.last = last.last.max(range.last);
+            }
+            _ => joined.push(range),
+        }
+    }
+    joined
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+    use wire::Content;
+
+    use super::*;
+
+    fn entry(epoch: u128, seq: u64, payload: &[u8]) -> Entry {
+        Entry { position: seq, epoch: Uuid::from_u128(epoch), seq, payload: payload.to_vec() }
+    }
+
+    fn range(epoch: u128, first: u64, last: u64) -> Range {
+        Range { epoch: Uuid::from_u128(epoch), first, last }
+    }
+
+    #[test]
+    fn consecutive_numbers_are_one_range_per_epoch() {
+        let entries = [entry(1, 7, b"{}"), entry(1, 8, b"{}"), entry(2, 1, b"{}"), entry(2, 2, b"{}")];
+        let declared = of(&entries, DropReason::OutboxFull);
+        assert_eq!(declared.len(), 1);
+        assert_eq!(declared[0].ranges, [range(1, 7, 8), range(2, 1, 2)]);
+    }
+
+    #[test]
+    fn what_a_dropped_declaration_had_declared_is_declared_again() {
+        let earlier =
+            Dropped { ranges: vec![range(1, 1, 6)], reason: DropReason::OutboxFull, dropped_at: Timestamp::UNIX_EPOCH };
+        let too_large = Dropped { ranges: vec![range(1, 9, 9)], reason: DropReason::TooLarge, ..earlier.clone() };
+        let entries = [
+            entry(1, 7, &wire::payload("edge", &Content::Dropped(earlier))),
+            entry(1, 8, &wire::payload("edge", &Content::Dropped(too_large))),
+        ];
+        let declared = of(&entries, DropReason::OutboxFull);
+        assert_eq!(declared.len(), 2);
+        assert_eq!((declared[0].reason, &declared[0].ranges[..]), (DropReason::OutboxFull, &[range(1, 1, 8)][..]));
+        assert_eq!((declared[1].reason, &declared[1].ranges[..]), (DropReason::TooLarge, &[range(1, 9, 9)][..]));
+    }
+}

@@ -1,0 +1,178 @@
+//! Records on disk: a frame holds up to 64 consecutive records of one epoch.
+//!
+//! ```text
+//!  0  version  u8 = 1
+//!  1  count    u8        records in the frame, 1..=64
+//!  2  epoch    16 bytes
+//! 18  first    u64       sequence number of the first record
+//! 26  at       i64       when the frame was appended, microseconds since 1970
+//! 34  length   u32       of the body before compression
+//! 38  crc32c   u32       of everything before it and of the body as stored
+//! 42  body               zstd of, for each record: length u32, payload
+//! ```
+//! All integers are little-endian. The position of the first record is the frame's key, not in here.
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+/// Most records in a frame.
+pub(super) const RECORDS: usize = 64;
+/// A frame is closed when its body has reached this size before compression.
+pub(super) const BODY: usize = 30 * 1024;
+
+const VERSION: u8 = 1;
+const HEADER: usize = 42;
+/// Level 1: the outbox is bound by fsync and by bytes, and this one costs the least of both.
+const LEVEL: i32 = 1;
+
+/// What a frame says before its body is read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Header {
+    pub(super) count: u8,
+    pub(super) epoch: Uuid,
+    pub(super) first_seq: u64,
+    pub(super) appended_at: Timestamp,
+    length: u32,
+}
+
+impl Header {
+    /// The sequence number of the last record.
+    pub(super) fn last_seq(&self) -> u64 {
+        self.first_seq + u64::from(self.count) - 1
+    }
+}
+
+/// A frame that can't be read: what is wrong with it.
+#[derive(Debug, PartialEq, thiserror::Error)]
+#[error("a frame {0}")]
+pub(super) struct Damaged(&'static str);
+
+/// How many of the payloads, from the first, go into one frame.
+pub(super) fn fitting<'a>(payloads: impl Iterator<Item = &'a [u8]>) -> usize {
+    let mut bytes = 0;
+    let mut count = 0;
+    for payload in payloads.take(RECORDS) {
+        bytes += payload.len() + 4;
+        if count > 0 && bytes > BODY {
+            break;
+        }
+        count += 1;
+    }
+    count
+}
+
+/// The bytes of a frame of 1 to 64 payloads.
+pub(super) fn encode<'a>(
+    epoch: Uuid,
+    first_seq: u64,
+    appended_at: Timestamp,
+    payloads: impl Iterator<Item = &'a [u8]>,
+) -> std::io::Result<Vec<u8>> {
+    let mut body = Vec::with_capacity(BODY);
+    let mut count = 0_u8;
+    for payload in payloads {
+        body.extend_from_slice(&(payload.len() as u32).to_le_bytes());
+        body.extend_from_slice(payload);
+        count += 1;
+    }
+    let compressed = zstd::bulk::compress(&body, LEVEL)?;
+    let mut frame = Vec::with_capacity(HEADER + compressed.len());
+    frame.extend_from_slice(&[VERSION, count]);
+    frame.extend_from_slice(epoch.as_bytes());
+    frame.extend_from_slice(&first_seq.to_le_bytes());
+    frame.extend_from_slice(&appended_at.as_microsecond().to_le_bytes());
+    frame.extend_from_slice(&(body.len() as u32).to_le_bytes());
+    let crc = crc32c::crc32c_append(crc32c::crc32c(&frame), &compressed);
+    frame.extend_from_slice(&crc.to_le_bytes());
+    frame.extend_from_slice(&compressed);
+    Ok(frame)
+}
+
+/// Reads and verifies a frame's header.
+pub(super) fn header(frame: &[u8]) -> Result<Header, Damaged> {
+    let (head, body) = frame.split_at_checked(HEADER).ok_or(Damaged("is too short"))?;
+    let crc = u32::from_le_bytes(field(head, 38));
+    if crc != crc32c::crc32c_append(crc32c::crc32c(&head[..38]), body) {
+        return Err(Damaged("has a wrong checksum"));
+    }
+    if head[0] != VERSION {
+        return Err(Damaged("is of an unknown version"));
+    }
+    let at = i64::from_le_bytes(field(head, 26));
+    Ok(Header {
+        count: head[1],
+        epoch: Uuid::from_bytes(field(head, 2)),
+        first_seq: u64::from_le_bytes(field(head, 18)),
+        appended_at: Timestamp::from_microsecond(at).map_err(|_| Damaged("has an impossible time"))?,
+        length: u32::from_le_bytes(field(head, 34)),
+    })
+}
+
+/// Reads and verifies a frame: its header and its payloads.
+pub(super) fn decode(frame: &[u8]) -> Result<(Header, Vec<Vec<u8>>), Damaged> {
+    let header = header(frame)?;
+    let body =
+        zstd::bulk::decompress(&frame[HEADER..], header.length as usize).map_err(|_| Damaged("does not decompress"))?;
+    let mut payloads = Vec::with_capacity(header.count.into());
+    let mut rest = body.as_slice();
+    while let Some((length, more)) = rest.split_first_chunk::<4>() {
+        let (payload, more) =
+            more.split_at_checked(u32::from_le_bytes(*length) as usize).ok_or(Damaged("ends early"))?;
+        payloads.push(payload.to_vec());
+        rest = more;
+    }
+    if payloads.len() != usize::from(header.count) {
+        return Err(Damaged("has another number of records than it says"));
+    }
+    Ok((header, payloads))
+}
+
+fn field<const N: usize>(head: &[u8], at: usize) -> [u8; N] {
+    let mut bytes = [0; N];
+    bytes.copy_from_slice(&head[at..at + N]);
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn frame_of(payloads: &[Vec<u8>]) -> Vec<u8> {
+        let at = Timestamp::from_microsecond(1_700_000_000_000_000).unwrap();
+        encode(Uuid::from_u128(7), 41, at, payloads.iter().map(Vec::as_slice)).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn a_frame_reads_back_as_it_was_written(payloads in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 1..=64)) {
+            let (header, read) = decode(&frame_of(&payloads)).unwrap();
+            prop_assert_eq!((header.epoch, header.first_seq, usize::from(header.count)), (Uuid::from_u128(7), 41, payloads.len()));
+            prop_assert_eq!(read, payloads);
+        }
+
+        #[test]
+        fn a_flipped_bit_is_noticed(at in any::<prop::sample::Index>(), bit in 0..8_u8) {
+            let mut frame = frame_of(&[b"one".to_vec(), b"two".to_vec()]);
+            let at = at.index(frame.len());
+            frame[at] ^= 1 << bit;
+            prop_assert!(decode(&frame).is_err());
+        }
+
+        #[test]
+        fn a_cut_frame_is_noticed(at in any::<prop::sample::Index>()) {
+            let frame = frame_of(&[b"one".to_vec(), b"two".to_vec()]);
+            prop_assert!(decode(&frame[..at.index(frame.len())]).is_err());
+        }
+    }
+
+    #[test]
+    fn a_large_payload_has_a_frame_of_its_own() {
+        let large = vec![0_u8; BODY * 2];
+        let small = vec![0_u8; 10];
+        assert_eq!(fitting([large.as_slice(), &small].into_iter()), 1);
+        assert_eq!(fitting([small.as_slice(), &large].into_iter()), 1);
+        assert_eq!(fitting([small.as_slice(); 100].into_iter()), RECORDS);
+    }
+}

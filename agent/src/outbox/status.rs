@@ -1,0 +1,119 @@
+//! What the outbox says of itself, also to other processes.
+//!
+//! A running agent holds the lock and writes `status.json` beside the chunks; once it is gone the chunks themselves
+//! are read.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::root::{OpenError, Root};
+use super::{Outbox, Shared};
+use crate::config::OutboxConfig;
+
+const FILE: &str = "status.json";
+
+/// The outbox at one moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// The running epoch, or the last one.
+    pub epoch: Option<Uuid>,
+    /// The highest durable number in it; 0 when there is none.
+    pub highest_seq: u64,
+    /// Records ever appended, over epochs.
+    pub position: u64,
+    /// Records ever acknowledged or dropped.
+    pub acknowledged_position: u64,
+    /// Records that wait.
+    pub pending: u64,
+    /// The first of them.
+    pub oldest_pending: Option<OldestPending>,
+    /// Bytes on disk.
+    pub bytes: u64,
+    /// Records made durable since the agent's start.
+    pub appended: u64,
+    /// Records dropped at the bound since the agent's start.
+    pub dropped: u64,
+    /// Damaged chunks that are kept aside.
+    pub damaged: u64,
+}
+
+/// The first record that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OldestPending {
+    /// Its epoch.
+    pub epoch: Uuid,
+    /// Its number.
+    pub seq: u64,
+    /// When it was appended, by the wall clock.
+    pub appended_at: Timestamp,
+}
+
+impl Outbox {
+    /// The outbox now.
+    pub fn status(&self) -> Status {
+        let shared: &Shared = &self.shared;
+        let bytes = shared.count_bytes();
+        let (mut status, chunk) = {
+            let state = shared.state();
+            let next = state.acknowledged + 1;
+            let at = state.chunks.partition_point(|chunk| chunk.first() <= next).saturating_sub(1);
+            let chunk = (state.acknowledged < state.last).then(|| state.chunks.get(at).cloned()).flatten();
+            let status = Status {
+                epoch: state.epoch.map(|at| at.epoch),
+                highest_seq: state.epoch.map_or(0, |at| at.next_seq - 1),
+                position: state.last,
+                acknowledged_position: state.acknowledged,
+                pending: state.last - state.acknowledged,
+                oldest_pending: None,
+                bytes,
+                appended: state.appended,
+                dropped: state.dropped,
+                damaged: shared.root.set_aside_count().unwrap_or(0),
+            };
+            (status, chunk)
+        };
+        let next = status.acknowledged_position + 1;
+        if let Some(Ok(Some((first, header)))) = chunk.map(|chunk| chunk.frame_at(next)) {
+            let seq = header.first_seq + next.saturating_sub(first);
+            status.oldest_pending = Some(OldestPending { epoch: header.epoch, seq, appended_at: header.appended_at });
+        }
+        status
+    }
+
+    /// Writes what other processes read while this one has the lock. Not synced: after a power cut nobody needs it.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn publish_status(&self) -> io::Result<()> {
+        let new = self.path().join(format!("{FILE}.new"));
+        fs::write(&new, serde_json::to_vec(&self.status()).map_err(io::Error::other)?)?;
+        fs::rename(new, self.path().join(FILE))
+    }
+}
+
+/// The status of an outbox, from the agent that has it open, else from the outbox itself.
+///
+/// # Errors
+/// When there is no outbox, or it can't be read.
+pub fn read_status(config: &OutboxConfig) -> Result<Status, OpenError> {
+    let failed = |action: &str, source| OpenError::Io { path: config.path.clone(), action: action.to_owned(), source };
+    if !config.path.join("VERSION").exists() {
+        return Err(failed("find an outbox", io::ErrorKind::NotFound.into()));
+    }
+    match Root::open(&config.path, Duration::ZERO) {
+        Ok(root) => drop(root),
+        Err(OpenError::Locked { .. }) => return read_file(&config.path).map_err(|e| failed("read status.json", e)),
+        Err(error) => return Err(error),
+    }
+    Ok(Outbox::open(config)?.status())
+}
+
+fn read_file(path: &Path) -> io::Result<Status> {
+    serde_json::from_slice(&fs::read(path.join(FILE))?).map_err(io::Error::other)
+}

@@ -1,0 +1,249 @@
+//! The outbox through its public functions, in one process. Kills and power cuts are for other tests.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::*;
+
+fn config(path: &Path) -> OutboxConfig {
+    OutboxConfig { path: path.to_owned(), max_size: 64 * 1024 * 1024, when_full: WhenFull::DropOldest }
+}
+
+/// An outbox that rolls at `chunk_records`.
+fn open_with(path: &Path, chunk_records: u64) -> Outbox {
+    let mut outbox = Outbox::open(&config(path)).unwrap();
+    Arc::get_mut(&mut outbox.shared).unwrap().bounds.chunk_records = chunk_records;
+    outbox
+}
+
+fn start(outbox: &Outbox) -> Committer {
+    outbox.start("edge", |opening| format!("{{\"start\":{:?}}}", opening.previous).into_bytes()).unwrap()
+}
+
+fn append(outbox: &Outbox, count: u64) {
+    for n in 0..count {
+        outbox.append(format!("{{\"n\":{n}}}").into_bytes()).unwrap();
+    }
+}
+
+fn read_all(outbox: &Outbox) -> Vec<Entry> {
+    let mut entries: Vec<Entry> = Vec::new();
+    loop {
+        let after = entries.last().map_or(0, |entry| entry.position);
+        let more = outbox.read(after, 7, usize::MAX).unwrap();
+        if more.is_empty() {
+            return entries;
+        }
+        entries.extend(more);
+    }
+}
+
+fn chunks_on_disk(path: &Path) -> usize {
+    std::fs::read_dir(path)
+        .unwrap()
+        .filter(|e| e.as_ref().unwrap().file_name().to_string_lossy().starts_with("ob-"))
+        .count()
+}
+
+#[test]
+fn what_was_appended_is_read_in_order_with_dense_numbers() {
+    let dir = tempfile::tempdir().unwrap();
+    let outbox = open_with(dir.path(), 10);
+    let committer = start(&outbox);
+    append(&outbox, 35);
+    let entries = read_all(&outbox);
+    assert_eq!(entries.iter().map(|e| e.seq).collect::<Vec<_>>(), (1..=36).collect::<Vec<_>>());
+    assert_eq!(entries.iter().map(|e| e.position).collect::<Vec<_>>(), (1..=36).collect::<Vec<_>>());
+    assert_eq!(entries[36 - 1].payload, b"{\"n\":34}");
+    assert!(chunks_on_disk(dir.path()) >= 3);
+    committer.stop();
+}
+
+#[test]
+fn a_new_start_is_a_new_epoch_that_names_the_end_of_the_one_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = {
+        let outbox = open_with(dir.path(), 10);
+        let committer = start(&outbox);
+        append(&outbox, 14);
+        committer.stop();
+        outbox.status()
+    };
+    let outbox = open_with(dir.path(), 10);
+    let committer = outbox
+        .start("edge", move |opening| {
+            let previous = opening.previous.unwrap();
+            assert_eq!((Some(previous.epoch), previous.highest_seq), (first.epoch, 15));
+            assert_eq!(opening.status.pending, 15);
+            b"{}".to_vec()
+        })
+        .unwrap();
+    append(&outbox, 1);
+    let entries = read_all(&outbox);
+    assert_eq!(entries.iter().map(|e| e.position).collect::<Vec<_>>(), (1..=17).collect::<Vec<_>>());
+    assert_eq!(entries.iter().map(|e| e.seq).collect::<Vec<_>>(), (1..=15).chain(1..=2).collect::<Vec<_>>());
+    committer.stop();
+}
+
+#[test]
+fn what_was_acknowledged_is_not_read_again_and_its_chunks_are_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    {
+        let outbox = open_with(dir.path(), 10);
+        let committer = start(&outbox);
+        append(&outbox, 35);
+        outbox.acknowledge(25).unwrap();
+        assert_eq!(outbox.read(0, 100, usize::MAX).unwrap()[0].position, 26);
+        assert_eq!(outbox.status().oldest_pending.unwrap().seq, 26);
+        assert_eq!(outbox.status().pending, 11);
+        committer.stop();
+    }
+    assert!(chunks_on_disk(dir.path()) <= 2);
+    let outbox = open_with(dir.path(), 10);
+    assert_eq!(read_all(&outbox).first().unwrap().position, 26);
+    assert_eq!(outbox.status().acknowledged_position, 25);
+}
+
+#[test]
+fn a_drained_outbox_gives_its_space_back_and_goes_on_numbering() {
+    let dir = tempfile::tempdir().unwrap();
+    let outbox = open_with(dir.path(), 50_000);
+    let committer = start(&outbox);
+    let noise: Vec<u8> =
+        (0..60_000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).take(100_000).collect();
+    for _ in 0..20 {
+        outbox.append(noise.clone()).unwrap();
+    }
+    let before = outbox.status().bytes;
+    outbox.acknowledge(outbox.last()).unwrap();
+    // The committer gives the space back before it takes the next record.
+    outbox.append(b"{}".to_vec()).unwrap();
+    let status = outbox.status();
+    assert!(status.bytes < 1024 * 1024, "{before} bytes before, {} after", status.bytes);
+    assert_eq!((status.position, status.pending, status.highest_seq), (22, 1, 22));
+    committer.stop();
+}
+
+#[test]
+fn many_appenders_each_get_a_number_of_their_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let outbox = open_with(dir.path(), 100);
+    let committer = start(&outbox);
+    let mut numbers: Vec<u64> = std::thread::scope(|scope| {
+        let appenders: Vec<_> = (0..16)
+            .map(|_| scope.spawn(|| (0..20).map(|_| outbox.append(b"{}".to_vec()).unwrap().seq).collect::<Vec<_>>()))
+            .collect();
+        appenders.into_iter().flat_map(|appender| appender.join().unwrap()).collect()
+    });
+    numbers.sort_unstable();
+    assert_eq!(numbers, (2..=321).collect::<Vec<_>>());
+    assert_eq!(read_all(&outbox).len(), 321);
+    committer.stop();
+}
+
+#[test]
+fn a_second_agent_is_refused_while_the_first_has_the_outbox() {
+    let dir = tempfile::tempdir().unwrap();
+    let outbox = Outbox::open(&config(dir.path())).unwrap();
+    assert!(matches!(Root::open(dir.path(), Duration::ZERO), Err(OpenError::Locked { .. })));
+    drop(outbox);
+    Root::open(dir.path(), Duration::ZERO).unwrap();
+}
+
+#[test]
+fn an_outbox_of_a_later_version_is_refused_and_left_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("VERSION"), "2\n").unwrap();
+    let error = Outbox::open(&config(dir.path())).unwrap_err();
+    assert!(error.to_string().contains("version 2"), "{error}");
+    assert_eq!(std::fs::read_to_string(dir.path().join("VERSION")).unwrap(), "2\n");
+}
+
+#[test]
+fn a_directory_that_cannot_be_made_is_refused_by_its_name() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("file"), "").unwrap();
+    let error = Outbox::open(&config(&dir.path().join("file/outbox"))).unwrap_err();
+    assert!(matches!(&error, OpenError::Io { .. }) && error.to_string().contains("file/outbox"), "{error}");
+}
+
+#[test]
+fn at_its_bound_the_oldest_chunk_is_dropped_and_declared_exactly() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = OutboxConfig { max_size: 16 * 1024 * 1024, ..config(dir.path()) };
+    let outbox = Outbox::open(&config).unwrap();
+    let committer = start(&outbox);
+    let mut noise = 1_u64;
+    for _ in 0..350 {
+        let payload: Vec<u8> = std::iter::repeat_with(|| {
+            noise ^= noise << 13;
+            noise ^= noise >> 7;
+            noise ^= noise << 17;
+            noise as u8
+        })
+        .take(64 * 1024)
+        .collect();
+        outbox.append([b"{\"kind\":\"noise\"".as_slice(), &payload].concat()).unwrap();
+        assert!(outbox.shared.root.bytes_on_disk().unwrap() <= config.max_size * 11 / 10);
+    }
+    let status = outbox.status();
+    let kept = read_all(&outbox);
+    let mut declared: Vec<u64> = kept
+        .iter()
+        .filter_map(|entry| wire::declared(&entry.payload))
+        .flat_map(|dropped| dropped.ranges)
+        .flat_map(|range| range.first..=range.last)
+        .collect();
+    declared.sort_unstable();
+    declared.dedup();
+    assert!(status.dropped > 0);
+    assert_eq!(declared, (1..=status.dropped).collect::<Vec<_>>());
+    assert_eq!(
+        kept.iter().map(|e| e.seq).collect::<Vec<_>>(),
+        (status.dropped + 1..=status.highest_seq).collect::<Vec<_>>()
+    );
+    committer.stop();
+}
+
+#[test]
+fn a_damaged_chunk_is_kept_aside_and_the_others_are_read() {
+    let dir = tempfile::tempdir().unwrap();
+    {
+        let outbox = open_with(dir.path(), 10);
+        let committer = start(&outbox);
+        append(&outbox, 35);
+        committer.stop();
+    }
+    let head = std::fs::read_dir(dir.path())
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .find(|p| p.ends_with("ob-00000000000000000011"));
+    std::fs::write(head.unwrap().join("head.json"), "{").unwrap();
+    let outbox = open_with(dir.path(), 10);
+    let positions: Vec<_> = read_all(&outbox).iter().map(|entry| entry.position).collect();
+    assert_eq!(positions, (1..=10).chain(21..=36).collect::<Vec<_>>());
+    assert_eq!(outbox.status().damaged, 1);
+}
+
+#[test]
+fn waiting_ends_when_something_is_appended_and_at_the_timeout() {
+    let dir = tempfile::tempdir().unwrap();
+    let outbox = open_with(dir.path(), 10);
+    let committer = start(&outbox);
+    assert!(!outbox.wait(1, Duration::from_millis(1)));
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| outbox.wait(1, Duration::from_secs(60)));
+        append(&outbox, 1);
+        assert!(waiter.join().unwrap());
+    });
+    committer.stop();
+}
+
+#[test]
+fn nothing_is_appended_after_the_stop() {
+    let dir = tempfile::tempdir().unwrap();
+    let outbox = open_with(dir.path(), 10);
+    start(&outbox).stop();
+    assert_eq!(outbox.append(b"{}".to_vec()), Err(AppendError::Stopped));
+}

@@ -1,0 +1,134 @@
+//! One producer, from the moment that Kafka answers for the topic until something fails.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::{ClientContext, DefaultClientContext};
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
+
+/// How long Kafka may take to answer for the topic.
+const METADATA: Duration = Duration::from_secs(5);
+
+/// A position, and whether it was delivered.
+type Report = (u64, Result<(), RDKafkaErrorCode>);
+
+/// A producer whose topic is known to be there.
+pub(super) struct Link {
+    pub(super) producer: BaseProducer<Context>,
+}
+
+/// What librdkafka tells while it is polled.
+#[derive(Default)]
+pub(super) struct Context {
+    reports: Mutex<Vec<Report>>,
+    /// The last error of the connection: a timeout alone tells nobody why.
+    error: Mutex<Option<String>>,
+}
+
+impl Context {
+    fn last_error(&self) -> Option<String> {
+        self.error.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl ClientContext for Context {
+    fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
+        // The publisher itself says what matters, once; librdkafka says each attempt.
+        log::debug!(target: "librdkafka", "{facility}: {message}");
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        log::debug!(target: "librdkafka", "{error}: {reason}");
+        *self.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+    }
+}
+
+impl ProducerContext for Context {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, position: usize) {
+        let report = match result {
+            Ok(_) => Ok(()),
+            Err((error, _)) => Err(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail)),
+        };
+        self.reports.lock().unwrap_or_else(PoisonError::into_inner).push((position as u64, report));
+    }
+}
+
+impl Link {
+    /// Builds a producer and waits until Kafka answers for the topic, which is made when it is absent and that is asked
+    /// for. The error says in one line why not.
+    pub(super) fn connect(kafka: &settings::Kafka) -> Result<Link, String> {
+        let config = client_config(kafka);
+        let producer: BaseProducer<Context> =
+            config.create_with_context(Context::default()).map_err(|error| error.to_string())?;
+        let link = Link { producer };
+        let failed = |error: KafkaError| match link.producer.context().last_error() {
+            Some(reason) => reason,
+            None => error.to_string(),
+        };
+        let metadata = link.producer.client().fetch_metadata(Some(&kafka.topic), METADATA).map_err(failed)?;
+        match metadata.topics().first().and_then(|topic| topic.error()) {
+            None => Ok(link),
+            Some(error) => match RDKafkaErrorCode::from(error) {
+                RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic if kafka.create_topic => {
+                    create_topic(kafka, &config)?;
+                    Ok(link)
+                }
+                RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic => {
+                    Err(format!("topic {:?} does not exist; make it, or set kafka.create_topic to true", kafka.topic))
+                }
+                code => Err(format!("topic {:?}: {code}", kafka.topic)),
+            },
+        }
+    }
+
+    /// The reports since the last call.
+    pub(super) fn take_reports(&self) -> Vec<Report> {
+        std::mem::take(&mut self.producer.context().reports.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn client_config(kafka: &settings::Kafka) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    for (name, value) in [
+        ("linger.ms", "10"),
+        ("compression.type", "lz4"),
+        // Short of minutes, so that a broker which moved or fell silent is noticed; the outbox keeps the record.
+        ("message.timeout.ms", "30000"),
+        ("request.timeout.ms", "10000"),
+        ("socket.timeout.ms", "15000"),
+        ("reconnect.backoff.max.ms", "2000"),
+        ("topic.metadata.propagation.max.ms", "10000"),
+        // One request at a time per broker keeps the order over librdkafka's own retries.
+        ("max.in.flight.requests.per.connection", "1"),
+    ] {
+        config.set(name, value);
+    }
+    for (name, value) in kafka.client_properties() {
+        config.set(name, value);
+    }
+    config.set("acks", "all").set("client.id", "website-monitor-agent").set("allow.auto.create.topics", "false");
+    config.set_log_level(RDKafkaLogLevel::Debug);
+    config
+}
+
+fn create_topic(kafka: &settings::Kafka, config: &ClientConfig) -> Result<(), String> {
+    let admin: AdminClient<DefaultClientContext> = config.create().map_err(|error: KafkaError| error.to_string())?;
+    let topic = NewTopic::new(&kafka.topic, kafka.partitions, TopicReplication::Fixed(kafka.replication_factor));
+    let options = AdminOptions::new().operation_timeout(Some(METADATA)).request_timeout(Some(METADATA));
+    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| error.to_string())?;
+    let results = runtime.block_on(admin.create_topics([&topic], &options)).map_err(|error| error.to_string())?;
+    match results.into_iter().next() {
+        Some(Ok(_)) => {
+            log::info!(topic = kafka.topic, partitions = kafka.partitions, replicas = kafka.replication_factor; "made the topic");
+            Ok(())
+        }
+        Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) | None => Ok(()),
+        Some(Err((_, code))) => Err(format!("topic {:?} can't be made: {code}", kafka.topic)),
+    }
+}

@@ -1,0 +1,137 @@
+//! The publisher against librdkafka's in-process broker, which can be told to fail.
+
+use std::path::Path;
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::DefaultProducerContext;
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+use rdkafka::{ClientConfig, Message};
+
+use super::*;
+use crate::config::{OutboxConfig, WhenFull};
+use crate::outbox::Committer;
+
+const TOPIC: &str = "records";
+const PATIENCE: Duration = Duration::from_secs(60);
+
+struct Rig {
+    cluster: MockCluster<'static, DefaultProducerContext>,
+    outbox: Outbox,
+    kafka: settings::Kafka,
+    _committer: Committer,
+    _dir: tempfile::TempDir,
+}
+
+impl Rig {
+    fn new() -> Rig {
+        let dir = tempfile::tempdir().unwrap();
+        let (outbox, committer) = open(dir.path());
+        let cluster = MockCluster::new(1).unwrap();
+        let kafka = settings::Kafka {
+            bootstrap_servers: cluster.bootstrap_servers(),
+            topic: TOPIC.into(),
+            ..settings::Kafka::default()
+        };
+        Rig { cluster, outbox, kafka, _committer: committer, _dir: dir }
+    }
+
+    fn with_topic() -> Rig {
+        let rig = Rig::new();
+        rig.cluster.create_topic(TOPIC, 2, 1).unwrap();
+        rig
+    }
+
+    fn publish(&self) -> Publisher {
+        Publisher::start("edge", &self.kafka, self.outbox.clone()).unwrap()
+    }
+
+    fn append(&self, count: usize) {
+        for _ in 0..count {
+            self.outbox.append(b"{\"kind\":\"test\"}".to_vec()).unwrap();
+        }
+    }
+
+    /// The numbers in the topic, in the order of its one used partition.
+    fn numbers(&self, count: usize) -> Vec<u64> {
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", self.cluster.bootstrap_servers())
+            .set("group.id", uuid::Uuid::new_v4().to_string())
+            .set("auto.offset.reset", "earliest")
+            .create()
+            .unwrap();
+        consumer.subscribe(&[TOPIC]).unwrap();
+        let mut numbers = Vec::new();
+        let deadline = Instant::now() + PATIENCE;
+        while numbers.len() < count && Instant::now() < deadline {
+            if let Some(Ok(message)) = consumer.poll(Duration::from_millis(100)) {
+                let value: serde_json::Value = serde_json::from_slice(message.payload().unwrap()).unwrap();
+                numbers.push(value["seq"].as_u64().unwrap());
+            }
+        }
+        numbers
+    }
+}
+
+fn open(path: &Path) -> (Outbox, Committer) {
+    let outbox = Outbox::open(&OutboxConfig {
+        path: path.to_owned(),
+        max_size: 64 * 1024 * 1024,
+        when_full: WhenFull::DropOldest,
+    })
+    .unwrap();
+    let committer = outbox.start("edge", |_| b"{\"kind\":\"test\"}".to_vec()).unwrap();
+    (outbox, committer)
+}
+
+#[test]
+fn everything_in_the_outbox_is_delivered_once_and_in_order() {
+    let rig = Rig::with_topic();
+    rig.append(200);
+    let publisher = rig.publish();
+    assert!(publisher.drain(PATIENCE));
+    rig.append(100);
+    assert!(publisher.drain(PATIENCE));
+    assert_eq!(rig.numbers(301), (1..=301).collect::<Vec<_>>());
+    assert_eq!(publisher.published(), 301);
+}
+
+#[test]
+fn nothing_leaves_the_outbox_while_brokers_answer_with_errors() {
+    let rig = Rig::with_topic();
+    rig.append(20);
+    let refused = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED; 3];
+    rig.cluster.request_errors(RDKafkaApiKey::Produce, &refused);
+    let publisher = rig.publish();
+    assert!(publisher.drain(PATIENCE));
+    let mut numbers = rig.numbers(21);
+    numbers.dedup();
+    assert_eq!(numbers, (1..=21).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_record_too_large_for_the_broker_is_declared_and_stops_no_other() {
+    let rig = Rig::with_topic();
+    rig.append(3);
+    let publisher = {
+        let mut kafka = rig.kafka.clone();
+        kafka.properties.0.insert("message.max.bytes".into(), "1000".into());
+        rig.outbox.append(format!("{{\"kind\":\"{}\"}}", "x".repeat(2_000)).into_bytes()).unwrap();
+        rig.append(3);
+        Publisher::start("edge", &kafka, rig.outbox.clone()).unwrap()
+    };
+    assert!(rig.outbox.wait_acknowledged(9, PATIENCE), "the declaration is record 9");
+    assert_eq!(rig.numbers(8), [1, 2, 3, 4, 6, 7, 8, 9]);
+    drop(publisher);
+}
+
+#[test]
+fn a_publisher_without_kafka_stops_at_once() {
+    let rig = Rig::with_topic();
+    let kafka = settings::Kafka { bootstrap_servers: "127.0.0.1:1".into(), ..rig.kafka.clone() };
+    rig.append(1);
+    let publisher = Publisher::start("edge", &kafka, rig.outbox.clone()).unwrap();
+    assert!(!publisher.drain(Duration::from_millis(10)));
+    publisher.stop();
+    assert_eq!(rig.outbox.acknowledged(), 0);
+}

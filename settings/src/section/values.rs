@@ -1,0 +1,179 @@
+//! The kinds of values that a [`Section`] reads: texts, numbers, durations, sizes, paths, lists, maps.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_yaml::Value;
+
+use super::{Section, Wrong};
+use crate::quantity::{self, kind, show_duration, show_size, shown};
+
+impl Section<'_> {
+    /// A text of at least one character.
+    pub fn text(&mut self, key: &str) -> Option<String> {
+        self.convert(key, |value| text(value).map(String::from))
+    }
+
+    /// A text of at most `most` bytes.
+    pub fn text_within(&mut self, key: &str, most: usize) -> Option<String> {
+        self.convert(key, |value| text_within(text(value)?, most).map(String::from))
+    }
+
+    /// A text that `parse` makes something of.
+    pub fn parse<T>(&mut self, key: &str, parse: impl FnOnce(&str) -> Result<T, Wrong>) -> Option<T> {
+        self.convert(key, |value| parse(text(value)?))
+    }
+
+    /// One of some words.
+    pub fn choice<T: Clone>(&mut self, key: &str, choices: &[(&str, T)]) -> Option<T> {
+        self.convert(key, |value| {
+            let chosen = value.as_str().and_then(|word| choices.iter().find(|(known, _)| known.eq(&word)));
+            let known = || choices.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ");
+            chosen.map(|(_, choice)| choice.clone()).ok_or_else(|| {
+                Wrong::new(format!("{} is not known", shown(value)), format!("write one of: {}", known()))
+            })
+        })
+    }
+
+    /// A whole number.
+    pub fn integer<T: TryFrom<u64>>(&mut self, key: &str, within: RangeInclusive<u64>) -> Option<T> {
+        self.convert(key, |value| {
+            let number = match value {
+                Value::String(text) => text.parse().ok(),
+                other => other.as_u64(),
+            };
+            let fitting = number.filter(|number| within.contains(number)).and_then(|number| T::try_from(number).ok());
+            fitting.ok_or_else(|| {
+                let (least, most) = (within.start(), within.end());
+                Wrong::new(format!("{} is no whole number from {least} to {most}", shown(value)), "write one")
+            })
+        })
+    }
+
+    /// `true` or `false`.
+    pub fn boolean(&mut self, key: &str) -> Option<bool> {
+        self.convert(key, |value| match value {
+            Value::Bool(value) => Ok(*value),
+            Value::String(text) if text == "true" => Ok(true),
+            Value::String(text) if text == "false" => Ok(false),
+            other => Err(Wrong::new(format!("{} is neither true nor false", shown(other)), "write true or false")),
+        })
+    }
+
+    /// A duration: `30` (seconds), `30s`, `1m30s`.
+    pub fn duration(&mut self, key: &str, within: RangeInclusive<Duration>) -> Option<Duration> {
+        self.convert(key, |value| {
+            let duration = quantity::duration(value)
+                .map_err(|problem| Wrong::new(problem, "write 30 (seconds), 30s, 1m30s or 500ms"))?;
+            if within.contains(&duration) {
+                return Ok(duration);
+            }
+            let (least, most) = (show_duration(*within.start()), show_duration(*within.end()));
+            Err(Wrong::new(format!("{} is out of bounds", shown(value)), format!("choose from {least} to {most}")))
+        })
+    }
+
+    /// A size: `1MiB`, `1GiB`, or a number of bytes.
+    pub fn size(&mut self, key: &str, within: RangeInclusive<u64>) -> Option<u64> {
+        self.convert(key, |value| {
+            let size = quantity::size(value)
+                .map_err(|problem| Wrong::new(problem, "write 1MiB, 1GiB or a number of bytes"))?;
+            if within.contains(&size) {
+                return Ok(size);
+            }
+            let (least, most) = (show_size(*within.start()), show_size(*within.end()));
+            Err(Wrong::new(format!("{} is out of bounds", shown(value)), format!("choose from {least} to {most}")))
+        })
+    }
+
+    /// A path; a relative one starts at the file's directory.
+    pub fn path(&mut self, key: &str) -> Option<PathBuf> {
+        let path = self.text(key)?;
+        Some(self.file.parent().unwrap_or(Path::new("")).join(path))
+    }
+
+    /// A mapping from texts to texts, both at most `most` bytes, at most `entries` of them; empty when absent.
+    pub fn texts(&mut self, key: &str, entries: usize, most: usize) -> BTreeMap<String, String> {
+        let texts = self.section(key, |section| {
+            let keys = section.names();
+            let read = |key: String| {
+                let value = section.text_within(&key, most)?;
+                if let Err(wrong) = text(&Value::from(key.as_str())).and_then(|key| text_within(key, most)) {
+                    section.fault(&key, wrong.problem, wrong.mend);
+                    return None;
+                }
+                Some((key, value))
+            };
+            keys.into_iter().filter_map(read).collect::<BTreeMap<_, _>>()
+        });
+        if texts.len() > entries {
+            self.fault(key, format!("holds {} entries", texts.len()), format!("keep at most {entries}"));
+        }
+        texts
+    }
+
+    /// A list; the entries stand as they are.
+    pub fn list(&mut self, key: &str) -> Option<Vec<Value>> {
+        self.convert(key, |value| match value {
+            Value::Sequence(entries) => Ok(entries.clone()),
+            other => Err(Wrong::new(format!("{} stands where a list is expected", kind(other)), "write a list: `- …`")),
+        })
+    }
+
+    /// A list whose items `convert` reads; variables in them are expanded. One item may stand without the list.
+    pub fn items<T>(&mut self, key: &str, convert: impl Fn(&Value) -> Result<T, Wrong>) -> Option<Vec<T>> {
+        let items = match self.value(key)? {
+            Value::Sequence(items) => items,
+            item => {
+                return convert(&item)
+                    .map_err(|wrong| self.fault(key, wrong.problem, wrong.mend))
+                    .ok()
+                    .map(|t| vec![t]);
+            }
+        };
+        let before = self.faults.len();
+        let mut converted = Vec::with_capacity(items.len());
+        for (index, item) in items.into_iter().enumerate() {
+            let place = format!("{key}[{}]", index + 1);
+            let item = match item {
+                Value::String(text) => self.expand(&place, &text).map(Value::String),
+                other => Some(other),
+            };
+            match item.map(|item| convert(&item)) {
+                Some(Ok(item)) => converted.push(item),
+                Some(Err(wrong)) => self.fault(&place, wrong.problem, wrong.mend),
+                None => {}
+            }
+        }
+        (self.faults.len() == before).then_some(converted)
+    }
+
+    /// A list of texts. One text may stand without the list.
+    pub fn text_items(&mut self, key: &str) -> Option<Vec<String>> {
+        self.items(key, |item| text(item).map(String::from))
+    }
+}
+
+fn text(value: &Value) -> Result<&str, Wrong> {
+    match value {
+        Value::String(text) if text.is_empty() => {
+            Err(Wrong::new("is empty", "give it a text, or leave the option out"))
+        }
+        Value::String(text) if text.contains('\0') => Err(Wrong::new("holds a NUL character", "remove it")),
+        Value::String(text) => Ok(text),
+        Value::Number(_) | Value::Bool(_) => {
+            Err(Wrong::new(format!("{} is no text", shown(value)), "put it in quotes"))
+        }
+        other => Err(Wrong::new(format!("{} stands where a text is expected", kind(other)), "write one text")),
+    }
+}
+
+/// Refuses a text of more than `most` bytes.
+pub(crate) fn text_within(text: &str, most: usize) -> Result<&str, Wrong> {
+    if text.len() > most {
+        return Err(Wrong::new(format!("has {} bytes", text.len()), format!("keep it within {most}")));
+    }
+    Ok(text)
+}
