@@ -1,1 +1,105 @@
-//! x
+//! The collector: Kafka's messages into PostgreSQL, each result once, and the proof of it.
+//!
+//! ```text
+//! Kafka ──▶ consume ── batch ──▶ store ──▶ PostgreSQL ──▶ verify
+//! ```
+//! `consume` knows no SQL, `store` knows no Kafka; [`run`] puts them together.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+pub mod args;
+pub mod batch;
+pub mod commands;
+pub mod config;
+pub mod consume;
+pub mod ranges;
+pub mod rarely;
+pub mod store;
+pub mod verify;
+
+use batch::Batch;
+use config::Config;
+use consume::Sink;
+use rarely::Rarely;
+use store::{Store, Upkeep};
+
+/// How long the end of a run waits for what hangs in a system call.
+const LAST_CALLS: Duration = Duration::from_secs(1);
+
+/// How soon upkeep is tried again after a failure.
+const SOON: Duration = Duration::from_secs(5);
+
+impl Sink for Store {
+    fn prepare(&mut self, is_over: &dyn Fn() -> bool) {
+        Store::prepare(self, is_over);
+    }
+
+    fn write(&mut self, batch: &Batch, is_over: &dyn Fn() -> bool) -> bool {
+        Store::write(self, batch, is_over)
+    }
+}
+
+/// Consumes and stores until `stop` resolves; then finishes the batch, commits, and leaves the group.
+///
+/// # Errors
+/// When no thread can be had, or librdkafka refuses the configuration.
+pub fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let outcome = runtime.block_on(run_in(config, stop));
+    runtime.shutdown_timeout(LAST_CALLS);
+    outcome
+}
+
+async fn run_in(config: Config, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+    let Config { kafka, database, batch, retention, .. } = config;
+    log::info!(
+        topic = kafka.topic.as_str(), group = kafka.group.as_str(), kafka = kafka.bootstrap_servers.as_str(),
+        database:% = database.address, schema = database.schema.as_str(); "started"
+    );
+    let stopping = Arc::new(AtomicBool::new(false));
+    let upkeep = tokio::spawn(look_after(Upkeep::new(&database, retention)));
+    let consuming = tokio::task::spawn_blocking({
+        let (stopping, store) = (stopping.clone(), Store::new(&database, retention));
+        move || consume::run(&kafka, batch, store, &stopping)
+    });
+    let mut consuming = pin!(consuming);
+    let outcome = tokio::select! {
+        outcome = &mut consuming => outcome,
+        () = stop => {
+            log::info!("stopping");
+            stopping.store(true, Ordering::Relaxed);
+            consuming.await
+        }
+    };
+    upkeep.abort();
+    outcome??;
+    log::info!("stopped");
+    Ok(())
+}
+
+async fn look_after(upkeep: Upkeep) {
+    let upkeep = Arc::new(upkeep);
+    let mut said = Rarely::default();
+    loop {
+        let once = upkeep.clone();
+        let pause = match tokio::task::spawn_blocking(move || once.run()).await {
+            Ok(Ok(true)) => {
+                said.ended();
+                Upkeep::INTERVAL
+            }
+            Ok(Ok(false)) => SOON,
+            Ok(Err(error)) => {
+                // While the database is away the store says so.
+                if let Some(times) = said.happened(1) {
+                    log::debug!(times, error:% = error; "upkeep has to wait");
+                }
+                SOON
+            }
+            Err(_) => return,
+        };
+        tokio::time::sleep(pause).await;
+    }
+}

@@ -1,2 +1,23 @@
-//! x
-fn main() {}
+//! The collector's command line.
+
+use std::process::ExitCode;
+
+use collector::args::Arguments;
+use tokio::signal::unix::{SignalKind, signal};
+
+fn main() -> anyhow::Result<ExitCode> {
+    collector::commands::execute(&argh::from_env::<Arguments>(), stop())
+}
+
+/// Resolves at SIGTERM or SIGINT.
+async fn stop() {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        log::error!("signals can't be received: only SIGKILL ends this process");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}

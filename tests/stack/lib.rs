@@ -1,1 +1,111 @@
-//! x
+//! The stack that tests and the demo run on: real servers, real daemons, and hands to break them.
+//!
+//! A test has its own database, its own topic and its own web server. The PostgreSQL and the Kafka that they are in
+//! are shared by the tests of a process, except for tests that stop them.
+
+pub mod agent;
+pub mod collector;
+pub mod daemon;
+pub mod directory;
+pub mod eventually;
+pub mod kafka;
+pub mod ports;
+pub mod postgres;
+pub mod process;
+pub mod proxy;
+pub mod shared;
+pub mod web;
+
+use std::sync::Arc;
+
+use anyhow::Result;
+
+use crate::agent::AgentSetup;
+use crate::collector::CollectorSetup;
+pub use crate::eventually::{eventually, within};
+use crate::kafka::{Kafka, Topic};
+use crate::postgres::{Database, Postgres};
+use crate::web::Web;
+
+/// What one test stands on.
+pub struct Stack {
+    /// The sites to check.
+    pub web: Web,
+    /// The test's own topic.
+    pub topic: Topic,
+    /// The test's own database.
+    pub database: Database,
+    /// The Kafka that the topic is in.
+    pub kafka: Arc<Kafka>,
+}
+
+/// What a test asks for.
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+pub struct Needs {
+    partitions: i32,
+    own_nodes: Option<usize>,
+    own_postgres: bool,
+}
+
+impl Stack {
+    /// Shared servers.
+    ///
+    /// # Errors
+    /// When a server can't be started: says what is missing.
+    pub fn start() -> Result<Stack> {
+        Stack::with().start()
+    }
+
+    /// More than that.
+    pub fn with() -> Needs {
+        Needs { partitions: 4, own_nodes: None, own_postgres: false }
+    }
+
+    /// An agent that reports to this topic.
+    pub fn agent(&self) -> AgentSetup {
+        AgentSetup::new(self.kafka.bootstrap_servers(), self.topic.name())
+    }
+
+    /// A collector from this topic into this database. All of them are one group unless told otherwise.
+    pub fn collector(&self) -> CollectorSetup {
+        let group = format!("{}-collectors", self.topic.name());
+        CollectorSetup::new(self.kafka.bootstrap_servers(), self.topic.name(), &group, &self.database)
+    }
+}
+
+impl Needs {
+    /// A Kafka that this test may stop.
+    pub fn own_kafka(self) -> Needs {
+        Needs { own_nodes: Some(1), ..self }
+    }
+
+    /// The same with so many nodes.
+    pub fn own_kafka_nodes(self, nodes: usize) -> Needs {
+        Needs { own_nodes: Some(nodes), ..self }
+    }
+
+    /// A PostgreSQL that this test may stop.
+    pub fn own_postgres(self) -> Needs {
+        Needs { own_postgres: true, ..self }
+    }
+
+    /// So many partitions in place of four.
+    pub fn partitions(self, partitions: i32) -> Needs {
+        Needs { partitions, ..self }
+    }
+
+    /// Starts it all.
+    ///
+    /// # Errors
+    /// When a server can't be started: says what is missing.
+    pub fn start(self) -> Result<Stack> {
+        let kafka = match self.own_nodes {
+            Some(nodes) => Arc::new(Kafka::start_own(nodes)?),
+            None => Kafka::shared()?,
+        };
+        let postgres = if self.own_postgres { Arc::new(Postgres::start_own()?) } else { Postgres::shared()? };
+        let (topic, database) = (kafka.topic(self.partitions)?, postgres.database()?);
+        Ok(Stack { web: Web::start()?, topic, database, kafka })
+    }
+}

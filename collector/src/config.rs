@@ -1,0 +1,145 @@
+//! From `collector.yaml` to what the collector runs on. An empty file is a whole configuration: a broker and a
+//! database on this machine.
+
+use std::path::Path;
+use std::time::Duration;
+
+use settings::{Fault, Kafka, Log, Section};
+
+mod database;
+pub use database::{Address, Database};
+
+/// A configuration without faults.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where messages come from.
+    pub kafka: Kafka,
+    /// Where they go.
+    pub database: Database,
+    /// How many at a time.
+    pub batch: BatchBounds,
+    /// For how long.
+    pub retention: Retention,
+    /// What is said.
+    pub log: Log,
+}
+
+/// When a batch is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchBounds {
+    /// Most messages of a batch.
+    pub max_messages: usize,
+    /// The longest that the first message of a batch waits for others.
+    pub max_wait: Duration,
+}
+
+/// How long things are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Results, in days.
+    pub results_days: i64,
+    /// Messages that were set aside.
+    pub rejected: Duration,
+}
+
+const DAY: Duration = Duration::from_secs(86_400);
+const CENTURY: Duration = Duration::from_secs(100 * 31_557_600);
+
+impl Config {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// All faults of the file.
+    pub fn read(path: &Path) -> Result<Config, Vec<Fault>> {
+        let value = settings::read(path).map_err(|fault| vec![fault])?;
+        let (config, faults) = Section::read(path, None, value, |root| Config {
+            kafka: root.section("kafka", Kafka::of_collector),
+            database: root.section("database", Database::of),
+            batch: root.section("batch", BatchBounds::of),
+            retention: root.section("retention", Retention::of),
+            log: root.section("log", Log::of),
+        });
+        if faults.is_empty() { Ok(config) } else { Err(faults) }
+    }
+}
+
+impl BatchBounds {
+    fn of(section: &mut Section<'_>) -> BatchBounds {
+        let wait = Duration::from_millis(1)..=Duration::from_secs(10);
+        BatchBounds {
+            max_messages: section.integer("max_messages", 1..=100_000).unwrap_or(10_000),
+            max_wait: section.duration("max_wait", wait).unwrap_or(Duration::from_millis(200)),
+        }
+    }
+}
+
+impl Retention {
+    fn of(section: &mut Section<'_>) -> Retention {
+        let results = section.duration("results", DAY..=CENTURY).unwrap_or(DAY * 90);
+        Retention {
+            results_days: i64::try_from(results.as_secs() / DAY.as_secs()).unwrap_or(i64::MAX),
+            rejected: section.duration("rejected", DAY..=CENTURY).unwrap_or(DAY * 30),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Config, String> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("collector.yaml");
+        std::fs::write(&path, text).unwrap();
+        let shown = |fault: &Fault| fault.to_string().replace(&format!("{}/", directory.path().display()), "");
+        Config::read(&path).map_err(|faults| faults.iter().map(shown).collect::<Vec<_>>().join("\n"))
+    }
+
+    #[test]
+    fn an_empty_file_is_a_whole_configuration() {
+        let config = read("").unwrap();
+        assert_eq!(config.kafka.group, "website-monitor-collector");
+        assert_eq!(config.database.schema, "website_monitor");
+        assert_eq!(config.database.address.to_string(), "postgresql:///website_monitor");
+        assert_eq!(config.batch, BatchBounds { max_messages: 10_000, max_wait: Duration::from_millis(200) });
+        assert_eq!(config.retention, Retention { results_days: 90, rejected: DAY * 30 });
+    }
+
+    #[test]
+    fn all_faults_are_told_at_once() {
+        let text = "databse: {}\nbatch: {max_messages: 0}\nretention: {results: 1h}\ndatabase: {port: 99999}\n";
+        let faults = read(text).unwrap_err();
+        assert_eq!(
+            faults,
+            "collector.yaml: database.port: 99999 is out of bounds; write a whole number from 1 to 65535\n\
+             collector.yaml: batch.max_messages: 0 is out of bounds; write a whole number from 1 to 100000\n\
+             collector.yaml: retention.results: \"1h\" is out of bounds; choose from 1day to 100years\n\
+             collector.yaml: databse: is no option; did you mean `database`?"
+        );
+    }
+
+    #[test]
+    fn a_url_and_its_parts_exclude_each_other() {
+        let faults = read("database: {url: 'postgresql://db/x', host: db2, user: u}").unwrap_err();
+        assert_eq!(
+            faults,
+            "collector.yaml: database.host: stands beside url; keep one of the two\n\
+             collector.yaml: database.user: stands beside url; keep one of the two"
+        );
+    }
+
+    #[test]
+    fn a_password_is_shown_nowhere() {
+        let parts = "database: {host: db, user: u, password: hunter2, name: x}";
+        let url = "database: {url: 'postgresql://u:hunter2@db:5433/x?sslmode=require'}";
+        for text in [parts, url] {
+            let config = read(text).unwrap();
+            let shown = format!("{config:?} {}", config.database.address);
+            assert!(!shown.contains("hunter2"), "{shown}");
+        }
+        assert_eq!(read(url).unwrap().database.address.to_string(), "postgresql://db:5433/x");
+        let faults = read("database: {url: 'mysql://u:hunter2@db/x', schema: pg_x}").unwrap_err();
+        assert!(!faults.contains("hunter2"), "{faults}");
+        assert_eq!(faults.lines().count(), 2, "{faults}");
+    }
+}

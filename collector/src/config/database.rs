@@ -1,0 +1,111 @@
+//! The `database` section: one address, as a url or in parts.
+
+use std::fmt;
+
+use secrecy::{ExposeSecret, SecretString};
+use settings::{Section, Wrong};
+
+/// The database, and how it is used.
+#[derive(Clone, Debug)]
+pub struct Database {
+    /// Where it is, and how to log in.
+    pub address: Address,
+    /// The schema of all tables; made when absent.
+    pub schema: String,
+    /// Most connections.
+    pub connections: u32,
+    /// Whether the tables are brought up to date at the start.
+    pub migrate: bool,
+}
+
+/// Where the database is. `Display` shows no login, `Debug` no secret.
+#[derive(Clone, Debug)]
+pub enum Address {
+    /// libpq's url, which may hold a password.
+    Url(SecretString),
+    /// Parts; an absent one is as libpq has it, environment included.
+    Parts {
+        /// `host`, also a directory of sockets, or several with commas.
+        host: Option<String>,
+        /// `port`.
+        port: Option<u16>,
+        /// `dbname`.
+        name: String,
+        /// `user`.
+        user: Option<String>,
+        /// `password`.
+        password: Option<SecretString>,
+        /// `sslmode`.
+        sslmode: Option<&'static str>,
+    },
+}
+
+const DEFAULT_NAME: &str = "website_monitor";
+
+impl Database {
+    pub(super) fn of(section: &mut Section<'_>) -> Database {
+        Database {
+            address: Address::of(section),
+            schema: section.parse("schema", schema).unwrap_or_else(|| "website_monitor".into()),
+            connections: section.integer("connections", 2..=100).unwrap_or(4),
+            migrate: section.boolean("migrate").unwrap_or(true),
+        }
+    }
+}
+
+impl Address {
+    fn of(section: &mut Section<'_>) -> Address {
+        if section.has("url") || section.has("url_file") {
+            for part in ["host", "port", "name", "user", "password", "password_file", "sslmode"] {
+                if section.has(part) {
+                    section.fault(part, "stands beside url", "keep one of the two");
+                }
+            }
+        }
+        let url = section.secret("url");
+        if let Some(url) = &url {
+            let url = url.expose_secret();
+            if !["postgresql://", "postgres://"].iter().any(|scheme| url.starts_with(scheme)) || url.contains('\0') {
+                section.fault("url", "is no url of a PostgreSQL database", "write postgresql://host/database");
+            }
+        }
+        let modes = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"].map(|mode| (mode, mode));
+        let parts = Address::Parts {
+            host: section.text("host"),
+            port: section.integer("port", 1..=65_535),
+            name: section.text("name").unwrap_or_else(|| DEFAULT_NAME.into()),
+            user: section.text("user"),
+            password: section.secret("password"),
+            sslmode: section.choice("sslmode", &modes),
+        };
+        url.map_or(parts, Address::Url)
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Url(url) => {
+                let url = url.expose_secret().split(['?', '#']).next().unwrap_or_default();
+                let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+                f.write_str("postgresql://")?;
+                f.write_str(rest.rsplit_once('@').map_or(rest, |(_, place)| place))
+            }
+            Address::Parts { host, port, name, .. } => {
+                write!(f, "postgresql://{}", host.as_deref().unwrap_or(""))?;
+                port.iter().try_for_each(|port| write!(f, ":{port}"))?;
+                write!(f, "/{name}")
+            }
+        }
+    }
+}
+
+fn schema(name: &str) -> Result<String, Wrong> {
+    if name.len() > 63 {
+        return Err(Wrong::new(format!("has {} bytes", name.len()), "keep it within PostgreSQL's 63"));
+    }
+    if name.starts_with("pg_") || name == "information_schema" {
+        return Err(Wrong::new(format!("{name} is PostgreSQL's own"), "choose another name"));
+    }
+    Ok(name.into())
+}

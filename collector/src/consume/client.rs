@@ -1,0 +1,163 @@
+//! The consumer: its properties, and what it does when librdkafka calls.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::{ClientContext, Offset, TopicPartitionList};
+use settings::Kafka;
+
+use super::progress::Progress;
+use crate::rarely::Rarely;
+
+/// How long a rebalance waits for the batch that is being written. The group waits meanwhile.
+const REBALANCE: Duration = Duration::from_secs(3);
+
+/// A collector that was killed is noticed after this time, and others take over. Brokers allow from six seconds.
+const SESSION_TIMEOUT_MS: &str = "10000";
+
+/// What may be overruled by `kafka.properties`.
+const DEFAULTS: [(&str, &str); 6] = [
+    ("client.id", "website-monitor-collector"),
+    ("session.timeout.ms", SESSION_TIMEOUT_MS),
+    ("heartbeat.interval.ms", "2500"),
+    // For each partition; 64 MiB would be fetched ahead otherwise.
+    ("queued.max.messages.kbytes", "16384"),
+    ("topic.metadata.refresh.interval.ms", "10000"),
+    ("reconnect.backoff.max.ms", "3000"),
+];
+
+/// What may not, since promises hang on it: offsets follow the transaction, nothing is skipped, nothing damaged is
+/// believed, and a rebalance gives back all partitions.
+const LAW: [(&str, &str); 6] = [
+    ("enable.auto.commit", "false"),
+    ("auto.offset.reset", "earliest"),
+    ("check.crcs", "true"),
+    ("partition.assignment.strategy", "range,roundrobin"),
+    ("group.protocol", "classic"),
+    ("allow.auto.create.topics", "false"),
+];
+
+/// Properties of every client.
+pub(super) fn properties(kafka: &Kafka) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    for (name, value) in DEFAULTS {
+        config.set(name, value);
+    }
+    for (name, value) in kafka.client_properties() {
+        config.set(name, value);
+    }
+    config
+}
+
+/// The consumer, without a subscription.
+pub(super) fn consumer(kafka: &Kafka, progress: Arc<Progress>) -> KafkaResult<BaseConsumer<Context>> {
+    let mut config = properties(kafka);
+    config.set("group.id", &kafka.group);
+    for (name, value) in LAW {
+        config.set(name, value);
+    }
+    config.create_with_context(Context {
+        topic: kafka.topic.as_str().into(),
+        progress,
+        is_away: Mutex::default(),
+        uncommitted: Mutex::default(),
+    })
+}
+
+/// A list of offsets as librdkafka takes it.
+pub(super) fn offsets(topic: &str, ends: &BTreeMap<i32, i64>) -> TopicPartitionList {
+    let mut offsets = TopicPartitionList::new();
+    for (partition, end) in ends {
+        if let Err(error) = offsets.add_partition_offset(topic, *partition, Offset::Offset(*end)) {
+            log::debug!(error:% = error, partition = *partition; "an offset is not committed");
+        }
+    }
+    offsets
+}
+
+/// What librdkafka calls.
+pub(super) struct Context {
+    topic: Arc<str>,
+    progress: Arc<Progress>,
+    is_away: Mutex<Rarely>,
+    uncommitted: Mutex<Rarely>,
+}
+
+impl Context {
+    /// The topic that is consumed.
+    pub(super) fn topic(&self) -> &Arc<str> {
+        &self.topic
+    }
+
+    /// Kafka can't be reached, or not used.
+    pub(super) fn away(&self, error: &str) {
+        if let Some(times) = rarely(&self.is_away).happened(1) {
+            log::warn!(times, error; "kafka is away: waiting for it");
+        }
+    }
+
+    /// Whether it was said that Kafka is away.
+    pub(super) fn said_away(&self) -> bool {
+        rarely(&self.is_away).is_said()
+    }
+
+    /// Kafka answers.
+    pub(super) fn back(&self) {
+        if rarely(&self.is_away).ended() {
+            log::info!("kafka is back");
+        }
+    }
+}
+
+fn rarely(state: &Mutex<Rarely>) -> std::sync::MutexGuard<'_, Rarely> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        // Whatever matters of it comes as an error, too, and is said once.
+        log::debug!(target: "librdkafka", level:? = level, facility; "{message}");
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        log::debug!(target: "librdkafka", error:% = error; "{reason}");
+        self.away(reason);
+    }
+}
+
+impl ConsumerContext for Context {
+    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        match rebalance {
+            Rebalance::Assign(partitions) => {
+                self.back();
+                log::info!(partitions = partitions.count(); "took partitions");
+            }
+            Rebalance::Revoke(partitions) => {
+                self.progress.end_generation(REBALANCE, |done| {
+                    if done.is_empty() || consumer.assignment_lost() {
+                        return;
+                    }
+                    if let Err(error) = consumer.commit(&offsets(&self.topic, &done), CommitMode::Sync) {
+                        log::debug!(error:% = error; "offsets are not committed: what they cover will come again");
+                    }
+                });
+                log::info!(partitions = partitions.count(); "gave partitions back");
+            }
+            Rebalance::Error(error) => self.away(&error.to_string()),
+        }
+    }
+
+    fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
+        let Err(error) = result else {
+            rarely(&self.uncommitted).ended();
+            return;
+        };
+        if let Some(times) = rarely(&self.uncommitted).happened(1) {
+            log::warn!(times, error:% = error; "offsets are not committed: what they cover will come again");
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The topic: waited for, and made when it is absent and the configuration says so. Agents do the same; whoever is
+//! first makes it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use settings::Kafka;
+
+use super::client::{Context, properties};
+use crate::rarely::Rarely;
+
+const ANSWER: Duration = Duration::from_secs(3);
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// How often Kafka is asked whether it is back.
+const LOOK: Duration = Duration::from_secs(3);
+
+pub(super) struct Topic<'a> {
+    kafka: &'a Kafka,
+    looked: Instant,
+    absent: Rarely,
+}
+
+impl<'a> Topic<'a> {
+    pub(super) fn new(kafka: &'a Kafka) -> Topic<'a> {
+        Topic { kafka, looked: Instant::now(), absent: Rarely::default() }
+    }
+
+    /// Waits until the topic is there, making it where that is wanted; false when `stop` came first.
+    pub(super) fn wait(&mut self, consumer: &BaseConsumer<Context>, stop: &AtomicBool) -> bool {
+        while !stop.load(Ordering::Relaxed) {
+            if self.is_there(consumer) {
+                return true;
+            }
+            sleep(PAUSE);
+        }
+        false
+    }
+
+    /// An error came instead of a message.
+    pub(super) fn look_after(&mut self, consumer: &BaseConsumer<Context>, error: &KafkaError) {
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
+                if self.is_time() {
+                    self.is_there(consumer);
+                }
+            }
+            _ => consumer.context().away(&error.to_string()),
+        }
+    }
+
+    /// Once Kafka was away, asks now and then whether it is back: on a silent topic nothing else tells.
+    pub(super) fn look_whether_back(&mut self, consumer: &BaseConsumer<Context>) {
+        if consumer.context().said_away() && self.is_time() {
+            self.is_there(consumer);
+        }
+    }
+
+    fn is_time(&mut self) -> bool {
+        let is_time = self.looked.elapsed() >= LOOK;
+        if is_time {
+            self.looked = Instant::now();
+        }
+        is_time
+    }
+
+    fn is_there(&mut self, consumer: &BaseConsumer<Context>) -> bool {
+        let context = consumer.context();
+        let metadata = match consumer.fetch_metadata(Some(&self.kafka.topic), ANSWER) {
+            Ok(metadata) => metadata,
+            Err(error) => {
+                context.away(&error.to_string());
+                return false;
+            }
+        };
+        context.back();
+        let Some(topic) = metadata.topics().first() else { return false };
+        match topic.error().map(RDKafkaErrorCode::from) {
+            None if !topic.partitions().is_empty() => {
+                if self.absent.ended() {
+                    log::info!(topic = self.kafka.topic.as_str(); "the topic is there");
+                }
+                return true;
+            }
+            Some(RDKafkaErrorCode::UnknownTopicOrPartition) if self.kafka.create_topic => self.make(),
+            error => {
+                let error = error.map_or_else(|| "it has no partitions".into(), |error| error.to_string());
+                self.say_absent(&error);
+            }
+        }
+        false
+    }
+
+    fn make(&mut self) {
+        let name = self.kafka.topic.as_str();
+        match self.try_to_make() {
+            Ok(()) => log::info!(topic = name, partitions = self.kafka.partitions; "made the topic"),
+            Err(error) => self.say_absent(&error),
+        }
+    }
+
+    fn try_to_make(&self) -> Result<(), String> {
+        let Kafka { topic, partitions, replication_factor, .. } = self.kafka;
+        let admin: AdminClient<DefaultClientContext> =
+            properties(self.kafka).create().map_err(|error| error.to_string())?;
+        let wanted = NewTopic::new(topic, *partitions, TopicReplication::Fixed(*replication_factor));
+        let options = AdminOptions::new().operation_timeout(Some(ANSWER)).request_timeout(Some(ANSWER));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| error.to_string())?;
+        let made = runtime.block_on(admin.create_topics([&wanted], &options)).map_err(|error| error.to_string())?;
+        match made.into_iter().next() {
+            Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) | Some(Ok(_)) => Ok(()),
+            Some(Err((_, code))) => Err(format!("it can't be made: {code}")),
+            None => Err("it can't be made: no answer".into()),
+        }
+    }
+
+    fn say_absent(&mut self, error: &str) {
+        if let Some(times) = self.absent.happened(1) {
+            log::warn!(times, topic = self.kafka.topic.as_str(), error; "the topic is not there: waiting for it");
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! Connections: how they are made, what every session is set to, and when one is thrown away.
+//!
+//! No password leaves this file: neither in libpq's messages, which may quote a url that it can't read.
+
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::time::Duration;
+
+use diesel::connection::SimpleConnection;
+use diesel::r2d2::{ManageConnection, NopErrorHandler, Pool, PooledConnection};
+use diesel::{Connection, ConnectionError, PgConnection, RunQueryDsl};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::trouble::{Trouble, describe};
+use crate::config::{Address, Database};
+
+/// By this name collectors know each other's sessions.
+pub(super) const APPLICATION: &str = "website-monitor-collector";
+
+/// How long a statement waits for a lock before it looks at who holds it.
+pub(super) const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a checkout waits for a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// What libpq is told beside the address: only a server that takes writes is ours, and one that vanished from the
+/// network is noticed.
+const OPTIONS: [(&str, &str); 7] = [
+    ("target_session_attrs", "read-write"),
+    ("connect_timeout", "5"),
+    ("keepalives_idle", "10"),
+    ("keepalives_interval", "5"),
+    ("keepalives_count", "3"),
+    ("tcp_user_timeout", "20000"),
+    ("application_name", APPLICATION),
+];
+
+/// The database as a pool of sessions.
+#[derive(Clone)]
+pub(super) struct Connections(Pool<Connector>);
+
+impl Connections {
+    pub(super) fn new(database: &Database) -> Connections {
+        let connector = Connector {
+            conninfo: conninfo(&database.address),
+            secrets: secrets(&database.address),
+            schema: database.schema.clone(),
+        };
+        let pool = Pool::builder()
+            .max_size(database.connections)
+            .min_idle(Some(0))
+            .connection_timeout(CONNECT_TIMEOUT)
+            .error_handler(Box::new(NopErrorHandler))
+            .build_unchecked(connector);
+        Connections(pool)
+    }
+
+    /// A session that works, or why there is none.
+    pub(super) fn get(&self) -> Result<PooledConnection<Connector>, Trouble> {
+        self.0.get().map_err(|error| {
+            let text = error.to_string();
+            let told = text.split_once("timed out waiting for connection: ").map_or(text.as_str(), |(_, told)| told);
+            Trouble::Unavailable(told.to_owned())
+        })
+    }
+}
+
+/// A session. It is thrown away once spoiled, since it may lead to a server that no longer takes writes.
+pub(super) struct Session {
+    connection: PgConnection,
+    spoiled: bool,
+}
+
+impl Session {
+    /// Lets the pool throw the session away when an error says that the database is not what it was.
+    pub(super) fn judge<T>(&mut self, outcome: Result<T, Trouble>) -> Result<T, Trouble> {
+        self.spoiled |= matches!(outcome, Err(Trouble::Unavailable(_)));
+        outcome
+    }
+}
+
+impl Deref for Session {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.connection
+    }
+}
+
+impl DerefMut for Session {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.connection
+    }
+}
+
+/// Makes sessions for the pool.
+pub(super) struct Connector {
+    conninfo: SecretString,
+    secrets: Vec<SecretString>,
+    schema: String,
+}
+
+/// Why a session could not be made, without any secret.
+#[derive(Debug)]
+pub(super) struct Refusal(String);
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+impl Connector {
+    fn redact(&self, text: &str) -> String {
+        let hide = |text: String, secret: &SecretString| text.replace(secret.expose_secret(), "***");
+        self.secrets.iter().fold(text.replace('\n', " ").trim().to_owned(), hide)
+    }
+}
+
+impl ManageConnection for Connector {
+    type Connection = Session;
+    type Error = Refusal;
+
+    fn connect(&self) -> Result<Session, Refusal> {
+        let mut connection = PgConnection::establish(self.conninfo.expose_secret()).map_err(|error| match error {
+            ConnectionError::BadConnection(text) => Refusal(self.redact(&text)),
+            error => Refusal(self.redact(&error.to_string())),
+        })?;
+        connection.batch_execute(&session_setup(&self.schema)).map_err(|error| Refusal(describe(&error)))?;
+        Ok(Session { connection, spoiled: false })
+    }
+
+    fn is_valid(&self, session: &mut Session) -> Result<(), Refusal> {
+        diesel::sql_query("select 1").execute(&mut session.connection).map_err(|error| Refusal(describe(&error)))?;
+        Ok(())
+    }
+
+    fn has_broken(&self, session: &mut Session) -> bool {
+        session.spoiled || std::thread::panicking()
+    }
+}
+
+/// Sets a new session up. Commits wait for the disk even where the server's default is not to.
+fn session_setup(schema: &str) -> String {
+    format!(
+        "set application_name = '{APPLICATION}';
+         set search_path = {};
+         set timezone = 'UTC';
+         set lock_timeout = {};
+         set idle_in_transaction_session_timeout = '15s';
+         select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off'",
+        quoted(schema),
+        LOCK_TIMEOUT.as_millis(),
+    )
+}
+
+/// A name as SQL writes it.
+pub(super) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+fn conninfo(address: &Address) -> SecretString {
+    match address {
+        Address::Url(url) => {
+            let mut url = url.expose_secret().to_owned();
+            for (name, value) in OPTIONS {
+                if !url.contains(&format!("{name}=")) {
+                    url.push(if url.contains('?') { '&' } else { '?' });
+                    url.push_str(&format!("{name}={value}"));
+                }
+            }
+            url.into()
+        }
+        Address::Parts { host, port, name, user, password, sslmode } => {
+            let port = port.map(|port| port.to_string());
+            let password = password.as_ref().map(|password| password.expose_secret());
+            let given = [
+                ("dbname", Some(name.as_str())),
+                ("host", host.as_deref()),
+                ("port", port.as_deref()),
+                ("user", user.as_deref()),
+                ("password", password),
+                ("sslmode", *sslmode),
+            ];
+            let given = given.iter().filter_map(|(name, value)| value.map(|value| (*name, value)));
+            let option =
+                |(name, value): (&str, &str)| format!("{name}='{}'", value.replace('\\', "\\\\").replace('\'', "\\'"));
+            given.chain(OPTIONS).map(option).collect::<Vec<_>>().join(" ").into()
+        }
+    }
+}
+
+/// What must not be shown: a password, and a url as a whole where it holds one.
+fn secrets(address: &Address) -> Vec<SecretString> {
+    match address {
+        Address::Parts { password, .. } => password.iter().cloned().collect(),
+        Address::Url(url) => {
+            let url = url.expose_secret();
+            let login = url.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@')).map(|(login, _)| login);
+            let in_login = login.and_then(|login| login.split_once(':')).map(|(_, password)| password);
+            let in_query = url.split_once("password=").and_then(|(_, rest)| rest.split('&').next());
+            let passwords = [in_login, in_query].into_iter().flatten().filter(|password| !password.is_empty());
+            passwords.map(SecretString::from).collect()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(password: &str) -> Address {
+        Address::Parts {
+            host: Some("db".into()),
+            port: Some(5433),
+            name: "it's".into(),
+            user: None,
+            password: Some(password.into()),
+            sslmode: Some("require"),
+        }
+    }
+
+    #[test]
+    fn values_are_quoted_as_libpq_reads_them() {
+        let conninfo = conninfo(&parts(r"a'b\c"));
+        assert!(
+            conninfo.expose_secret().starts_with(
+                r"dbname='it\'s' host='db' port='5433' password='a\'b\\c' sslmode='require' target_session"
+            )
+        );
+    }
+
+    #[test]
+    fn what_a_url_says_itself_is_not_overruled() {
+        let url = |url: &str| conninfo(&Address::Url(url.into())).expose_secret().to_owned();
+        assert!(
+            url("postgresql:///x").starts_with("postgresql:///x?target_session_attrs=read-write&connect_timeout=5")
+        );
+        let given = url("postgresql:///x?connect_timeout=9");
+        assert!(given.contains("connect_timeout=9&target_session_attrs=") && !given.contains("connect_timeout=5"));
+    }
+
+    #[test]
+    fn a_password_is_hidden_in_whatever_libpq_says() {
+        for address in [
+            parts("hunter2"),
+            Address::Url("postgresql://u:hunter2@db/x".into()),
+            Address::Url("postgresql:///x?password=hunter2&a=b".into()),
+        ] {
+            let connector = Connector { conninfo: conninfo(&address), secrets: secrets(&address), schema: "s".into() };
+            assert_eq!(connector.redact("bad hunter2\nhere"), "bad *** here");
+        }
+    }
+
+    #[test]
+    fn a_url_that_libpq_refuses_is_quoted_without_its_password() {
+        let address = Address::Url("postgresql://u:hunter2@[::1/x".into());
+        let connector = Connector { conninfo: conninfo(&address), secrets: secrets(&address), schema: "s".into() };
+        let refusal = connector.connect().err().unwrap().to_string();
+        assert!(!refusal.contains("hunter2"), "{refusal}");
+    }
+}

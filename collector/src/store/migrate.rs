@@ -1,0 +1,79 @@
+//! Brings the schema and its tables up to date. Several collectors may start at once: an advisory lock lets one of
+//! them work while the others wait.
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{BigInt, Bool, Text};
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+
+use super::connect::quoted;
+use super::trouble::{Trouble, describe};
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations");
+
+/// The key of the advisory lock, of all schemas of a database: "website" in base 36.
+const LOCK: i64 = 70_316_262_734;
+
+#[derive(QueryableByName)]
+struct Facts {
+    #[diesel(sql_type = Text)]
+    encoding: String,
+    #[diesel(sql_type = Text)]
+    role: String,
+    #[diesel(sql_type = Text)]
+    database: String,
+    #[diesel(sql_type = Bool)]
+    has_schema: bool,
+}
+
+/// Creates the schema when it is absent and runs what is pending; how many migrations that were.
+pub(super) fn migrate(connection: &mut PgConnection, schema: &str) -> Result<usize, Trouble> {
+    let plain = |error| Trouble::Unavailable(describe(&error));
+    connection.batch_execute("set lock_timeout = '60s'").map_err(plain)?;
+    sql_query("select pg_advisory_lock($1)").bind::<BigInt, _>(LOCK).execute(connection).map_err(plain)?;
+    let outcome = migrate_locked(connection, schema);
+    sql_query("select pg_advisory_unlock($1)").bind::<BigInt, _>(LOCK).execute(connection).map_err(plain)?;
+    let restore = format!("set lock_timeout = {}", super::connect::LOCK_TIMEOUT.as_millis());
+    connection.batch_execute(&restore).map_err(plain)?;
+    outcome
+}
+
+fn migrate_locked(connection: &mut PgConnection, schema: &str) -> Result<usize, Trouble> {
+    let facts: Facts = sql_query(
+        "select getdatabaseencoding()::text as encoding, current_user::text as role,
+                current_database()::text as database,
+                exists (select from pg_namespace where nspname = $1) as has_schema",
+    )
+    .bind::<Text, _>(schema)
+    .get_result(connection)?;
+    let Facts { encoding, role, database, has_schema } = facts;
+    if encoding != "UTF8" {
+        let text = format!("database {database} has the encoding {encoding}; create it with encoding UTF8");
+        return Err(Trouble::Unavailable(text));
+    }
+    if !has_schema {
+        connection.batch_execute(&format!("create schema if not exists {}", quoted(schema))).map_err(|error| {
+            let mend = format!("grant create on database {} to {}", quoted(&database), quoted(&role));
+            let text = format!("schema {schema} can't be created: {}; let the owner run: {mend}", describe(&error));
+            Trouble::Unavailable(text)
+        })?;
+    }
+    let pending = connection.run_pending_migrations(MIGRATIONS).map_err(|error| {
+        let mend = format!("alter schema {} owner to {}", quoted(schema), quoted(&role));
+        let text = format!("tables in schema {schema} can't be made: {error}; user {role} needs rights: {mend}");
+        Trouble::Unavailable(text.replace('\n', " "))
+    })?;
+    Ok(pending.len())
+}
+
+/// Refuses a schema that lacks what this collector needs.
+pub(super) fn check(connection: &mut PgConnection, schema: &str) -> Result<(), Trouble> {
+    let absent = |problem: String| Trouble::Unavailable(format!("{problem}; run: website-monitor-collector migrate"));
+    let pending = connection.has_pending_migration(MIGRATIONS);
+    match pending {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(absent(format!("the tables in schema {schema} are not up to date"))),
+        Err(error) => Err(absent(format!("the tables in schema {schema} can't be read: {error}"))),
+    }
+}

@@ -1,0 +1,204 @@
+//! Names to ids: agents, epochs and monitors that a batch needs, read from the database, made where they are new.
+//!
+//! New ones are inserted in the order of their names, each statement on its own, and read back: two collectors that
+//! meet the same new name at once both end up with the same id.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{Array, BigInt, Integer, Multirange, Nullable, Text, Uuid as SqlUuid};
+use uuid::Uuid;
+use wire::{CheckResult, Content};
+
+use super::memory::{Epoch, Memory, definition};
+use super::trouble::{Statement, Trouble};
+use crate::batch::Entry;
+use crate::ranges::Ranges;
+
+/// Above so many holes in one epoch's ledger, batches become slow.
+const MANY_HOLES: usize = 1_000;
+
+#[derive(QueryableByName)]
+struct EpochRow {
+    #[diesel(sql_type = Integer)]
+    epoch_id: i32,
+    #[diesel(sql_type = SqlUuid)]
+    epoch: Uuid,
+    #[diesel(sql_type = Multirange<BigInt>)]
+    accounted: Vec<(Bound<i64>, Bound<i64>)>,
+}
+
+/// A multirange of the database as a set.
+pub(super) fn from_sql(multirange: Vec<(Bound<i64>, Bound<i64>)>) -> Ranges {
+    let start = |bound| match bound {
+        Bound::Included(number) => number,
+        Bound::Excluded(number) => number + 1,
+        Bound::Unbounded => i64::MIN,
+    };
+    let end = |bound| match bound {
+        Bound::Included(number) => number + 1,
+        Bound::Excluded(number) => number,
+        Bound::Unbounded => i64::MAX,
+    };
+    Ranges::from_parts(multirange.into_iter().map(|(from, to)| (start(from), end(to))).collect())
+}
+
+/// Makes sure that the memory has every epoch that these entries name.
+pub(super) fn learn_epochs(
+    connection: &mut PgConnection,
+    memory: &mut Memory,
+    entries: &[Entry],
+) -> Result<(), Trouble> {
+    let mut wanted: BTreeMap<Uuid, &str> = BTreeMap::new();
+    let mut last = None;
+    for entry in entries {
+        for_each_epoch(entry, |epoch, agent| {
+            if last != Some(epoch) && memory.epoch(&epoch).is_none() {
+                wanted.entry(epoch).or_insert(agent);
+            }
+            last = Some(epoch);
+        });
+    }
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    read_epochs(connection, memory, &mut wanted)?;
+    if !wanted.is_empty() {
+        make_epochs(connection, &wanted)?;
+        read_epochs(connection, memory, &mut wanted)?;
+    }
+    match wanted.keys().next() {
+        None => Ok(()),
+        Some(epoch) => Err(Trouble::Unavailable(format!("epoch {epoch} vanished while it was made"))),
+    }
+}
+
+/// The epochs that an entry names: its own, those of which it declares numbers dropped, and the one before.
+fn for_each_epoch<'a>(entry: &'a Entry, mut each: impl FnMut(Uuid, &'a str)) {
+    match &entry.decoded {
+        Ok(record) => {
+            each(record.epoch, &record.agent);
+            match &record.content {
+                Content::Result(_) => {}
+                Content::Dropped(dropped) => dropped.ranges.iter().for_each(|range| each(range.epoch, &record.agent)),
+                Content::Agent(report) => report.previous.iter().for_each(|before| each(before.epoch, &record.agent)),
+            }
+        }
+        Err(rejection) => rejection.number.iter().for_each(|number| each(number.epoch, &number.agent)),
+    }
+}
+
+fn read_epochs(
+    connection: &mut PgConnection,
+    memory: &mut Memory,
+    wanted: &mut BTreeMap<Uuid, &str>,
+) -> Result<(), Trouble> {
+    let rows: Vec<EpochRow> = sql_query("select epoch_id, epoch, accounted from epochs where epoch = any($1)")
+        .bind::<Array<SqlUuid>, _>(wanted.keys().copied().collect::<Vec<_>>())
+        .load(connection)?;
+    memory.learn_epochs(rows.into_iter().map(|row| {
+        wanted.remove(&row.epoch);
+        let accounted = from_sql(row.accounted);
+        if accounted.parts().len() > MANY_HOLES {
+            log::warn!(epoch:% = row.epoch, ranges = accounted.parts().len(); "the ledger of an epoch has many holes");
+        }
+        (row.epoch, Epoch { id: row.epoch_id, accounted })
+    }));
+    Ok(())
+}
+
+fn make_epochs(connection: &mut PgConnection, wanted: &BTreeMap<Uuid, &str>) -> Result<(), Trouble> {
+    let of_records = |error| Trouble::of(error, Statement::Records);
+    let agents: Vec<&str> = wanted.values().copied().collect();
+    sql_query(
+        "insert into agents (name)
+         select distinct d.name from unnest($1) d(name)
+         where not exists (select from agents a where a.name = d.name)
+         order by 1 on conflict do nothing",
+    )
+    .bind::<Array<Text>, _>(&agents)
+    .execute(connection)
+    .map_err(of_records)?;
+    sql_query(
+        "insert into epochs (epoch, agent_id)
+         select d.epoch, a.agent_id from unnest($1, $2) d(epoch, agent) join agents a on a.name = d.agent
+         order by 1 on conflict do nothing",
+    )
+    .bind::<Array<SqlUuid>, _>(wanted.keys().copied().collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(&agents)
+    .execute(connection)
+    .map_err(of_records)?;
+    Ok(())
+}
+
+#[derive(QueryableByName)]
+struct MonitorRow {
+    #[diesel(sql_type = Integer)]
+    monitor_id: i32,
+    #[diesel(sql_type = BigInt)]
+    ordinal: i64,
+}
+
+/// Makes sure that the memory has every monitor that these results name.
+pub(super) fn learn_monitors<'a>(
+    connection: &mut PgConnection,
+    memory: &mut Memory,
+    results: impl Iterator<Item = &'a CheckResult>,
+) -> Result<(), Trouble> {
+    let mut wanted: BTreeMap<String, &CheckResult> = BTreeMap::new();
+    let mut text = String::new();
+    for result in results {
+        definition(result, &mut text);
+        if memory.monitor(&text).is_none() && !wanted.contains_key(&text) {
+            wanted.insert(text.clone(), result);
+        }
+    }
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let (definitions, results): (Vec<String>, Vec<&CheckResult>) = wanted.into_iter().unzip();
+    let columns = || {
+        let texts = |of: fn(&CheckResult) -> &str| results.iter().map(|result| of(result)).collect::<Vec<_>>();
+        let patterns: Vec<_> = results.iter().map(|result| result.pattern.as_deref()).collect();
+        (texts(|result| &result.monitor), texts(|result| &result.name), texts(|result| &result.url), patterns)
+    };
+    let of_records = |error| Trouble::of(error, Statement::Records);
+    let (ids, names, urls, patterns) = columns();
+    sql_query(
+        "insert into monitors (id, name, url, pattern, hash)
+         select d.*, h.hash
+         from unnest($1, $2, $3, $4) d(id, name, url, pattern),
+              lateral (select monitor_hash(d.id, d.name, d.url, d.pattern)) h(hash)
+         where not exists (select from monitors m where m.hash = h.hash)
+         order by h.hash on conflict do nothing",
+    )
+    .bind::<Array<Text>, _>(ids)
+    .bind::<Array<Text>, _>(names)
+    .bind::<Array<Text>, _>(urls)
+    .bind::<Array<Nullable<Text>>, _>(patterns)
+    .execute(connection)
+    .map_err(of_records)?;
+    let (ids, names, urls, patterns) = columns();
+    let rows: Vec<MonitorRow> = sql_query(
+        "select m.monitor_id, d.ordinal
+         from unnest($1, $2, $3, $4) with ordinality d(id, name, url, pattern, ordinal)
+         join monitors m on m.hash = monitor_hash(d.id, d.name, d.url, d.pattern)
+          and (m.id, m.name, m.url) = (d.id, d.name, d.url) and m.pattern is not distinct from d.pattern",
+    )
+    .bind::<Array<Text>, _>(ids)
+    .bind::<Array<Text>, _>(names)
+    .bind::<Array<Text>, _>(urls)
+    .bind::<Array<Nullable<Text>>, _>(patterns)
+    .load(connection)
+    .map_err(of_records)?;
+    if rows.len() != definitions.len() {
+        return Err(Trouble::Refused("another monitor has the same hash".into()));
+    }
+    for row in rows {
+        let index = usize::try_from(row.ordinal - 1).unwrap_or_default();
+        memory.learn_monitor(definitions[index].clone(), row.monitor_id);
+    }
+    Ok(())
+}

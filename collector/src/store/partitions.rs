@@ -1,0 +1,186 @@
+//! One partition of `results` per UTC day: made for the days ahead, and on demand for late results; dropped when
+//! past the retention.
+//!
+//! A partition is made as a table of its own and then attached, which blocks no writer; `partition of`, and a drop
+//! of an attached one, would stall them all. Collectors agree by an advisory lock.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{BigInt, Bool, Text};
+use jiff::Timestamp;
+
+use super::trouble::{Statement, Trouble, describe};
+
+/// The key of the advisory lock under which partitions come and go.
+const LOCK: i64 = 70_316_262_735;
+
+/// The partitions that are known to be there.
+#[derive(Debug, Default)]
+pub(super) struct Partitions {
+    known: BTreeSet<i64>,
+}
+
+#[derive(QueryableByName)]
+struct Name {
+    #[diesel(sql_type = Text)]
+    name: String,
+}
+
+#[derive(QueryableByName)]
+struct Got {
+    #[diesel(sql_type = Bool)]
+    got: bool,
+}
+
+/// The name of a day's partition: `results_20261124`.
+pub(super) fn name(day: i64) -> String {
+    format!("results_{}", date(day).replace('-', ""))
+}
+
+/// A day as SQL writes it: `2026-11-24`.
+fn date(day: i64) -> String {
+    let at = Timestamp::from_second(day.saturating_mul(86_400)).unwrap_or(Timestamp::MAX);
+    at.to_string().chars().take(10).collect()
+}
+
+impl Partitions {
+    /// Forgets what is there.
+    pub(super) fn forget(&mut self) {
+        self.known.clear();
+    }
+
+    /// Makes the partitions of these days where they are absent.
+    pub(super) fn ensure(&mut self, connection: &mut PgConnection, days: &BTreeSet<i64>) -> Result<(), Trouble> {
+        if days.is_subset(&self.known) {
+            return Ok(());
+        }
+        let there = attached(connection)?;
+        for &day in days {
+            if !there.contains_key(&name(day)) {
+                make(connection, day)?;
+            }
+            self.known.insert(day);
+        }
+        Ok(())
+    }
+}
+
+/// The attached partitions by name; whether one is being detached.
+fn attached(connection: &mut PgConnection) -> Result<BTreeMap<String, bool>, Trouble> {
+    #[derive(QueryableByName)]
+    struct Partition {
+        #[diesel(sql_type = Text)]
+        name: String,
+        #[diesel(sql_type = Bool)]
+        leaving: bool,
+    }
+    let partitions: Vec<Partition> = sql_query(
+        "select c.relname::text as name, i.inhdetachpending as leaving
+         from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = 'results'::regclass",
+    )
+    .load(connection)?;
+    Ok(partitions.into_iter().map(|partition| (partition.name, partition.leaving)).collect())
+}
+
+fn make(connection: &mut PgConnection, day: i64) -> Result<(), Trouble> {
+    let (name, from, to) = (name(day), date(day), date(day + 1));
+    connection.transaction(|connection| {
+        sql_query("select pg_advisory_xact_lock($1)")
+            .bind::<BigInt, _>(LOCK)
+            .execute(connection)
+            .map_err(|error| Trouble::of(error, Statement::Lock))?;
+        if attached(connection)?.contains_key(&name) {
+            return Ok(());
+        }
+        // `if not exists`: a table that was left detached is taken up again, with what is in it.
+        connection
+            .batch_execute(&format!(
+                "create table if not exists {name} (like results including all);
+                 alter table results attach partition {name} for values from ('{from} 00:00:00Z') to ('{to} 00:00:00Z')"
+            ))
+            .map_err(|error| Trouble::of(error, Statement::Lock))?;
+        log::info!(partition = name.as_str(); "made a partition");
+        Ok(())
+    })
+}
+
+/// Drops the partitions of the days before `oldest`. The ledger learns first which numbers go, so that a proof at
+/// any moment finds either the rows or that word.
+pub(super) fn expire(connection: &mut PgConnection, oldest: i64) -> Result<(), Trouble> {
+    let keep_from = name(oldest);
+    let is_past = |name: &str| name.len() == keep_from.len() && name < keep_from.as_str();
+    let past: Vec<(String, bool)> = attached(connection)?.into_iter().filter(|(name, _)| is_past(name)).collect();
+    let left: Vec<Name> = sql_query(
+        "select c.relname::text as name from pg_class c
+         where c.relnamespace = current_schema()::regnamespace and c.relkind = 'r' and not c.relispartition
+           and c.relname ~ '^results_[0-9]{8}$'",
+    )
+    .load(connection)?;
+    let left: Vec<String> = left.into_iter().map(|left| left.name).filter(|name| is_past(name)).collect();
+    if past.is_empty() && left.is_empty() {
+        return Ok(());
+    }
+    let got: Got =
+        sql_query("select pg_try_advisory_lock($1) as got").bind::<BigInt, _>(LOCK).get_result(connection)?;
+    if !got.got {
+        return Ok(());
+    }
+    let outcome = past.iter().try_for_each(|(name, leaving)| detach(connection, name, *leaving)).and_then(|()| {
+        let gone = past.iter().map(|(name, _)| name).chain(&left);
+        gone.into_iter().try_for_each(|name| {
+            connection.batch_execute(&format!("drop table if exists {name}"))?;
+            log::info!(partition = name.as_str(); "dropped a partition that is past the retention");
+            Ok(())
+        })
+    });
+    sql_query("select pg_advisory_unlock($1)").bind::<BigInt, _>(LOCK).execute(connection)?;
+    outcome
+}
+
+fn detach(connection: &mut PgConnection, name: &str, leaving: bool) -> Result<(), Trouble> {
+    connection.transaction(|connection| {
+        sql_query(format!(
+            "select from epochs where epoch_id in (select epoch_id from {name}) order by epoch_id for no key update"
+        ))
+        .execute(connection)
+        .map_err(|error| Trouble::of(error, Statement::Lock))?;
+        sql_query(format!(
+            "update epochs e set expired = e.expired + d.numbers
+             from (select epoch_id, range_agg(int8range(first, last, '[]')) numbers
+                   from ({}) islands group by 1) d
+             where e.epoch_id = d.epoch_id",
+            islands(name)
+        ))
+        .execute(connection)?;
+        Ok::<_, Trouble>(())
+    })?;
+    let how = if leaving { "finalize" } else { "concurrently" };
+    connection
+        .batch_execute(&format!("alter table results detach partition {name} {how}"))
+        .map_err(|error| Trouble::Unavailable(describe(&error)))
+}
+
+/// A query for the numbers in a table of results, dense ones as one row: `epoch_id, first, last, rows`.
+pub(super) fn islands(table: &str) -> String {
+    format!(
+        "select epoch_id, min(seq) as first, max(seq) as last, count(*) as rows
+         from (select epoch_id, seq, seq - dense_rank() over (partition by epoch_id order by seq) as island
+               from {table}) s
+         group by epoch_id, island"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partition_is_named_by_its_day() {
+        assert_eq!(name(0), "results_19700101");
+        assert_eq!(name(20_000), "results_20241004");
+        assert_eq!(date(20_001), "2024-10-05");
+    }
+}

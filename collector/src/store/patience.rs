@@ -1,0 +1,145 @@
+//! Storing for as long as it takes, and finding the records that the database refuses.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{BigInt, Bool};
+
+use super::connect::LOCK_TIMEOUT;
+use super::trouble::{Trouble, describe};
+use super::{LONGEST_PAUSE, Store, TRIES};
+use crate::batch::Entry;
+use crate::rarely::Rarely;
+
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+
+/// Stores these entries; whether they are stored. They are not only when `is_over` said so.
+pub(super) fn write(store: &mut Store, entries: &[Entry], is_over: &dyn Fn() -> bool) -> bool {
+    let began = Instant::now();
+    let mut pause = SHORTEST_PAUSE;
+    let mut refusals = 0;
+    let mut said = Rarely::default();
+    loop {
+        let outcome = match store.store(entries, None) {
+            Err(Trouble::Refused(text)) => {
+                refusals += 1;
+                if refusals < TRIES { Err(Trouble::Unavailable(text)) } else { sift(store, entries) }
+            }
+            outcome => outcome,
+        };
+        let text = match outcome {
+            Ok(()) => {
+                if said.ended() {
+                    let seconds = began.elapsed().as_secs();
+                    log::info!(seconds; "the database stores again");
+                }
+                return true;
+            }
+            Err(Trouble::Locked(text)) => {
+                free_lock(store, began.elapsed());
+                text
+            }
+            Err(trouble) => super::Unavailable::from(trouble).to_string(),
+        };
+        if let Some(tries) = said.happened(1) {
+            log::warn!(tries, error = text.as_str(); "the database does not store: waiting for it");
+        }
+        if !wait(pause, is_over) {
+            return false;
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Waits; false when it is over.
+fn wait(pause: Duration, is_over: &dyn Fn() -> bool) -> bool {
+    const SLICE: Duration = Duration::from_millis(50);
+    let began = Instant::now();
+    while !is_over() {
+        let left = pause.saturating_sub(began.elapsed());
+        if left.is_zero() {
+            return true;
+        }
+        sleep(left.min(SLICE));
+    }
+    false
+}
+
+/// Stores what the database takes and sets aside what it refuses alone, provided that it takes a sound record.
+fn sift(store: &mut Store, entries: &[Entry]) -> Result<(), Trouble> {
+    match store.store(entries, None) {
+        Err(Trouble::Refused(text)) if entries.len() <= 1 => {
+            if !takes_a_sound_record(store)? {
+                return Err(Trouble::Unavailable(text));
+            }
+            store.store(entries, Some(&text)).map_err(|trouble| match trouble {
+                Trouble::Refused(text) => Trouble::Unavailable(text),
+                trouble => trouble,
+            })
+        }
+        Err(Trouble::Refused(_)) => {
+            let (left, right) = entries.split_at(entries.len() / 2);
+            sift(store, left)?;
+            sift(store, right)
+        }
+        outcome => outcome,
+    }
+}
+
+/// Whether the database takes a record that nothing is wrong with; leaves nothing of it.
+fn takes_a_sound_record(store: &mut Store) -> Result<bool, Trouble> {
+    let mut session = store.connections.get()?;
+    let today = std::collections::BTreeSet::from([super::day(jiff::Timestamp::now())]);
+    store.partitions.ensure(&mut session, &today)?;
+    let outcome = session.transaction(|connection| {
+        for statement in [
+            "insert into agents (name) values (gen_random_uuid()::text)",
+            "insert into epochs (epoch, agent_id) select gen_random_uuid(), max(agent_id) from agents",
+            "insert into monitors (id, name, url, hash) values ('', '', '', gen_random_uuid())",
+            "insert into results (monitor_id, checked_at, epoch_id, seq, outcome, attempts)
+             values (0, now(), 0, 0, 'success', 1)",
+        ] {
+            sql_query(statement).execute(connection)?;
+        }
+        Err::<(), _>(diesel::result::Error::RollbackTransaction)
+    });
+    match outcome {
+        Err(diesel::result::Error::RollbackTransaction) => Ok(true),
+        Err(error) => {
+            log::debug!(error = describe(&error); "the database refuses a sound record, too");
+            Ok(false)
+        }
+        Ok(()) => Ok(false),
+    }
+}
+
+/// Ends sessions of collectors that keep a transaction open and don't send what the server waits for: no timeout of
+/// the server does when that happens inside COPY.
+fn free_lock(store: &Store, waited: Duration) {
+    #[derive(QueryableByName)]
+    struct Ended {
+        #[diesel(sql_type = Bool)]
+        ended: bool,
+    }
+    if waited < LOCK_TIMEOUT {
+        return;
+    }
+    let Ok(mut session) = store.connections.get() else { return };
+    let ended = sql_query(
+        "select pg_terminate_backend(a.pid) as ended from pg_stat_activity a
+         where a.usename = current_user and a.datname = current_database()
+           and a.application_name = current_setting('application_name') and a.pid <> pg_backend_pid()
+           and a.wait_event = 'ClientRead' and a.xact_start < clock_timestamp() - $1 * interval '1 millisecond'",
+    )
+    .bind::<BigInt, _>(i64::try_from(2 * LOCK_TIMEOUT.as_millis()).unwrap_or(i64::MAX))
+    .load::<Ended>(&mut **session);
+    match ended {
+        Ok(ended) if ended.iter().any(|one| one.ended) => {
+            log::warn!(sessions = ended.len(); "ended sessions of stuck collectors that held locks");
+        }
+        Ok(_) => {}
+        Err(error) => log::warn!(error = describe(&error); "can't look for stuck collectors"),
+    }
+}

@@ -1,0 +1,328 @@
+//! What a batch comes to, decided before a transaction opens: of each number the first message, without what the
+//! remembered ledger has; and of the rest what becomes a row, what is set aside, and what changes an epoch.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use wire::{AgentEvent, AgentReport, CheckResult, Content, Dropped, Number};
+
+use super::memory::Memory;
+use crate::batch::{Entry, Message};
+use crate::ranges::Ranges;
+
+/// The days (since 1970, UTC) of which results are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Window {
+    pub(super) oldest: i64,
+    pub(super) newest: i64,
+}
+
+/// The UTC day of a time, since 1970.
+pub(super) fn day(at: jiff::Timestamp) -> i64 {
+    at.as_second().div_euclid(86_400)
+}
+
+/// What is new in an epoch's ledger.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Delta {
+    pub(super) epoch: uuid::Uuid,
+    pub(super) accounted: Ranges,
+    pub(super) rejected: Ranges,
+    pub(super) notices: Ranges,
+}
+
+/// A new result.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fresh<'a> {
+    pub(super) epoch_id: i32,
+    pub(super) seq: i64,
+    pub(super) result: &'a CheckResult,
+}
+
+/// A message to be set aside.
+#[derive(Clone, Debug)]
+pub(super) struct Reject<'a> {
+    pub(super) message: &'a Message,
+    pub(super) reason: &'static str,
+    pub(super) detail: &'a str,
+}
+
+/// The latest report of an epoch.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Report<'a> {
+    pub(super) seq: i64,
+    pub(super) agent: &'a str,
+    pub(super) report: &'a AgentReport,
+}
+
+/// What is to be written, by the epochs' ids.
+#[derive(Debug, Default)]
+pub(super) struct Plan<'a> {
+    pub(super) deltas: BTreeMap<i32, Delta>,
+    pub(super) results: Vec<Fresh<'a>>,
+    pub(super) rejects: Vec<Reject<'a>>,
+    pub(super) dropped: BTreeMap<i32, Ranges>,
+    pub(super) reports: BTreeMap<i32, Report<'a>>,
+    pub(super) claims: BTreeMap<i32, i64>,
+    /// Messages whose number was known.
+    pub(super) replayed: u64,
+}
+
+/// The reason of a message that the database refused.
+pub(super) const REFUSED: &str = "refused_by_database";
+
+impl<'a> Plan<'a> {
+    /// Plans these entries, whose epochs the memory knows. `refused` sets all of them aside, with that detail.
+    pub(super) fn new(entries: &'a [Entry], memory: &Memory, window: Window, refused: Option<&'a str>) -> Plan<'a> {
+        let mut plan = Plan::default();
+        for entry in entries {
+            match (&entry.decoded, refused) {
+                (Ok(record), None) => plan.add(entry, Origin::of(&record.epoch, record.seq), memory, window),
+                (Ok(record), Some(detail)) => {
+                    let origin = Origin::of(&record.epoch, record.seq);
+                    plan.reject(&entry.message, Some(origin), memory, REFUSED, detail);
+                }
+                (Err(rejection), refused) => {
+                    let origin = rejection.number.as_ref().map(|Number { epoch, seq, .. }| Origin::of(epoch, *seq));
+                    let detail = refused.unwrap_or(&rejection.detail);
+                    plan.reject(&entry.message, origin, memory, rejection.fault.as_str(), detail);
+                }
+            }
+        }
+        plan
+    }
+
+    /// Whether there is nothing to write.
+    pub(super) fn is_empty(&self) -> bool {
+        self.deltas.is_empty() && self.rejects.is_empty()
+    }
+
+    /// The ids of all epochs that are written to.
+    pub(super) fn epoch_ids(&self) -> Vec<i32> {
+        let ids = self.deltas.keys().chain(self.dropped.keys()).chain(self.claims.keys());
+        ids.copied().collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// The days of the results.
+    pub(super) fn days(&self) -> BTreeSet<i64> {
+        self.results.iter().map(|fresh| day(fresh.result.checked_at)).collect()
+    }
+
+    fn add(&mut self, entry: &'a Entry, origin: Origin, memory: &Memory, window: Window) {
+        let Ok(record) = &entry.decoded else { return };
+        let message = &entry.message;
+        match &record.content {
+            Content::Result(result) if day(result.checked_at) < window.oldest => {
+                self.reject(message, Some(origin), memory, "too_old", "`checked_at` is past the retention");
+            }
+            Content::Result(result) if day(result.checked_at) > window.newest => {
+                self.reject(message, Some(origin), memory, "in_the_future", "`checked_at` is beyond tomorrow");
+            }
+            Content::Result(result) => {
+                if let Some((epoch_id, _)) = self.account(origin, memory) {
+                    self.results.push(Fresh { epoch_id, seq: origin.seq, result });
+                }
+            }
+            Content::Dropped(dropped) => {
+                if let Some((_, delta)) = self.account(origin, memory) {
+                    delta.notices.insert(origin.seq);
+                    self.declare(dropped, memory);
+                }
+            }
+            Content::Agent(report) => {
+                if let Some((epoch_id, delta)) = self.account(origin, memory) {
+                    delta.notices.insert(origin.seq);
+                    self.report(epoch_id, Report { seq: origin.seq, agent: &record.agent, report }, memory);
+                }
+            }
+        }
+    }
+
+    /// Takes the number into the ledger; `None` when it was there.
+    fn account(&mut self, origin: Origin, memory: &Memory) -> Option<(i32, &mut Delta)> {
+        let Some(epoch) = memory.epoch(&origin.epoch) else {
+            debug_assert!(false, "the memory learns a batch's epochs before it is planned");
+            return None;
+        };
+        if epoch.accounted.contains(origin.seq) {
+            self.replayed += 1;
+            return None;
+        }
+        let delta = self.deltas.entry(epoch.id).or_insert_with(|| Delta { epoch: origin.epoch, ..Delta::default() });
+        if !delta.accounted.insert(origin.seq) {
+            self.replayed += 1;
+            return None;
+        }
+        Some((epoch.id, delta))
+    }
+
+    /// Sets a message aside, unless its number arrived before.
+    fn reject(
+        &mut self,
+        message: &'a Message,
+        origin: Option<Origin>,
+        memory: &Memory,
+        reason: &'static str,
+        detail: &'a str,
+    ) {
+        if let Some(origin) = origin {
+            let Some((_, delta)) = self.account(origin, memory) else { return };
+            delta.rejected.insert(origin.seq);
+        }
+        self.rejects.push(Reject { message, reason, detail });
+    }
+
+    fn declare(&mut self, declaration: &Dropped, memory: &Memory) {
+        for range in &declaration.ranges {
+            if let Some(epoch) = memory.epoch(&range.epoch) {
+                let dropped = self.dropped.entry(epoch.id).or_default();
+                *dropped = dropped.union(&Ranges::span(number(range.first), number(range.last)));
+            }
+        }
+    }
+
+    fn report(&mut self, epoch_id: i32, report: Report<'a>, memory: &Memory) {
+        self.claim(epoch_id, number(report.report.highest_seq));
+        if let Some(previous) = &report.report.previous
+            && let Some(before) = memory.epoch(&previous.epoch)
+        {
+            self.claim(before.id, number(previous.highest_seq));
+        }
+        let latest = self.reports.entry(epoch_id).or_insert(report);
+        if latest.seq < report.seq {
+            *latest = report;
+        }
+    }
+
+    fn claim(&mut self, epoch_id: i32, highest: i64) {
+        let claimed = self.claims.entry(epoch_id).or_default();
+        *claimed = (*claimed).max(highest);
+    }
+}
+
+impl Report<'_> {
+    /// Whether the agent stopped with this report.
+    pub(super) fn is_stop(&self) -> bool {
+        self.report.event == AgentEvent::Stop
+    }
+}
+
+/// Whose number, and which.
+#[derive(Clone, Copy)]
+struct Origin {
+    epoch: uuid::Uuid,
+    seq: i64,
+}
+
+impl Origin {
+    fn of(epoch: &uuid::Uuid, seq: u64) -> Origin {
+        Origin { epoch: *epoch, seq: number(seq) }
+    }
+}
+
+/// A number of the wire, whose bound is within PostgreSQL's.
+pub(super) fn number(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::batch::Batch;
+    use crate::store::memory::Epoch;
+
+    const EPOCH: Uuid = Uuid::from_u128(1);
+    const WINDOW: Window = Window { oldest: 20_000, newest: 20_001 };
+
+    fn batch(values: &[String]) -> Batch {
+        let mut batch = Batch::default();
+        for (offset, value) in (0..).zip(values) {
+            let value = Some(value.clone().into_bytes());
+            batch.push(Message { topic: "t".into(), partition: 0, offset, key: None, value });
+        }
+        batch
+    }
+
+    fn result(seq: u64, checked_at: &str) -> String {
+        format!(
+            r#"{{"v":1,"kind":"result","epoch":"{EPOCH}","seq":{seq},"agent":"a","monitor":"m","name":"m","url":"u",
+                "scheduled_at":"{checked_at}","checked_at":"{checked_at}","outcome":"success"}}"#
+        )
+    }
+
+    fn memory(accounted: Ranges) -> Memory {
+        let mut memory = Memory::default();
+        memory.learn_epochs([(EPOCH, Epoch { id: 7, accounted })]);
+        memory
+    }
+
+    const TODAY: &str = "2024-10-04T12:00:00Z";
+
+    #[test]
+    fn of_each_number_the_first_message_counts_and_what_the_ledger_has_does_not() {
+        let batch = batch(&[result(1, TODAY), result(2, TODAY), result(2, TODAY), result(3, TODAY)]);
+        let memory = memory(Ranges::span(1, 1));
+        let plan = Plan::new(batch.entries(), &memory, WINDOW, None);
+        assert_eq!(plan.results.iter().map(|fresh| fresh.seq).collect::<Vec<_>>(), [2, 3]);
+        assert_eq!(plan.deltas[&7].accounted, Ranges::span(2, 3));
+        assert_eq!(plan.replayed, 2);
+    }
+
+    #[test]
+    fn a_pure_replay_leaves_nothing_to_write() {
+        let batch = batch(&[result(1, TODAY), result(2, "1999-01-01T00:00:00Z")]);
+        let memory = memory(Ranges::span(1, 2));
+        assert!(Plan::new(batch.entries(), &memory, WINDOW, None).is_empty());
+    }
+
+    #[test]
+    fn what_lies_outside_of_the_window_is_set_aside_with_its_number_accounted() {
+        let batch = batch(&[
+            result(1, "2024-10-03T23:59:59Z"),
+            result(2, "2024-10-04T00:00:00Z"),
+            result(3, "2024-10-05T23:59:59Z"),
+            result(4, "2024-10-06T00:00:00Z"),
+        ]);
+        let memory = memory(Ranges::new());
+        let plan = Plan::new(batch.entries(), &memory, WINDOW, None);
+        assert_eq!(plan.results.len(), 2);
+        assert_eq!(plan.rejects.iter().map(|reject| reject.reason).collect::<Vec<_>>(), ["too_old", "in_the_future"]);
+        assert_eq!(plan.deltas[&7].accounted, Ranges::span(1, 4));
+        assert_eq!(plan.deltas[&7].rejected.to_string(), "1,4");
+    }
+
+    #[test]
+    fn a_message_that_says_its_number_accounts_for_it_and_one_that_does_not_is_set_aside_all_the_same() {
+        let readable = format!(r#"{{"v":9,"epoch":"{EPOCH}","seq":4,"agent":"a"}}"#);
+        let batch = batch(&[readable, "what?".into()]);
+        let memory = memory(Ranges::new());
+        let plan = Plan::new(batch.entries(), &memory, WINDOW, None);
+        assert_eq!(
+            plan.rejects.iter().map(|reject| reject.reason).collect::<Vec<_>>(),
+            ["unknown_version", "not_json"]
+        );
+        assert_eq!(plan.deltas[&7].rejected, Ranges::span(4, 4));
+    }
+
+    #[test]
+    fn the_latest_report_counts_and_declared_numbers_are_kept() {
+        let report = |seq, highest| {
+            format!(
+                r#"{{"v":1,"kind":"agent","epoch":"{EPOCH}","seq":{seq},"agent":"a","event":"periodic","at":"{TODAY}",
+                    "version":"1","highest_seq":{highest},"pending":0,"outbox_bytes":0}}"#
+            )
+        };
+        let dropped = format!(
+            r#"{{"v":1,"kind":"dropped","epoch":"{EPOCH}","seq":6,"agent":"a","reason":"outbox_full",
+                "dropped_at":"{TODAY}","ranges":[{{"epoch":"{EPOCH}","first":2,"last":3}}]}}"#
+        );
+        let batch = batch(&[report(9, 8), report(5, 4), dropped]);
+        let memory = memory(Ranges::new());
+        let plan = Plan::new(batch.entries(), &memory, WINDOW, None);
+        assert_eq!((plan.reports[&7].seq, plan.claims[&7]), (9, 8));
+        assert_eq!(plan.dropped[&7], Ranges::span(2, 3));
+        assert_eq!(plan.deltas[&7].notices.to_string(), "5-6,9");
+        assert_eq!(plan.epoch_ids(), [7]);
+    }
+}

@@ -1,0 +1,142 @@
+//! What the tables say about each epoch, read at one moment.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{BigInt, Bool, Integer, Multirange, Nullable, Text, Uuid as SqlUuid};
+use uuid::Uuid;
+
+use super::connect::Connections;
+use super::names::from_sql;
+use super::partitions::islands;
+use super::trouble::Trouble;
+use super::{Unavailable, migrate};
+use crate::config::Database;
+use crate::ranges::Ranges;
+
+/// An epoch as the tables have it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EpochFacts {
+    /// The epoch.
+    pub epoch: Uuid,
+    /// The agent that it is a run of.
+    pub agent: String,
+    /// The epoch before.
+    pub previous: Option<Uuid>,
+    /// The highest number that a report, or the next epoch, says was issued.
+    pub claimed: i64,
+    /// Numbers that arrived.
+    pub accounted: Ranges,
+    /// Those that were set aside.
+    pub rejected: Ranges,
+    /// Those that are no results.
+    pub notices: Ranges,
+    /// Numbers declared dropped.
+    pub dropped: Ranges,
+    /// Numbers whose rows are past the retention.
+    pub expired: Ranges,
+    /// Numbers that have a row.
+    pub rows: Ranges,
+    /// How many rows are there more than numbers.
+    pub duplicates: i64,
+    /// Whether there is a report.
+    pub has_report: bool,
+    /// What the latest report says waited longest in the outbox.
+    pub oldest_pending: Option<(Uuid, i64)>,
+    /// Whether a clean stop was reported.
+    pub stopped: bool,
+}
+
+type SqlRanges = Vec<(Bound<i64>, Bound<i64>)>;
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = Integer)]
+    epoch_id: i32,
+    #[diesel(sql_type = SqlUuid)]
+    epoch: Uuid,
+    #[diesel(sql_type = Text)]
+    agent: String,
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    previous: Option<Uuid>,
+    #[diesel(sql_type = BigInt)]
+    claimed: i64,
+    #[diesel(sql_type = Multirange<BigInt>)]
+    accounted: SqlRanges,
+    #[diesel(sql_type = Multirange<BigInt>)]
+    rejected: SqlRanges,
+    #[diesel(sql_type = Multirange<BigInt>)]
+    notices: SqlRanges,
+    #[diesel(sql_type = Multirange<BigInt>)]
+    dropped: SqlRanges,
+    #[diesel(sql_type = Multirange<BigInt>)]
+    expired: SqlRanges,
+    #[diesel(sql_type = Bool)]
+    has_report: bool,
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    oldest_epoch: Option<Uuid>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    oldest_seq: Option<i64>,
+    #[diesel(sql_type = Bool)]
+    stopped: bool,
+}
+
+#[derive(QueryableByName)]
+struct Island {
+    #[diesel(sql_type = Integer)]
+    epoch_id: i32,
+    #[diesel(sql_type = BigInt)]
+    first: i64,
+    #[diesel(sql_type = BigInt)]
+    last: i64,
+    #[diesel(sql_type = BigInt)]
+    rows: i64,
+}
+
+/// Reads all epochs, oldest first.
+///
+/// # Errors
+/// Why the database can't be read.
+pub fn read_facts(database: &Database) -> Result<Vec<EpochFacts>, Unavailable> {
+    let mut session = Connections::new(database).get()?;
+    migrate::check(&mut session, &database.schema)?;
+    let (epochs, islands) = session.build_transaction().repeatable_read().read_only().run(|connection| {
+        let epochs: Vec<Row> = sql_query(
+            "select e.epoch_id, e.epoch, a.name as agent, e.previous, e.claimed, e.accounted, e.rejected,
+                        e.notices, e.dropped, e.expired, e.report_seq is not null as has_report, e.oldest_epoch,
+                        e.oldest_seq, e.ended_at is not null as stopped
+                 from epochs e join agents a using (agent_id) order by a.name, e.first_seen, e.epoch_id",
+        )
+        .load(connection)?;
+        let islands: Vec<Island> = sql_query(islands("results")).load(connection)?;
+        Ok::<_, Trouble>((epochs, islands))
+    })?;
+    let mut rows: BTreeMap<i32, (Vec<(i64, i64)>, i64)> = BTreeMap::new();
+    for Island { epoch_id, first, last, rows: count } in islands {
+        let (parts, duplicates) = rows.entry(epoch_id).or_default();
+        parts.push((first, last + 1));
+        *duplicates += count - (last + 1 - first);
+    }
+    let facts = epochs.into_iter().map(|row| {
+        let (parts, duplicates) = rows.remove(&row.epoch_id).unwrap_or_default();
+        EpochFacts {
+            epoch: row.epoch,
+            agent: row.agent,
+            previous: row.previous,
+            claimed: row.claimed,
+            accounted: from_sql(row.accounted),
+            rejected: from_sql(row.rejected),
+            notices: from_sql(row.notices),
+            dropped: from_sql(row.dropped),
+            expired: from_sql(row.expired),
+            rows: Ranges::from_parts(parts),
+            duplicates,
+            has_report: row.has_report,
+            oldest_pending: row.oldest_epoch.zip(row.oldest_seq),
+            stopped: row.stopped,
+        }
+    });
+    Ok(facts.collect())
+}

@@ -1,0 +1,248 @@
+//! The transaction of a batch. Its order is what makes it right:
+//!
+//! 1. *Lock* the epochs, in the order of their ids: a rival waits here, before it has written anything, and two
+//!    rivals never wait for each other.
+//! 2. *Account*: each epoch takes the new numbers only when it has none of them. If one doesn't answer, the memory
+//!    was stale: roll back, read, filter, repeat. The ledger comes before the rows, so a conflict shows before
+//!    anything is written.
+//! 3. *Store* the rows, sorted by their index, by binary COPY.
+//! 4. *Mark* the hours that have new rows.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use diesel::pg::data_types::PgTimestamp;
+use diesel::prelude::*;
+use diesel::sql_types::{
+    Array, BigInt, Binary, Bool, Integer, Jsonb, Multirange, Nullable, Text, Timestamptz, Uuid as SqlUuid,
+};
+use diesel::{copy_from, sql_query};
+
+use super::plan::{Plan, Report, number};
+use super::tables::{ResultRow, hour, pg_time, results};
+use super::trouble::{Statement, Trouble};
+use crate::ranges::Ranges;
+
+/// How the rows are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// By COPY, which fails where a row is there already.
+    Copy,
+    /// Row by row, leaving those that are there already: after a ledger was restored from an older backup.
+    Upsert,
+}
+
+/// Rows of one `insert` on the slower way: PostgreSQL takes 65,535 parameters.
+const UPSERT_ROWS: usize = 2_000;
+
+/// Writes a plan and its rows, which are sorted by their index. All of it or nothing.
+pub(super) fn run(
+    connection: &mut PgConnection,
+    plan: &Plan<'_>,
+    rows: &[ResultRow<'_>],
+    way: Way,
+) -> Result<(), Trouble> {
+    connection.transaction(|connection| {
+        lock(connection, &plan.epoch_ids())?;
+        account(connection, plan)?;
+        declare(connection, &plan.dropped)?;
+        claim(connection, &plan.claims)?;
+        report(connection, &plan.reports)?;
+        match way {
+            Way::Copy => copy(connection, rows)?,
+            Way::Upsert => upsert(connection, rows)?,
+        }
+        set_aside(connection, plan)?;
+        mark(connection, rows)
+    })
+}
+
+fn lock(connection: &mut PgConnection, epoch_ids: &[i32]) -> Result<(), Trouble> {
+    sql_query("select from epochs where epoch_id = any($1) order by epoch_id for no key update")
+        .bind::<Array<Integer>, _>(epoch_ids)
+        .execute(connection)
+        .map_err(|error| Trouble::of(error, Statement::Lock))?;
+    Ok(())
+}
+
+type SqlRanges = Vec<(Bound<i64>, Bound<i64>)>;
+
+fn to_sql(ranges: &Ranges) -> SqlRanges {
+    ranges.parts().iter().map(|&(start, end)| (Bound::Included(start), Bound::Excluded(end))).collect()
+}
+
+fn account(connection: &mut PgConnection, plan: &Plan<'_>) -> Result<(), Trouble> {
+    if plan.deltas.is_empty() {
+        return Ok(());
+    }
+    let column = |of: fn(&super::plan::Delta) -> &Ranges| -> Vec<SqlRanges> {
+        plan.deltas.values().map(|delta| to_sql(of(delta))).collect()
+    };
+    let answered = sql_query(
+        "update epochs e
+         set accounted = e.accounted + d.accounted, rejected = e.rejected + d.rejected, notices = e.notices + d.notices
+         from unnest($1, $2, $3, $4) d(epoch_id, accounted, rejected, notices)
+         where e.epoch_id = d.epoch_id and not e.accounted && d.accounted",
+    )
+    .bind::<Array<Integer>, _>(plan.deltas.keys().copied().collect::<Vec<_>>())
+    .bind::<Array<Multirange<BigInt>>, _>(column(|delta| &delta.accounted))
+    .bind::<Array<Multirange<BigInt>>, _>(column(|delta| &delta.rejected))
+    .bind::<Array<Multirange<BigInt>>, _>(column(|delta| &delta.notices))
+    .execute(connection)?;
+    if answered == plan.deltas.len() { Ok(()) } else { Err(Trouble::Stale) }
+}
+
+fn declare(connection: &mut PgConnection, dropped: &BTreeMap<i32, Ranges>) -> Result<(), Trouble> {
+    if dropped.is_empty() {
+        return Ok(());
+    }
+    sql_query(
+        "update epochs e set dropped = e.dropped + d.dropped
+         from unnest($1, $2) d(epoch_id, dropped) where e.epoch_id = d.epoch_id",
+    )
+    .bind::<Array<Integer>, _>(dropped.keys().copied().collect::<Vec<_>>())
+    .bind::<Array<Multirange<BigInt>>, _>(dropped.values().map(to_sql).collect::<Vec<_>>())
+    .execute(connection)?;
+    Ok(())
+}
+
+fn claim(connection: &mut PgConnection, claims: &BTreeMap<i32, i64>) -> Result<(), Trouble> {
+    if claims.is_empty() {
+        return Ok(());
+    }
+    sql_query(
+        "update epochs e set claimed = d.claimed
+         from unnest($1, $2) d(epoch_id, claimed) where e.epoch_id = d.epoch_id and e.claimed < d.claimed",
+    )
+    .bind::<Array<Integer>, _>(claims.keys().copied().collect::<Vec<_>>())
+    .bind::<Array<BigInt>, _>(claims.values().copied().collect::<Vec<_>>())
+    .execute(connection)?;
+    Ok(())
+}
+
+fn report(connection: &mut PgConnection, reports: &BTreeMap<i32, Report<'_>>) -> Result<(), Trouble> {
+    if reports.is_empty() {
+        return Ok(());
+    }
+    let of_records = |error| Trouble::of(error, Statement::Records);
+    let all = || reports.values();
+    let previous = || all().map(|report| report.report.previous.as_ref());
+    let oldest = || all().map(|report| report.report.oldest_pending.as_ref());
+    sql_query(
+        "update epochs e
+         set report_seq = d.seq, reported_at = d.at, pending = d.pending,
+             oldest_epoch = d.oldest_epoch, oldest_seq = d.oldest_seq,
+             previous = coalesce(d.previous, e.previous),
+             previous_highest = coalesce(d.previous_highest, e.previous_highest),
+             ended_at = case when d.is_stop then d.at end
+         from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9)
+              d(epoch_id, seq, at, pending, oldest_epoch, oldest_seq, previous, previous_highest, is_stop)
+         where e.epoch_id = d.epoch_id and (e.report_seq is null or e.report_seq < d.seq)",
+    )
+    .bind::<Array<Integer>, _>(reports.keys().copied().collect::<Vec<_>>())
+    .bind::<Array<BigInt>, _>(all().map(|report| report.seq).collect::<Vec<_>>())
+    .bind::<Array<Timestamptz>, _>(all().map(|report| pg_time(report.report.at)).collect::<Vec<_>>())
+    .bind::<Array<BigInt>, _>(all().map(|report| number(report.report.pending)).collect::<Vec<_>>())
+    .bind::<Array<Nullable<SqlUuid>>, _>(oldest().map(|oldest| oldest.map(|oldest| oldest.epoch)).collect::<Vec<_>>())
+    .bind::<Array<Nullable<BigInt>>, _>(oldest().map(|oldest| oldest.map(|it| number(it.seq))).collect::<Vec<_>>())
+    .bind::<Array<Nullable<SqlUuid>>, _>(previous().map(|previous| previous.map(|it| it.epoch)).collect::<Vec<_>>())
+    .bind::<Array<Nullable<BigInt>>, _>(
+        previous().map(|previous| previous.map(|it| number(it.highest_seq))).collect::<Vec<_>>(),
+    )
+    .bind::<Array<Bool>, _>(all().map(Report::is_stop).collect::<Vec<_>>())
+    .execute(connection)
+    .map_err(of_records)?;
+    report_agents(connection, reports)
+}
+
+fn report_agents(connection: &mut PgConnection, reports: &BTreeMap<i32, Report<'_>>) -> Result<(), Trouble> {
+    let mut latest: BTreeMap<&str, &Report<'_>> = BTreeMap::new();
+    for report in reports.values() {
+        let known = latest.entry(report.agent).or_insert(report);
+        if known.report.at < report.report.at {
+            *known = report;
+        }
+    }
+    let names: Vec<&str> = latest.keys().copied().collect();
+    let labels: Vec<_> = latest.values().map(|report| serde_json::json!(report.report.labels)).collect();
+    sql_query("select from agents where name = any($1) order by agent_id for no key update")
+        .bind::<Array<Text>, _>(&names)
+        .execute(connection)
+        .map_err(|error| Trouble::of(error, Statement::Lock))?;
+    sql_query(
+        "update agents a set version = d.version, labels = d.labels, last_seen = now(), last_report = d.at
+         from unnest($1, $2, $3, $4) d(name, version, labels, at)
+         where a.name = d.name and (a.last_report is null or a.last_report <= d.at)",
+    )
+    .bind::<Array<Text>, _>(&names)
+    .bind::<Array<Text>, _>(latest.values().map(|report| report.report.version.as_str()).collect::<Vec<_>>())
+    .bind::<Array<Jsonb>, _>(labels)
+    .bind::<Array<Timestamptz>, _>(latest.values().map(|report| pg_time(report.report.at)).collect::<Vec<_>>())
+    .execute(connection)
+    .map_err(|error| Trouble::of(error, Statement::Records))?;
+    Ok(())
+}
+
+fn copy(connection: &mut PgConnection, rows: &[ResultRow<'_>]) -> Result<(), Trouble> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    copy_from(results::table)
+        .from_insertable(rows.to_vec())
+        .execute(connection)
+        .map_err(|error| Trouble::of(error, Statement::Rows))?;
+    Ok(())
+}
+
+fn upsert(connection: &mut PgConnection, rows: &[ResultRow<'_>]) -> Result<(), Trouble> {
+    for rows in rows.chunks(UPSERT_ROWS) {
+        diesel::insert_into(results::table)
+            .values(rows.to_vec())
+            .on_conflict_do_nothing()
+            .execute(connection)
+            .map_err(|error| Trouble::of(error, Statement::Rows))?;
+    }
+    Ok(())
+}
+
+fn set_aside(connection: &mut PgConnection, plan: &Plan<'_>) -> Result<(), Trouble> {
+    if plan.rejects.is_empty() {
+        return Ok(());
+    }
+    let rejects = &plan.rejects;
+    sql_query(
+        r#"insert into rejected (topic, partition, "offset", reason, detail, key, value)
+           select * from unnest($1, $2, $3, $4, $5, $6, $7) d order by 1, 2, 3 on conflict do nothing"#,
+    )
+    .bind::<Array<Text>, _>(rejects.iter().map(|reject| &*reject.message.topic).collect::<Vec<_>>())
+    .bind::<Array<Integer>, _>(rejects.iter().map(|reject| reject.message.partition).collect::<Vec<_>>())
+    .bind::<Array<BigInt>, _>(rejects.iter().map(|reject| reject.message.offset).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(rejects.iter().map(|reject| reject.reason).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(rejects.iter().map(|reject| reject.detail.replace('\0', "\u{fffd}")).collect::<Vec<_>>())
+    .bind::<Array<Nullable<Binary>>, _>(rejects.iter().map(|reject| reject.message.key.as_deref()).collect::<Vec<_>>())
+    .bind::<Array<Nullable<Binary>>, _>(
+        rejects.iter().map(|reject| reject.message.value.as_deref()).collect::<Vec<_>>(),
+    )
+    .execute(connection)?;
+    Ok(())
+}
+
+fn mark(connection: &mut PgConnection, rows: &[ResultRow<'_>]) -> Result<(), Trouble> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let mut due: BTreeMap<i64, Ranges> = BTreeMap::new();
+    for row in rows {
+        due.entry(hour(row.checked_at).0).or_default().insert(row.monitor_id.into());
+    }
+    let hours: Vec<_> = due.keys().map(|hour| PgTimestamp(*hour)).collect();
+    let id = |id: i64| i32::try_from(id).unwrap_or(i32::MAX);
+    let monitors = |ranges: &Ranges| -> Vec<(Bound<i32>, Bound<i32>)> {
+        ranges.parts().iter().map(|(start, end)| (Bound::Included(id(*start)), Bound::Excluded(id(*end)))).collect()
+    };
+    sql_query("insert into rollup_due (hour, monitors) select * from unnest($1, $2)")
+        .bind::<Array<Timestamptz>, _>(hours)
+        .bind::<Array<Multirange<Integer>>, _>(due.values().map(monitors).collect::<Vec<_>>())
+        .execute(connection)?;
+    Ok(())
+}

@@ -1,0 +1,123 @@
+//! What can go wrong in the database, sorted by what is to be done about it.
+//!
+//! diesel hands out no SQLSTATE, only its own kinds of a few of them, and messages come in the server's language.
+//! What the kinds leave open is told by the statement: one that carries no text of a record can only fail by the
+//! database's fault; one that waits for a lock mostly fails by not getting it. The rest is found out by trying: the
+//! caller tries again, then looks for the records that fail where others pass.
+
+use diesel::result::{DatabaseErrorKind, Error};
+
+/// Why a batch was not stored.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// The database is away, or unable: keep the batch and try again, for ever.
+    Unavailable(String),
+    /// A lock was not to be had in time: as above, but the holder may be stuck.
+    Locked(String),
+    /// Another writer accounted for some of these numbers: read the ledger again.
+    Stale,
+    /// Rows exist that the ledger doesn't know.
+    Clash,
+    /// No partition takes a row: those that were known are gone.
+    NoPartition(String),
+    /// The records' fault, or the database's: only trying tells.
+    Refused(String),
+}
+
+/// What a statement carries and waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Statement {
+    /// Nothing of a record but numbers.
+    Plain,
+    /// As plain, and it waits for locks.
+    Lock,
+    /// Text or times of records.
+    Records,
+    /// Rows of `results`.
+    Rows,
+}
+
+impl Trouble {
+    /// Sorts an error of a statement.
+    pub(super) fn of(error: Error, statement: Statement) -> Trouble {
+        let text = describe(&error);
+        match (kind(&error), statement) {
+            (Some(DatabaseErrorKind::UniqueViolation), Statement::Rows) => Trouble::Clash,
+            (Some(DatabaseErrorKind::CheckViolation), Statement::Rows) => Trouble::NoPartition(text),
+            (
+                Some(
+                    DatabaseErrorKind::ClosedConnection
+                    | DatabaseErrorKind::UnableToSendCommand
+                    | DatabaseErrorKind::ReadOnlyTransaction
+                    | DatabaseErrorKind::SerializationFailure,
+                ),
+                _,
+            ) => Trouble::Unavailable(text),
+            (Some(_), Statement::Lock) => Trouble::Locked(text),
+            (Some(_), Statement::Records | Statement::Rows) => Trouble::Refused(text),
+            (None, Statement::Records | Statement::Rows) if matches!(error, Error::SerializationError(_)) => {
+                Trouble::Refused(text)
+            }
+            _ => Trouble::Unavailable(text),
+        }
+    }
+}
+
+/// For the begin and the end of a transaction.
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Trouble {
+        Trouble::of(error, Statement::Plain)
+    }
+}
+
+fn kind(error: &Error) -> Option<DatabaseErrorKind> {
+    match error {
+        Error::DatabaseError(kind, _) => Some(*kind),
+        _ => None,
+    }
+}
+
+/// The error in one line, with the server's detail and hint.
+pub(super) fn describe(error: &Error) -> String {
+    let mut text = error.to_string();
+    if let Error::DatabaseError(_, information) = error {
+        for more in [information.details(), information.hint()].into_iter().flatten() {
+            text.push_str("; ");
+            text.push_str(more);
+        }
+    }
+    text.replace('\n', " ").trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn database(kind: DatabaseErrorKind) -> Error {
+        Error::DatabaseError(kind, Box::new("what\nhappened".to_owned()))
+    }
+
+    #[test]
+    fn an_unknown_error_is_the_databases_unless_the_statement_carries_records() {
+        let sorted = |statement| Trouble::of(database(DatabaseErrorKind::Unknown), statement);
+        assert!(matches!(sorted(Statement::Plain), Trouble::Unavailable(_)));
+        assert!(matches!(sorted(Statement::Lock), Trouble::Locked(_)));
+        assert!(matches!(sorted(Statement::Records), Trouble::Refused(_)));
+        assert!(matches!(sorted(Statement::Rows), Trouble::Refused(text) if text == "what happened"));
+    }
+
+    #[test]
+    fn a_lost_connection_never_blames_a_record() {
+        for kind in [DatabaseErrorKind::ClosedConnection, DatabaseErrorKind::ReadOnlyTransaction] {
+            assert!(matches!(Trouble::of(database(kind), Statement::Rows), Trouble::Unavailable(_)));
+        }
+        assert!(matches!(Trouble::of(Error::BrokenTransactionManager, Statement::Rows), Trouble::Unavailable(_)));
+    }
+
+    #[test]
+    fn only_rows_clash_with_rows() {
+        let unique = || database(DatabaseErrorKind::UniqueViolation);
+        assert!(matches!(Trouble::of(unique(), Statement::Rows), Trouble::Clash));
+        assert!(matches!(Trouble::of(unique(), Statement::Records), Trouble::Refused(_)));
+    }
+}

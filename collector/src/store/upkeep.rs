@@ -1,0 +1,64 @@
+//! What is done beside the batches: partitions for the days ahead, and the end of what is past its retention.
+
+use std::time::Duration;
+
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{BigInt, Bool};
+use jiff::Timestamp;
+
+use super::Unavailable;
+use super::connect::{Connections, Session};
+use super::partitions::{self, Partitions};
+use super::plan::day;
+use super::trouble::Trouble;
+use crate::config::{Database, Retention};
+
+/// How many days ahead have their partition.
+const DAYS_AHEAD: i64 = 3;
+
+/// Looks after the tables.
+pub struct Upkeep {
+    connections: Connections,
+    retention: Retention,
+}
+
+impl Upkeep {
+    /// How often it is due.
+    pub const INTERVAL: Duration = Duration::from_secs(600);
+
+    /// Upkeep of this database.
+    pub fn new(database: &Database, retention: Retention) -> Upkeep {
+        Upkeep { connections: Connections::new(database), retention }
+    }
+
+    /// Does what is due; false when the tables are not there yet.
+    ///
+    /// # Errors
+    /// Why it could not; it is to be tried again later.
+    pub fn run(&self) -> Result<bool, Unavailable> {
+        let mut session = self.connections.get()?;
+        let outcome = self.run_in(&mut session);
+        Ok(session.judge(outcome)?)
+    }
+
+    fn run_in(&self, connection: &mut Session) -> Result<bool, Trouble> {
+        #[derive(QueryableByName)]
+        struct There {
+            #[diesel(sql_type = Bool)]
+            there: bool,
+        }
+        let there: There =
+            sql_query("select to_regclass('rejected') is not null as there").get_result(&mut **connection)?;
+        if !there.there {
+            return Ok(false);
+        }
+        let today = day(Timestamp::now());
+        Partitions::default().ensure(connection, &(today..=today + DAYS_AHEAD).collect())?;
+        partitions::expire(connection, today - self.retention.results_days)?;
+        sql_query("delete from rejected where received_at < now() - $1 * interval '1 second'")
+            .bind::<BigInt, _>(i64::try_from(self.retention.rejected.as_secs()).unwrap_or(i64::MAX))
+            .execute(&mut **connection)?;
+        Ok(true)
+    }
+}

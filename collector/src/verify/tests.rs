@@ -1,0 +1,151 @@
+use super::*;
+
+fn epoch(number: u128) -> Uuid {
+    Uuid::from_u128(number)
+}
+
+/// An epoch of which these numbers arrived as results, and whose reports said nothing.
+fn seen(number: u128, arrived: &[(i64, i64)]) -> EpochFacts {
+    let arrived = arrived.iter().map(|(first, last)| (*first, last + 1)).collect();
+    let arrived = Ranges::from_parts(arrived);
+    EpochFacts {
+        epoch: epoch(number),
+        agent: "a".into(),
+        rows: arrived.clone(),
+        accounted: arrived,
+        ..EpochFacts::default()
+    }
+}
+
+fn said(fact: EpochFacts, claimed: i64, oldest_pending: Option<(u128, i64)>) -> EpochFacts {
+    let oldest_pending = oldest_pending.map(|(number, seq)| (epoch(number), seq));
+    EpochFacts { has_report: true, claimed, oldest_pending, ..fact }
+}
+
+fn after(previous: u128, fact: EpochFacts) -> EpochFacts {
+    EpochFacts { previous: Some(epoch(previous)), ..fact }
+}
+
+/// issued, stored, dropped, rejected, pending, missing
+fn counts(account: &Account) -> [i64; 6] {
+    let Counts { issued, stored, dropped, rejected, pending, missing } = account.counts;
+    assert_eq!(issued, stored + dropped + rejected + pending + missing, "every number is exactly one thing");
+    [issued, stored, dropped, rejected, pending, missing]
+}
+
+#[test]
+fn a_dense_epoch_is_stored_to_its_end() {
+    let proof = prove(&[said(seen(1, &[(1, 10)]), 9, None)]);
+    assert_eq!(counts(&proof.accounts[0]), [10, 10, 0, 0, 0, 0]);
+    assert!(proof.holds());
+}
+
+#[test]
+fn a_hole_is_missing_when_the_agent_has_nothing_pending() {
+    let proof = prove(&[said(seen(1, &[(1, 3), (6, 10)]), 9, None)]);
+    assert_eq!(counts(&proof.accounts[0]), [10, 8, 0, 0, 0, 2]);
+    assert_eq!(proof.accounts[0].missing_ranges, [[4, 5]]);
+    assert!(!proof.holds());
+}
+
+#[test]
+fn a_hole_is_pending_from_the_oldest_record_that_waits_and_missing_before_it() {
+    let proof = prove(&[said(seen(1, &[(1, 3), (5, 5), (8, 10)]), 12, Some((1, 6)))]);
+    assert_eq!(counts(&proof.accounts[0]), [12, 7, 0, 0, 4, 1]);
+    assert_eq!(proof.accounts[0].missing_ranges, [[4, 4]]);
+}
+
+#[test]
+fn what_was_issued_after_the_latest_report_may_still_come() {
+    let proof = prove(&[said(seen(1, &[(1, 10), (15, 15)]), 10, None)]);
+    assert_eq!(counts(&proof.accounts[0]), [15, 11, 0, 0, 4, 0]);
+}
+
+#[test]
+fn the_next_epochs_word_shows_a_lost_tail() {
+    let lost = said(seen(1, &[(1, 10)]), 20, None);
+    let proof = prove(&[lost, after(1, said(seen(2, &[(1, 5)]), 4, None))]);
+    assert_eq!(counts(&proof.accounts[0]), [20, 10, 0, 0, 0, 10]);
+    assert!(proof.accounts[0].closed && !proof.accounts[1].closed);
+}
+
+#[test]
+fn a_tail_that_waits_in_the_outbox_of_the_next_epoch_is_pending() {
+    let waiting = said(seen(1, &[(1, 10)]), 20, None);
+    let proof = prove(&[waiting, after(1, said(seen(2, &[]), 3, Some((1, 15))))]);
+    assert_eq!(counts(&proof.accounts[0]), [20, 10, 0, 0, 6, 4]);
+    assert_eq!(counts(&proof.accounts[1]), [3, 0, 0, 0, 3, 0]);
+}
+
+#[test]
+fn an_epoch_of_which_nothing_arrived_is_missing_as_a_whole() {
+    let lost = EpochFacts { claimed: 7, ..seen(1, &[]) };
+    let proof = prove(&[lost, after(1, said(seen(2, &[(1, 1)]), 0, None))]);
+    assert_eq!(counts(&proof.accounts[0]), [7, 0, 0, 0, 0, 7]);
+}
+
+#[test]
+fn what_arrived_although_it_was_declared_dropped_counts_as_stored() {
+    let fact = EpochFacts { dropped: Ranges::span(3, 6), ..said(seen(1, &[(1, 4), (7, 8)]), 7, None) };
+    assert_eq!(counts(&prove(&[fact]).accounts[0]), [8, 6, 2, 0, 0, 0]);
+}
+
+#[test]
+fn what_was_set_aside_has_no_row_and_is_not_missing() {
+    let mut fact = said(seen(1, &[(1, 4)]), 6, None);
+    fact.accounted = Ranges::span(1, 7);
+    fact.rejected = Ranges::span(5, 6);
+    fact.notices = Ranges::span(7, 7);
+    assert_eq!(counts(&prove(&[fact]).accounts[0]), [7, 5, 0, 2, 0, 0]);
+}
+
+#[test]
+fn a_row_that_is_gone_is_missing_even_when_the_agent_has_all_pending() {
+    let mut fact = said(seen(1, &[(1, 10)]), 10, Some((1, 1)));
+    fact.rows = Ranges::span(1, 6);
+    let proof = prove(std::slice::from_ref(&fact));
+    assert_eq!(counts(&proof.accounts[0]), [10, 6, 0, 0, 0, 4]);
+    fact.expired = Ranges::span(7, 9);
+    assert_eq!(counts(&prove(&[fact]).accounts[0]), [10, 9, 0, 0, 0, 1]);
+}
+
+#[test]
+fn two_epochs_after_one_are_a_fork_and_either_outbox_may_still_send() {
+    let root = said(seen(1, &[(1, 5)]), 10, None);
+    let left = after(1, said(seen(2, &[(1, 1)]), 0, None));
+    let right = after(1, said(seen(3, &[(1, 1)]), 0, Some((1, 8))));
+    let proof = prove(&[root, left, right]);
+    assert!(proof.accounts[0].forked && !proof.accounts[1].forked);
+    assert_eq!(counts(&proof.accounts[0]), [10, 5, 0, 0, 3, 2]);
+}
+
+#[test]
+fn a_chain_that_bites_its_tail_ends_the_walk() {
+    let proof = prove(&[after(2, said(seen(1, &[(1, 1)]), 0, Some((9, 1)))), after(1, seen(2, &[(1, 1)]))]);
+    assert!(proof.holds());
+    let proof = prove(&[after(1, said(seen(1, &[(2, 2)]), 0, None))]);
+    assert_eq!(counts(&proof.accounts[0]), [2, 1, 0, 0, 0, 1]);
+}
+
+#[test]
+fn each_epoch_is_a_json_object_and_the_sums_are_the_last() {
+    let proof = prove(&[said(seen(1, &[(1, 3), (5, 5)]), 5, None)]);
+    let json = proof.to_json();
+    let lines: Vec<serde_json::Value> = json.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 2);
+    assert_eq!(lines[0]["missing_ranges"], serde_json::json!([[4, 4]]));
+    assert_eq!((&lines[0]["closed"], &lines[0]["previous"]), (&false.into(), &serde_json::Value::Null));
+    assert_eq!(
+        lines[1],
+        serde_json::json!({"total": true, "issued": 5, "stored": 4, "dropped": 0, "rejected": 0, "pending": 0, "missing": 1})
+    );
+    assert!(proof.to_string().contains("  missing: 4\n"), "{proof}");
+}
+
+#[test]
+fn a_row_that_is_there_twice_is_told() {
+    let fact = EpochFacts { duplicates: 2, ..seen(1, &[(1, 3)]) };
+    let proof = prove(&[fact]);
+    assert!(!proof.holds());
+    assert!(proof.to_string().ends_with("2 rows are there more than once\n"));
+}

@@ -1,0 +1,3 @@
+//! The real daemons on real servers, seen from outside. One module per question.
+
+mod stack;

@@ -1,0 +1,169 @@
+//! One node of a Kafka cluster: broker and controller in one process.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use crate::directory::directory;
+use crate::ports::free_port;
+use crate::process::Process;
+use crate::proxy::Proxy;
+
+const BOUND: Duration = Duration::from_secs(60);
+
+/// 16 bytes in URL-safe base64, as Kafka wants it.
+const CLUSTER: &str = "d2Vic2l0ZS1tb25pdG9yLQ";
+
+/// A node of a cluster.
+pub struct Node {
+    /// The network between daemons and this node.
+    pub proxy: Proxy,
+    ports: Ports,
+    directory: PathBuf,
+    jars: PathBuf,
+    process: Mutex<Option<Process>>,
+}
+
+#[derive(Clone, Copy)]
+struct Ports {
+    proxied: u16,
+    direct: u16,
+    controller: u16,
+}
+
+impl Node {
+    /// The nodes of a new cluster, formatted, none of them running.
+    pub(super) fn cluster(count: usize, jars: &Path) -> Result<Vec<Node>> {
+        let mut all = Vec::new();
+        for _ in 0..count {
+            all.push(Ports { proxied: free_port()?, direct: free_port()?, controller: free_port()? });
+        }
+        (0..count).map(|index| Node::create(index, &all, jars)).collect()
+    }
+
+    fn create(index: usize, all: &[Ports], jars: &Path) -> Result<Node> {
+        let ports = all[index];
+        let directory = directory("kafka")?;
+        let proxy = Proxy::start("127.0.0.1", ports.proxied)?;
+        fs::write(directory.join("server.properties"), properties(index, all, proxy.port(), &directory))?;
+        let node = Node { proxy, ports, directory, jars: jars.into(), process: Mutex::default() };
+        let mut format = node.java();
+        format.args(["kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c", "server.properties"]);
+        let ended = Process::run("kafka-format", format, BOUND)?;
+        ensure!(ended.status.success(), "Kafka's storage could not be formatted: {}{}", ended.stdout, ended.stderr);
+        Ok(node)
+    }
+
+    /// The port that daemons connect to: the proxy's.
+    pub(super) fn port(&self) -> u16 {
+        self.proxy.port()
+    }
+
+    /// The port past the proxy.
+    pub(super) fn direct_port(&self) -> u16 {
+        self.ports.direct
+    }
+
+    pub(super) fn start_unawaited(&self) -> Result<()> {
+        let mut slot = self.slot();
+        if slot.is_none() {
+            let mut server = self.java();
+            server.args(["kafka.Kafka", "server.properties"]);
+            *slot = Some(Process::start("kafka", &self.directory, server)?);
+        }
+        Ok(())
+    }
+
+    pub(super) fn ask_to_stop(&self) {
+        if let Some(process) = &*self.slot() {
+            process.signal(crate::process::Signal::TERM);
+        }
+    }
+
+    /// SIGTERM, and waits for its end.
+    ///
+    /// # Errors
+    /// When it doesn't end.
+    pub fn stop(&self) -> Result<()> {
+        let process = self.slot().take();
+        process.map_or(Ok(()), |process| process.terminate(BOUND).map(drop))
+    }
+
+    /// SIGKILL.
+    pub fn kill(&self) {
+        self.slot().take();
+    }
+
+    /// SIGSTOP: connections stay, and nobody answers.
+    pub fn pause(&self) {
+        if let Some(process) = &*self.slot() {
+            process.pause();
+        }
+    }
+
+    /// SIGCONT.
+    pub fn resume(&self) {
+        if let Some(process) = &*self.slot() {
+            process.resume();
+        }
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.slot().as_ref().is_some_and(Process::is_running)
+    }
+
+    pub(super) fn tail(&self) -> String {
+        self.slot().as_ref().map(Process::tail).unwrap_or_default()
+    }
+
+    fn java(&self) -> Command {
+        let mut java = Command::new("java");
+        java.current_dir(&self.directory);
+        // A broker that lives for minutes doesn't earn what the second compiler costs.
+        java.args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx384m", "-cp"]);
+        java.arg(self.jars.join("*"));
+        java
+    }
+
+    fn slot(&self) -> std::sync::MutexGuard<'_, Option<Process>> {
+        self.process.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+fn properties(index: usize, all: &[Ports], proxy: u16, directory: &Path) -> String {
+    let id = index + 1;
+    let Ports { proxied, direct, controller } = all[index];
+    let voters: Vec<String> =
+        all.iter().enumerate().map(|(index, ports)| format!("{}@127.0.0.1:{}", index + 1, ports.controller)).collect();
+    let voters = voters.join(",");
+    let replicas = all.len();
+    let in_sync = if replicas > 2 { 2 } else { 1 };
+    let logs = directory.join("logs");
+    let logs = logs.display();
+    format!(
+        "process.roles=broker,controller\n\
+         node.id={id}\n\
+         controller.quorum.voters={voters}\n\
+         listeners=PROXIED://127.0.0.1:{proxied},DIRECT://127.0.0.1:{direct},CONTROLLER://127.0.0.1:{controller}\n\
+         advertised.listeners=PROXIED://127.0.0.1:{proxy},DIRECT://127.0.0.1:{direct}\n\
+         listener.security.protocol.map=PROXIED:PLAINTEXT,DIRECT:PLAINTEXT,CONTROLLER:PLAINTEXT\n\
+         controller.listener.names=CONTROLLER\n\
+         inter.broker.listener.name=DIRECT\n\
+         log.dirs={logs}\n\
+         default.replication.factor={replicas}\n\
+         min.insync.replicas={in_sync}\n\
+         offsets.topic.replication.factor={replicas}\n\
+         offsets.topic.num.partitions=5\n\
+         transaction.state.log.replication.factor={replicas}\n\
+         transaction.state.log.min.isr={in_sync}\n\
+         share.coordinator.state.topic.replication.factor={replicas}\n\
+         share.coordinator.state.topic.min.isr={in_sync}\n\
+         group.initial.rebalance.delay.ms=0\n\
+         group.min.session.timeout.ms=1000\n\
+         auto.create.topics.enable=false\n"
+    )
+}

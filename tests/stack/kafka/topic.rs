@@ -1,0 +1,207 @@
+//! A topic of a test's own, seen from outside: its messages, and how far a group has come.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use rdkafka::Offset;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::message::Message as _;
+use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
+use rdkafka::topic_partition_list::TopicPartitionList;
+use uuid::Uuid;
+
+use super::Kafka;
+
+const BOUND: Duration = Duration::from_secs(30);
+
+/// A topic.
+pub struct Topic {
+    broker: String,
+    name: String,
+    partitions: i32,
+    /// Kept so that the broker runs as long as its topic is used; absent for a topic that is somebody else's.
+    kafka: Option<Arc<Kafka>>,
+}
+
+/// A message of a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Where it lies.
+    pub partition: i32,
+    /// At which place.
+    pub offset: i64,
+    /// Its key.
+    pub key: Option<Vec<u8>>,
+    /// Its value.
+    pub value: Option<Vec<u8>>,
+}
+
+impl Topic {
+    pub(super) fn create(kafka: Arc<Kafka>, partitions: i32) -> Result<Topic> {
+        let name = format!("test-{}", Uuid::new_v4().simple());
+        let mut topic = Topic::at(kafka.direct(), &name, partitions);
+        topic.kafka = Some(kafka.clone());
+        let replicas = kafka.nodes.len().max(1) as i32;
+        let admin: AdminClient<DefaultClientContext> = topic.client().create()?;
+        let new = NewTopic::new(&name, partitions, TopicReplication::Fixed(replicas));
+        let options = AdminOptions::new().operation_timeout(Some(BOUND));
+        for created in block_on(admin.create_topics([&new], &options))?? {
+            created.map_err(|(topic, error)| anyhow::anyhow!("topic {topic} could not be created: {error}"))?;
+        }
+        Ok(topic)
+    }
+
+    /// A topic that somebody else makes, at a broker.
+    pub fn at(broker: &str, name: &str, partitions: i32) -> Topic {
+        Topic { broker: broker.into(), name: name.into(), partitions, kafka: None }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Writes one message, whatever it is, and waits for the broker's word.
+    ///
+    /// # Errors
+    /// When the broker doesn't take it.
+    pub fn produce(&self, key: Option<&[u8]>, value: Option<&[u8]>) -> Result<()> {
+        self.produce_all([(key, value)])
+    }
+
+    /// Writes many messages.
+    ///
+    /// # Errors
+    /// When the broker doesn't take them.
+    pub fn produce_all<'a>(
+        &self,
+        messages: impl IntoIterator<Item = (Option<&'a [u8]>, Option<&'a [u8]>)>,
+    ) -> Result<()> {
+        let producer: ThreadedProducer<rdkafka::producer::DefaultProducerContext> =
+            self.client().set("queue.buffering.max.messages", "1000000").create()?;
+        for (key, value) in messages {
+            let mut record = BaseRecord::<[u8], [u8]>::to(&self.name);
+            record.key = key;
+            record.payload = value;
+            producer.send(record).map_err(|(error, _)| error)?;
+        }
+        producer.flush(BOUND)?;
+        Ok(())
+    }
+
+    /// All messages (of a topic that nobody writes to just now), by partition and offset.
+    ///
+    /// # Errors
+    /// When the broker is away.
+    pub fn messages(&self) -> Result<Vec<Message>> {
+        let consumer: BaseConsumer = self.client().set("group.id", "looker-on").create()?;
+        let mut missing: i64 = 0;
+        let mut from = TopicPartitionList::new();
+        for (partition, end) in self.ends(&consumer)?.into_iter().enumerate() {
+            missing += end;
+            from.add_partition_offset(&self.name, partition as i32, Offset::Beginning)?;
+        }
+        consumer.assign(&from)?;
+        let mut messages = Vec::new();
+        while missing > 0 {
+            let Some(message) = consumer.poll(BOUND) else { bail!("{missing} messages don't come") };
+            let message = message?;
+            missing -= 1;
+            messages.push(Message {
+                partition: message.partition(),
+                offset: message.offset(),
+                key: message.key().map(<[u8]>::to_vec),
+                value: message.payload().map(<[u8]>::to_vec),
+            });
+        }
+        messages.sort_by_key(|message| (message.partition, message.offset));
+        Ok(messages)
+    }
+
+    /// The high watermark of each partition.
+    ///
+    /// # Errors
+    /// When the broker is away.
+    pub fn high_watermarks(&self) -> Result<Vec<i64>> {
+        self.ends(&self.client().create()?)
+    }
+
+    /// How many messages there are.
+    ///
+    /// # Errors
+    /// When the broker is away.
+    pub fn len(&self) -> Result<u64> {
+        Ok(self.high_watermarks()?.iter().sum::<i64>() as u64)
+    }
+
+    /// Whether nothing was ever written.
+    ///
+    /// # Errors
+    /// When the broker is away.
+    pub fn is_empty(&self) -> Result<bool> {
+        Ok(self.len()? == 0)
+    }
+
+    /// What a group has committed for each partition; 0 where nothing.
+    ///
+    /// # Errors
+    /// When the broker is away.
+    pub fn committed(&self, group: &str) -> Result<Vec<i64>> {
+        let consumer: BaseConsumer = self.client().set("group.id", group).create()?;
+        let mut asked = TopicPartitionList::new();
+        asked.add_partition_range(&self.name, 0, self.partitions - 1);
+        let known = consumer.committed_offsets(asked, BOUND)?;
+        Ok(known.elements().iter().map(|element| element.offset().to_raw().unwrap_or(0).max(0)).collect())
+    }
+
+    /// How many messages a group has yet to commit.
+    ///
+    /// # Errors
+    /// When the broker is away.
+    pub fn lag(&self, group: &str) -> Result<u64> {
+        let ends: i64 = self.high_watermarks()?.iter().sum();
+        Ok((ends - self.committed(group)?.iter().sum::<i64>()).max(0) as u64)
+    }
+
+    /// Sets a group back to the beginning, as `kafka-consumer-groups --reset-offsets` does.
+    ///
+    /// # Errors
+    /// When the group has members.
+    pub fn rewind(&self, group: &str) -> Result<()> {
+        let consumer: BaseConsumer = self.client().set("group.id", group).create()?;
+        let mut start = TopicPartitionList::new();
+        for partition in 0..self.partitions {
+            start.add_partition_offset(&self.name, partition, Offset::Offset(0))?;
+        }
+        consumer.commit(&start, CommitMode::Sync).context("does the group still have members?")
+    }
+
+    fn client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.broker);
+        config
+    }
+
+    fn ends(&self, consumer: &BaseConsumer) -> Result<Vec<i64>> {
+        (0..self.partitions).map(|partition| Ok(consumer.fetch_watermarks(&self.name, partition, BOUND)?.1)).collect()
+    }
+}
+
+impl Drop for Topic {
+    fn drop(&mut self) {
+        // Our own broker goes away with all that is in it.
+        if self.kafka.as_ref().is_some_and(|kafka| kafka.nodes.is_empty())
+            && let Ok(admin) = self.client().create::<AdminClient<DefaultClientContext>>()
+        {
+            block_on(admin.delete_topics(&[&self.name], &AdminOptions::new())).ok();
+        }
+    }
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> Result<T> {
+    Ok(tokio::runtime::Builder::new_current_thread().build()?.block_on(future))
+}

@@ -1,0 +1,195 @@
+//! The truth: a web server that knows every request that it saw.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use jiff::Timestamp;
+
+/// A web server with sites, one per path.
+pub struct Web {
+    port: u16,
+    shared: Arc<Mutex<State>>,
+}
+
+/// What a path answers.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// Header lines beside the length and `Connection: close`.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+    /// How long it takes to come.
+    pub after: Duration,
+    /// Whether no answer comes at all: the connection stays open until the client gives up.
+    pub hangs: bool,
+}
+
+impl Answer {
+    /// 200 with a body.
+    pub fn ok(body: &str) -> Answer {
+        Answer { status: 200, headers: Vec::new(), body: body.into(), after: Duration::ZERO, hangs: false }
+    }
+
+    /// A status code without a body.
+    pub fn status(status: u16) -> Answer {
+        Answer { status, ..Answer::ok("") }
+    }
+
+    /// No answer.
+    pub fn hang() -> Answer {
+        Answer { hangs: true, ..Answer::ok("") }
+    }
+
+    /// The same, later.
+    pub fn after(self, after: Duration) -> Answer {
+        Answer { after, ..self }
+    }
+
+    /// The same with one more header.
+    pub fn header(mut self, name: &str, value: &str) -> Answer {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+}
+
+/// A request that came in.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The method.
+    pub method: String,
+    /// The path with its query.
+    pub path: String,
+    /// Header lines, names in lower case.
+    pub headers: BTreeMap<String, String>,
+    /// When its head had been read.
+    pub seen_at: Timestamp,
+    /// When the answer had been written, or the client had gone away; absent while it is being served.
+    pub served_at: Option<Timestamp>,
+}
+
+#[derive(Default)]
+struct State {
+    answers: BTreeMap<String, Answer>,
+    requests: Vec<Request>,
+}
+
+impl Web {
+    /// Starts a server on a free port of 127.0.0.1. Paths without a script answer 404.
+    ///
+    /// # Errors
+    /// When there is no port.
+    pub fn start() -> Result<Web> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("the web server has no port")?;
+        let web = Web { port: listener.local_addr()?.port(), shared: Arc::default() };
+        let shared = web.shared.clone();
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let shared = shared.clone();
+                thread::spawn(move || serve(&shared, stream));
+            }
+        });
+        Ok(web)
+    }
+
+    /// The server's port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The url of a path.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// Says what a path answers from now on, and returns its url.
+    pub fn site(&self, path: &str, answer: Answer) -> String {
+        lock(&self.shared).answers.insert(path.into(), answer);
+        self.url(path)
+    }
+
+    /// All requests so far.
+    pub fn requests(&self) -> Vec<Request> {
+        lock(&self.shared).requests.clone()
+    }
+
+    /// How many requests a path has seen.
+    pub fn count(&self, path: &str) -> u64 {
+        lock(&self.shared).requests.iter().filter(|request| request.path == path).count() as u64
+    }
+
+    /// How many requests came in at all.
+    pub fn total(&self) -> u64 {
+        lock(&self.shared).requests.len() as u64
+    }
+
+    /// How many requests are being served now.
+    pub fn in_flight(&self) -> u64 {
+        lock(&self.shared).requests.iter().filter(|request| request.served_at.is_none()).count() as u64
+    }
+}
+
+fn lock(shared: &Mutex<State>) -> MutexGuard<'_, State> {
+    shared.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+fn serve(shared: &Mutex<State>, stream: TcpStream) -> io::Result<()> {
+    let mut reader = BufReader::new(stream.try_clone()?);
+    let Some(request) = read_head(&mut reader)? else { return Ok(()) };
+    let (number, answer) = {
+        let mut state = lock(shared);
+        let path = request.path.split('?').next().unwrap_or_default();
+        let answer = state.answers.get(path).cloned().unwrap_or_else(|| Answer::status(404));
+        state.requests.push(request);
+        (state.requests.len() - 1, answer)
+    };
+    let written = write_answer(stream, &mut reader, &answer);
+    lock(shared).requests[number].served_at = Some(Timestamp::now());
+    written
+}
+
+fn read_head(reader: &mut impl BufRead) -> io::Result<Option<Request>> {
+    let mut line = String::new();
+    reader.read_line(&mut line)?;
+    let mut words = line.split_whitespace();
+    let (Some(method), Some(path)) = (words.next(), words.next()) else { return Ok(None) };
+    let (method, path) = (method.to_owned(), path.to_owned());
+    let mut headers = BTreeMap::new();
+    loop {
+        line.clear();
+        reader.read_line(&mut line)?;
+        match line.trim_end().split_once(':') {
+            Some((name, value)) => headers.insert(name.to_lowercase(), value.trim().to_owned()),
+            None => break,
+        };
+    }
+    Ok(Some(Request { method, path, headers, seen_at: Timestamp::now(), served_at: None }))
+}
+
+fn write_answer(mut stream: TcpStream, reader: &mut impl BufRead, answer: &Answer) -> io::Result<()> {
+    if answer.hangs {
+        // Until the client closes its end.
+        return io::copy(reader, &mut io::sink()).map(drop);
+    }
+    thread::sleep(answer.after);
+    let reason = match answer.status {
+        200 => "OK",
+        404 => "Not Found",
+        500 => "Internal Server Error",
+        503 => "Service Unavailable",
+        _ => "Scripted",
+    };
+    let mut head = format!("HTTP/1.1 {} {reason}\r\nConnection: close\r\n", answer.status);
+    for (name, value) in &answer.headers {
+        head += &format!("{name}: {value}\r\n");
+    }
+    head += &format!("Content-Length: {}\r\n\r\n", answer.body.len());
+    // In one write: a client that has read enough may be gone before a second one.
+    stream.write_all(&[head.as_bytes(), &answer.body].concat())
+}
