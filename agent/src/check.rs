@@ -6,12 +6,12 @@
 //!            └─ body: bounded, decoded, pattern               └─▶ trace: phases, peer, certificate
 //! ```
 //!
-//! - One absolute [deadline](deadline) holds over everything: look-up, connecting, handshakes, all hops, the body.
+//! - One absolute deadline holds over everything: look-up, connecting, handshakes, all hops, the body.
 //! - Each hop has a fresh connection and a full handshake. Nothing is pooled, and no proxy is taken from the
 //!   environment: what is measured is what a new visitor would meet.
 //! - What a check learns on its way stays, also when it fails later: phases, peer, certificate, status code.
-//! - The first cause wins: a check stops at its first [fault](outcome), which is the outcome.
-//! - Whatever a peer sent becomes [harmless text](text) before it enters a result.
+//! - The first cause wins: a check stops at its first fault (`outcome`), which is the outcome.
+//! - Whatever a peer sent becomes harmless text (`text`) before it enters a result.
 
 mod body;
 mod buffers;

@@ -4,8 +4,8 @@
 //! clock ─▶ grid: which slots are due ─▶ plan: may it start, or is it missed and why ─▶ pool ─▶ run(monitor, slot)
 //! ```
 //!
-//! Each monitor has an exact [grid](grid) of slots that neither drifts nor follows jumps of the wall clock. A slot is
-//! filled by one check, or it is missed and counted with a reason; the [plan](plan) has the rules. One thread watches
+//! Each monitor has an exact grid of slots that neither drifts nor follows jumps of the wall clock. A slot is
+//! filled by one check, or it is missed and counted with a reason; `plan` has the rules. One thread watches
 //! the clock; a worker that ends a check takes the next slot that waits, without a way over that thread.
 
 mod clock;

@@ -100,3 +100,42 @@ fn connect_fault(address: SocketAddr, error: &io::Error) -> Fault {
     };
     Fault::io(outcome, &format!("connecting to {address}"), error)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::time::Instant;
+
+    use super::*;
+
+    fn deadline() -> Deadline {
+        Deadline::after(Instant::now(), Duration::from_secs(60))
+    }
+
+    fn refusing() -> SocketAddr {
+        TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    }
+
+    #[test]
+    fn the_next_address_is_tried_when_one_refuses() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let good = listener.local_addr().unwrap();
+        let (_socket, peer) = Socket::connect(&[refusing(), good], deadline()).unwrap();
+        assert_eq!(peer, good);
+    }
+
+    #[test]
+    fn the_fault_tells_of_every_address() {
+        let addresses = [refusing(), refusing()];
+        let fault = Socket::connect(&addresses, deadline()).unwrap_err();
+        assert_eq!(fault.outcome(), Outcome::ConnectionRefused);
+        assert!(addresses.iter().all(|address| fault.text().contains(&address.to_string())), "{fault}");
+    }
+
+    #[test]
+    fn nothing_is_tried_after_the_deadline() {
+        let passed = Deadline::after(Instant::now(), Duration::ZERO);
+        let fault = Socket::connect(&[refusing()], passed).unwrap_err();
+        assert_eq!(fault.outcome(), Outcome::Timeout);
+    }
+}

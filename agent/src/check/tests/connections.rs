@@ -110,6 +110,16 @@ fn the_request_is_a_plain_get_by_name_and_version() {
 }
 
 #[test]
+fn every_character_that_a_url_may_hold_can_be_asked_for() {
+    let server = always(EMPTY);
+    for character in (' '..='~').chain("öß€\u{1f600}".chars()) {
+        let url = server.url(&format!("/a{character}b?c{character}d"));
+        let result = check(&url);
+        assert_eq!(result.outcome, Outcome::Success, "{url}: {result:?}");
+    }
+}
+
+#[test]
 fn basic_authentication_is_sent_and_never_shown() {
     let server = always(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n");
     let mut monitor = monitor(&server.url("/"));
