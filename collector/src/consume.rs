@@ -51,10 +51,30 @@ pub trait Sink: Send + 'static {
     fn write(&mut self, batch: &Batch, is_over: &dyn Fn() -> bool) -> bool;
 }
 
-/// A configuration that librdkafka refuses.
+/// A configuration that librdkafka refuses. Says no value: one may be a secret.
 #[derive(Debug, thiserror::Error)]
-#[error("kafka: {0}")]
-pub struct Refused(#[from] KafkaError);
+#[error("{0}")]
+pub struct Refused(String);
+
+impl From<KafkaError> for Refused {
+    fn from(error: KafkaError) -> Refused {
+        Refused(match error {
+            KafkaError::ClientConfig(_, _, property, _) => {
+                format!("librdkafka has no property {property}, or refuses its value")
+            }
+            error => error.to_string(),
+        })
+    }
+}
+
+/// Whether librdkafka knows all properties.
+///
+/// # Errors
+/// Which one it refuses.
+pub fn check(kafka: &Kafka) -> Result<(), Refused> {
+    client::properties(kafka).create_native_config()?;
+    Ok(())
+}
 
 /// A batch is full at so many bytes, whatever its number of messages.
 const MOST_BYTES: usize = 16 * 1024 * 1024;
@@ -75,21 +95,20 @@ const LAST_WRITE: Duration = Duration::from_secs(10);
 pub fn run(kafka: &Kafka, bounds: BatchBounds, sink: impl Sink, stop: &AtomicBool) -> Result<(), Refused> {
     let progress = Arc::new(Progress::default());
     let consumer = client::consumer(kafka, progress.clone())?;
-    let mut topic = Topic::new(kafka);
-    if !topic.wait(&consumer, stop) {
-        return Ok(());
-    }
-    consumer.subscribe(&[&kafka.topic])?;
     let writing = thread::spawn({
         let progress = progress.clone();
         move || write(&progress, sink)
     });
+    let mut topic = Topic::new(kafka);
+    if topic.wait(&consumer, stop) {
+        consumer.subscribe(&[&kafka.topic])?;
+    }
     let mut gathering = Gathering { consumer: &consumer, progress: &progress, bounds, batch: None, paused: None };
     while !stop.load(Ordering::Relaxed) && !writing.is_finished() {
         if let Some(error) = gathering.step() {
             topic.look_after(&consumer, &error);
         }
-        topic.look_whether_back(&consumer);
+        topic.look_after_doubt(&consumer);
     }
     if progress.close(LAST_WRITE) && writing.join().is_err() {
         log::error!("the writing thread died");
