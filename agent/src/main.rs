@@ -1,2 +1,10 @@
-//! x
-fn main() {}
+//! The agent's program: arguments, logging, signals.
+
+mod arguments;
+mod program;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    program::main(argh::from_env())
+}

@@ -7,12 +7,8 @@ use regex::bytes::Regex;
 use settings::Fault;
 use settings::quantity::{show_duration, show_size};
 
+use super::{CONFIGURATION, FOUND};
 use crate::config::Config;
-
-/// Some entries would be skipped.
-const SKIPPED: u8 = 1;
-/// Nothing would run.
-const REFUSED: u8 = 78;
 
 /// Checks the file at `path`. Returns 0, 1 when entries would be skipped, or 78 when the file is refused.
 ///
@@ -25,13 +21,13 @@ pub fn run(path: &Path, out: &mut impl Write) -> io::Result<u8> {
             write_faults(&config.faults, out)?;
             match config.faults.as_slice() {
                 [] => Ok(0),
-                _ => Ok(SKIPPED),
+                _ => Ok(FOUND),
             }
         }
         Err(refused) => {
             write_faults(&refused.faults, out)?;
             writeln!(out, "refused: nothing runs until this is mended")?;
-            Ok(REFUSED)
+            Ok(CONFIGURATION)
         }
     }
 }
@@ -102,7 +98,7 @@ mod tests {
     #[test]
     fn a_refused_file_shows_nothing_that_would_run() {
         let (exit, out) = check("invalid-everything.yaml");
-        assert_eq!(exit, REFUSED);
+        assert_eq!(exit, CONFIGURATION);
         assert!(out.starts_with("6 faults\n  testdata/invalid-everything.yaml: interval: "), "{out}");
         assert!(out.ends_with("refused: nothing runs until this is mended\n"), "{out}");
     }

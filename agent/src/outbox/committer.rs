@@ -1,7 +1,7 @@
 //! The one thread that writes: it takes all that wait, numbers them, makes them durable together, then answers all.
 
 use std::collections::VecDeque;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -18,8 +18,9 @@ use crate::config::WhenFull;
 const GROUP: usize = 4_096;
 /// Most records that wait for a commit; whoever appends more waits for room.
 const QUEUE: usize = 16_384;
-/// Longest payload. A frame must stay below what sled would put into a file of its own, which no fsync of ours covers.
-const PAYLOAD: usize = 128 * 1024;
+/// Longest payload. A frame must stay below what sled would put into a file of its own, which no fsync of ours covers:
+/// a quarter of the smallest segment.
+const PAYLOAD: usize = 120 * 1024;
 /// How long the committer waits between attempts while the disk refuses.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -47,6 +48,9 @@ pub enum AppendError {
     /// The agent stopped while the disk refused, or after the outbox was stopped.
     #[error("the outbox has stopped")]
     Stopped,
+    /// The disk did not take it in time; it may still do so.
+    #[error("the disk did not take the record in time")]
+    TimedOut,
     /// No frame may be that large.
     #[error("a record of {0} bytes is more than the {PAYLOAD} that the outbox takes")]
     TooLarge(usize),
@@ -204,12 +208,28 @@ impl Outbox {
     /// # Errors
     /// When the record is too large, or the outbox has stopped. While the disk refuses, this waits.
     pub fn append(&self, payload: Vec<u8>) -> Answer {
+        wait_for(&self.enqueue(payload)?)
+    }
+
+    /// As [`Outbox::append`], but waits no longer than `patience`.
+    ///
+    /// # Errors
+    /// Also when the disk did not take the record in time.
+    pub fn append_within(&self, payload: Vec<u8>, patience: Duration) -> Answer {
+        match self.enqueue(payload)?.recv_timeout(patience) {
+            Ok(answer) => answer,
+            Err(RecvTimeoutError::Timeout) => Err(AppendError::TimedOut),
+            Err(RecvTimeoutError::Disconnected) => Err(AppendError::Stopped),
+        }
+    }
+
+    fn enqueue(&self, payload: Vec<u8>) -> Result<Receiver<Answer>, AppendError> {
         if payload.len() > PAYLOAD {
             return Err(AppendError::TooLarge(payload.len()));
         }
         let (answer, receiver) = sync_channel(1);
         self.shared.queue.push(Request::Append(payload, answer))?;
-        wait_for(&receiver)
+        Ok(receiver)
     }
 }
 
@@ -359,7 +379,7 @@ impl Writer {
 
     fn roll(&mut self, first: u64) -> Result<Arc<Chunk>, ChunkError> {
         let bounds = self.shared.bounds;
-        let segment_size = (bounds.chunk_bytes / 8).next_power_of_two().clamp(256 * 1024, 2 * 1024 * 1024) as usize;
+        let segment_size = (bounds.chunk_bytes / 8).next_power_of_two().clamp(512 * 1024, 2 * 1024 * 1024) as usize;
         let head = Head { first, epoch: self.shared.state().epoch, segment_size };
         // What an earlier attempt left when the disk refused half way.
         match std::fs::remove_dir_all(self.shared.root.chunk_path(first)) {

@@ -67,9 +67,10 @@ impl Link {
         let producer: BaseProducer<Context> =
             config.create_with_context(Context::default()).map_err(|error| error.to_string())?;
         let link = Link { producer };
-        let failed = |error: KafkaError| match link.producer.context().last_error() {
-            Some(reason) => reason,
-            None => error.to_string(),
+        let failed = |error: KafkaError| {
+            // The reason comes by the callback, and callbacks come by polling.
+            link.producer.poll(Duration::ZERO);
+            link.producer.context().last_error().unwrap_or_else(|| error.to_string())
         };
         let metadata = link.producer.client().fetch_metadata(Some(&kafka.topic), METADATA).map_err(failed)?;
         match metadata.topics().first().and_then(|topic| topic.error()) {

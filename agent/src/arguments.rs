@@ -1,0 +1,89 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use argh::FromArgs;
+
+/// Checks websites, keeps each result in a local outbox, and delivers it to Kafka.
+#[derive(FromArgs)]
+pub(crate) struct Arguments {
+    #[argh(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(FromArgs)]
+#[argh(subcommand)]
+pub(crate) enum Command {
+    Run(Run),
+    CheckConfig(CheckConfig),
+    Once(Once),
+    Outbox(OutboxCommand),
+    Version(Version),
+}
+
+/// check on schedule and deliver, until SIGTERM
+#[derive(FromArgs)]
+#[argh(subcommand, name = "run")]
+pub(crate) struct Run {
+    /// configuration file (default: /etc/website-monitor/agent.yaml)
+    #[argh(option, short = 'c', long = "config", default = "default_config()")]
+    pub(crate) config: PathBuf,
+}
+
+/// show what would run and every fault of the configuration; exit 1 when an entry is skipped, 78 when nothing would run
+#[derive(FromArgs)]
+#[argh(subcommand, name = "check-config")]
+pub(crate) struct CheckConfig {
+    /// configuration file (default: /etc/website-monitor/agent.yaml)
+    #[argh(option, short = 'c', long = "config", default = "default_config()")]
+    pub(crate) config: PathBuf,
+}
+
+/// check every monitor once and print the results; needs no Kafka; exit 1 when a check fails
+#[derive(FromArgs)]
+#[argh(subcommand, name = "once")]
+pub(crate) struct Once {
+    /// configuration file (default: /etc/website-monitor/agent.yaml)
+    #[argh(option, short = 'c', long = "config", default = "default_config()")]
+    pub(crate) config: PathBuf,
+    /// table or json (default: table)
+    #[argh(option, default = "Format::Table")]
+    pub(crate) format: Format,
+}
+
+/// look into the outbox
+#[derive(FromArgs)]
+#[argh(subcommand, name = "outbox")]
+pub(crate) struct OutboxCommand {
+    #[argh(subcommand)]
+    pub(crate) command: OutboxSubcommand,
+}
+
+#[derive(FromArgs)]
+#[argh(subcommand)]
+pub(crate) enum OutboxSubcommand {
+    Status(OutboxStatus),
+}
+
+/// say what waits in the outbox, beside a running agent or after its death
+#[derive(FromArgs)]
+#[argh(subcommand, name = "status")]
+pub(crate) struct OutboxStatus {
+    /// configuration file (default: /etc/website-monitor/agent.yaml)
+    #[argh(option, short = 'c', long = "config", default = "default_config()")]
+    pub(crate) config: PathBuf,
+    /// table or json (default: table)
+    #[argh(option, default = "Format::Table")]
+    pub(crate) format: Format,
+}
+
+/// print the version
+#[derive(FromArgs)]
+#[argh(subcommand, name = "version")]
+pub(crate) struct Version {}
+
+pub(crate) use agent::command::Format;
+
+fn default_config() -> PathBuf {
+    "/etc/website-monitor/agent.yaml".into()
+}

@@ -1,0 +1,151 @@
+//! Our connector for ureq: it looks the name up, connects, shakes hands, and carries bytes, each within the deadline.
+//!
+//! ureq's own timeouts are not used: each of them starts a thread per look-up, and none covers all hops. Every error
+//! that leaves here is a [`Fault`] inside of a `ureq::Error`.
+
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+
+use openssl::ssl::SslStream;
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver as UreqResolver};
+use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
+use url::Host;
+use wire::Outcome;
+
+use super::buffers::GrowingBuffers;
+use super::deadline::Deadline;
+use super::outcome::Fault;
+use super::resolve::Resolver;
+use super::socket::Socket;
+use super::tls::{self, Tls};
+use super::trace::{Phase, SharedTrace, locked};
+
+/// Makes the connection of one hop.
+pub(super) struct Dialer {
+    pub(super) host: Host<String>,
+    pub(super) port: u16,
+    /// Set where TLS is spoken.
+    pub(super) tls: Option<Arc<Tls>>,
+    pub(super) resolver: Arc<Resolver>,
+    pub(super) deadline: Deadline,
+    pub(super) trace: SharedTrace,
+}
+
+impl Dialer {
+    fn dial(&self) -> Result<Connection, Fault> {
+        locked(&self.trace).enter(Phase::Dns);
+        let addresses = self.resolver.resolve(&self.host, self.port, self.deadline)?;
+        locked(&self.trace).enter(Phase::Connect);
+        let (socket, peer) = Socket::connect(&addresses, self.deadline)?;
+        locked(&self.trace).connected(peer);
+        let stream = match &self.tls {
+            None => Stream::Plain(socket),
+            Some(tls) => {
+                locked(&self.trace).enter(Phase::Tls);
+                Stream::Tls(Box::new(tls.handshake(&self.host, socket, &self.trace)?))
+            }
+        };
+        locked(&self.trace).enter(Phase::FirstByte);
+        let buffers = GrowingBuffers::new(self.trace.clone());
+        Ok(Connection { stream, deadline: self.deadline, buffers, trace: self.trace.clone() })
+    }
+}
+
+impl std::fmt::Debug for Dialer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Dialer({}:{})", self.host, self.port)
+    }
+}
+
+impl Connector for Dialer {
+    type Out = Connection;
+
+    fn connect(&self, _: &ConnectionDetails<'_>, _: Option<()>) -> Result<Option<Connection>, ureq::Error> {
+        Ok(Some(self.dial()?))
+    }
+}
+
+/// The connection of one hop.
+#[derive(Debug)]
+pub(super) struct Connection {
+    stream: Stream,
+    deadline: Deadline,
+    buffers: GrowingBuffers,
+    trace: SharedTrace,
+}
+
+#[derive(Debug)]
+enum Stream {
+    Plain(Socket),
+    Tls(Box<SslStream<Socket>>),
+}
+
+impl Connection {
+    fn fault(&self, doing: &str, error: io::Error) -> ureq::Error {
+        let fault = if error.kind() == io::ErrorKind::TimedOut && self.deadline.left().is_none() {
+            self.deadline.passed(doing)
+        } else {
+            tls::alert(&error).unwrap_or_else(|| Fault::io(Outcome::ConnectionClosed, doing, &error))
+        };
+        fault.into()
+    }
+}
+
+impl Transport for Connection {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), ureq::Error> {
+        let request = self.buffers.written(amount);
+        let sent = match &mut self.stream {
+            Stream::Plain(socket) => socket.write_all(request),
+            Stream::Tls(stream) => stream.write_all(request),
+        };
+        sent.map_err(|error| self.fault("sending the request", error))
+    }
+
+    fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {
+        let room = self.buffers.input_append_buf();
+        if room.is_empty() {
+            return Err(Fault::new(Outcome::ProtocolError, "one line of the answer is longer than any buffer").into());
+        }
+        let received = match &mut self.stream {
+            Stream::Plain(socket) => socket.read(room),
+            Stream::Tls(stream) => stream.read(room),
+        };
+        let received = received.map_err(|error| self.fault("waiting for the answer", error))?;
+        self.buffers.input_appended(received);
+        let mut trace = locked(&self.trace);
+        if received == 0 {
+            trace.peer_ended();
+        } else {
+            trace.enter(Phase::Body);
+        }
+        Ok(received > 0)
+    }
+
+    /// Never: each hop has a connection of its own.
+    fn is_open(&mut self) -> bool {
+        false
+    }
+
+    fn is_tls(&self) -> bool {
+        matches!(self.stream, Stream::Tls(_))
+    }
+}
+
+/// Takes the place of ureq's resolver: names are looked up by the [`Dialer`], which has the deadline.
+#[derive(Debug)]
+pub(super) struct LeftToDialer;
+
+impl UreqResolver for LeftToDialer {
+    fn resolve(
+        &self,
+        _: &ureq::http::Uri,
+        _: &ureq::config::Config,
+        _: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        Ok(self.empty())
+    }
+}

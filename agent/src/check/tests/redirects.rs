@@ -1,0 +1,89 @@
+//! Redirects, as a check meets them. Where they may lead is tested beside the [`redirect`](crate::check::redirect).
+
+use std::io::Write;
+
+use secrecy::SecretString;
+
+use super::*;
+use crate::check::testing::Server;
+use crate::config::BasicAuth;
+
+/// A server that sends `/n` to `/n+1` until it answers at `/last`, `/loop` to itself, `/to?x` to x, `/nowhere` without
+/// a Location.
+fn server(last: u32) -> Server {
+    Server::start(move |request, mut stream| {
+        let path = request.split(' ').nth(1).unwrap();
+        let location = match path.trim_start_matches('/').parse::<u32>() {
+            Ok(number) if number == last => None,
+            Ok(number) => Some(format!("/{}", number + 1)),
+            Err(_) if path == "/loop" => Some("/loop".into()),
+            Err(_) => path.strip_prefix("/to?").map(str::to_owned),
+        };
+        let answer = match location {
+            Some(location) => format!("HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n"),
+            None if path == "/nowhere" => "HTTP/1.1 301 Moved\r\nContent-Length: 0\r\n\r\n".into(),
+            None => "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".into(),
+        };
+        stream.write_all(answer.as_bytes()).ok();
+    })
+}
+
+#[test]
+fn redirects_are_followed_to_the_answer_and_counted() {
+    let result = check(&server(3).url("/0"));
+    assert_eq!((result.outcome, result.status_code, result.redirects), (Outcome::Success, Some(200), Some(3)));
+}
+
+#[test]
+fn too_many_redirects_keep_the_status_of_the_last_answer() {
+    let server = server(11);
+    let result = check(&server.url("/0"));
+    assert_eq!((result.outcome, result.status_code), (Outcome::RedirectError, Some(302)), "{result:?}");
+    assert_eq!((result.redirects, server.requests().len()), (Some(10), 11));
+}
+
+#[test]
+fn a_loop_and_a_redirect_to_nowhere_are_redirect_errors() {
+    for (path, status) in [("/loop", 302), ("/nowhere", 301), ("/to?http://", 302), ("/to?ftp://a.example/", 302)] {
+        let result = check(&server(0).url(path));
+        assert_eq!((result.outcome, result.status_code), (Outcome::RedirectError, Some(status)), "{path}");
+    }
+}
+
+#[test]
+fn redirects_that_are_not_to_be_followed_are_an_answer() {
+    let monitor = Monitor { follow_redirects: 0, ..monitor(&server(3).url("/0")) };
+    let result = check_monitor(&monitor);
+    assert_eq!((result.outcome, result.status_code, result.redirects), (Outcome::Success, Some(302), Some(0)));
+}
+
+#[test]
+fn a_redirect_to_a_site_that_is_down_fails_as_that_site_does() {
+    let to = format!("/to?http://{}.invalid/", "x".repeat(64));
+    let result = check(&server(0).url(&to));
+    assert_eq!((result.outcome, result.status_code, result.redirects), (Outcome::DnsError, Some(302), Some(1)));
+}
+
+#[test]
+fn a_body_of_a_redirect_is_not_waited_for() {
+    let server = Server::start(|request, mut stream| {
+        if request.starts_with("GET /end ") {
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").ok();
+        } else {
+            stream.write_all(b"HTTP/1.1 307 Go\r\nLocation: /end\r\nContent-Length: 1000000\r\n\r\nnot yet").ok();
+            crate::check::testing::hang(stream);
+        }
+    });
+    assert_eq!(check(&server.url("/")).outcome, Outcome::Success);
+}
+
+#[test]
+fn credentials_do_not_follow_to_another_site() {
+    let (here, there) = (server(0), server(0));
+    let mut monitor = monitor(&here.url(&format!("/to?{}", there.url("/0"))));
+    monitor.basic_auth = Some(BasicAuth { user: "aladdin".into(), password: SecretString::from("sesame") });
+    let result = check_monitor(&monitor);
+    assert_eq!(result.outcome, Outcome::Success, "{result:?}");
+    assert!(here.requests()[0].contains("authorization: Basic"));
+    assert!(!there.requests()[0].contains("authorization"), "{:?}", there.requests());
+}

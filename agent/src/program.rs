@@ -1,0 +1,90 @@
+//! From a command to an exit code.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use agent::RunError;
+use agent::command::{self, CONFIGURATION, LOCKED, UNAVAILABLE};
+use agent::config::Config;
+use agent::outbox::OpenError;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::arguments::{Arguments, Command, OutboxSubcommand};
+
+pub(crate) fn main(arguments: Arguments) -> ExitCode {
+    let out = &mut io::stdout().lock();
+    let done = match arguments.command {
+        Command::Run(run) => return with_config(&run.config, run_agent),
+        Command::CheckConfig(check) => command::check_config::run(&check.config, out),
+        Command::Once(once) => {
+            return with_config(&once.config, |config| command::once::run(&config, once.format, out));
+        }
+        Command::Outbox(outbox) => match outbox.command {
+            OutboxSubcommand::Status(status) => {
+                return with_config(&status.config, |config| command::outbox_status::run(&config, status.format, out));
+            }
+        },
+        Command::Version(_) => writeln!(out, "website-monitor-agent {}", env!("CARGO_PKG_VERSION")).map(|()| 0),
+    };
+    exit_code(done)
+}
+
+/// Runs a command on a configuration; one that is refused says everything that is wrong with it.
+fn with_config(path: &Path, command: impl FnOnce(Config) -> io::Result<u8>) -> ExitCode {
+    match Config::load(path) {
+        Ok(config) => {
+            config.log.init();
+            exit_code(command(config))
+        }
+        Err(refused) => {
+            settings::Log::default().init();
+            for fault in refused.faults {
+                log::error!("{fault}");
+            }
+            log::error!("the configuration is refused; `website-monitor-agent check-config` shows it whole");
+            ExitCode::from(CONFIGURATION)
+        }
+    }
+}
+
+fn exit_code(done: io::Result<u8>) -> ExitCode {
+    match done {
+        Ok(code) => ExitCode::from(code),
+        // Whoever read the output has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            log::error!("{error}");
+            ExitCode::from(UNAVAILABLE)
+        }
+    }
+}
+
+fn run_agent(config: Config) -> io::Result<u8> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let ran = runtime.block_on(async {
+        // Before anything else, so that a stop is clean from the first moment on.
+        let (mut term, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let stop = async move {
+            tokio::select! {
+                _ = term.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        };
+        Ok::<_, io::Error>(agent::run(config, stop).await)
+    })?;
+    // A thread that hangs in a disk or a resolver must not hold up the end.
+    runtime.shutdown_background();
+    let Err(error) = ran else { return Ok(0) };
+    log::error!("{error}");
+    Ok(match error {
+        RunError::Outbox(OpenError::Locked { .. }) => LOCKED,
+        RunError::Outbox(OpenError::LaterVersion { .. }) => CONFIGURATION,
+        RunError::Outbox(OpenError::Io { source, .. })
+            if matches!(source.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::NotADirectory) =>
+        {
+            CONFIGURATION
+        }
+        _ => UNAVAILABLE,
+    })
+}
