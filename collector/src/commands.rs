@@ -36,12 +36,12 @@ pub fn execute(arguments: &Arguments, stop: impl Future<Output = ()>) -> anyhow:
     match &arguments.command {
         Command::Run(_) => match run(config, stop) {
             Ok(()) => Ok(ExitCode::SUCCESS),
-            Err(error) => match error.downcast_ref::<consume::Refused>() {
-                Some(refused) => {
-                    writeln!(stderr(), "{}: kafka: {refused}; correct this section", file.display())?;
+            Err(error) => match error.downcast_ref() {
+                Some(consume::Error::Refused(problem)) => {
+                    writeln!(stderr(), "{}: kafka: {problem}; correct this section", file.display())?;
                     Ok(ExitCode::from(BAD_CONFIGURATION))
                 }
-                None => Err(error),
+                _ => Err(error),
             },
         },
         Command::CheckConfig(_) => {

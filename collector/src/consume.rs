@@ -51,14 +51,20 @@ pub trait Sink: Send + 'static {
     fn write(&mut self, batch: &Batch, is_over: &dyn Fn() -> bool) -> bool;
 }
 
-/// A configuration that librdkafka refuses. Says no value: one may be a secret.
+/// Why nothing is consumed.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Refused(String);
+pub enum Error {
+    /// librdkafka refuses the configuration. Says no value: one may be a secret.
+    #[error("{0}")]
+    Refused(String),
+    /// The sink panicked.
+    #[error("the writing thread died")]
+    Died,
+}
 
-impl From<KafkaError> for Refused {
-    fn from(error: KafkaError) -> Refused {
-        Refused(match error {
+impl From<KafkaError> for Error {
+    fn from(error: KafkaError) -> Error {
+        Error::Refused(match error {
             KafkaError::ClientConfig(_, _, property, _) => {
                 format!("librdkafka has no property {property}, or refuses its value")
             }
@@ -71,7 +77,7 @@ impl From<KafkaError> for Refused {
 ///
 /// # Errors
 /// Which one it refuses.
-pub fn check(kafka: &Kafka) -> Result<(), Refused> {
+pub fn check(kafka: &Kafka) -> Result<(), Error> {
     client::properties(kafka).create_native_config()?;
     Ok(())
 }
@@ -91,8 +97,8 @@ const LAST_WRITE: Duration = Duration::from_secs(10);
 /// Consumes until `stop`, then commits what is stored and leaves the group.
 ///
 /// # Errors
-/// When librdkafka refuses the configuration. A Kafka that is away is waited for.
-pub fn run(kafka: &Kafka, bounds: BatchBounds, sink: impl Sink, stop: &AtomicBool) -> Result<(), Refused> {
+/// When librdkafka refuses the configuration, or the sink panicked. A Kafka that is away is waited for.
+pub fn run(kafka: &Kafka, bounds: BatchBounds, sink: impl Sink, stop: &AtomicBool) -> Result<(), Error> {
     let progress = Arc::new(Progress::default());
     let consumer = client::consumer(kafka, progress.clone())?;
     let writing = thread::spawn({
@@ -110,10 +116,12 @@ pub fn run(kafka: &Kafka, bounds: BatchBounds, sink: impl Sink, stop: &AtomicBoo
         }
         topic.look_after_doubt(&consumer);
     }
-    if progress.close(LAST_WRITE) && writing.join().is_err() {
-        log::error!("the writing thread died");
-    }
+    let has_died = writing.is_finished();
+    let is_idle = progress.close(LAST_WRITE);
     commit(&consumer, &kafka.topic, &progress, CommitMode::Sync);
+    if has_died || is_idle && writing.join().is_err() {
+        return Err(Error::Died);
+    }
     Ok(())
 }
 
@@ -225,7 +233,10 @@ impl Gathering<'_> {
             return;
         }
         match self.consumer.assignment().and_then(|partitions| self.consumer.pause(&partitions)) {
-            Ok(()) => self.paused = Some(generation),
+            Ok(()) => {
+                log::debug!("paused partitions until the batch is stored");
+                self.paused = Some(generation);
+            }
             Err(error) => log::debug!(error:% = error; "can't pause partitions"),
         }
     }

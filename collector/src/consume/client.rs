@@ -164,6 +164,15 @@ impl ConsumerContext for Context {
         }
     }
 
+    fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        // A partition that was paused when it was given back would still be when it returns.
+        if let Rebalance::Assign(partitions) = rebalance
+            && let Err(error) = consumer.resume(partitions)
+        {
+            log::debug!(error:% = error; "can't resume partitions");
+        }
+    }
+
     fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
         let Err(error) = result else {
             lock(&self.uncommitted).ended();

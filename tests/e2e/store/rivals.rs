@@ -135,3 +135,35 @@ fn a_collector_that_hangs_and_comes_back_stores_nothing_twice() -> Result<()> {
     assert_proven(&other.verify()?);
     Ok(())
 }
+
+#[test]
+fn a_rebalance_while_partitions_are_paused_leaves_none_behind() -> Result<()> {
+    let stack = Stack::start()?;
+    let epochs = epochs::<8>();
+    let setup = || stack.collector().set("batch.max_messages", 10).set("log.level", "debug");
+    stack.database.proxy.refuse();
+    let first = setup().start()?;
+    let now = Timestamp::now();
+    let values: Vec<_> = (1..=50).flat_map(|seq| epochs.map(|epoch| (epoch, result(epoch, seq, now)))).collect();
+    let values: Vec<_> = values.iter().map(|(epoch, value)| (epoch.to_string(), value.to_string())).collect();
+    stack.topic.produce_all(values.iter().map(|(key, value)| (Some(key.as_bytes()), Some(value.as_bytes()))))?;
+    let paused = |log: String| -> Result<()> {
+        ensure!(log.contains("paused partitions"), "{log}");
+        Ok(())
+    };
+    eventually("it pauses", || paused(first.log()));
+    let second = setup().start()?;
+    eventually("the second one pauses, too", || paused(second.log()));
+    second.stop()?;
+    eventually("the first one has all of them again", || {
+        let log = first.log();
+        let took = log.rsplit_once("took partitions").map_or("", |(_, after)| after);
+        ensure!(took.starts_with("\" partitions=4"), "{log}");
+        paused(took.into())
+    });
+    stack.database.proxy.open()?;
+    await_consumed(&stack, &first.group);
+
+    assert_eq!((rows(&stack)?, numbers(&stack)?), (400, 400));
+    Ok(())
+}
