@@ -253,3 +253,24 @@ fn a_database_that_refuses_everything_costs_no_record() -> Result<()> {
     assert_eq!((rows(&stack)?, stack.database.count("website_monitor.rejected")?), (20, 0));
     Ok(())
 }
+
+#[test]
+fn connections_that_are_cut_at_any_moment_cost_nothing() -> Result<()> {
+    let stack = Stack::start()?;
+    let epochs = epochs::<4>();
+    let collector = stack.collector().set("batch.max_messages", 100).start()?;
+    send_results(&stack, &epochs, 3_000)?;
+    let mut cuts = 0;
+    eventually("everything is consumed and committed", || {
+        stack.database.proxy.cut();
+        cuts += 1;
+        let lag = stack.topic.lag(&collector.group)?;
+        ensure!(lag == 0, "{lag} messages are left");
+        Ok(())
+    });
+    assert!(cuts > 1);
+    assert_eq!((rows(&stack)?, numbers(&stack)?), (12_000, 12_000));
+    assert_eq!(stack.database.count("website_monitor.rejected")?, 0);
+    assert_proven(&collector.verify()?);
+    Ok(())
+}
