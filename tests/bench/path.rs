@@ -64,14 +64,14 @@ fn catching_up() -> Result<()> {
     let stack = Stack::with().own_kafka().start()?;
     let collector = stack.collector().start()?;
     let agent = with_monitors(&stack, "500ms")?.set("workers", 256).start()?;
-    within(BOUND, "the collector has made its tables", || stack.rows("").map(drop));
+    within(BOUND, "the collector has made its tables", || rows(&stack).map(drop))?;
     let proxy = &stack.kafka.nodes()?[0].proxy;
     proxy.refuse();
     within(BOUND, "enough results wait", || {
         let pending = agent.outbox_status()?.pending;
         ensure!(pending >= WAITING, "{pending}");
         Ok(())
-    });
+    })?;
     // No more checks: what is drained is what waits, and the machine does nothing else.
     let ended = agent.stop()?;
     ensure!(ended.code() == Some(0), "{}", ended.stderr);
@@ -93,13 +93,13 @@ fn catching_up() -> Result<()> {
         let pending = agent.outbox_status()?.pending;
         ensure!(pending == 0, "{pending}");
         Ok(())
-    });
+    })?;
     let published = began.elapsed().as_secs_f64();
     within(BOUND, "everything is stored", || {
         let lag = stack.topic.lag(&collector.group)?;
         ensure!(lag == 0, "{lag}");
         Ok(())
-    });
+    })?;
     let stored = began.elapsed().as_secs_f64();
     let results = rows(&stack)? - before;
     let verification = collector.verify()?;
