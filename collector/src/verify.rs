@@ -143,13 +143,14 @@ fn account(fact: &EpochFacts, successors: usize, open: &Ranges) -> Account {
 
 impl Counts {
     fn plus(self, other: &Counts) -> Counts {
+        // A hostile agent may claim any number.
         Counts {
-            issued: self.issued + other.issued,
-            stored: self.stored + other.stored,
-            dropped: self.dropped + other.dropped,
-            rejected: self.rejected + other.rejected,
-            pending: self.pending + other.pending,
-            missing: self.missing + other.missing,
+            issued: self.issued.saturating_add(other.issued),
+            stored: self.stored.saturating_add(other.stored),
+            dropped: self.dropped.saturating_add(other.dropped),
+            rejected: self.rejected.saturating_add(other.rejected),
+            pending: self.pending.saturating_add(other.pending),
+            missing: self.missing.saturating_add(other.missing),
         }
     }
 }

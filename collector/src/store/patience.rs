@@ -7,13 +7,18 @@ use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Bool};
 
+use super::Store;
 use super::connect::LOCK_TIMEOUT;
 use super::trouble::{Trouble, describe};
-use super::{LONGEST_PAUSE, Store, TRIES};
 use crate::batch::Entry;
 use crate::rarely::Rarely;
 
+/// Pauses between two tries.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+
+/// How often a batch that the database refuses is tried before its records are suspected.
+const TRIES: u32 = 3;
 
 /// Stores these entries; whether they are stored. They are not only when `is_over` said so.
 pub(super) fn write(store: &mut Store, entries: &[Entry], is_over: &dyn Fn() -> bool) -> bool {
@@ -23,10 +28,14 @@ pub(super) fn write(store: &mut Store, entries: &[Entry], is_over: &dyn Fn() -> 
     let mut said = Rarely::default();
     loop {
         let outcome = match store.store(entries, None) {
-            Err(Trouble::Refused(text)) => {
+            Err(Trouble::Refused(_)) if refusals < TRIES => {
                 refusals += 1;
-                if refusals < TRIES { Err(Trouble::Unavailable(text)) } else { sift(store, entries) }
+                if wait(pause, is_over) {
+                    continue;
+                }
+                return false;
             }
+            Err(Trouble::Refused(_)) => sift(store, entries),
             outcome => outcome,
         };
         let text = match outcome {
@@ -67,29 +76,35 @@ fn wait(pause: Duration, is_over: &dyn Fn() -> bool) -> bool {
     false
 }
 
-/// Stores what the database takes and sets aside what it refuses alone, provided that it takes a sound record.
+/// Stores what the database takes and sets aside what it refuses alone. Whatever else is wrong with the database
+/// must not be taken for a fault of records, so it has to take sound ones meanwhile.
 fn sift(store: &mut Store, entries: &[Entry]) -> Result<(), Trouble> {
+    check_soundness(store)?;
+    halve(store, entries)
+}
+
+fn halve(store: &mut Store, entries: &[Entry]) -> Result<(), Trouble> {
     match store.store(entries, None) {
-        Err(Trouble::Refused(text)) if entries.len() <= 1 => {
-            if !takes_a_sound_record(store)? {
-                return Err(Trouble::Unavailable(text));
-            }
-            store.store(entries, Some(&text)).map_err(|trouble| match trouble {
-                Trouble::Refused(text) => Trouble::Unavailable(text),
-                trouble => trouble,
-            })
+        Err(Trouble::Refused(_)) if entries.len() > 1 => {
+            let (left, right) = entries.split_at(entries.len() / 2);
+            halve(store, left)?;
+            halve(store, right)
         }
         Err(Trouble::Refused(_)) => {
-            let (left, right) = entries.split_at(entries.len() / 2);
-            sift(store, left)?;
-            sift(store, right)
+            check_soundness(store)?;
+            // What it was refused for may have ended in between.
+            match store.store(entries, None) {
+                Err(Trouble::Refused(text)) => store.store(entries, Some(&text)),
+                outcome => outcome,
+            }
         }
         outcome => outcome,
     }
 }
 
-/// Whether the database takes a record that nothing is wrong with; leaves nothing of it.
-fn takes_a_sound_record(store: &mut Store) -> Result<bool, Trouble> {
+/// Whether the database takes records that nothing is wrong with, and a large one, for which it needs space on its
+/// disk. Leaves nothing of them.
+fn check_soundness(store: &mut Store) -> Result<(), Trouble> {
     let mut session = store.connections.get()?;
     let today = std::collections::BTreeSet::from([super::day(jiff::Timestamp::now())]);
     store.partitions.ensure(&mut session, &today)?;
@@ -100,18 +115,17 @@ fn takes_a_sound_record(store: &mut Store) -> Result<bool, Trouble> {
             "insert into monitors (id, name, url, hash) values ('', '', '', gen_random_uuid())",
             "insert into results (monitor_id, checked_at, epoch_id, seq, outcome, attempts)
              values (0, now(), 0, 0, 'success', 1)",
+            r#"insert into rejected (topic, partition, "offset", reason, detail, value)
+               select gen_random_uuid()::text, 0, 0, '', '', string_agg(uuid_send(gen_random_uuid()), '')
+               from generate_series(1, 65536)"#,
         ] {
             sql_query(statement).execute(connection)?;
         }
         Err::<(), _>(diesel::result::Error::RollbackTransaction)
     });
     match outcome {
-        Err(diesel::result::Error::RollbackTransaction) => Ok(true),
-        Err(error) => {
-            log::debug!(error = describe(&error); "the database refuses a sound record, too");
-            Ok(false)
-        }
-        Ok(()) => Ok(false),
+        Ok(()) | Err(diesel::result::Error::RollbackTransaction) => Ok(()),
+        Err(error) => Err(Trouble::Unavailable(describe(&error))),
     }
 }
 
