@@ -124,7 +124,10 @@ impl Node {
         let mut java = Command::new("java");
         java.current_dir(&self.directory);
         // A broker that lives for minutes doesn't earn what the second compiler costs.
-        java.args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx384m", "-cp"]);
+        java.args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx384m"]);
+        // What it unpacks goes away with its directory, also when it is killed.
+        java.arg("-XX:-UsePerfData").arg(format!("-Djava.io.tmpdir={}", self.directory.display()));
+        java.arg("-cp");
         java.arg(self.jars.join("*"));
         java
     }
