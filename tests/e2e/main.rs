@@ -1,3 +1,4 @@
 //! The real daemons on real servers, seen from outside. One module per question.
 
 mod stack;
+mod store;
