@@ -111,8 +111,8 @@ mod tests {
         let faults = read(text).unwrap_err();
         assert_eq!(
             faults,
-            "collector.yaml: database.port: 99999 is out of bounds; write a whole number from 1 to 65535\n\
-             collector.yaml: batch.max_messages: 0 is out of bounds; write a whole number from 1 to 100000\n\
+            "collector.yaml: database.port: 99999 is no whole number from 1 to 65535; write one\n\
+             collector.yaml: batch.max_messages: 0 is no whole number from 1 to 100000; write one\n\
              collector.yaml: retention.results: \"1h\" is out of bounds; choose from 1day to 100years\n\
              collector.yaml: databse: is no option; did you mean `database`?"
         );

@@ -222,3 +222,6 @@ impl Gathering<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -151,6 +151,15 @@ impl ConsumerContext for Context {
         }
     }
 
+    fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        // librdkafka remembers the pause of a partition that was given back: without this it would stay silent.
+        if let Rebalance::Assign(partitions) = rebalance
+            && let Err(error) = consumer.resume(partitions)
+        {
+            log::debug!(error:% = error; "can't resume partitions");
+        }
+    }
+
     fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
         let Err(error) = result else {
             rarely(&self.uncommitted).ended();

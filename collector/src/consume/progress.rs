@@ -46,6 +46,12 @@ impl Progress {
         Ok(())
     }
 
+    /// Whether a batch waits in the slot.
+    #[cfg(test)]
+    pub(super) fn has_batch(&self) -> bool {
+        self.lock().slot.is_some()
+    }
+
     /// Waits until the slot is free, for so long at most.
     pub(super) fn wait_for_room(&self, longest: Duration) {
         drop(self.wait(self.lock(), longest, |state| state.slot.is_none()));
