@@ -21,7 +21,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rdkafka::Message as _;
@@ -65,7 +65,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 const POLL: Duration = Duration::from_millis(100);
 
-/// How long a clean stop waits for the batch that is being written.
+/// How long a clean stop waits for the writing thread.
 const LAST_WRITE: Duration = Duration::from_secs(10);
 
 /// Consumes until `stop`, then commits what is stored and leaves the group.
@@ -91,11 +91,22 @@ pub fn run(kafka: &Kafka, bounds: BatchBounds, sink: impl Sink, stop: &AtomicBoo
         }
         topic.look_whether_back(&consumer);
     }
-    if progress.close(LAST_WRITE) && writing.join().is_err() {
-        log::error!("the writing thread died");
-    }
+    progress.close();
+    let has_ended = has_ended(&writing, LAST_WRITE);
     commit(&consumer, &kafka.topic, &progress, CommitMode::Sync);
-    Ok(())
+    match has_ended.then(|| writing.join()) {
+        Some(Err(panic)) => std::panic::resume_unwind(panic),
+        Some(Ok(())) | None => Ok(()),
+    }
+}
+
+/// Whether a thread ends in time: it may hang in a database that doesn't answer.
+fn has_ended(thread: &JoinHandle<()>, longest: Duration) -> bool {
+    let began = Instant::now();
+    while !thread.is_finished() && began.elapsed() < longest {
+        thread::sleep(Duration::from_millis(10));
+    }
+    thread.is_finished()
 }
 
 /// The writing thread.

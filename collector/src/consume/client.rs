@@ -24,7 +24,7 @@ const DEFAULTS: [(&str, &str); 6] = [
     ("client.id", "website-monitor-collector"),
     ("session.timeout.ms", SESSION_TIMEOUT_MS),
     ("heartbeat.interval.ms", "2500"),
-    // For each partition; 64 MiB would be fetched ahead otherwise.
+    // For all partitions together; 64 MiB would be fetched ahead otherwise.
     ("queued.max.messages.kbytes", "16384"),
     ("topic.metadata.refresh.interval.ms", "10000"),
     ("reconnect.backoff.max.ms", "3000"),

@@ -21,6 +21,15 @@ fn poll_until(gathering: &mut Gathering<'_>, until: impl Fn(&Gathering<'_>) -> b
 }
 
 #[test]
+fn a_stop_does_not_wait_for_ever_for_a_database_that_hangs() {
+    let (let_go, held) = std::sync::mpsc::channel::<()>();
+    let writing = thread::spawn(move || assert!(held.recv().is_err()));
+    assert!(!has_ended(&writing, Duration::from_millis(20)));
+    drop(let_go);
+    assert!(has_ended(&writing, LONG));
+}
+
+#[test]
 fn partitions_that_were_paused_are_read_again_after_a_rebalance() {
     let cluster = MockCluster::new(1).unwrap();
     cluster.create_topic("t", 2, 1).unwrap();
