@@ -1,13 +1,17 @@
 //! Storing for as long as it takes, and finding the records that the database refuses.
 
+use std::collections::BTreeSet;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{BigInt, Bool};
+use diesel::sql_types::{BigInt, Bool, Timestamptz};
+use jiff::Timestamp;
+use wire::Content;
 
 use super::connect::LOCK_TIMEOUT;
+use super::tables::pg_time;
 use super::trouble::{Trouble, describe};
 use super::{LONGEST_PAUSE, Store, TRIES};
 use crate::batch::Entry;
@@ -46,6 +50,8 @@ pub(super) fn write(store: &mut Store, entries: &[Entry], is_over: &dyn Fn() -> 
         if let Some(tries) = said.happened(1) {
             log::warn!(tries, error = text.as_str(); "the database does not store: waiting for it");
         }
+        // It may come back as another one, or empty.
+        store.is_ready = false;
         if !wait(pause, is_over) {
             return false;
         }
@@ -69,9 +75,11 @@ fn wait(pause: Duration, is_over: &dyn Fn() -> bool) -> bool {
 
 /// Stores what the database takes and sets aside what it refuses alone, provided that it takes a sound record.
 fn sift(store: &mut Store, entries: &[Entry]) -> Result<(), Trouble> {
+    let began = Instant::now();
     match store.store(entries, None) {
         Err(Trouble::Refused(text)) if entries.len() <= 1 => {
-            if !takes_a_sound_record(store)? {
+            // What was waited for was a lock, and never a record's fault.
+            if began.elapsed() >= LOCK_TIMEOUT || !takes_a_sound_record(store, entries)? {
                 return Err(Trouble::Unavailable(text));
             }
             store.store(entries, Some(&text)).map_err(|trouble| match trouble {
@@ -88,21 +96,30 @@ fn sift(store: &mut Store, entries: &[Entry]) -> Result<(), Trouble> {
     }
 }
 
-/// Whether the database takes a record that nothing is wrong with; leaves nothing of it.
-fn takes_a_sound_record(store: &mut Store) -> Result<bool, Trouble> {
+/// Whether the database takes records that nothing is wrong with, at the same place: some, so that a disk that is
+/// full shows. Leaves nothing of them.
+fn takes_a_sound_record(store: &mut Store, refused: &[Entry]) -> Result<bool, Trouble> {
+    let at = refused.iter().find_map(|entry| match &entry.decoded.as_ref().ok()?.content {
+        Content::Result(result) => Some(result.checked_at),
+        _ => None,
+    });
+    let at = at.unwrap_or_else(Timestamp::now);
     let mut session = store.connections.get()?;
-    let today = std::collections::BTreeSet::from([super::day(jiff::Timestamp::now())]);
-    store.partitions.ensure(&mut session, &today)?;
+    store.partitions.ensure(&mut session, &BTreeSet::from([super::day(at)]))?;
     let outcome = session.transaction(|connection| {
         for statement in [
             "insert into agents (name) values (gen_random_uuid()::text)",
             "insert into epochs (epoch, agent_id) select gen_random_uuid(), max(agent_id) from agents",
             "insert into monitors (id, name, url, hash) values ('', '', '', gen_random_uuid())",
-            "insert into results (monitor_id, checked_at, epoch_id, seq, outcome, attempts)
-             values (0, now(), 0, 0, 'success', 1)",
         ] {
             sql_query(statement).execute(connection)?;
         }
+        sql_query(
+            "insert into results (monitor_id, checked_at, epoch_id, seq, outcome, attempts)
+             select 0, $1, 0, seq, 'success', 1 from generate_series(1, 100) seq",
+        )
+        .bind::<Timestamptz, _>(pg_time(at))
+        .execute(connection)?;
         Err::<(), _>(diesel::result::Error::RollbackTransaction)
     });
     match outcome {
