@@ -1,12 +1,11 @@
 //! What each command does, and with which code it ends.
 
 use std::io::{Write, stderr, stdout};
-use std::path::Path;
 use std::process::ExitCode;
 
 use crate::args::{Arguments, Command, Format};
 use crate::config::Config;
-use crate::{run, store, verify};
+use crate::{consume, run, store, verify};
 
 /// What the command looks for was found: numbers are missing.
 const FOUND: u8 = 1;
@@ -29,12 +28,21 @@ pub fn execute(arguments: &Arguments, stop: impl Future<Output = ()>) -> anyhow:
             return Ok(ExitCode::from(BAD_CONFIGURATION));
         }
     };
+    if let Err(refused) = consume::check(&config.kafka) {
+        writeln!(stderr(), "{}: kafka: {refused}; correct kafka.properties", file.display())?;
+        return Ok(ExitCode::from(BAD_CONFIGURATION));
+    }
     config.log.init();
     match &arguments.command {
         Command::Run(_) => match run(config, stop) {
             Ok(()) => Ok(ExitCode::SUCCESS),
-            Err(error) if error.is::<crate::consume::Refused>() => refuse(&file, &error),
-            Err(error) => Err(error),
+            Err(error) => match error.downcast_ref() {
+                Some(consume::Error::Refused(problem)) => {
+                    writeln!(stderr(), "{}: kafka: {problem}; correct this section", file.display())?;
+                    Ok(ExitCode::from(BAD_CONFIGURATION))
+                }
+                _ => Err(error),
+            },
         },
         Command::CheckConfig(_) => {
             writeln!(stdout(), "{}: no faults", file.display())?;
@@ -65,9 +73,4 @@ pub fn execute(arguments: &Arguments, stop: impl Future<Output = ()>) -> anyhow:
 fn unavailable(config: &Config, error: &store::Unavailable) -> anyhow::Result<ExitCode> {
     writeln!(stderr(), "database {}: {error}", config.database.address)?;
     Ok(ExitCode::from(UNAVAILABLE))
-}
-
-fn refuse(file: &Path, error: &anyhow::Error) -> anyhow::Result<ExitCode> {
-    writeln!(stderr(), "{}: {error}; correct the section kafka", file.display())?;
-    Ok(ExitCode::from(BAD_CONFIGURATION))
 }

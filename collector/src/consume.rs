@@ -51,10 +51,36 @@ pub trait Sink: Send + 'static {
     fn write(&mut self, batch: &Batch, is_over: &dyn Fn() -> bool) -> bool;
 }
 
-/// A configuration that librdkafka refuses.
+/// Why nothing is consumed.
 #[derive(Debug, thiserror::Error)]
-#[error("kafka: {0}")]
-pub struct Refused(#[from] KafkaError);
+pub enum Error {
+    /// librdkafka refuses the configuration. Says no value: one may be a secret.
+    #[error("{0}")]
+    Refused(String),
+    /// The sink panicked.
+    #[error("the writing thread died")]
+    Died,
+}
+
+impl From<KafkaError> for Error {
+    fn from(error: KafkaError) -> Error {
+        Error::Refused(match error {
+            KafkaError::ClientConfig(_, _, property, _) => {
+                format!("librdkafka has no property {property}, or refuses its value")
+            }
+            error => error.to_string(),
+        })
+    }
+}
+
+/// Whether librdkafka knows all properties.
+///
+/// # Errors
+/// Which one it refuses.
+pub fn check(kafka: &Kafka) -> Result<(), Error> {
+    client::properties(kafka).create_native_config()?;
+    Ok(())
+}
 
 /// A batch is full at so many bytes, whatever its number of messages.
 const MOST_BYTES: usize = 16 * 1024 * 1024;
@@ -71,33 +97,32 @@ const LAST_WRITE: Duration = Duration::from_secs(10);
 /// Consumes until `stop`, then commits what is stored and leaves the group.
 ///
 /// # Errors
-/// When librdkafka refuses the configuration. A Kafka that is away is waited for.
-pub fn run(kafka: &Kafka, bounds: BatchBounds, sink: impl Sink, stop: &AtomicBool) -> Result<(), Refused> {
+/// When librdkafka refuses the configuration, or the sink panicked. A Kafka that is away is waited for.
+pub fn run(kafka: &Kafka, bounds: BatchBounds, sink: impl Sink, stop: &AtomicBool) -> Result<(), Error> {
     let progress = Arc::new(Progress::default());
     let consumer = client::consumer(kafka, progress.clone())?;
-    let mut topic = Topic::new(kafka);
-    if !topic.wait(&consumer, stop) {
-        return Ok(());
-    }
-    consumer.subscribe(&[&kafka.topic])?;
     let writing = thread::spawn({
         let progress = progress.clone();
         move || write(&progress, sink)
     });
+    let mut topic = Topic::new(kafka);
+    if topic.wait(&consumer, stop) {
+        consumer.subscribe(&[&kafka.topic])?;
+    }
     let mut gathering = Gathering { consumer: &consumer, progress: &progress, bounds, batch: None, paused: None };
     while !stop.load(Ordering::Relaxed) && !writing.is_finished() {
         if let Some(error) = gathering.step() {
             topic.look_after(&consumer, &error);
         }
-        topic.look_whether_back(&consumer);
+        topic.look_after_doubt(&consumer);
     }
     progress.close();
     let has_ended = has_ended(&writing, LAST_WRITE);
     commit(&consumer, &kafka.topic, &progress, CommitMode::Sync);
-    match has_ended.then(|| writing.join()) {
-        Some(Err(panic)) => std::panic::resume_unwind(panic),
-        Some(Ok(())) | None => Ok(()),
+    if has_ended && writing.join().is_err() {
+        return Err(Error::Died);
     }
+    Ok(())
 }
 
 /// Whether a thread ends in time: it may hang in a database that doesn't answer.
@@ -217,7 +242,10 @@ impl Gathering<'_> {
             return;
         }
         match self.consumer.assignment().and_then(|partitions| self.consumer.pause(&partitions)) {
-            Ok(()) => self.paused = Some(generation),
+            Ok(()) => {
+                log::debug!("paused partitions until the batch is stored");
+                self.paused = Some(generation);
+            }
             Err(error) => log::debug!(error:% = error; "can't pause partitions"),
         }
     }

@@ -60,9 +60,10 @@ async fn run_in(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resul
         database:% = database.address, schema = database.schema.as_str(); "started"
     );
     let stopping = Arc::new(AtomicBool::new(false));
-    let upkeep = tokio::spawn(look_after(Upkeep::new(&database, retention)));
+    let store = Store::new(&database, retention);
+    let upkeep = tokio::spawn(look_after(store.upkeep(retention)));
     let consuming = tokio::task::spawn_blocking({
-        let (stopping, store) = (stopping.clone(), Store::new(&database, retention));
+        let stopping = stopping.clone();
         move || consume::run(&kafka, batch, store, &stopping)
     });
     let mut consuming = pin!(consuming);

@@ -14,7 +14,6 @@
 //! This module and those below are the only place that names diesel.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use diesel::PgConnection;
 use jiff::Timestamp;
@@ -101,6 +100,11 @@ impl Store {
             rejected: BTreeMap::new(),
             clashes: Rarely::default(),
         }
+    }
+
+    /// Upkeep of the same tables.
+    pub fn upkeep(&self, retention: Retention) -> Upkeep {
+        Upkeep::new(self.connections.clone(), retention)
     }
 
     /// Stores a batch, for as long as it takes; whether it is stored. It is not only when `is_over` said that nobody
@@ -234,9 +238,3 @@ impl Store {
         }
     }
 }
-
-/// How often a batch that the database refuses is tried before its records are suspected.
-const TRIES: u32 = 3;
-
-/// The longest pause between two tries.
-const LONGEST_PAUSE: Duration = Duration::from_secs(3);

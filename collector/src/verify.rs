@@ -146,6 +146,7 @@ fn account(fact: &EpochFacts, successors: usize, open: &Ranges) -> Account {
 
 impl Counts {
     fn plus(self, other: &Counts) -> Counts {
+        // A hostile agent may claim any number.
         Counts {
             issued: self.issued.saturating_add(other.issued),
             stored: self.stored.saturating_add(other.stored),

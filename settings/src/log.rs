@@ -64,7 +64,10 @@ impl Log {
         let again = env_logger::Builder::new()
             .filter_level(self.level)
             .parse_default_env()
-            .format(move |out, record| out.write_all(self.line(record, journal).as_bytes()))
+            .format(move |out, record| match dumps_requests(record.level(), record.target()) {
+                true => Ok(()),
+                false => out.write_all(self.line(record, journal).as_bytes()),
+            })
             .try_init();
         if again.is_err() {
             log::debug!("the log goes where it went before");
@@ -87,6 +90,11 @@ impl Log {
             LogFormat::Json => format!("{prefix}{{{}}}\n", fields.line),
         }
     }
+}
+
+/// Whether a line shows requests byte by byte, with their `Authorization`: no level and no variable brings that out.
+fn dumps_requests(level: Level, target: &str) -> bool {
+    level == Level::Trace && target.starts_with("ureq")
 }
 
 /// Whether stderr is the journal. The variable alone doesn't say so: children inherit it, whatever their stderr is.
@@ -188,6 +196,13 @@ mod tests {
     fn the_journal_gets_a_priority_and_no_second_time() {
         assert!(line(LogFormat::Logfmt, true).starts_with("<4>level=warn target="));
         assert!(line(LogFormat::Json, true).starts_with("<4>{\"level\":\"warn\","));
+    }
+
+    #[test]
+    fn requests_are_never_shown_byte_by_byte() {
+        assert!(dumps_requests(Level::Trace, "ureq_proto::util"));
+        assert!(!dumps_requests(Level::Debug, "ureq::run"));
+        assert!(!dumps_requests(Level::Trace, "agent::check"));
     }
 
     #[test]

@@ -48,7 +48,8 @@ pub(crate) fn look(demo: &Demo) -> Result<Picture> {
 fn stored(demo: &Demo) -> BTreeMap<String, Site> {
     let query = format!(
         "select distinct on (name) name, count(*) over (partition by name) as rows, \
-         concat_ws(' ', status_code, reason) as status, 1000 * response_time as milliseconds \
+         concat_ws(' ', status_code, reason, case when not has_pattern then '(pattern not found)' end) as status, \
+         1000 * response_time as milliseconds \
          from {VIEW} order by name, checked_at desc"
     );
     let sites: Vec<Site> = demo.database.rows(&query).unwrap_or_default();

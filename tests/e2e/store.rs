@@ -1,13 +1,14 @@
 //! Does each message come to exactly one end, whatever happens to the database and to collectors?
 
 use anyhow::{Result, ensure};
-use diesel::connection::SimpleConnection;
-use diesel::{Connection, PgConnection};
 use e2e::collector::{Collector, Verification};
 use e2e::{Stack, eventually};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use uuid::Uuid;
+
+mod proof;
+mod rivals;
 
 /// A result of some monitor, as it is on the wire.
 fn result(epoch: Uuid, seq: u64, checked_at: Timestamp) -> Value {
@@ -135,49 +136,6 @@ fn what_no_rule_can_read_is_set_aside_whole_and_the_partition_goes_on() -> Resul
 }
 
 #[test]
-fn two_collectors_with_the_same_messages_store_each_once() -> Result<()> {
-    let stack = Stack::start()?;
-    let epochs = epochs::<4>();
-    let setup = |group: &str, size: u32| stack.collector().group(group).set("batch.max_messages", size);
-    let (one, other) = (setup("one", 300).start()?, setup("other", 170).start()?);
-    for count in [500, 1_000, 1_500, 2_000] {
-        send_results(&stack, &epochs, count)?;
-    }
-    await_consumed(&stack, &one.group);
-    await_consumed(&stack, &other.group);
-
-    assert_eq!((rows(&stack)?, numbers(&stack)?), (8_000, 8_000));
-    assert_proven(&one.verify()?);
-    Ok(())
-}
-
-#[test]
-fn a_collector_that_is_killed_again_and_again_stores_each_once() -> Result<()> {
-    let stack = Stack::start()?;
-    let epochs = epochs::<4>();
-    let collector = stack.collector().set("batch.max_messages", 200).start()?;
-    let mut sent = 0;
-    for _ in 0..5 {
-        sent += 1_000;
-        let now = Timestamp::now();
-        let seqs = sent - 999..=sent;
-        send(&stack, seqs.flat_map(|seq| epochs.iter().map(move |epoch| result(*epoch, seq, now))))?;
-        let before = rows(&stack).unwrap_or(0);
-        eventually("some of them are stored", || {
-            let rows = rows(&stack)?;
-            ensure!(rows > before, "{rows} rows");
-            Ok(())
-        });
-        collector.kill();
-        collector.start()?;
-    }
-    await_consumed(&stack, &collector.group);
-    assert_eq!((rows(&stack)?, numbers(&stack)?), (4 * sent, 4 * sent));
-    assert_proven(&collector.verify()?);
-    Ok(())
-}
-
-#[test]
 fn rows_that_a_restored_ledger_does_not_know_are_met_without_a_copy_of_them() -> Result<()> {
     let stack = Stack::start()?;
     let epochs = epochs::<2>();
@@ -225,67 +183,6 @@ fn a_database_that_comes_and_goes_loses_nothing() -> Result<()> {
 }
 
 #[test]
-fn the_locks_of_a_collector_that_hangs_are_freed() -> Result<()> {
-    let stack = Stack::start()?;
-    let [epoch] = epochs();
-    let collector = stack.collector().start()?;
-    send(&stack, [result(epoch, 1, Timestamp::now())])?;
-    await_consumed(&stack, &collector.group);
-    let mut hanging = PgConnection::establish(&stack.database.url())?;
-    hanging.batch_execute(
-        "set application_name = 'website-monitor-collector'; begin; select from website_monitor.epochs for update",
-    )?;
-
-    send(&stack, [result(epoch, 2, Timestamp::now())])?;
-    await_consumed(&stack, &collector.group);
-
-    assert_eq!(rows(&stack)?, 2);
-    assert!(hanging.batch_execute("commit").is_err(), "the other session was ended");
-    Ok(())
-}
-
-#[test]
-fn deleted_rows_are_missing_by_their_numbers() -> Result<()> {
-    let stack = Stack::start()?;
-    let [epoch] = epochs();
-    send_results(&stack, &[epoch], 20)?;
-    let collector = stack.collector().start()?;
-    await_consumed(&stack, &collector.group);
-    stack.database.execute("delete from website_monitor.results where seq in (3, 4, 9)")?;
-
-    let proof = collector.verify()?;
-
-    assert_eq!((proof.code, proof.total.missing, proof.total.stored), (Some(1), 3, 17));
-    assert_eq!(proof.epochs[0].missing_ranges, json!([[3, 4], [9, 9]]));
-    assert!(collector.verify_table()?.contains("  missing: 3-4,9\n"));
-    Ok(())
-}
-
-#[test]
-fn rows_past_the_retention_go_with_their_partition_and_are_not_missed() -> Result<()> {
-    let stack = Stack::start()?;
-    let [epoch] = epochs();
-    let at = |seq: u64| days_ago(if seq <= 10 { 5 } else { 0 });
-    send(&stack, (1..=30).map(|seq| result(epoch, seq, at(seq))))?;
-    let collector = stack.collector().start()?;
-    await_consumed(&stack, &collector.group);
-    collector.stop()?;
-
-    let strict = stack.collector().set("retention.results", "2d").start()?;
-    let expired = || -> Result<()> {
-        let rows = rows(&stack)?;
-        ensure!(rows == 20, "{rows} rows\n{}", strict.log());
-        Ok(())
-    };
-    eventually("the old rows are gone", expired);
-
-    let proof = strict.verify()?;
-    assert_proven(&proof);
-    assert_eq!(proof.total.stored, 30);
-    Ok(())
-}
-
-#[test]
 fn a_user_without_rights_is_told_which_ones_are_needed() -> Result<()> {
     let stack = Stack::start()?;
     let role = format!("poor_{}", Uuid::new_v4().simple());
@@ -303,42 +200,77 @@ fn a_user_without_rights_is_told_which_ones_are_needed() -> Result<()> {
 }
 
 #[test]
-fn two_collectors_that_start_at_once_make_the_tables_once() -> Result<()> {
+fn a_bad_configuration_ends_with_all_its_faults() -> Result<()> {
     let stack = Stack::start()?;
-    let collectors = [stack.collector().start()?, stack.collector().start()?, stack.collector().start()?];
-    let [epoch] = epochs();
-    send_results(&stack, &[epoch], 100)?;
-    await_consumed(&stack, &collectors[0].group);
-    assert_eq!(rows(&stack)?, 100);
-    for collector in &collectors {
-        assert!(!collector.log().contains("level=warn"), "{}", collector.log());
-    }
+    let setup = stack.collector().set("batch.max_wait", "soon").set("database.schemas", "x");
+    let ended = setup.build()?.command(&["check-config"])?;
+    assert_eq!(ended.code(), Some(78));
+    assert!(ended.stderr.contains("batch.max_wait: \"soon\" is no duration"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("database.schemas: is no option; did you mean `schema`?"), "{}", ended.stderr);
+
+    let setup = stack.collector().set("kafka.properties", json!({"sesion.timeout.ms": "6000"}));
+    let ended = setup.build()?.command(&["run"])?;
+    assert_eq!(ended.code(), Some(78));
+    assert!(ended.stderr.contains("sesion.timeout.ms"), "{}", ended.stderr);
     Ok(())
 }
 
 #[test]
-fn the_partitions_of_a_killed_collector_are_taken_over() -> Result<()> {
+fn another_schema_holds_everything() -> Result<()> {
     let stack = Stack::start()?;
-    let collectors = [stack.collector().start()?, stack.collector().start()?];
-    let epochs = epochs::<8>();
-    for collector in &collectors {
-        eventually("each has partitions", || {
-            let log = collector.log();
-            ensure!(log.contains("took partitions") && log.contains("partitions=2"), "{log}");
-            Ok(())
-        });
-    }
-    collectors[0].kill();
-    let now = Timestamp::now();
-    let values: Vec<_> = (1..=200).flat_map(|seq| epochs.map(|epoch| (epoch, result(epoch, seq, now)))).collect();
-    let values: Vec<_> = values.iter().map(|(epoch, value)| (epoch.to_string(), value.to_string())).collect();
-    stack.topic.produce_all(values.iter().map(|(key, value)| (Some(key.as_bytes()), Some(value.as_bytes()))))?;
+    let collector = stack.collector().set("database.schema", "Web \"Status\"").start()?;
+    let [epoch] = epochs();
+    send_results(&stack, &[epoch], 5)?;
+    await_consumed(&stack, &collector.group);
+    assert_eq!(stack.database.count(r#""Web ""Status""".website_status"#)?, 5);
+    assert_eq!(collector.verify()?.code, Some(0));
+    Ok(())
+}
 
-    await_consumed(&stack, &collectors[1].group);
+#[test]
+fn a_database_that_refuses_everything_costs_no_record() -> Result<()> {
+    let stack = Stack::start()?;
+    let [epoch] = epochs();
+    let collector = stack.collector().start()?;
+    send_results(&stack, &[epoch], 10)?;
+    await_consumed(&stack, &collector.group);
+    stack.database.execute("alter table website_monitor.results add constraint never check (seq <= 10) not valid")?;
+    stack
+        .database
+        .execute("alter table website_monitor.rejected add constraint small check (length(value) < 100000)")?;
+    send_results(&stack, &[epoch], 20)?;
+    eventually("it says that it waits", || {
+        let log = collector.log();
+        ensure!(log.contains("the database does not store: waiting for it"), "{log}");
+        Ok(())
+    });
+    stack.database.execute(
+        "alter table website_monitor.results drop constraint never;
+         alter table website_monitor.rejected drop constraint small",
+    )?;
+    await_consumed(&stack, &collector.group);
 
-    assert_eq!((rows(&stack)?, numbers(&stack)?), (1_600, 1_600));
-    assert_proven(&collectors[1].verify()?);
-    let shown = stack.database.count("website_monitor.website_status where reason = 'OK' and response_time > 0")?;
-    assert_eq!(shown, 1_600);
+    assert_eq!((rows(&stack)?, stack.database.count("website_monitor.rejected")?), (20, 0));
+    Ok(())
+}
+
+#[test]
+fn connections_that_are_cut_at_any_moment_cost_nothing() -> Result<()> {
+    let stack = Stack::start()?;
+    let epochs = epochs::<4>();
+    let collector = stack.collector().set("batch.max_messages", 100).start()?;
+    send_results(&stack, &epochs, 3_000)?;
+    let mut cuts = 0;
+    eventually("everything is consumed and committed", || {
+        stack.database.proxy.cut();
+        cuts += 1;
+        let lag = stack.topic.lag(&collector.group)?;
+        ensure!(lag == 0, "{lag} messages are left");
+        Ok(())
+    });
+    assert!(cuts > 1);
+    assert_eq!((rows(&stack)?, numbers(&stack)?), (12_000, 12_000));
+    assert_eq!(stack.database.count("website_monitor.rejected")?, 0);
+    assert_proven(&collector.verify()?);
     Ok(())
 }

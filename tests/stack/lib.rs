@@ -18,10 +18,10 @@ pub mod web;
 
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
-use crate::agent::AgentSetup;
-use crate::collector::CollectorSetup;
+use crate::agent::{Agent, AgentSetup};
+use crate::collector::{Collector, CollectorSetup};
 pub use crate::eventually::{eventually, within};
 use crate::kafka::{Kafka, Topic};
 use crate::postgres::{Database, Postgres};
@@ -71,6 +71,29 @@ impl Stack {
     pub fn collector(&self) -> CollectorSetup {
         let group = format!("{}-collectors", self.topic.name());
         CollectorSetup::new(self.kafka.bootstrap_servers(), self.topic.name(), &group, &self.database)
+    }
+
+    /// Waits until all that is in the agent's outbox is in Kafka, and all of that has been committed by the collector.
+    #[track_caller]
+    pub fn await_arrival(&self, agent: &Agent, collector: &Collector) {
+        eventually("the outbox is empty", || {
+            let status = agent.outbox_status()?;
+            ensure!(status.pending == 0, "{status:?}");
+            Ok(())
+        });
+        eventually("the collector has read the whole topic", || {
+            let lag = self.topic.lag(&collector.group)?;
+            ensure!(lag == 0, "{lag} messages are still to be read");
+            Ok(())
+        });
+    }
+
+    /// Rows of results of a url.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub fn rows(&self, url: &str) -> Result<u64> {
+        self.database.count(&format!("website_monitor.website_status where url = '{url}'"))
     }
 }
 

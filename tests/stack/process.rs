@@ -75,7 +75,10 @@ impl Process {
     /// # Errors
     /// When it can't be started, or hasn't ended within the bound.
     pub fn run(name: &str, command: Command, bound: Duration) -> Result<Finished> {
-        Process::start(name, &crate::directory::directory(name)?, command)?.wait(bound)
+        let directory = crate::directory::directory(name)?;
+        let finished = Process::start(name, &directory, command)?.wait(bound);
+        fs::remove_dir_all(&directory)?;
+        finished
     }
 
     /// Its process id.

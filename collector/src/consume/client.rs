@@ -1,7 +1,7 @@
 //! The consumer: its properties, and what it does when librdkafka calls.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
@@ -20,12 +20,15 @@ const REBALANCE: Duration = Duration::from_secs(3);
 const SESSION_TIMEOUT_MS: &str = "10000";
 
 /// What may be overruled by `kafka.properties`.
-const DEFAULTS: [(&str, &str); 6] = [
+const DEFAULTS: [(&str, &str); 8] = [
     ("client.id", "website-monitor-collector"),
     ("session.timeout.ms", SESSION_TIMEOUT_MS),
     ("heartbeat.interval.ms", "2500"),
     // For all partitions together; 64 MiB would be fetched ahead otherwise.
     ("queued.max.messages.kbytes", "16384"),
+    // A partition whose share is fetched is soon looked at again; else its batches wait a second.
+    ("fetch.queue.backoff.ms", "20"),
+    ("fetch.wait.max.ms", "100"),
     ("topic.metadata.refresh.interval.ms", "10000"),
     ("reconnect.backoff.max.ms", "3000"),
 ];
@@ -63,6 +66,7 @@ pub(super) fn consumer(kafka: &Kafka, progress: Arc<Progress>) -> KafkaResult<Ba
     config.create_with_context(Context {
         topic: kafka.topic.as_str().into(),
         progress,
+        suspicion: Mutex::default(),
         is_away: Mutex::default(),
         uncommitted: Mutex::default(),
     })
@@ -83,6 +87,8 @@ pub(super) fn offsets(topic: &str, ends: &BTreeMap<i32, i64>) -> TopicPartitionL
 pub(super) struct Context {
     topic: Arc<str>,
     progress: Arc<Progress>,
+    /// What librdkafka complained of last. It does so late, and of what has long mended itself.
+    suspicion: Mutex<Option<String>>,
     is_away: Mutex<Rarely>,
     uncommitted: Mutex<Rarely>,
 }
@@ -93,27 +99,35 @@ impl Context {
         &self.topic
     }
 
-    /// Kafka can't be reached, or not used.
+    /// Something may be wrong with Kafka: it is to be asked.
+    pub(super) fn suspect(&self, reason: &str) {
+        *lock(&self.suspicion) = Some(reason.to_owned());
+    }
+
+    /// Whether Kafka is to be asked how it is.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        lock(&self.suspicion).is_some() || lock(&self.is_away).is_said()
+    }
+
+    /// Kafka does not answer. What librdkafka complained of before says more than that.
     pub(super) fn away(&self, error: &str) {
-        if let Some(times) = rarely(&self.is_away).happened(1) {
+        let suspicion = lock(&self.suspicion).take();
+        if let Some(times) = lock(&self.is_away).happened(1) {
+            let error = suspicion.as_deref().unwrap_or(error);
             log::warn!(times, error; "kafka is away: waiting for it");
         }
     }
 
-    /// Whether it was said that Kafka is away.
-    pub(super) fn said_away(&self) -> bool {
-        rarely(&self.is_away).is_said()
-    }
-
     /// Kafka answers.
     pub(super) fn back(&self) {
-        if rarely(&self.is_away).ended() {
+        lock(&self.suspicion).take();
+        if lock(&self.is_away).ended() {
             log::info!("kafka is back");
         }
     }
 }
 
-fn rarely(state: &Mutex<Rarely>) -> std::sync::MutexGuard<'_, Rarely> {
+fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -125,7 +139,7 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         log::debug!(target: "librdkafka", error:% = error; "{reason}");
-        self.away(reason);
+        self.suspect(reason);
     }
 }
 
@@ -133,7 +147,6 @@ impl ConsumerContext for Context {
     fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         match rebalance {
             Rebalance::Assign(partitions) => {
-                self.back();
                 log::info!(partitions = partitions.count(); "took partitions");
             }
             Rebalance::Revoke(partitions) => {
@@ -147,7 +160,7 @@ impl ConsumerContext for Context {
                 });
                 log::info!(partitions = partitions.count(); "gave partitions back");
             }
-            Rebalance::Error(error) => self.away(&error.to_string()),
+            Rebalance::Error(error) => self.suspect(&error.to_string()),
         }
     }
 
@@ -162,10 +175,10 @@ impl ConsumerContext for Context {
 
     fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
         let Err(error) = result else {
-            rarely(&self.uncommitted).ended();
+            lock(&self.uncommitted).ended();
             return;
         };
-        if let Some(times) = rarely(&self.uncommitted).happened(1) {
+        if let Some(times) = lock(&self.uncommitted).happened(1) {
             log::warn!(times, error:% = error; "offsets are not committed: what they cover will come again");
         }
     }

@@ -17,18 +17,19 @@ use crate::rarely::Rarely;
 const ANSWER: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// How often Kafka is asked whether it is back.
+/// How often Kafka is asked when there is doubt.
 const LOOK: Duration = Duration::from_secs(3);
 
 pub(super) struct Topic<'a> {
     kafka: &'a Kafka,
     looked: Instant,
     absent: Rarely,
+    refused: Rarely,
 }
 
 impl<'a> Topic<'a> {
     pub(super) fn new(kafka: &'a Kafka) -> Topic<'a> {
-        Topic { kafka, looked: Instant::now(), absent: Rarely::default() }
+        Topic { kafka, looked: Instant::now(), absent: Rarely::default(), refused: Rarely::default() }
     }
 
     /// Waits until the topic is there, making it where that is wanted; false when `stop` came first.
@@ -45,18 +46,24 @@ impl<'a> Topic<'a> {
     /// An error came instead of a message.
     pub(super) fn look_after(&mut self, consumer: &BaseConsumer<Context>, error: &KafkaError) {
         match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
-                if self.is_time() {
-                    self.is_there(consumer);
+            Some(
+                RDKafkaErrorCode::BrokerTransportFailure
+                | RDKafkaErrorCode::AllBrokersDown
+                | RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::UnknownTopic,
+            ) => consumer.context().suspect(&error.to_string()),
+            _ => {
+                if let Some(times) = self.refused.happened(1) {
+                    log::warn!(times, error:% = error; "kafka refuses");
                 }
             }
-            _ => consumer.context().away(&error.to_string()),
         }
     }
 
-    /// Once Kafka was away, asks now and then whether it is back: on a silent topic nothing else tells.
-    pub(super) fn look_whether_back(&mut self, consumer: &BaseConsumer<Context>) {
-        if consumer.context().said_away() && self.is_time() {
+    /// Asks Kafka how it is when there is doubt, now and then. A silent topic tells nothing, and one that vanished
+    /// is made again.
+    pub(super) fn look_after_doubt(&mut self, consumer: &BaseConsumer<Context>) {
+        if consumer.context().is_in_doubt() && self.is_time() {
             self.is_there(consumer);
         }
     }

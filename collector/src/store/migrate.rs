@@ -2,6 +2,8 @@
 //! them work while the others wait.
 
 use diesel::connection::SimpleConnection;
+use diesel::migration::{Migration, MigrationSource};
+use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Bool, Text};
@@ -27,8 +29,24 @@ struct Facts {
     has_schema: bool,
 }
 
-/// Creates the schema when it is absent and runs what is pending; how many migrations that were.
+#[derive(QueryableByName)]
+struct There {
+    #[diesel(sql_type = Bool)]
+    there: bool,
+}
+
+#[derive(QueryableByName)]
+struct Version {
+    #[diesel(sql_type = Text)]
+    version: String,
+}
+
+/// Creates the schema when it is absent and runs what is pending; how many migrations that were. Where nothing is
+/// pending it needs no more rights than to read.
 pub(super) fn migrate(connection: &mut PgConnection, schema: &str) -> Result<usize, Trouble> {
+    if check(connection, schema).is_ok() {
+        return Ok(0);
+    }
     let plain = |error| Trouble::Unavailable(describe(&error));
     connection.batch_execute("set lock_timeout = '60s'").map_err(plain)?;
     sql_query("select pg_advisory_lock($1)").bind::<BigInt, _>(LOCK).execute(connection).map_err(plain)?;
@@ -67,13 +85,24 @@ fn migrate_locked(connection: &mut PgConnection, schema: &str) -> Result<usize, 
     Ok(pending.len())
 }
 
-/// Refuses a schema that lacks what this collector needs.
+/// Refuses a schema that lacks what this collector needs. Reads only: whoever may read the tables may ask.
 pub(super) fn check(connection: &mut PgConnection, schema: &str) -> Result<(), Trouble> {
-    let absent = |problem: String| Trouble::Unavailable(format!("{problem}; run: website-monitor-collector migrate"));
-    let pending = connection.has_pending_migration(MIGRATIONS);
-    match pending {
-        Ok(false) => Ok(()),
-        Ok(true) => Err(absent(format!("the tables in schema {schema} are not up to date"))),
-        Err(error) => Err(absent(format!("the tables in schema {schema} can't be read: {error}"))),
+    let absent = |problem: &str| {
+        let text = format!("the tables in schema {schema} are {problem}; run: website-monitor-collector migrate");
+        Trouble::Unavailable(text)
+    };
+    let state: There =
+        sql_query("select to_regclass('__diesel_schema_migrations') is not null as there").get_result(connection)?;
+    if !state.there {
+        return Err(absent("not there"));
+    }
+    let run: Vec<Version> =
+        sql_query("select version::text as version from __diesel_schema_migrations").load(connection)?;
+    let known: Vec<Box<dyn Migration<Pg>>> =
+        MIGRATIONS.migrations().map_err(|error| Trouble::Unavailable(error.to_string()))?;
+    let is_run = |version: &str| run.iter().any(|run| run.version == version);
+    match known.iter().all(|migration| is_run(&migration.name().version().to_string())) {
+        true => Ok(()),
+        false => Err(absent("not up to date")),
     }
 }

@@ -10,14 +10,19 @@ use diesel::sql_types::{BigInt, Bool, Timestamptz};
 use jiff::Timestamp;
 use wire::Content;
 
+use super::Store;
 use super::connect::LOCK_TIMEOUT;
 use super::tables::pg_time;
 use super::trouble::{Trouble, describe};
-use super::{LONGEST_PAUSE, Store, TRIES};
 use crate::batch::Entry;
 use crate::rarely::Rarely;
 
+/// Pauses between two tries.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+
+/// How often a batch that the database refuses is tried before its records are suspected.
+const TRIES: u32 = 3;
 
 /// Stores these entries; whether they are stored. They are not only when `is_over` said so.
 pub(super) fn write(store: &mut Store, entries: &[Entry], is_over: &dyn Fn() -> bool) -> bool {
@@ -27,10 +32,14 @@ pub(super) fn write(store: &mut Store, entries: &[Entry], is_over: &dyn Fn() -> 
     let mut said = Rarely::default();
     loop {
         let outcome = match store.store(entries, None) {
-            Err(Trouble::Refused(text)) => {
+            Err(Trouble::Refused(_)) if refusals < TRIES => {
                 refusals += 1;
-                if refusals < TRIES { Err(Trouble::Unavailable(text)) } else { sift(store, entries) }
+                if wait(pause, is_over) {
+                    continue;
+                }
+                return false;
             }
+            Err(Trouble::Refused(_)) => sift(store, entries),
             outcome => outcome,
         };
         let text = match outcome {
@@ -73,37 +82,43 @@ fn wait(pause: Duration, is_over: &dyn Fn() -> bool) -> bool {
     false
 }
 
-/// Stores what the database takes and sets aside what it refuses alone, provided that it takes a sound record.
+/// Stores what the database takes and sets aside what it refuses alone. Whatever else is wrong with the database
+/// must not be taken for a fault of records, so it has to take sound ones meanwhile.
 fn sift(store: &mut Store, entries: &[Entry]) -> Result<(), Trouble> {
+    check_soundness(store, Timestamp::now())?;
+    halve(store, entries)
+}
+
+fn halve(store: &mut Store, entries: &[Entry]) -> Result<(), Trouble> {
     let began = Instant::now();
     match store.store(entries, None) {
-        Err(Trouble::Refused(text)) if entries.len() <= 1 => {
-            // What was waited for was a lock, and never a record's fault.
-            if began.elapsed() >= LOCK_TIMEOUT || !takes_a_sound_record(store, entries)? {
-                return Err(Trouble::Unavailable(text));
-            }
-            store.store(entries, Some(&text)).map_err(|trouble| match trouble {
-                Trouble::Refused(text) => Trouble::Unavailable(text),
-                trouble => trouble,
-            })
+        Err(Trouble::Refused(_)) if entries.len() > 1 => {
+            let (left, right) = entries.split_at(entries.len() / 2);
+            halve(store, left)?;
+            halve(store, right)
         }
         Err(Trouble::Refused(_)) => {
-            let (left, right) = entries.split_at(entries.len() / 2);
-            sift(store, left)?;
-            sift(store, right)
+            check_soundness(store, entries.iter().find_map(checked_at).unwrap_or_else(Timestamp::now))?;
+            // What it was refused for may have ended in between. And one record that takes so long waits for a lock.
+            match store.store(entries, None) {
+                Err(Trouble::Refused(text)) if began.elapsed() < LOCK_TIMEOUT => store.store(entries, Some(&text)),
+                outcome => outcome,
+            }
         }
         outcome => outcome,
     }
 }
 
-/// Whether the database takes records that nothing is wrong with, at the same place: some, so that a disk that is
-/// full shows. Leaves nothing of them.
-fn takes_a_sound_record(store: &mut Store, refused: &[Entry]) -> Result<bool, Trouble> {
-    let at = refused.iter().find_map(|entry| match &entry.decoded.as_ref().ok()?.content {
+fn checked_at(entry: &Entry) -> Option<Timestamp> {
+    match &entry.decoded.as_ref().ok()?.content {
         Content::Result(result) => Some(result.checked_at),
-        _ => None,
-    });
-    let at = at.unwrap_or_else(Timestamp::now);
+        Content::Dropped(_) | Content::Agent(_) => None,
+    }
+}
+
+/// Whether the database takes records that nothing is wrong with, at the place of the one that it refused, and some
+/// more, for which it needs space on its disk. Leaves nothing of them.
+fn check_soundness(store: &mut Store, at: Timestamp) -> Result<(), Trouble> {
     let mut session = store.connections.get()?;
     store.partitions.ensure(&mut session, &BTreeSet::from([super::day(at)]))?;
     let outcome = session.transaction(|connection| {
@@ -111,6 +126,9 @@ fn takes_a_sound_record(store: &mut Store, refused: &[Entry]) -> Result<bool, Tr
             "insert into agents (name) values (gen_random_uuid()::text)",
             "insert into epochs (epoch, agent_id) select gen_random_uuid(), max(agent_id) from agents",
             "insert into monitors (id, name, url, hash) values ('', '', '', gen_random_uuid())",
+            r#"insert into rejected (topic, partition, "offset", reason, detail, value)
+               select gen_random_uuid()::text, 0, 0, '', '', string_agg(uuid_send(gen_random_uuid()), '')
+               from generate_series(1, 1024)"#,
         ] {
             sql_query(statement).execute(connection)?;
         }
@@ -123,12 +141,8 @@ fn takes_a_sound_record(store: &mut Store, refused: &[Entry]) -> Result<bool, Tr
         Err::<(), _>(diesel::result::Error::RollbackTransaction)
     });
     match outcome {
-        Err(diesel::result::Error::RollbackTransaction) => Ok(true),
-        Err(error) => {
-            log::debug!(error = describe(&error); "the database refuses a sound record, too");
-            Ok(false)
-        }
-        Ok(()) => Ok(false),
+        Ok(()) | Err(diesel::result::Error::RollbackTransaction) => Ok(()),
+        Err(error) => Err(Trouble::Unavailable(describe(&error))),
     }
 }
 

@@ -12,7 +12,7 @@ use super::connect::{Connections, Session};
 use super::partitions::{self, Partitions};
 use super::plan::day;
 use super::trouble::Trouble;
-use crate::config::{Database, Retention};
+use crate::config::Retention;
 
 /// How many days ahead have their partition.
 const DAYS_AHEAD: i64 = 3;
@@ -27,9 +27,8 @@ impl Upkeep {
     /// How often it is due.
     pub const INTERVAL: Duration = Duration::from_secs(600);
 
-    /// Upkeep of this database.
-    pub fn new(database: &Database, retention: Retention) -> Upkeep {
-        Upkeep { connections: Connections::new(database), retention }
+    pub(super) fn new(connections: Connections, retention: Retention) -> Upkeep {
+        Upkeep { connections, retention }
     }
 
     /// Does what is due; false while the database or its tables are not there, of which the store speaks.
