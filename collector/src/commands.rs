@@ -56,8 +56,8 @@ pub fn execute(arguments: &Arguments, stop: impl Future<Output = ()>) -> anyhow:
             Err(error) => unavailable(&config, &error),
         },
         Command::Verify(options) => match store::read_facts(&config.database) {
-            Ok(facts) => {
-                let proof = verify::prove(&facts);
+            Ok((facts, orphans)) => {
+                let proof = verify::prove(&facts, orphans);
                 let shown = match options.format {
                     Format::Table => proof.to_string(),
                     Format::Json => proof.to_json(),

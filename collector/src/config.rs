@@ -129,6 +129,16 @@ mod tests {
     }
 
     #[test]
+    fn a_url_whose_password_could_be_taken_for_something_else_is_refused_and_not_shown() {
+        for login in ["u:hun?ter2", "u:hun/ter2", "u:hun#ter2", "u:hun@ter2"] {
+            let faults = read(&format!("database: {{url: 'postgresql://{login}@db/x'}}")).unwrap_err();
+            assert!(faults.contains("database.url: has a / ? # or @") && !faults.contains("hun"), "{faults}");
+        }
+        assert!(read("database: {url: 'postgresql://u:hun%3Fter2@db/x?application_name=x'}").is_ok());
+        assert!(read("database: {url: 'postgresql:///x?host=/run/postgresql'}").is_ok());
+    }
+
+    #[test]
     fn a_password_is_shown_nowhere() {
         let parts = "database: {host: db, user: u, password: hunter2, name: x}";
         let url = "database: {url: 'postgresql://u:hunter2@db:5433/x?sslmode=require'}";

@@ -21,7 +21,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rdkafka::Message as _;
@@ -91,7 +91,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 const POLL: Duration = Duration::from_millis(100);
 
-/// How long a clean stop waits for the batch that is being written.
+/// How long a clean stop waits for the writing thread.
 const LAST_WRITE: Duration = Duration::from_secs(10);
 
 /// Consumes until `stop`, then commits what is stored and leaves the group.
@@ -116,13 +116,22 @@ pub fn run(kafka: &Kafka, bounds: BatchBounds, sink: impl Sink, stop: &AtomicBoo
         }
         topic.look_after_doubt(&consumer);
     }
-    let has_died = writing.is_finished();
-    let is_idle = progress.close(LAST_WRITE);
+    progress.close();
+    let has_ended = has_ended(&writing, LAST_WRITE);
     commit(&consumer, &kafka.topic, &progress, CommitMode::Sync);
-    if has_died || is_idle && writing.join().is_err() {
+    if has_ended && writing.join().is_err() {
         return Err(Error::Died);
     }
     Ok(())
+}
+
+/// Whether a thread ends in time: it may hang in a database that doesn't answer.
+fn has_ended(thread: &JoinHandle<()>, longest: Duration) -> bool {
+    let began = Instant::now();
+    while !thread.is_finished() && began.elapsed() < longest {
+        thread::sleep(Duration::from_millis(10));
+    }
+    thread.is_finished()
 }
 
 /// The writing thread.
@@ -252,3 +261,6 @@ impl Gathering<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -93,9 +93,8 @@ async fn look_after(upkeep: Upkeep) {
             }
             Ok(Ok(false)) => SOON,
             Ok(Err(error)) => {
-                // While the database is away the store says so.
                 if let Some(times) = said.happened(1) {
-                    log::debug!(times, error:% = error; "upkeep has to wait");
+                    log::warn!(times, error:% = error; "can't make or drop partitions: trying again");
                 }
                 SOON
             }

@@ -66,10 +66,12 @@ pub struct Proof {
     pub total: Counts,
     /// Rows beyond one for each number.
     pub duplicates: i64,
+    /// Rows of which the ledger does not know.
+    pub strays: i64,
 }
 
-/// Draws up the accounts.
-pub fn prove(facts: &[EpochFacts]) -> Proof {
+/// Draws up the accounts. `orphans` are rows of no epoch.
+pub fn prove(facts: &[EpochFacts], orphans: i64) -> Proof {
     let mut children: HashMap<Uuid, usize> = HashMap::new();
     facts.iter().filter_map(|fact| fact.previous).for_each(|previous| *children.entry(previous).or_default() += 1);
     let open = open_ends(facts, &children);
@@ -82,7 +84,8 @@ pub fn prove(facts: &[EpochFacts]) -> Proof {
         })
         .collect();
     let total = accounts.iter().fold(Counts::default(), |total, account| total.plus(&account.counts));
-    Proof { accounts, total, duplicates: facts.iter().map(|fact| fact.duplicates).sum() }
+    let strays = facts.iter().map(|fact| fact.rows.minus(&fact.accounted).count()).fold(orphans, i64::saturating_add);
+    Proof { accounts, total, duplicates: facts.iter().map(|fact| fact.duplicates).sum(), strays }
 }
 
 /// Of each epoch the numbers that may still come, arrived or not.
@@ -111,9 +114,9 @@ fn open_ends(facts: &[EpochFacts], children: &HashMap<Uuid, usize>) -> BTreeMap<
 }
 
 fn account(fact: &EpochFacts, successors: usize, open: &Ranges) -> Account {
-    let arrived = fact.accounted.union(&fact.rows);
+    let arrived = fact.accounted.union(&fact.rows).union(&fact.rejected).from(1);
     let issued = arrived.highest().unwrap_or(0).max(fact.claimed);
-    let rejected = fact.rejected.minus(&fact.rows);
+    let rejected = fact.rejected.minus(&fact.rows).from(1);
     let results = arrived.minus(&rejected).minus(&fact.notices);
     let lost = results.minus(&fact.rows).minus(&fact.expired);
     let all = Ranges::span(1, issued);
@@ -156,9 +159,9 @@ impl Counts {
 }
 
 impl Proof {
-    /// Whether every number is accounted for.
+    /// Whether every number is accounted for, and every row by the ledger.
     pub fn holds(&self) -> bool {
-        self.total.missing == 0 && self.duplicates == 0
+        self.total.missing == 0 && self.duplicates == 0 && self.strays == 0
     }
 
     /// One JSON object a line, the last one with the sums.
@@ -209,6 +212,9 @@ impl fmt::Display for Proof {
         writeln!(f)?;
         if self.duplicates > 0 {
             writeln!(f, "{} rows are there more than once", self.duplicates)?;
+        }
+        if self.strays > 0 {
+            writeln!(f, "{} rows are there of which the ledger does not know", self.strays)?;
         }
         Ok(())
     }

@@ -100,7 +100,11 @@ create table rejected (
     detail      text not null,
     key         bytea,
     value       bytea,
-    primary key (topic, partition, "offset")
+    -- A topic that is deleted and made again counts its offsets from 0: another message at the same place is kept, too.
+    digest      uuid not null generated always as (
+        md5(coalesce(md5(key), '') || ':' || coalesce(md5(value), ''))::uuid
+    ) stored,
+    primary key (topic, partition, "offset", digest)
 );
 
 create view website_status as

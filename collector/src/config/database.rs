@@ -67,6 +67,10 @@ impl Address {
             let url = url.expose_secret();
             if !["postgresql://", "postgres://"].iter().any(|scheme| url.starts_with(scheme)) || url.contains('\0') {
                 section.fault("url", "is no url of a PostgreSQL database", "write postgresql://host/database");
+            } else if !has_plain_login(url) {
+                // It could not be told what of it is the password, and so must not be shown.
+                let mend = "write / ? # @ in user, password and parameters as %2F %3F %23 %40, or use password_file";
+                section.fault("url", "has a / ? # or @ that is no separator", mend);
             }
         }
         let modes = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"].map(|mode| (mode, mode));
@@ -97,6 +101,15 @@ impl fmt::Display for Address {
                 write!(f, "/{name}")
             }
         }
+    }
+}
+
+/// Whether the only `@` is the one between login and host.
+fn has_plain_login(url: &str) -> bool {
+    let place = url.split_once("://").map_or(url, |(_, place)| place);
+    match place.split_once('@') {
+        None => true,
+        Some((login, rest)) => !login.contains(['/', '?', '#']) && !rest.contains('@'),
     }
 }
 

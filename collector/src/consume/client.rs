@@ -24,7 +24,7 @@ const DEFAULTS: [(&str, &str); 8] = [
     ("client.id", "website-monitor-collector"),
     ("session.timeout.ms", SESSION_TIMEOUT_MS),
     ("heartbeat.interval.ms", "2500"),
-    // For each partition; 64 MiB would be fetched ahead otherwise.
+    // For all partitions together; 64 MiB would be fetched ahead otherwise.
     ("queued.max.messages.kbytes", "16384"),
     // A partition whose share is fetched is soon looked at again; else its batches wait a second.
     ("fetch.queue.backoff.ms", "20"),
@@ -165,7 +165,7 @@ impl ConsumerContext for Context {
     }
 
     fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        // A partition that was paused when it was given back would still be when it returns.
+        // librdkafka remembers the pause of a partition that was given back: without this it would stay silent.
         if let Rebalance::Assign(partitions) = rebalance
             && let Err(error) = consumer.resume(partitions)
         {

@@ -142,13 +142,15 @@ impl ManageConnection for Connector {
     }
 }
 
-/// Sets a new session up. Commits wait for the disk even where the server's default is not to.
+/// Sets a new session up. Commits wait for the disk even where the server's default is not to, and a timeout that
+/// the role brings along ends neither a proof nor the end of a partition: what waits, waits for locks, with a bound.
 fn session_setup(schema: &str) -> String {
     format!(
         "set application_name = '{APPLICATION}';
          set search_path = {};
          set timezone = 'UTC';
          set lock_timeout = {};
+         set statement_timeout = 0;
          set idle_in_transaction_session_timeout = '15s';
          select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off'",
         quoted(schema),
@@ -200,8 +202,9 @@ fn secrets(address: &Address) -> Vec<SecretString> {
             let url = url.expose_secret();
             let login = url.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@')).map(|(login, _)| login);
             let in_login = login.and_then(|login| login.split_once(':')).map(|(_, password)| password);
-            let in_query = url.split_once("password=").and_then(|(_, rest)| rest.split('&').next());
-            let passwords = [in_login, in_query].into_iter().flatten().filter(|password| !password.is_empty());
+            let parameters = url.split_once('?').map_or("", |(_, parameters)| parameters).split('&');
+            let in_query = parameters.filter_map(|parameter| parameter.split_once("password=").map(|(_, it)| it));
+            let passwords = in_login.into_iter().chain(in_query).filter(|password| !password.is_empty());
             passwords.map(SecretString::from).collect()
         }
     }
@@ -247,7 +250,7 @@ mod tests {
         for address in [
             parts("hunter2"),
             Address::Url("postgresql://u:hunter2@db/x".into()),
-            Address::Url("postgresql:///x?password=hunter2&a=b".into()),
+            Address::Url("postgresql:///x?sslpassword=hunter3&password=hunter2&a=b".into()),
         ] {
             let connector = Connector { conninfo: conninfo(&address), secrets: secrets(&address), schema: "s".into() };
             assert_eq!(connector.redact("bad hunter2\nhere"), "bad *** here");

@@ -5,13 +5,15 @@
 //! of an attached one, would stall them all. Collectors agree by an advisory lock.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{BigInt, Bool, Text};
+use diesel::sql_types::{Array, BigInt, Bool, Integer, Multirange, Text};
 use jiff::Timestamp;
 
+use super::transaction;
 use super::trouble::{Statement, Trouble, describe};
 
 /// The key of the advisory lock under which partitions come and go.
@@ -44,6 +46,11 @@ pub(super) fn name(day: i64) -> String {
 fn date(day: i64) -> String {
     let at = Timestamp::from_second(day.saturating_mul(86_400)).unwrap_or(Timestamp::MAX);
     at.to_string().chars().take(10).collect()
+}
+
+/// Whether a table is named as the partition of a day: others are not ours to drop.
+fn is_of_a_day(table: &str) -> bool {
+    table.strip_prefix("results_").is_some_and(|day| day.len() == 8 && day.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 impl Partitions {
@@ -111,12 +118,11 @@ fn make(connection: &mut PgConnection, day: i64) -> Result<(), Trouble> {
 /// any moment finds either the rows or that word.
 pub(super) fn expire(connection: &mut PgConnection, oldest: i64) -> Result<(), Trouble> {
     let keep_from = name(oldest);
-    let is_past = |name: &str| name.len() == keep_from.len() && name < keep_from.as_str();
+    let is_past = |name: &str| is_of_a_day(name) && name < keep_from.as_str();
     let past: Vec<(String, bool)> = attached(connection)?.into_iter().filter(|(name, _)| is_past(name)).collect();
     let left: Vec<Name> = sql_query(
-        "select c.relname::text as name from pg_class c
-         where c.relnamespace = current_schema()::regnamespace and c.relkind = 'r' and not c.relispartition
-           and c.relname ~ '^results_[0-9]{8}$'",
+        "select c.relname::text as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
+         where n.nspname = current_schema() and c.relkind = 'r' and not c.relispartition",
     )
     .load(connection)?;
     let left: Vec<String> = left.into_iter().map(|left| left.name).filter(|name| is_past(name)).collect();
@@ -141,26 +147,42 @@ pub(super) fn expire(connection: &mut PgConnection, oldest: i64) -> Result<(), T
 }
 
 fn detach(connection: &mut PgConnection, name: &str, leaving: bool) -> Result<(), Trouble> {
-    connection.transaction(|connection| {
-        sql_query(format!(
-            "select from epochs where epoch_id in (select epoch_id from {name}) order by epoch_id for no key update"
-        ))
-        .execute(connection)
-        .map_err(|error| Trouble::of(error, Statement::Lock))?;
-        sql_query(format!(
-            "update epochs e set expired = e.expired + d.numbers
-             from (select epoch_id, range_agg(int8range(first, last, '[]')) numbers
-                   from ({}) islands group by 1) d
-             where e.epoch_id = d.epoch_id",
-            islands(name)
-        ))
-        .execute(connection)?;
-        Ok::<_, Trouble>(())
-    })?;
+    if !leaving {
+        write_off(connection, name)?;
+    }
     let how = if leaving { "finalize" } else { "concurrently" };
     connection
         .batch_execute(&format!("alter table results detach partition {name} {how}"))
         .map_err(|error| Trouble::Unavailable(describe(&error)))
+}
+
+/// Tells the ledger which numbers go with a partition. It is read before anything is locked: that takes its time, and
+/// the agents of long ago still run.
+fn write_off(connection: &mut PgConnection, name: &str) -> Result<(), Trouble> {
+    #[derive(QueryableByName)]
+    struct Gone {
+        #[diesel(sql_type = Integer)]
+        epoch_id: i32,
+        #[diesel(sql_type = Multirange<BigInt>)]
+        numbers: Vec<(Bound<i64>, Bound<i64>)>,
+    }
+    let gone: Vec<Gone> = sql_query(format!(
+        "select epoch_id, range_agg(int8range(first, last, '[]')) as numbers from ({}) islands group by 1",
+        islands(name)
+    ))
+    .load(connection)?;
+    let (epoch_ids, numbers): (Vec<i32>, Vec<_>) = gone.into_iter().map(|gone| (gone.epoch_id, gone.numbers)).unzip();
+    connection.transaction(|connection| {
+        transaction::lock(connection, &epoch_ids)?;
+        sql_query(
+            "update epochs e set expired = e.expired + d.numbers
+             from unnest($1, $2) d(epoch_id, numbers) where e.epoch_id = d.epoch_id",
+        )
+        .bind::<Array<Integer>, _>(&epoch_ids)
+        .bind::<Array<Multirange<BigInt>>, _>(numbers)
+        .execute(connection)?;
+        Ok(())
+    })
 }
 
 /// A query for the numbers in a table of results, dense ones as one row: `epoch_id, first, last, rows`.
@@ -182,5 +204,7 @@ mod tests {
         assert_eq!(name(0), "results_19700101");
         assert_eq!(name(20_000), "results_20241004");
         assert_eq!(date(20_001), "2024-10-05");
+        assert!(is_of_a_day(&name(20_000)));
+        assert!(["archive_20200101", "results_2020_101", "Results_20200101"].iter().all(|table| !is_of_a_day(table)));
     }
 }

@@ -1,14 +1,18 @@
 //! Storing for as long as it takes, and finding the records that the database refuses.
 
+use std::collections::BTreeSet;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{BigInt, Bool};
+use diesel::sql_types::{BigInt, Bool, Timestamptz};
+use jiff::Timestamp;
+use wire::Content;
 
 use super::Store;
 use super::connect::LOCK_TIMEOUT;
+use super::tables::pg_time;
 use super::trouble::{Trouble, describe};
 use crate::batch::Entry;
 use crate::rarely::Rarely;
@@ -55,6 +59,8 @@ pub(super) fn write(store: &mut Store, entries: &[Entry], is_over: &dyn Fn() -> 
         if let Some(tries) = said.happened(1) {
             log::warn!(tries, error = text.as_str(); "the database does not store: waiting for it");
         }
+        // It may come back as another one, or empty.
+        store.is_ready = false;
         if !wait(pause, is_over) {
             return false;
         }
@@ -79,11 +85,12 @@ fn wait(pause: Duration, is_over: &dyn Fn() -> bool) -> bool {
 /// Stores what the database takes and sets aside what it refuses alone. Whatever else is wrong with the database
 /// must not be taken for a fault of records, so it has to take sound ones meanwhile.
 fn sift(store: &mut Store, entries: &[Entry]) -> Result<(), Trouble> {
-    check_soundness(store)?;
+    check_soundness(store, Timestamp::now())?;
     halve(store, entries)
 }
 
 fn halve(store: &mut Store, entries: &[Entry]) -> Result<(), Trouble> {
+    let began = Instant::now();
     match store.store(entries, None) {
         Err(Trouble::Refused(_)) if entries.len() > 1 => {
             let (left, right) = entries.split_at(entries.len() / 2);
@@ -91,10 +98,10 @@ fn halve(store: &mut Store, entries: &[Entry]) -> Result<(), Trouble> {
             halve(store, right)
         }
         Err(Trouble::Refused(_)) => {
-            check_soundness(store)?;
-            // What it was refused for may have ended in between.
+            check_soundness(store, entries.iter().find_map(checked_at).unwrap_or_else(Timestamp::now))?;
+            // What it was refused for may have ended in between. And one record that takes so long waits for a lock.
             match store.store(entries, None) {
-                Err(Trouble::Refused(text)) => store.store(entries, Some(&text)),
+                Err(Trouble::Refused(text)) if began.elapsed() < LOCK_TIMEOUT => store.store(entries, Some(&text)),
                 outcome => outcome,
             }
         }
@@ -102,25 +109,35 @@ fn halve(store: &mut Store, entries: &[Entry]) -> Result<(), Trouble> {
     }
 }
 
-/// Whether the database takes records that nothing is wrong with, and a large one, for which it needs space on its
-/// disk. Leaves nothing of them.
-fn check_soundness(store: &mut Store) -> Result<(), Trouble> {
+fn checked_at(entry: &Entry) -> Option<Timestamp> {
+    match &entry.decoded.as_ref().ok()?.content {
+        Content::Result(result) => Some(result.checked_at),
+        Content::Dropped(_) | Content::Agent(_) => None,
+    }
+}
+
+/// Whether the database takes records that nothing is wrong with, at the place of the one that it refused, and some
+/// more, for which it needs space on its disk. Leaves nothing of them.
+fn check_soundness(store: &mut Store, at: Timestamp) -> Result<(), Trouble> {
     let mut session = store.connections.get()?;
-    let today = std::collections::BTreeSet::from([super::day(jiff::Timestamp::now())]);
-    store.partitions.ensure(&mut session, &today)?;
+    store.partitions.ensure(&mut session, &BTreeSet::from([super::day(at)]))?;
     let outcome = session.transaction(|connection| {
         for statement in [
             "insert into agents (name) values (gen_random_uuid()::text)",
             "insert into epochs (epoch, agent_id) select gen_random_uuid(), max(agent_id) from agents",
             "insert into monitors (id, name, url, hash) values ('', '', '', gen_random_uuid())",
-            "insert into results (monitor_id, checked_at, epoch_id, seq, outcome, attempts)
-             values (0, now(), 0, 0, 'success', 1)",
             r#"insert into rejected (topic, partition, "offset", reason, detail, value)
                select gen_random_uuid()::text, 0, 0, '', '', string_agg(uuid_send(gen_random_uuid()), '')
-               from generate_series(1, 65536)"#,
+               from generate_series(1, 1024)"#,
         ] {
             sql_query(statement).execute(connection)?;
         }
+        sql_query(
+            "insert into results (monitor_id, checked_at, epoch_id, seq, outcome, attempts)
+             select 0, $1, 0, seq, 'success', 1 from generate_series(1, 100) seq",
+        )
+        .bind::<Timestamptz, _>(pg_time(at))
+        .execute(connection)?;
         Err::<(), _>(diesel::result::Error::RollbackTransaction)
     });
     match outcome {

@@ -95,11 +95,11 @@ struct Island {
     rows: i64,
 }
 
-/// Reads all epochs, oldest first.
+/// Reads all epochs, oldest first, and how many rows are of none of them.
 ///
 /// # Errors
 /// Why the database can't be read.
-pub fn read_facts(database: &Database) -> Result<Vec<EpochFacts>, Unavailable> {
+pub fn read_facts(database: &Database) -> Result<(Vec<EpochFacts>, i64), Unavailable> {
     let mut session = Connections::new(database).get()?;
     migrate::check(&mut session, &database.schema)?;
     let (epochs, islands) = session.build_transaction().repeatable_read().read_only().run(|connection| {
@@ -119,24 +119,28 @@ pub fn read_facts(database: &Database) -> Result<Vec<EpochFacts>, Unavailable> {
         parts.push((first, last + 1));
         *duplicates += count - (last + 1 - first);
     }
-    let facts = epochs.into_iter().map(|row| {
-        let (parts, duplicates) = rows.remove(&row.epoch_id).unwrap_or_default();
-        EpochFacts {
-            epoch: row.epoch,
-            agent: row.agent,
-            previous: row.previous,
-            claimed: row.claimed,
-            accounted: from_sql(row.accounted),
-            rejected: from_sql(row.rejected),
-            notices: from_sql(row.notices),
-            dropped: from_sql(row.dropped),
-            expired: from_sql(row.expired),
-            rows: Ranges::from_parts(parts),
-            duplicates,
-            has_report: row.has_report,
-            oldest_pending: row.oldest_epoch.zip(row.oldest_seq),
-            stopped: row.stopped,
-        }
-    });
-    Ok(facts.collect())
+    let facts: Vec<EpochFacts> = epochs
+        .into_iter()
+        .map(|row| {
+            let (parts, duplicates) = rows.remove(&row.epoch_id).unwrap_or_default();
+            EpochFacts {
+                epoch: row.epoch,
+                agent: row.agent,
+                previous: row.previous,
+                claimed: row.claimed,
+                accounted: from_sql(row.accounted),
+                rejected: from_sql(row.rejected),
+                notices: from_sql(row.notices),
+                dropped: from_sql(row.dropped),
+                expired: from_sql(row.expired),
+                rows: Ranges::from_parts(parts),
+                duplicates,
+                has_report: row.has_report,
+                oldest_pending: row.oldest_epoch.zip(row.oldest_seq),
+                stopped: row.stopped,
+            }
+        })
+        .collect();
+    let of_none = |(parts, more): (Vec<(i64, i64)>, i64)| Ranges::from_parts(parts).count() + more;
+    Ok((facts, rows.into_values().map(of_none).sum()))
 }

@@ -57,7 +57,8 @@ pub(super) fn run(
     })
 }
 
-fn lock(connection: &mut PgConnection, epoch_ids: &[i32]) -> Result<(), Trouble> {
+/// Locks epochs against other writers, in an order that all keep.
+pub(super) fn lock(connection: &mut PgConnection, epoch_ids: &[i32]) -> Result<(), Trouble> {
     sql_query("select from epochs where epoch_id = any($1) order by epoch_id for no key update")
         .bind::<Array<Integer>, _>(epoch_ids)
         .execute(connection)

@@ -31,12 +31,12 @@ impl Upkeep {
         Upkeep { connections, retention }
     }
 
-    /// Does what is due; false when the tables are not there yet.
+    /// Does what is due; false while the database or its tables are not there, of which the store speaks.
     ///
     /// # Errors
     /// Why it could not; it is to be tried again later.
     pub fn run(&self) -> Result<bool, Unavailable> {
-        let mut session = self.connections.get()?;
+        let Ok(mut session) = self.connections.get() else { return Ok(false) };
         let outcome = self.run_in(&mut session);
         Ok(session.judge(outcome)?)
     }

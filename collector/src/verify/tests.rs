@@ -1,4 +1,11 @@
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
 use super::*;
+
+fn prove(facts: &[EpochFacts]) -> Proof {
+    super::prove(facts, 0)
+}
 
 fn epoch(number: u128) -> Uuid {
     Uuid::from_u128(number)
@@ -148,4 +155,52 @@ fn a_row_that_is_there_twice_is_told() {
     let proof = prove(&[fact]);
     assert!(!proof.holds());
     assert!(proof.to_string().ends_with("2 rows are there more than once\n"));
+}
+
+#[test]
+fn rows_that_the_ledger_does_not_know_are_told() {
+    let fact = EpochFacts { accounted: Ranges::span(1, 2), ..seen(1, &[(1, 3)]) };
+    let proof = super::prove(&[fact], 4);
+    assert!(!proof.holds());
+    assert!(proof.to_string().ends_with("5 rows are there of which the ledger does not know\n"));
+}
+
+#[test]
+fn every_number_is_exactly_one_thing_whatever_the_tables_say() {
+    let mut random = StdRng::seed_from_u64(1);
+    for _ in 0..5_000 {
+        let facts: Vec<EpochFacts> = (0..3)
+            .map(|number| {
+                let mut set = || {
+                    let bits: u8 = random.random();
+                    Ranges::from_parts((0..8).filter(|bit| bits & (1 << bit) != 0).map(|bit| (bit, bit + 1)).collect())
+                };
+                let (accounted, rejected, notices) = (set(), set(), set());
+                let (dropped, expired, rows) = (set(), set(), set());
+                EpochFacts {
+                    epoch: epoch(number),
+                    previous: random.random::<bool>().then(|| epoch(random.random_range(0..4))),
+                    claimed: random.random_range(0..10),
+                    has_report: random.random(),
+                    oldest_pending: random.random::<bool>().then(|| (epoch(random.random_range(0..4)), 3)),
+                    accounted,
+                    rejected,
+                    notices,
+                    dropped,
+                    expired,
+                    rows,
+                    ..EpochFacts::default()
+                }
+            })
+            .collect();
+        for account in &prove(&facts).accounts {
+            counts(account);
+        }
+    }
+}
+
+#[test]
+fn sums_stay_within_their_bounds_whatever_agents_claim() {
+    let absurd = |number| said(seen(number, &[(1, 1)]), i64::MAX - 1, None);
+    assert_eq!(prove(&[absurd(1), absurd(2)]).total.issued, i64::MAX);
 }

@@ -1,0 +1,64 @@
+//! Against librdkafka's built-in broker.
+
+use std::collections::BTreeSet;
+
+use rdkafka::config::ClientConfig;
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
+
+use super::*;
+
+const LONG: Duration = Duration::from_secs(30);
+const BOUNDS: BatchBounds = BatchBounds { max_messages: 1, max_wait: Duration::from_millis(1) };
+
+/// Polls until `until`, and fails when that takes too long.
+fn poll_until(gathering: &mut Gathering<'_>, until: impl Fn(&Gathering<'_>) -> bool) {
+    let began = Instant::now();
+    while !until(gathering) {
+        assert!(began.elapsed() < LONG, "it does not come");
+        gathering.step();
+    }
+}
+
+#[test]
+fn a_stop_does_not_wait_for_ever_for_a_database_that_hangs() {
+    let (let_go, held) = std::sync::mpsc::channel::<()>();
+    let writing = thread::spawn(move || assert!(held.recv().is_err()));
+    assert!(!has_ended(&writing, Duration::from_millis(20)));
+    drop(let_go);
+    assert!(has_ended(&writing, LONG));
+}
+
+#[test]
+fn partitions_that_were_paused_are_read_again_after_a_rebalance() {
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic("t", 2, 1).unwrap();
+    let kafka = Kafka { bootstrap_servers: cluster.bootstrap_servers(), topic: "t".into(), ..Kafka::default() };
+    let kafka = Kafka { group: "g".into(), ..kafka };
+    let progress = Arc::new(Progress::default());
+    let consumer = client::consumer(&kafka, progress.clone()).unwrap();
+    let mut gathering =
+        Gathering { consumer: &consumer, progress: &progress, bounds: BOUNDS, batch: None, paused: None };
+
+    let producer: ThreadedProducer<DefaultProducerContext> =
+        ClientConfig::new().set("bootstrap.servers", cluster.bootstrap_servers()).create().unwrap();
+    for _ in 0..4 {
+        for partition in 0..2 {
+            let record = BaseRecord::<[u8], [u8]>::to("t").partition(partition).payload(b"x");
+            producer.send(record).map_err(|(error, _)| error).unwrap();
+        }
+    }
+    producer.flush(LONG).unwrap();
+    consumer.subscribe(&["t"]).unwrap();
+    poll_until(&mut gathering, |gathering| gathering.paused.is_some());
+    consumer.unsubscribe();
+    poll_until(&mut gathering, |gathering| gathering.progress.generation() == 1);
+    consumer.subscribe(&["t"]).unwrap();
+
+    let mut read = BTreeSet::new();
+    while read.len() < 8 {
+        poll_until(&mut gathering, |gathering| gathering.progress.has_batch());
+        let (_, batch) = progress.next().unwrap();
+        read.extend(batch.ends().clone());
+    }
+}
