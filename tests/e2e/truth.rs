@@ -160,3 +160,35 @@ pub(crate) fn assert_verified(collector: &Collector) -> Result<Verification> {
     }
     Ok(verification)
 }
+
+#[test]
+fn the_comparison_sees_a_lost_a_repeated_and_an_invented_row() -> Result<()> {
+    let stack = Stack::start()?;
+    let collector = stack.collector().start()?;
+    let site = stack.web.site("/", e2e::web::Answer::ok("").after(std::time::Duration::from_millis(20)));
+    let agent = stack.agent().interval("200ms").monitor("site", site).start()?;
+    await_requests(&stack, 5);
+    settle(&stack, &agent, &collector)?;
+    assert_each_request_has_one_row(&stack)?;
+
+    let numbers: Vec<u64> = rows(&stack)?.iter().map(|row| row.seq).collect();
+    let (lost, repeated, invented) = (numbers[1], numbers[2], numbers[3]);
+    let copy = |seq: u64, later: &str| {
+        format!(
+            "insert into {RESULTS} (monitor_id, checked_at, epoch_id, seq, outcome, response_time_us, attempts) \
+             select monitor_id, checked_at + interval '{later}', epoch_id, seq + 1000, outcome, response_time_us, attempts \
+             from {RESULTS} where seq = {seq}"
+        )
+    };
+    stack.database.execute(&format!("delete from {RESULTS} where seq = {lost}"))?;
+    stack.database.execute(&copy(repeated, "0"))?;
+    stack.database.execute(&copy(invented, "100 milliseconds"))?;
+
+    let found = mismatches(&stack)?;
+    assert_eq!(found.requests_without_row.into_keys().collect::<Vec<_>>(), [1]);
+    let several: Vec<Vec<u64>> =
+        found.requests_with_several_rows.iter().map(|(_, rows)| rows.iter().map(|row| row.seq).collect()).collect();
+    assert_eq!(several, [[repeated, repeated + 1000]]);
+    assert_eq!(found.rows_without_request.iter().map(|row| row.seq).collect::<Vec<_>>(), [invented + 1000]);
+    Ok(())
+}
