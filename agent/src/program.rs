@@ -81,7 +81,11 @@ fn run_agent(config: Config) -> io::Result<u8> {
         RunError::Outbox(OpenError::Locked { .. }) => LOCKED,
         RunError::Outbox(OpenError::LaterVersion { .. }) => CONFIGURATION,
         RunError::Outbox(OpenError::Io { source, .. })
-            if matches!(source.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::NotADirectory) =>
+            if matches!(
+                source.kind(),
+                // Of a directory that exists, the last one says that it is something else.
+                io::ErrorKind::PermissionDenied | io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists
+            ) =>
         {
             CONFIGURATION
         }

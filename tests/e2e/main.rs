@@ -1,5 +1,14 @@
 //! The real daemons on real servers, seen from outside. One module per question.
 
+mod crash;
 mod delivery;
+mod forge;
+mod hostile;
+mod outage;
+mod proof;
+mod rebalance;
+mod refusal;
+mod replay;
 mod stack;
 mod store;
+mod truth;

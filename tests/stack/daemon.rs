@@ -133,7 +133,8 @@ impl Daemon {
         Process::run(self.name, self.invocation(arguments), BOUND)
     }
 
-    fn invocation(&self, arguments: &[&str]) -> Command {
+    /// One of its commands, to be run by the test itself, as another user say.
+    pub fn invocation(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.args(arguments).arg("-c").arg(self.config());
         command

@@ -12,6 +12,8 @@ use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 
 /// How long Kafka may take to answer for the topic.
 const METADATA: Duration = Duration::from_secs(5);
+/// How long the events that have come meanwhile may take to be handed over.
+const EVENTS: Duration = Duration::from_millis(50);
 
 /// A position, and whether it was delivered.
 type Report = (u64, Result<(), RDKafkaErrorCode>);
@@ -43,6 +45,10 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         log::debug!(target: "librdkafka", "{error}: {reason}");
+        // It follows the error of the last broker, which says why.
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
+            return;
+        }
         *self.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
     }
 }
@@ -68,8 +74,8 @@ impl Link {
             config.create_with_context(Context::default()).map_err(|error| error.to_string())?;
         let link = Link { producer };
         let failed = |error: KafkaError| {
-            // The reason comes by the callback, and callbacks come by polling.
-            link.producer.poll(Duration::ZERO);
+            // The reason comes by the callback, and callbacks come by polling: one event where there is no time.
+            link.producer.poll(EVENTS);
             link.producer.context().last_error().unwrap_or_else(|| error.to_string())
         };
         let metadata = link.producer.client().fetch_metadata(Some(&kafka.topic), METADATA).map_err(failed)?;

@@ -16,21 +16,23 @@ use crate::rarely::Rarely;
 /// How long a rebalance waits for the batch that is being written. The group waits meanwhile.
 const REBALANCE: Duration = Duration::from_secs(3);
 
-/// A collector that was killed is noticed after this time, and others take over. Brokers allow from six seconds.
-const SESSION_TIMEOUT_MS: &str = "10000";
+/// A collector that was killed is noticed after this time, and others take over. After an outage of Kafka that lasts
+/// longer, everybody waits as long again: the broker remembers the members of before, and librdkafka has forgotten
+/// that it was one of them. Brokers allow from six seconds.
+const SESSION_TIMEOUT_MS: &str = "6000";
 
 /// What may be overruled by `kafka.properties`.
 const DEFAULTS: [(&str, &str); 8] = [
     ("client.id", "website-monitor-collector"),
     ("session.timeout.ms", SESSION_TIMEOUT_MS),
-    ("heartbeat.interval.ms", "2500"),
+    ("heartbeat.interval.ms", "1500"),
     // For all partitions together; 64 MiB would be fetched ahead otherwise.
     ("queued.max.messages.kbytes", "16384"),
     // A partition whose share is fetched is soon looked at again; else its batches wait a second.
     ("fetch.queue.backoff.ms", "20"),
     ("fetch.wait.max.ms", "100"),
     ("topic.metadata.refresh.interval.ms", "10000"),
-    ("reconnect.backoff.max.ms", "3000"),
+    ("reconnect.backoff.max.ms", "1000"),
 ];
 
 /// What may not, since promises hang on it: offsets follow the transaction, nothing is skipped, nothing damaged is

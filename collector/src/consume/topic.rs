@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use settings::Kafka;
 
 use super::client::{Context, properties};
@@ -35,10 +35,15 @@ impl<'a> Topic<'a> {
     /// Waits until the topic is there, making it where that is wanted; false when `stop` came first.
     pub(super) fn wait(&mut self, consumer: &BaseConsumer<Context>, stop: &AtomicBool) -> bool {
         while !stop.load(Ordering::Relaxed) {
-            if self.is_there(consumer) {
-                return true;
+            match self.ask(consumer) {
+                Ok(true) => return true,
+                Ok(false) => sleep(PAUSE),
+                Err(error) => {
+                    // Callbacks come by polling, and the first one knows why. Without a subscription no message comes.
+                    drop(consumer.poll(PAUSE));
+                    consumer.context().away(&error.to_string());
+                }
             }
-            sleep(PAUSE);
         }
         false
     }
@@ -64,35 +69,34 @@ impl<'a> Topic<'a> {
     /// is made again.
     pub(super) fn look_after_doubt(&mut self, consumer: &BaseConsumer<Context>) {
         if consumer.context().is_in_doubt() && self.is_time() {
-            self.is_there(consumer);
+            self.look(consumer);
         }
     }
 
-    fn is_time(&mut self) -> bool {
-        let is_time = self.looked.elapsed() >= LOOK;
-        if is_time {
-            self.looked = Instant::now();
-        }
-        is_time
+    fn is_time(&self) -> bool {
+        self.looked.elapsed() >= LOOK
     }
 
-    fn is_there(&mut self, consumer: &BaseConsumer<Context>) -> bool {
-        let context = consumer.context();
-        let metadata = match consumer.fetch_metadata(Some(&self.kafka.topic), ANSWER) {
-            Ok(metadata) => metadata,
-            Err(error) => {
-                context.away(&error.to_string());
-                return false;
-            }
-        };
-        context.back();
-        let Some(topic) = metadata.topics().first() else { return false };
+    /// Makes the topic where it is absent and wanted, and says what Kafka says.
+    fn look(&mut self, consumer: &BaseConsumer<Context>) {
+        if let Err(error) = self.ask(consumer) {
+            consumer.context().away(&error.to_string());
+        }
+        // Not before: an absent Kafka may take as long as the pause, and somebody has to poll meanwhile.
+        self.looked = Instant::now();
+    }
+
+    /// Whether Kafka has the topic, which is made where it is absent and wanted.
+    fn ask(&mut self, consumer: &BaseConsumer<Context>) -> KafkaResult<bool> {
+        let metadata = consumer.fetch_metadata(Some(&self.kafka.topic), ANSWER)?;
+        consumer.context().back();
+        let Some(topic) = metadata.topics().first() else { return Ok(false) };
         match topic.error().map(RDKafkaErrorCode::from) {
             None if !topic.partitions().is_empty() => {
                 if self.absent.ended() {
                     log::info!(topic = self.kafka.topic.as_str(); "the topic is there");
                 }
-                return true;
+                return Ok(true);
             }
             Some(RDKafkaErrorCode::UnknownTopicOrPartition) if self.kafka.create_topic => self.make(),
             error => {
@@ -100,7 +104,7 @@ impl<'a> Topic<'a> {
                 self.say_absent(&error);
             }
         }
-        false
+        Ok(false)
     }
 
     fn make(&mut self) {

@@ -1,0 +1,233 @@
+//! Does everything arrive, and nothing twice, when a daemon is killed?
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context, Result, ensure};
+use diesel::connection::SimpleConnection;
+use diesel::{Connection, PgConnection};
+use e2e::collector::Collector;
+use e2e::proxy::Proxy;
+use e2e::web::Answer;
+use e2e::{Stack, eventually};
+use serde::Deserialize;
+
+use crate::truth::{
+    RESULTS, assert_each_request_has_one_row, assert_no_number_twice, assert_verified, await_no_lag, await_requests,
+    mismatches, settle,
+};
+
+const KILLS: usize = 10;
+const SITES: [&str; 4] = ["/a", "/b", "/c", "/d"];
+
+#[derive(Deserialize)]
+struct Epoch {
+    epoch: String,
+    previous: Option<String>,
+    previous_highest: Option<u64>,
+}
+
+/// A check whose request was seen but whose result was not yet durable dies with its agent, since there is no result.
+/// At each kill that can be the last request of each site, and no other. What the outbox has taken is all stored.
+#[test]
+fn an_agent_killed_ten_times_while_kafka_is_away_loses_nothing_that_its_outbox_has_taken() -> Result<()> {
+    let stack = Stack::start()?;
+    let port = stack.kafka.bootstrap_servers().rsplit(':').next().context("a port")?.parse()?;
+    let to_kafka = Proxy::start("127.0.0.1", port)?;
+    to_kafka.refuse();
+    let mut setup = stack.agent().interval("200ms");
+    for path in SITES {
+        setup = setup.monitor(path, stack.web.site(path, Answer::ok("")));
+    }
+    let agent = setup.set("kafka.bootstrap_servers", format!("127.0.0.1:{}", to_kafka.port())).build()?;
+    let collector = stack.collector().start()?;
+
+    let mut ends: Vec<(String, u64)> = Vec::new();
+    let mut may_be_lost: BTreeSet<usize> = BTreeSet::new();
+    for _ in 0..KILLS {
+        agent.start()?;
+        await_requests(&stack, 5);
+        agent.kill();
+        let status = agent.outbox_status()?;
+        assert_eq!(status.acknowledged_position, 0, "Kafka was not away");
+        ends.push((status.epoch.context("an epoch")?.to_string(), status.highest_seq));
+        eventually("no request is being served", || {
+            ensure!(stack.web.in_flight() == 0, "{}", stack.web.in_flight());
+            Ok(())
+        });
+        let last_of_each: BTreeMap<String, usize> =
+            stack.web.requests().into_iter().enumerate().map(|(number, request)| (request.path, number)).collect();
+        may_be_lost.extend(last_of_each.into_values());
+    }
+    to_kafka.open()?;
+    agent.start()?;
+    await_requests(&stack, 5);
+    settle(&stack, &agent, &collector)?;
+
+    let found = mismatches(&stack)?;
+    let lost: BTreeSet<usize> = found.requests_without_row.keys().copied().collect();
+    assert!(lost.is_subset(&may_be_lost), "{:#?}", found.requests_without_row);
+    assert!(found.requests_with_several_rows.is_empty() && found.rows_without_request.is_empty(), "{found:#?}");
+    assert_no_number_twice(&stack)?;
+
+    // All that the outbox ever took are results and the agent's own reports, and all of it was issued and stored.
+    let verification = assert_verified(&collector)?;
+    let taken = agent.outbox_status()?.position;
+    assert_eq!((verification.total.issued, verification.total.stored), (taken, taken), "{verification:#?}");
+    let reports = KILLS as u64 + 2;
+    assert_eq!(stack.database.count(RESULTS)?, taken - reports, "one report at each start, one at the stop");
+
+    // Each run is an epoch that names the one before and where that ended.
+    let epochs: Vec<Epoch> = stack
+        .database
+        .rows("select epoch, previous, previous_highest from website_monitor.epochs order by reported_at, epoch_id")?;
+    assert_eq!(epochs.len(), KILLS + 1);
+    let chain: BTreeMap<_, _> =
+        epochs.iter().map(|epoch| (epoch.previous.clone().zip(epoch.previous_highest), &epoch.epoch)).collect();
+    let mut before = None;
+    for end in ends {
+        assert_eq!(chain.get(&before), Some(&&end.0), "the chain breaks after {before:?}");
+        before = Some(end);
+    }
+    assert!(chain.contains_key(&before), "the last run does not follow {before:?}");
+    Ok(())
+}
+
+#[test]
+fn an_agent_killed_while_it_publishes_sends_again_and_nothing_is_stored_twice() -> Result<()> {
+    let stack = Stack::start()?;
+    let collector = stack.collector().start()?;
+    let mut setup = stack.agent().interval("50ms");
+    for path in SITES {
+        setup = setup.monitor(path, stack.web.site(path, Answer::ok("")));
+    }
+    let agent = setup.start()?;
+    for _ in 0..3 {
+        await_requests(&stack, 20);
+        agent.kill();
+        agent.start()?;
+    }
+    await_requests(&stack, 20);
+    settle(&stack, &agent, &collector)?;
+
+    let verification = assert_verified(&collector)?;
+    assert_eq!(verification.total.stored, agent.outbox_status()?.position, "{verification:#?}");
+    let found = mismatches(&stack)?;
+    assert!(found.requests_without_row.len() <= 3 * SITES.len(), "{found:#?}");
+    assert!(found.requests_with_several_rows.is_empty() && found.rows_without_request.is_empty(), "{found:#?}");
+    assert_no_number_twice(&stack)
+}
+
+#[test]
+fn a_collector_killed_before_the_commit_has_committed_no_offsets_and_its_heir_stores_everything() -> Result<()> {
+    let stack = Stack::start()?;
+    let collector = stack.collector().start()?;
+    let mut commits = HeldCommits::new(&stack)?;
+    let agent = stack.agent().interval("100ms").monitor("site", stack.web.site("/", Answer::ok(""))).start()?;
+    commits.await_one(&stack, &collector);
+    // Time enough for offsets that lead.
+    await_requests(&stack, 10);
+    assert_eq!(stack.topic.committed(&collector.group)?.iter().sum::<i64>(), 0, "offsets were committed");
+
+    collector.kill();
+    commits.let_go()?;
+    let heir = stack.collector().start()?;
+    await_requests(&stack, 5);
+    settle(&stack, &agent, &heir)?;
+
+    assert_each_request_has_one_row(&stack)?;
+    assert_verified(&heir)?;
+    Ok(())
+}
+
+/// A collector that is stopped while the database commits cannot commit any offset before it is killed.
+#[test]
+fn a_collector_killed_between_the_commit_and_the_offsets_reads_again_and_stores_nothing_twice() -> Result<()> {
+    let stack = Stack::start()?;
+    let collector = stack.collector().start()?;
+    let mut commits = HeldCommits::new(&stack)?;
+    let agent = stack.agent().interval("100ms").monitor("site", stack.web.site("/", Answer::ok(""))).start()?;
+    commits.await_one(&stack, &collector);
+    collector.pause();
+    let in_ledger = "website_monitor.epochs where accounted <> '{}'";
+    assert_eq!(stack.database.count(in_ledger)?, 0, "it is committed already");
+    commits.let_go()?;
+    eventually("the batch is committed", || {
+        ensure!(stack.database.count(in_ledger)? == 1, "not yet");
+        Ok(())
+    });
+    collector.kill();
+    assert_eq!(stack.topic.committed(&collector.group)?.iter().sum::<i64>(), 0, "offsets were committed");
+
+    // So all that is in the ledger now will be read again.
+    let heir = stack.collector().set("log.level", "debug").start()?;
+    await_requests(&stack, 5);
+    settle(&stack, &agent, &heir)?;
+
+    assert!(
+        heir.log().lines().any(|line| line.contains("replayed=") && !line.contains("replayed=0")),
+        "{}",
+        heir.log()
+    );
+    assert_each_request_has_one_row(&stack)?;
+    assert_verified(&heir)?;
+    Ok(())
+}
+
+/// A lock that a deferred trigger takes makes a commit last as long as we like.
+struct HeldCommits {
+    lock: PgConnection,
+}
+
+impl HeldCommits {
+    fn new(stack: &Stack) -> Result<HeldCommits> {
+        eventually("the tables are there", || stack.database.count(RESULTS));
+        stack.database.execute(
+            "create function wait_for_the_test() returns trigger language plpgsql
+                 as 'begin perform pg_advisory_xact_lock_shared(42); return null; end';
+             create constraint trigger wait_for_the_test after update on website_monitor.epochs
+                 deferrable initially deferred for each row execute function wait_for_the_test()",
+        )?;
+        let mut lock = PgConnection::establish(&stack.database.url())?;
+        lock.batch_execute("select pg_advisory_lock(42)")?;
+        Ok(HeldCommits { lock })
+    }
+
+    fn await_one(&self, stack: &Stack, collector: &Collector) {
+        // Every database of the server has its own lock 42.
+        let waiting = "pg_locks l join pg_database d on d.oid = l.database \
+                       where d.datname = current_database() and l.locktype = 'advisory' and not l.granted";
+        eventually("a batch is being committed", || {
+            let waiting = stack.database.count(waiting)?;
+            ensure!(waiting == 1, "{waiting} wait\n{}", collector.log());
+            Ok(())
+        });
+    }
+
+    fn let_go(&mut self) -> Result<()> {
+        Ok(self.lock.batch_execute("select pg_advisory_unlock(42)")?)
+    }
+}
+
+#[test]
+fn a_collector_killed_again_and_again_stores_everything_once() -> Result<()> {
+    let stack = Stack::start()?;
+    let agent = stack.agent().interval("50ms").monitor("site", stack.web.site("/", Answer::ok(""))).start()?;
+    let collector = stack.collector().set("batch.max_wait", "10ms").build()?;
+    collector.start()?;
+    eventually("the tables are there", || stack.database.count(RESULTS));
+    for _ in 0..3 {
+        let before = stack.database.count(RESULTS)?;
+        eventually("rows go on", || {
+            let now = stack.database.count(RESULTS)?;
+            ensure!(now > before, "{now} rows\n{}", collector.log());
+            Ok(())
+        });
+        collector.kill();
+        collector.start()?;
+    }
+    settle(&stack, &agent, &collector)?;
+    await_no_lag(&stack, &collector);
+    assert_each_request_has_one_row(&stack)?;
+    assert_verified(&collector)?;
+    Ok(())
+}

@@ -1,0 +1,113 @@
+//! Does everything arrive when a server goes away and comes back?
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use e2e::web::Answer;
+use e2e::{Stack, eventually, within};
+
+use crate::truth::{RESULTS, assert_each_request_has_one_row, assert_verified, await_requests, await_rows, settle};
+
+/// How soon rows go on after a server's return, on two loaded cores.
+const SOON: Duration = Duration::from_secs(10);
+
+#[test]
+fn checks_go_on_while_kafka_is_stopped_for_20_s_and_all_of_them_arrive() -> Result<()> {
+    let stack = Stack::with().own_kafka().start()?;
+    let collector = stack.collector().start()?;
+    let agent = stack
+        .agent()
+        .interval("500ms")
+        .monitor("one", stack.web.site("/one", Answer::ok("")))
+        .monitor("other", stack.web.site("/other", Answer::status(503)))
+        .start()?;
+    await_rows(&stack, 4)?;
+
+    stack.kafka.stop()?;
+    let away = Instant::now();
+    let seen = stack.web.total();
+    eventually("20 s without Kafka", || {
+        ensure!(away.elapsed() > Duration::from_secs(20), "{} s", away.elapsed().as_secs());
+        Ok(())
+    });
+    let meanwhile = stack.web.total() - seen;
+    // Two monitors, twice a second each, and a machine that may have lost half of its time to others.
+    assert!(meanwhile >= 40, "only {meanwhile} checks in {:?}", away.elapsed());
+    let status = eventually("the outbox holds what was checked meanwhile", || {
+        let status = agent.outbox_status()?;
+        ensure!(status.pending >= meanwhile, "{meanwhile} checks, {status:?}");
+        Ok(status)
+    });
+    let rows = stack.database.count(RESULTS)?;
+    stack.kafka.start()?;
+
+    within(SOON, "rows go on", || {
+        let now = stack.database.count(RESULTS)?;
+        ensure!(now >= rows + status.pending, "{now} rows, {} of them new\n{}", now - rows, collector.log());
+        Ok(())
+    })?;
+    for (who, log) in [("agent", agent.log()), ("collector", collector.log())] {
+        let kafka_troubles = log.lines().filter(|line| line.contains("level=warn") && line.contains("kafka")).count();
+        assert!(kafka_troubles <= 3, "the {who} does not say it rarely:\n{log}");
+    }
+    settle(&stack, &agent, &collector)?;
+    assert_each_request_has_one_row(&stack)?;
+    assert_verified(&collector)?;
+    Ok(())
+}
+
+#[test]
+fn results_stream_on_when_postgres_is_restarted() -> Result<()> {
+    let stack = Stack::with().own_postgres().start()?;
+    let collector = stack.collector().start()?;
+    let agent = stack.agent().interval("100ms").monitor("site", stack.web.site("/", Answer::ok(""))).start()?;
+    await_rows(&stack, 5)?;
+
+    for end in [e2e::postgres::Postgres::stop, e2e::postgres::Postgres::kill] {
+        end(&stack.database.server)?;
+        await_requests(&stack, 20);
+        eventually("PostgreSQL starts", || stack.database.server.start());
+        let rows = stack.database.count(RESULTS)?;
+        within(SOON, "rows go on", || {
+            let now = stack.database.count(RESULTS)?;
+            ensure!(now >= rows + 20, "{rows} rows before, {now} now\n{}", collector.log());
+            Ok(())
+        })?;
+    }
+
+    settle(&stack, &agent, &collector)?;
+    assert_each_request_has_one_row(&stack)?;
+    assert_verified(&collector)?;
+    Ok(())
+}
+
+#[test]
+fn results_stream_on_after_a_network_that_hung_and_one_that_broke() -> Result<()> {
+    let stack = Stack::with().own_kafka().start()?;
+    let collector = stack.collector().start()?;
+    let agent = stack.agent().interval("100ms").monitor("site", stack.web.site("/", Answer::ok(""))).start()?;
+    await_rows(&stack, 5)?;
+    let to_kafka = &stack.kafka.nodes()?[0].proxy;
+
+    stack.database.proxy.hang()?;
+    await_requests(&stack, 10);
+    stack.database.proxy.open()?;
+    await_rows(&stack, 5)?;
+
+    stack.database.proxy.refuse();
+    to_kafka.hang()?;
+    await_requests(&stack, 10);
+    to_kafka.open()?;
+    stack.database.proxy.open()?;
+    await_rows(&stack, 10)?;
+
+    to_kafka.refuse();
+    await_requests(&stack, 10);
+    to_kafka.open()?;
+    await_rows(&stack, 10)?;
+
+    settle(&stack, &agent, &collector)?;
+    assert_each_request_has_one_row(&stack)?;
+    assert_verified(&collector)?;
+    Ok(())
+}

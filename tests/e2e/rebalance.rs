@@ -1,0 +1,125 @@
+//! Do several collectors share the work, and does one take over from another?
+
+use std::collections::BTreeSet;
+
+use anyhow::{Result, ensure};
+use e2e::agent::Agent;
+use e2e::collector::Collector;
+use e2e::web::Answer;
+use e2e::{Stack, eventually};
+
+use crate::truth::{RESULTS, assert_each_request_has_one_row, assert_verified, await_no_lag, await_requests};
+
+/// An agent's name decides on its partition. Of two partitions these have the first, the second, the first.
+const AGENTS: [&str; 3] = ["oslo", "rome", "paris"];
+
+#[test]
+fn of_two_collectors_one_is_killed_and_the_other_takes_over_without_loss_or_repetition() -> Result<()> {
+    let stack = Stack::with().partitions(2).start()?;
+    let one = stack.collector().start()?;
+    let other = stack.collector().start()?;
+    let agents = agents(&stack)?;
+    eventually("each has a partition and stores", || {
+        for collector in [&one, &other] {
+            ensure!(took(collector) == Some(1), "{}", collector.log());
+        }
+        ensure!(stack.topic.committed(&one.group)?.iter().all(|offset| *offset > 0), "not in both partitions");
+        Ok(())
+    });
+
+    one.kill();
+    eventually("the other one has both partitions", || {
+        ensure!(took(&other) == Some(2), "{}", other.log());
+        Ok(())
+    });
+    rows_of_each_agent_go_on(&stack, &other);
+
+    // A third one comes, and the second one leaves as it should.
+    let third = stack.collector().start()?;
+    eventually("the third has a partition", || {
+        ensure!(took(&third) == Some(1), "{}", third.log());
+        Ok(())
+    });
+    assert_eq!(other.stop()?.code(), Some(0));
+    rows_of_each_agent_go_on(&stack, &third);
+
+    for agent in &agents {
+        assert_eq!(agent.stop()?.code(), Some(0));
+        assert_eq!(agent.outbox_status()?.pending, 0);
+    }
+    await_no_lag(&stack, &third);
+    assert_each_request_has_one_row(&stack)?;
+    assert_verified(&third)?;
+    Ok(())
+}
+
+/// A stopped process is for its group a dead one, until it comes back and goes on with what it had in hand.
+#[test]
+fn a_collector_that_was_stalled_comes_back_and_stores_nothing_twice() -> Result<()> {
+    let stack = Stack::with().partitions(2).start()?;
+    let stalled = stack.collector().start()?;
+    let agents = agents(&stack)?;
+    eventually("it stores", || {
+        ensure!(stack.database.count(RESULTS)? > 0, "no rows yet");
+        Ok(())
+    });
+    stalled.pause();
+    let other = stack.collector().start()?;
+    eventually("the other one has both partitions", || {
+        ensure!(took(&other) == Some(2), "{}", other.log());
+        Ok(())
+    });
+    rows_of_each_agent_go_on(&stack, &other);
+    stalled.resume();
+    eventually("they share the work", || {
+        ensure!(took(&other) == Some(1) && took(&stalled) == Some(1), "{}\n{}", stalled.log(), other.log());
+        Ok(())
+    });
+    await_requests(&stack, 10);
+
+    for agent in &agents {
+        assert_eq!(agent.stop()?.code(), Some(0));
+    }
+    await_no_lag(&stack, &other);
+    assert_each_request_has_one_row(&stack)?;
+    assert_verified(&other)?;
+    Ok(())
+}
+
+fn agents(stack: &Stack) -> Result<Vec<Agent>> {
+    let site = |name: &str| stack.web.site(&format!("/{name}"), Answer::ok(""));
+    AGENTS.iter().map(|name| stack.agent().name(name).interval("200ms").monitor(name, site(name)).start()).collect()
+}
+
+/// How many partitions a collector has, by its last word.
+fn took(collector: &Collector) -> Option<u32> {
+    let log = collector.log();
+    let line = log.lines().rev().find(|line| line.contains("took partitions") || line.contains("gave partitions"))?;
+    let count = line.split("partitions=").nth(1)?.chars().take_while(char::is_ascii_digit).collect::<String>();
+    if line.contains("gave") { Some(0) } else { count.parse().ok() }
+}
+
+fn rows_of_each_agent_go_on(stack: &Stack, collector: &Collector) {
+    let latest = || -> Result<BTreeSet<(String, u64)>> {
+        #[derive(serde::Deserialize)]
+        struct Latest {
+            name: String,
+            rows: u64,
+        }
+        let rows: Vec<Latest> = stack.database.rows(
+            "select m.name, count(*) as rows \
+             from website_monitor.results join website_monitor.monitors m using (monitor_id) group by m.name",
+        )?;
+        Ok(rows.into_iter().map(|row| (row.name, row.rows)).collect())
+    };
+    let before = eventually("rows of each agent", || {
+        let before = latest()?;
+        ensure!(before.len() == AGENTS.len(), "only of {before:?}\n{}", collector.log());
+        Ok(before)
+    });
+    eventually("rows of each agent go on", || {
+        let now = latest()?;
+        ensure!(now.is_disjoint(&before), "{before:?} before, {now:?} now\n{}", collector.log());
+        Ok(())
+    });
+}

@@ -1,0 +1,194 @@
+//! The web server's log against the table.
+//!
+//! A row says when its check began and how long it took, and a monitor never overlaps itself. So each request lies in
+//! the time of exactly one row of its url, unless something was lost or stored twice.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, ensure};
+use e2e::Stack;
+use e2e::agent::Agent;
+use e2e::collector::{Collector, Verification};
+use e2e::eventually;
+use e2e::web::Request;
+use serde::Deserialize;
+
+/// Clocks are read one after the other, and times are cut to microseconds.
+const SLACK_US: i64 = 1_000;
+
+/// The table of results.
+pub(crate) const RESULTS: &str = "website_monitor.results";
+
+/// A result as it is stored.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+pub(crate) struct Row {
+    pub(crate) agent: String,
+    pub(crate) name: String,
+    pub(crate) url: String,
+    pub(crate) epoch: String,
+    pub(crate) seq: u64,
+    pub(crate) began_us: i64,
+    pub(crate) response_time_us: i64,
+    pub(crate) outcome: String,
+    pub(crate) status_code: Option<u16>,
+    pub(crate) reason: Option<String>,
+    pub(crate) pattern: Option<String>,
+    pub(crate) pattern_matched: Option<bool>,
+    pub(crate) error: Option<String>,
+}
+
+/// All results, in an order that does not depend on how they came in.
+pub(crate) fn rows(stack: &Stack) -> Result<Vec<Row>> {
+    stack.database.rows(
+        "select a.name as agent, m.name, m.url, m.pattern, e.epoch, r.seq, \
+         (extract(epoch from r.checked_at) * 1000000)::bigint as began_us, \
+         coalesce(r.response_time_us, 0) as response_time_us, \
+         r.outcome, r.status_code, r.reason, r.pattern_matched, r.error \
+         from website_monitor.results r join website_monitor.monitors m using (monitor_id) \
+         join website_monitor.epochs e using (epoch_id) join website_monitor.agents a using (agent_id) \
+         order by e.epoch, r.seq, r.checked_at",
+    )
+}
+
+/// Requests and rows that do not belong together one to one.
+#[derive(Debug, Default)]
+pub(crate) struct Mismatches {
+    /// By their place in the web server's log.
+    pub(crate) requests_without_row: BTreeMap<usize, Request>,
+    pub(crate) requests_with_several_rows: Vec<(Request, Vec<Row>)>,
+    pub(crate) rows_without_request: Vec<Row>,
+}
+
+/// Looks for the row of each request, and for the request of each row whose url is the web server's.
+pub(crate) fn mismatches(stack: &Stack) -> Result<Mismatches> {
+    let requests = stack.web.requests();
+    let mut unasked: BTreeMap<(String, i64), Vec<Row>> = BTreeMap::new();
+    for row in rows(stack)? {
+        if row.url.starts_with(&stack.web.url("/")) {
+            unasked.entry((row.url.clone(), row.began_us)).or_default().push(row);
+        }
+    }
+    let mut found = Mismatches::default();
+    for (number, request) in requests.into_iter().enumerate() {
+        let url = stack.web.url(&request.path);
+        let at = request.seen_at.as_microsecond();
+        let last_before = unasked.range((url.clone(), i64::MIN)..=(url, at + SLACK_US)).next_back();
+        let key = last_before.map(|(key, _)| key.clone());
+        let of_this_time = |row: &Row| at <= row.began_us + row.response_time_us + SLACK_US;
+        let mut its_rows = key.and_then(|key| unasked.remove(&key)).unwrap_or_default();
+        let others: Vec<Row> = its_rows.extract_if(.., |row| !of_this_time(row)).collect();
+        found.rows_without_request.extend(others);
+        match its_rows.len() {
+            0 => drop(found.requests_without_row.insert(number, request)),
+            1 => {}
+            _ => found.requests_with_several_rows.push((request, its_rows)),
+        }
+    }
+    found.rows_without_request.extend(unasked.into_values().flatten());
+    Ok(found)
+}
+
+/// Every request that the web server saw has exactly one row, and there is no row that nobody asked for.
+#[track_caller]
+pub(crate) fn assert_each_request_has_one_row(stack: &Stack) -> Result<()> {
+    let found = mismatches(stack)?;
+    assert!(found.requests_without_row.is_empty(), "no row: {:#?}", found.requests_without_row);
+    assert!(found.requests_with_several_rows.is_empty(), "several rows: {:#?}", found.requests_with_several_rows);
+    assert!(found.rows_without_request.is_empty(), "nobody asked: {:#?}", found.rows_without_request);
+    assert_ne!(stack.web.total(), 0, "nothing was checked");
+    assert_no_number_twice(stack)
+}
+
+/// No sequence number has two rows, which the table's own key would allow for other times.
+#[track_caller]
+pub(crate) fn assert_no_number_twice(stack: &Stack) -> Result<()> {
+    let numbers = stack.database.count(&format!("(select distinct epoch_id, seq from {RESULTS}) numbers"))?;
+    assert_eq!(stack.database.count(RESULTS)?, numbers, "a number is there twice");
+    Ok(())
+}
+
+/// Waits until so many more requests came in.
+pub(crate) fn await_requests(stack: &Stack, more: u64) {
+    let before = stack.web.total();
+    eventually(&format!("{more} more requests"), || {
+        let now = stack.web.total();
+        ensure!(now >= before + more, "{} more", now - before);
+        Ok(())
+    });
+}
+
+/// Waits until so many more rows are there.
+#[track_caller]
+pub(crate) fn await_rows(stack: &Stack, more: u64) -> Result<()> {
+    let before = stack.database.count(RESULTS).unwrap_or(0);
+    eventually(&format!("{more} more rows than {before}"), || {
+        let now = stack.database.count(RESULTS)?;
+        ensure!(now >= before + more, "{now} rows");
+        Ok(())
+    });
+    Ok(())
+}
+
+/// Waits until the collector's group has committed the whole topic.
+#[track_caller]
+pub(crate) fn await_no_lag(stack: &Stack, collector: &Collector) {
+    eventually("the collector has committed the whole topic", || {
+        let lag = stack.topic.lag(&collector.group)?;
+        ensure!(lag == 0, "lag {lag}\n{}", collector.log());
+        Ok(())
+    });
+}
+
+/// Stops the agent cleanly and waits until all that it measured is stored.
+#[track_caller]
+pub(crate) fn settle(stack: &Stack, agent: &Agent, collector: &Collector) -> Result<()> {
+    let ended = agent.stop()?;
+    assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
+    assert_eq!(agent.outbox_status()?.pending, 0, "left in the outbox:\n{}", ended.stderr);
+    await_no_lag(stack, collector);
+    Ok(())
+}
+
+/// `verify` finds nothing missing, and the account of each epoch and of all adds up.
+#[track_caller]
+pub(crate) fn assert_verified(collector: &Collector) -> Result<Verification> {
+    let verification = collector.verify()?;
+    assert_eq!((verification.code, verification.total.missing), (Some(0), 0), "{verification:#?}");
+    for account in verification.epochs.iter().chain([&verification.total]) {
+        let known = account.stored + account.dropped + account.rejected + account.pending + account.missing;
+        assert_eq!(account.issued, known, "{verification:#?}");
+    }
+    Ok(verification)
+}
+
+#[test]
+fn the_comparison_sees_a_lost_a_repeated_and_an_invented_row() -> Result<()> {
+    let stack = Stack::start()?;
+    let collector = stack.collector().start()?;
+    let site = stack.web.site("/", e2e::web::Answer::ok("").after(std::time::Duration::from_millis(20)));
+    let agent = stack.agent().interval("200ms").monitor("site", site).start()?;
+    await_requests(&stack, 5);
+    settle(&stack, &agent, &collector)?;
+    assert_each_request_has_one_row(&stack)?;
+
+    let numbers: Vec<u64> = rows(&stack)?.iter().map(|row| row.seq).collect();
+    let (lost, repeated, invented) = (numbers[1], numbers[2], numbers[3]);
+    let copy = |seq: u64, later: &str| {
+        format!(
+            "insert into {RESULTS} (monitor_id, checked_at, epoch_id, seq, outcome, response_time_us, attempts) \
+             select monitor_id, checked_at + interval '{later}', epoch_id, seq + 1000, outcome, response_time_us, attempts \
+             from {RESULTS} where seq = {seq}"
+        )
+    };
+    stack.database.execute(&format!("delete from {RESULTS} where seq = {lost}"))?;
+    stack.database.execute(&copy(repeated, "0"))?;
+    stack.database.execute(&copy(invented, "100 milliseconds"))?;
+
+    let found = mismatches(&stack)?;
+    assert_eq!(found.requests_without_row.into_keys().collect::<Vec<_>>(), [1]);
+    let several: Vec<Vec<u64>> =
+        found.requests_with_several_rows.iter().map(|(_, rows)| rows.iter().map(|row| row.seq).collect()).collect();
+    assert_eq!(several, [[repeated, repeated + 1000]]);
+    assert_eq!(found.rows_without_request.iter().map(|row| row.seq).collect::<Vec<_>>(), [invented + 1000]);
+    Ok(())
+}
