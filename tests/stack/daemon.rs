@@ -65,7 +65,7 @@ impl Daemon {
     /// When the program can't be started.
     pub fn start(&self) -> Result<()> {
         let mut slot = self.slot();
-        if slot.is_none() {
+        if !slot.as_ref().is_some_and(Process::is_running) {
             *slot = Some(Process::start(self.name, &self.directory, self.invocation(&["run"]))?);
         }
         Ok(())

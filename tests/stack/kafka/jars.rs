@@ -9,6 +9,8 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::process::Process;
 
+/// In full, so that Maven, when it can't have it, says why.
+const COPY: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies";
 const POM: &str = include_str!("pom.xml");
 const SUMS: &str = include_str!("jars.sha256");
 const FETCH_BOUND: Duration = Duration::from_secs(600);
@@ -41,7 +43,7 @@ fn fetch(cache: &Path, jars: &Path) -> Result<()> {
     fs::write(place.join("jars.sha256"), SUMS)?;
 
     let mut maven = Command::new("mvn");
-    maven.current_dir(place).args(["-B", "-q", "-ntp", "--strict-checksums", "dependency:copy-dependencies"]);
+    maven.current_dir(place).args(["-B", "-q", "-ntp", "--strict-checksums", COPY]);
     maven.args(["-DincludeScope=runtime", "-DoutputDirectory=libs"]);
     let ended = Process::run("maven", maven, FETCH_BOUND)?;
     ensure!(

@@ -70,7 +70,7 @@ impl Node {
 
     pub(super) fn start_unawaited(&self) -> Result<()> {
         let mut slot = self.slot();
-        if slot.is_none() {
+        if !slot.as_ref().is_some_and(Process::is_running) {
             let mut server = self.java();
             server.args(["kafka.Kafka", "server.properties"]);
             *slot = Some(Process::start("kafka", &self.directory, server)?);
