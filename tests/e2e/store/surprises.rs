@@ -62,13 +62,14 @@ fn trouble_with_the_partition_of_one_day_is_no_records_fault() -> Result<()> {
     let stack = Stack::start()?;
     let [epoch] = epochs();
     let collector = stack.collector().start()?;
-    send(&stack, [result(epoch, 1, days_ago(3))])?;
+    let at = days_ago(3);
+    send(&stack, [result(epoch, 1, at)])?;
     await_consumed(&stack, &collector.group);
-    let day = days_ago(3).to_string()[..10].replace('-', "");
-    stack.database.execute(&format!(
-        "alter table website_monitor.results_{day} add constraint never check (seq <= 1)"
-    ))?;
-    send(&stack, [result(epoch, 2, days_ago(3)), result(epoch, 3, Timestamp::now())])?;
+    let day = at.to_string()[..10].replace('-', "");
+    stack
+        .database
+        .execute(&format!("alter table website_monitor.results_{day} add constraint never check (seq <= 1)"))?;
+    send(&stack, [result(epoch, 2, at), result(epoch, 3, Timestamp::now())])?;
     eventually("it says that it waits", || {
         let log = collector.log();
         ensure!(log.contains("the database does not store: waiting for it"), "{log}");
