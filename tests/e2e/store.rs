@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 mod proof;
 mod rivals;
+mod surprises;
 
 /// A result of some monitor, as it is on the wire.
 fn result(epoch: Uuid, seq: u64, checked_at: Timestamp) -> Value {
