@@ -159,15 +159,10 @@ fn a_collector_killed_between_the_commit_and_the_offsets_reads_again_and_stores_
     assert_eq!(stack.topic.committed(&collector.group)?.iter().sum::<i64>(), 0, "offsets were committed");
 
     // So all that is in the ledger now will be read again.
-    let heir = stack.collector().set("log.level", "debug").start()?;
+    let heir = stack.collector().start()?;
     await_requests(&stack, 5);
     settle(&stack, &agent, &heir)?;
 
-    assert!(
-        heir.log().lines().any(|line| line.contains("replayed=") && !line.contains("replayed=0")),
-        "{}",
-        heir.log()
-    );
     assert_each_request_has_one_row(&stack)?;
     assert_verified(&heir)?;
     Ok(())
