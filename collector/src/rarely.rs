@@ -1,14 +1,18 @@
-//! Saying a thing that lasts: at once, then once a minute with the count of what was left out.
+//! Saying a thing that lasts: at once, then once a minute with the count of what was left out; sooner when it has
+//! another reason.
 
 use std::time::{Duration, Instant};
 
 const INTERVAL: Duration = Duration::from_secs(60);
+/// Another reason is said after this time: two that take turns should not fill the log.
+const NEWS_INTERVAL: Duration = Duration::from_secs(10);
 
 /// When something was last said.
 #[derive(Debug, Default)]
 pub struct Rarely {
     said: Option<Instant>,
     unsaid: u64,
+    reason: String,
 }
 
 impl Rarely {
@@ -20,6 +24,16 @@ impl Rarely {
         }
         self.said = Some(Instant::now());
         Some(std::mem::take(&mut self.unsaid))
+    }
+
+    /// The same, once, for a reason: one that was not said last is said sooner.
+    pub fn happened_for(&mut self, reason: &str) -> Option<u64> {
+        if self.reason != reason && self.said.is_some_and(|said| said.elapsed() >= NEWS_INTERVAL) {
+            self.said = None;
+        }
+        let times = self.happened(1)?;
+        reason.clone_into(&mut self.reason);
+        Some(times)
     }
 
     /// Whether it was said and is not over.
@@ -47,5 +61,15 @@ mod tests {
         assert!(rarely.ended());
         assert!(!rarely.ended());
         assert_eq!(rarely.happened(1), Some(1));
+    }
+
+    #[test]
+    fn another_reason_is_said_sooner_but_not_at_once() {
+        let mut rarely = Rarely::default();
+        assert_eq!(rarely.happened_for("refused"), Some(1));
+        assert_eq!(rarely.happened_for("timed out"), None);
+        rarely.said = Instant::now().checked_sub(NEWS_INTERVAL);
+        assert_eq!(rarely.happened_for("refused"), None);
+        assert_eq!(rarely.happened_for("timed out"), Some(3));
     }
 }

@@ -4,10 +4,11 @@
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
-use diesel::r2d2::{ManageConnection, NopErrorHandler, Pool, PooledConnection};
+use diesel::r2d2::{HandleError, ManageConnection, Pool, PooledConnection};
 use diesel::{Connection, ConnectionError, PgConnection, RunQueryDsl};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -37,7 +38,30 @@ const OPTIONS: [(&str, &str); 7] = [
 
 /// The database as a pool of sessions.
 #[derive(Clone)]
-pub(super) struct Connections(Pool<Connector>);
+pub(super) struct Connections {
+    pool: Pool<Connector>,
+    last_error: LastError,
+}
+
+/// Why the pool last got no connection. The pool itself tells it only to one of those who wait.
+#[derive(Clone, Debug, Default)]
+struct LastError(Arc<Mutex<Option<String>>>);
+
+impl LastError {
+    fn get(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn forget(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+impl<E: fmt::Display> HandleError<E> for LastError {
+    fn handle_error(&self, error: E) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+    }
+}
 
 impl Connections {
     pub(super) fn new(database: &Database) -> Connections {
@@ -46,22 +70,25 @@ impl Connections {
             secrets: secrets(&database.address),
             schema: database.schema.clone(),
         };
+        let last_error = LastError::default();
         let pool = Pool::builder()
             .max_size(database.connections)
             .min_idle(Some(0))
             .connection_timeout(CONNECT_TIMEOUT)
-            .error_handler(Box::new(NopErrorHandler))
+            .error_handler(Box::new(last_error.clone()))
             .build_unchecked(connector);
-        Connections(pool)
+        Connections { pool, last_error }
     }
 
     /// A session that works, or why there is none.
     pub(super) fn get(&self) -> Result<PooledConnection<Connector>, Trouble> {
-        self.0.get().map_err(|error| {
-            let text = error.to_string();
-            let told = text.split_once("timed out waiting for connection: ").map_or(text.as_str(), |(_, told)| told);
-            Trouble::Unavailable(told.to_owned())
-        })
+        match self.pool.get() {
+            Ok(session) => {
+                self.last_error.forget();
+                Ok(session)
+            }
+            Err(error) => Err(Trouble::Unavailable(self.last_error.get().unwrap_or_else(|| error.to_string()))),
+        }
     }
 }
 

@@ -56,7 +56,7 @@ pub(super) fn write(store: &mut Store, entries: &[Entry], is_over: &dyn Fn() -> 
             }
             Err(trouble) => super::Unavailable::from(trouble).to_string(),
         };
-        if let Some(tries) = said.happened(1) {
+        if let Some(tries) = said.happened_for(&text) {
             log::warn!(tries, error = text.as_str(); "the database does not store: waiting for it");
         }
         // It may come back as another one, or empty.
