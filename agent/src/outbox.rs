@@ -50,7 +50,7 @@ use crate::config::{OutboxConfig, WhenFull};
 
 /// A chunk is rolled at this many records.
 const CHUNK_RECORDS: u64 = 50_000;
-/// A chunk is rolled at this many bytes of frames, or at an eighth of the outbox's bound.
+/// A chunk is rolled at this many bytes on disk, or at an eighth of the outbox's bound.
 const CHUNK_BYTES: u64 = 16 * 1024 * 1024;
 /// A drained chunk smaller than this is kept rather than rolled.
 const WORTH_FREEING: u64 = 256 * 1024;
@@ -118,7 +118,11 @@ impl Outbox {
     /// # Errors
     /// When another process has it, a later version wrote it, or the disk refuses.
     pub fn open(config: &OutboxConfig) -> Result<Outbox, OpenError> {
-        let root = Root::open(&config.path, LOCK_PATIENCE)?;
+        Outbox::open_within(config, LOCK_PATIENCE)
+    }
+
+    fn open_within(config: &OutboxConfig, patience: Duration) -> Result<Outbox, OpenError> {
+        let root = Root::open(&config.path, patience)?;
         let bounds = Bounds {
             max_size: config.max_size,
             when_full: config.when_full,
@@ -273,7 +277,7 @@ impl Shared {
         }
     }
 
-    /// Whether the next chunk fits under the bound. A chunk takes somewhat more on disk than its frames.
+    /// Whether the next chunk fits under the bound. It may become somewhat larger than what it is rolled at.
     fn has_room(&self) -> bool {
         self.count_bytes() + self.bounds.chunk_bytes + self.bounds.chunk_bytes / 4 <= self.bounds.max_size
     }

@@ -55,6 +55,11 @@ pub struct Committer {
 }
 
 impl Committer {
+    /// Whether the thread still runs, as it does until it is stopped.
+    pub fn is_running(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
     /// Commits what waits, ends the thread, closes the chunks.
     pub fn stop(mut self) {
         self.end();
@@ -65,9 +70,8 @@ impl Committer {
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
             log::error!("the outbox's committer panicked");
         }
-        for chunk in &self.outbox.shared.state().chunks {
-            chunk.close();
-        }
+        let chunks = self.outbox.shared.state().chunks.clone();
+        chunks.iter().for_each(|chunk| chunk.close());
     }
 }
 

@@ -24,14 +24,8 @@ const RETRY: Duration = Duration::from_millis(500);
 struct Tail {
     first: u64,
     records: u64,
-    bytes: u64,
-}
-
-impl Tail {
-    /// The chunk takes no more.
-    fn close(&mut self) {
-        self.bytes = u64::MAX;
-    }
+    /// It takes no more.
+    closed: bool,
 }
 
 /// The state of the one thread that writes.
@@ -118,7 +112,7 @@ impl Writer {
                     }
                     if self.shared.queue.is_impatient() {
                         // What this attempt may have left in the chunk must not mix with what comes next.
-                        self.tail.close();
+                        self.tail.closed = true;
                         return None;
                     }
                     thread::sleep(RETRY);
@@ -150,13 +144,12 @@ impl Writer {
             if let ChunkError::Damaged(_) = &error {
                 // Whoever reads it will see what is left of it. What comes now goes into another one.
                 chunk.close();
-                self.tail.close();
+                self.tail.closed = true;
             }
             return Err(error);
         }
         self.beginning = None;
         self.tail.records += done as u64;
-        self.tail.bytes += frames.iter().map(|(_, bytes)| bytes.len() as u64).sum::<u64>();
         let mut state = self.shared.state();
         state.last += done as u64;
         state.appended += done as u64;
@@ -176,10 +169,11 @@ impl Writer {
         if last.first() != self.tail.first {
             // The chunk of an earlier run.
             let records = (position + 1).saturating_sub(last.first());
-            self.tail = Tail { first: last.first(), records, bytes: last.bytes_on_disk() };
+            self.tail = Tail { first: last.first(), records, closed: false };
         }
         let bounds = self.shared.bounds;
-        if self.tail.records < bounds.chunk_records && self.tail.bytes < bounds.chunk_bytes {
+        let full = self.tail.records >= bounds.chunk_records || last.bytes_on_disk() >= bounds.chunk_bytes;
+        if !full && !self.tail.closed {
             return Ok(last);
         }
         let next = self.roll(position + 1)?;
@@ -192,20 +186,20 @@ impl Writer {
 
     /// Begins a chunk. Until that has worked, the one before it takes no more: its records would be looked for here.
     fn roll(&mut self, first: u64) -> Result<Arc<Chunk>, ChunkError> {
-        self.tail.close();
+        self.tail.closed = true;
         let bounds = self.shared.bounds;
         let segment_size = (bounds.chunk_bytes / 8).next_power_of_two().clamp(512 * 1024, 2 * 1024 * 1024) as usize;
-        let head = {
+        let (head, empty) = {
             let mut state = self.shared.state();
-            // Nothing was ever appended to it.
-            if state.chunks.back().is_some_and(|last| last.first() == first) {
-                state.chunks.pop_back().iter().for_each(|empty| empty.retire());
-            }
-            Head { first, epoch: state.epoch, segment_size }
+            // Nothing was ever appended to a chunk that begins here too.
+            let empty = state.chunks.back().is_some_and(|last| last.first() == first);
+            let empty = if empty { state.chunks.pop_back() } else { None };
+            (Head { first, epoch: state.epoch, segment_size }, empty)
         };
+        empty.iter().for_each(|empty| empty.retire());
         let chunk = Arc::new(Chunk::create(&self.shared.root, head)?);
         self.shared.state().chunks.push_back(Arc::clone(&chunk));
-        self.tail = Tail { first, records: 0, bytes: 0 };
+        self.tail = Tail { first, records: 0, closed: false };
         Ok(chunk)
     }
 
@@ -245,13 +239,17 @@ impl Writer {
 
     /// Rolls a drained chunk, so that its space is given back.
     fn give_back(&mut self) {
-        let position = {
+        let (position, last) = {
             let state = self.shared.state();
-            if state.acknowledged < state.last || self.tail.bytes < WORTH_FREEING {
+            let Some(last) = state.chunks.back() else { return };
+            if state.acknowledged < state.last {
                 return;
             }
-            state.last
+            (state.last, Arc::clone(last))
         };
+        if last.bytes_on_disk() < WORTH_FREEING {
+            return;
+        }
         let freed = self.roll(position + 1).map(|_| self.shared.state().behind_cursor());
         let freed = freed.and_then(|chunks| Ok(self.shared.free(chunks, position)?));
         if let Err(error) = freed {
