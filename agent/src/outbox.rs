@@ -25,8 +25,10 @@ mod chunk;
 mod committer;
 mod declaration;
 mod frame;
+mod queue;
 mod root;
 mod status;
+mod writer;
 
 use std::collections::VecDeque;
 use std::io;
@@ -41,14 +43,14 @@ pub use root::OpenError;
 pub use status::{OldestPending, Status, read_status};
 
 use chunk::{Chunk, ChunkError, EpochAt};
-use committer::Queue;
+use queue::Queue;
 use root::Root;
 
 use crate::config::{OutboxConfig, WhenFull};
 
 /// A chunk is rolled at this many records.
 const CHUNK_RECORDS: u64 = 50_000;
-/// A chunk is rolled at this many bytes of frames, or at an eighth of the outbox's bound.
+/// A chunk is rolled at this many bytes on disk, or at an eighth of the outbox's bound.
 const CHUNK_BYTES: u64 = 16 * 1024 * 1024;
 /// A drained chunk smaller than this is kept rather than rolled.
 const WORTH_FREEING: u64 = 256 * 1024;
@@ -116,7 +118,11 @@ impl Outbox {
     /// # Errors
     /// When another process has it, a later version wrote it, or the disk refuses.
     pub fn open(config: &OutboxConfig) -> Result<Outbox, OpenError> {
-        let root = Root::open(&config.path, LOCK_PATIENCE)?;
+        Outbox::open_within(config, LOCK_PATIENCE)
+    }
+
+    fn open_within(config: &OutboxConfig, patience: Duration) -> Result<Outbox, OpenError> {
+        let root = Root::open(&config.path, patience)?;
         let bounds = Bounds {
             max_size: config.max_size,
             when_full: config.when_full,
@@ -149,7 +155,8 @@ impl Outbox {
     }
 
     /// Up to `records` durable records after a position, in order, bounded by the sum of their payloads' bytes.
-    /// Empty when there are none. What was dropped meanwhile is passed over.
+    /// Empty when there are none. What was dropped meanwhile, or lost to damage, is passed over: then the positions have
+    /// a gap.
     ///
     /// # Errors
     /// When the disk refuses; a later call may succeed.
@@ -168,7 +175,8 @@ impl Outbox {
             };
             match chunk.read(after, records, bytes) {
                 Ok(mut entries) => {
-                    entries.retain(|entry| entry.position <= last);
+                    // What an attempt that the disk refused left beyond the chunk's end is none of it.
+                    entries.retain(|entry| entry.position <= last && next.is_none_or(|next| entry.position < next));
                     match next {
                         // Nothing more in this chunk, though there should be: it lost its end.
                         Some(next) if entries.is_empty() && after + 1 < next => {
@@ -209,6 +217,12 @@ impl Outbox {
     /// The last durable position.
     pub fn last(&self) -> u64 {
         self.shared.state().last
+    }
+
+    /// How many records wait.
+    pub fn pending(&self) -> u64 {
+        let state = self.shared.state();
+        state.last - state.acknowledged
     }
 
     /// Moves the cursor: everything up to `position` has been delivered. Frees the chunks behind it.
@@ -263,7 +277,7 @@ impl Shared {
         }
     }
 
-    /// Whether the next chunk fits under the bound. A chunk takes somewhat more on disk than its frames.
+    /// Whether the next chunk fits under the bound. It may become somewhat larger than what it is rolled at.
     fn has_room(&self) -> bool {
         self.count_bytes() + self.bounds.chunk_bytes + self.bounds.chunk_bytes / 4 <= self.bounds.max_size
     }
@@ -275,7 +289,7 @@ impl Shared {
         }
         self.root.set_cursor(position)?;
         for chunk in chunks {
-            chunk.close();
+            chunk.retire();
             self.root.bury(chunk.first())?;
         }
         Ok(())
@@ -290,7 +304,7 @@ impl Shared {
                 return Ok(());
             }
         }
-        chunk.close();
+        chunk.retire();
         let kept = self.root.set_aside(chunk.first())?;
         log::error!(damage, kept:? = kept; "a chunk of the outbox is damaged; it is kept aside, its records are not sent");
         Ok(())
@@ -343,12 +357,14 @@ fn recover(root: &Root) -> Result<State, ChunkError> {
     if let Some(front) = state.chunks.front() {
         state.acknowledged = acknowledged.max(front.first() - 1);
         match front.cursor() {
-            Ok(cursor) => state.acknowledged = state.acknowledged.max(cursor.unwrap_or(0)).min(state.last),
+            Ok(cursor) => state.acknowledged = state.acknowledged.max(cursor.unwrap_or(0)),
             Err(ChunkError::Io(error)) => return Err(error.into()),
             // The first read finds it and sets the chunk aside.
             Err(ChunkError::Damaged(damage)) => log::debug!(damage; "the cursor can't be read"),
         }
     }
+    // Positions are never used again below the cursor, even when damage took the records that had them.
+    state.last = state.last.max(state.acknowledged);
     for chunk in state.behind_cursor() {
         root.bury(chunk.first())?;
     }

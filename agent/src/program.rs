@@ -79,7 +79,7 @@ fn run_agent(config: Config) -> io::Result<u8> {
     log::error!("{error}");
     Ok(match error {
         RunError::Outbox(OpenError::Locked { .. }) => LOCKED,
-        RunError::Outbox(OpenError::LaterVersion { .. }) => CONFIGURATION,
+        RunError::Outbox(OpenError::LaterVersion { .. }) | RunError::Kafka(_) => CONFIGURATION,
         RunError::Outbox(OpenError::Io { source, .. })
             if matches!(
                 source.kind(),

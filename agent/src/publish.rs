@@ -39,10 +39,20 @@ const RECORDS: usize = 10_000;
 const BYTES: usize = 8 * 1024 * 1024;
 /// How often the cursor is kept while reports stream in.
 const CURSOR_EVERY: Duration = Duration::from_millis(50);
+/// How long to wait for records before looking at anything else.
+const IDLE: Duration = Duration::from_millis(100);
 /// How often a lasting state is said again.
 const REMIND_EVERY: Duration = Duration::from_secs(600);
 /// How long purged entries may take to be reported.
 const PURGE: Duration = Duration::from_secs(5);
+
+/// What librdkafka finds wrong with a configuration before it connects to anything.
+///
+/// # Errors
+/// In one line that names the property.
+pub fn check(kafka: &settings::Kafka) -> Result<(), String> {
+    link::check(kafka)
+}
 
 /// The running publisher. Dropping it ends the thread without a last attempt.
 #[derive(Debug)]
@@ -71,6 +81,7 @@ impl Publisher {
             shared: Arc::clone(&shared),
             window: Window::new(outbox.acknowledged()),
             alone_until: 0,
+            sent_alone: None,
             state: Reachability::new(),
         };
         let thread = thread::Builder::new().name("publish".into()).spawn(move || worker.run())?;
@@ -80,6 +91,11 @@ impl Publisher {
     /// Records that Kafka has acknowledged since the start.
     pub fn published(&self) -> u64 {
         self.shared.published.load(Ordering::Relaxed)
+    }
+
+    /// Whether the thread still runs, as it does until it is stopped.
+    pub fn is_running(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
     }
 
     /// Waits until Kafka has everything that the outbox holds now, at most `patience`; whether it has.
@@ -126,6 +142,8 @@ struct Worker {
     window: Window,
     /// Up to this position each record is sent alone, to learn which one is too large.
     alone_until: u64,
+    /// The last one that was.
+    sent_alone: Option<u64>,
     state: Reachability,
 }
 
@@ -136,7 +154,7 @@ impl Worker {
         while !self.is_stopping() {
             let connected = match link.take() {
                 Some(link) => Ok(link),
-                None => Link::connect(&self.kafka),
+                None => Link::connect(&self.kafka, || self.is_stopping()),
             };
             let published = self.shared.published.load(Ordering::Relaxed);
             let (error, kept) = match connected {
@@ -170,7 +188,12 @@ impl Worker {
                 Err(ended) => return ended,
                 Ok(sent) if self.window.is_empty() && sent == 0 => {
                     self.keep_cursor();
-                    self.outbox.wait(self.window.sent(), Duration::from_millis(100));
+                    if self.outbox.last() > self.window.sent() {
+                        // It came just now, or damage took it: then waiting for it would never wait.
+                        self.pause(IDLE);
+                    } else {
+                        self.outbox.wait(self.window.sent(), IDLE);
+                    }
                     link.producer.poll(Duration::ZERO);
                 }
                 Ok(_) => {
@@ -205,12 +228,16 @@ impl Worker {
         };
         let mut sent = 0;
         for entry in entries {
+            self.window.gap_before(entry.position);
             if self.window.was_delivered(entry.position) {
                 self.window.pass(entry.position);
                 continue;
             }
             match self.send(link, &entry) {
-                Ok(true) => sent += 1,
+                Ok(true) => {
+                    sent += 1;
+                    self.sent_alone = alone.then_some(entry.position);
+                }
                 Ok(false) => break,
                 Err(KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge)) => {
                     self.drop_too_large(&entry)
@@ -246,7 +273,7 @@ impl Worker {
                     self.window.deliver(position);
                     delivered += 1;
                 }
-                Err(RDKafkaErrorCode::MessageSizeTooLarge) if position <= self.alone_until => {
+                Err(RDKafkaErrorCode::MessageSizeTooLarge) if self.sent_alone == Some(position) => {
                     match self.outbox.read(position - 1, 1, usize::MAX).map(|mut found| found.pop()) {
                         Ok(Some(entry)) if entry.position == position => self.drop_too_large(&entry),
                         _ => self.window.fail(position),
@@ -305,6 +332,7 @@ impl Worker {
             }
         }
         self.window.rewind();
+        self.sent_alone = None;
         self.keep_cursor();
     }
 
@@ -361,7 +389,7 @@ impl Reachability {
             None => true,
         };
         if news {
-            let pending = outbox.last() - outbox.acknowledged();
+            let pending = outbox.pending();
             log::warn!(error, pending; "kafka takes no records; results wait in the outbox");
             self.said = Some((Instant::now(), error.to_owned()));
         }
@@ -369,7 +397,7 @@ impl Reachability {
 
     fn delivered(&mut self, outbox: &Outbox) {
         if let Some(since) = self.away_since.take() {
-            let pending = outbox.last() - outbox.acknowledged();
+            let pending = outbox.pending();
             log::info!(pending, away_seconds = since.elapsed().as_secs(); "kafka takes records again");
             self.said = None;
         }

@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::task::spawn_blocking;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use wire::{AgentEvent, CheckResult, Content};
 
 use crate::check::{Checker, SetupError};
 use crate::clock::JumpWatch;
 use crate::config::Config;
 use crate::outbox::{AppendError, Committer, OpenError, Outbox};
-use crate::publish::Publisher;
+use crate::publish::{self, Publisher};
 use crate::report::Reporter;
 use crate::schedule::Schedule;
 
@@ -35,6 +35,12 @@ pub enum RunError {
     /// No TLS.
     #[error(transparent)]
     Check(#[from] SetupError),
+    /// No way to Kafka, ever.
+    #[error("kafka: {0}")]
+    Kafka(String),
+    /// A part ended by itself.
+    #[error("the {0} broke down")]
+    BrokeDown(&'static str),
     /// The first record could not be kept.
     #[error("the outbox takes no first record: {0}")]
     FirstRecord(#[from] AppendError),
@@ -46,42 +52,59 @@ pub enum RunError {
 /// Runs the agent until `stop` resolves, then stops it cleanly. Needs nothing remote to start.
 ///
 /// # Errors
-/// When the outbox can't be opened, or the machine refuses what is needed to begin.
+/// When the outbox can't be opened, or the machine refuses what is needed to begin; later, when a part breaks down that
+/// the others would wait for without end.
 pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), RunError> {
     for fault in &config.faults {
         log::error!("skipped: {fault}");
     }
-    let running = spawn_blocking(move || Running::start(config)).await.map_err(io::Error::other)??;
-    let running = Arc::new(running);
+    tokio::pin!(stop);
+    let patience = patience(&config);
+    let running = tokio::select! {
+        // While a disk hangs or refuses, this may last.
+        () = &mut stop => {
+            log::info!("the agent stops before it ran");
+            return Ok(());
+        }
+        started = spawn_blocking(move || Running::start(config)) => Arc::new(started.map_err(io::Error::other)??),
+    };
     log::info!(
-        monitors = running.monitors, pending = running.outbox.status().pending;
+        monitors = running.monitors, pending = running.outbox.pending();
         "the agent runs"
     );
-    tokio::pin!(stop);
+    let ended = tokio::select! {
+        () = &mut stop => Ok(()),
+        broken = tick_until_broken(&running) => Err(RunError::BrokeDown(broken)),
+    };
+    log::info!("the agent stops: running checks end, the outbox is flushed");
+    match timeout(patience, spawn_blocking(move || running.stop())).await {
+        Ok(Ok(())) => {}
+        Ok(Err(_)) => log::error!("the stop broke down"),
+        Err(_) => log::error!("something hangs, maybe a disk: the stop waits no longer"),
+    }
+    ended
+}
+
+/// How long a stop may take: as long as the slowest check, and the last attempts to keep and to publish.
+fn patience(config: &Config) -> Duration {
+    let slowest = config.monitors.iter().map(|monitor| monitor.timeout).max();
+    slowest.unwrap_or_default() + 2 * (LAST_DRAIN + LAST_REPORT)
+}
+
+/// Ticks for as long as all parts run; answers which one does not.
+async fn tick_until_broken(running: &Arc<Running>) -> &'static str {
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        tokio::select! {
-            () = &mut stop => break,
-            _ = ticks.tick() => {
-                // In a thread of its own, since a disk may hang; one tick at a time, since it may hang for long.
-                let ticking = Arc::clone(&running);
-                tokio::select! {
-                    () = &mut stop => break,
-                    done = spawn_blocking(move || ticking.tick()) => {
-                        if done.is_err() {
-                            log::error!("a tick broke down");
-                        }
-                    }
-                }
-            }
+        ticks.tick().await;
+        // In a thread of its own, since a disk may hang; one tick at a time, since it may hang for long.
+        let ticking = Arc::clone(running);
+        match spawn_blocking(move || ticking.tick()).await {
+            Ok(None) => {}
+            Ok(Some(broken)) => return broken,
+            Err(_) => return "tick",
         }
     }
-    log::info!("the agent stops: running checks end, the outbox is flushed");
-    if spawn_blocking(move || running.stop()).await.is_err() {
-        log::error!("the stop broke down");
-    }
-    Ok(())
 }
 
 /// The parts, in the order of the data.
@@ -103,6 +126,7 @@ struct Periodic {
 
 impl Running {
     fn start(config: Config) -> Result<Running, RunError> {
+        publish::check(&config.kafka).map_err(RunError::Kafka)?;
         let outbox = Outbox::open(&config.outbox)?;
         let checker = Checker::new()?;
         let reporter = Arc::new(Reporter::new(&config));
@@ -135,7 +159,12 @@ impl Running {
         })
     }
 
-    fn tick(&self) {
+    /// Answers which part ended by itself, if there is one.
+    fn tick(&self) -> Option<&'static str> {
+        let broken = self.broken();
+        if broken.is_some() {
+            return broken;
+        }
         let mut periodic = self.periodic.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = self.outbox.publish_status() {
             log::debug!(error:%; "the outbox's status could not be written");
@@ -151,6 +180,18 @@ impl Running {
             if let Err(error) = self.outbox.append(report) {
                 log::debug!(error:%; "a report could not be kept");
             }
+        }
+        None
+    }
+
+    /// Which part ended by itself, if there is one.
+    fn broken(&self) -> Option<&'static str> {
+        let committer = self.committer.lock().unwrap_or_else(PoisonError::into_inner);
+        let publisher = self.publisher.lock().unwrap_or_else(PoisonError::into_inner);
+        match (committer.as_ref(), publisher.as_ref()) {
+            (Some(committer), _) if !committer.is_running() => Some("outbox's committer"),
+            (_, Some(publisher)) if !publisher.is_running() => Some("publisher"),
+            _ => None,
         }
     }
 
@@ -185,6 +226,8 @@ impl Running {
 
     /// No new checks, running ones end, a last attempt to publish, a last report that says what is left.
     fn stop(&self) {
+        // Or what runs would wait for a disk that refuses.
+        self.outbox.hurry();
         self.schedule.stop();
         let publisher = self.publisher.lock().unwrap_or_else(PoisonError::into_inner).take();
         let committer = self.committer.lock().unwrap_or_else(PoisonError::into_inner).take();

@@ -9,6 +9,7 @@ use settings::quantity::{show_duration, show_size};
 
 use super::{CONFIGURATION, FOUND};
 use crate::config::Config;
+use crate::publish;
 
 /// Checks the file at `path`. Returns 0, 1 when entries would be skipped, or 78 when the file is refused.
 ///
@@ -16,20 +17,32 @@ use crate::config::Config;
 /// When `out` takes no more.
 pub fn run(path: &Path, out: &mut impl Write) -> io::Result<u8> {
     match Config::load(path) {
-        Ok(config) => {
-            write_config(&config, out)?;
-            write_faults(&config.faults, out)?;
-            match config.faults.as_slice() {
-                [] => Ok(0),
-                _ => Ok(FOUND),
+        Ok(config) => match publish::check(&config.kafka) {
+            Ok(()) => {
+                write_config(&config, out)?;
+                write_faults(&config.faults, out)?;
+                Ok(if config.faults.is_empty() { 0 } else { FOUND })
             }
-        }
-        Err(refused) => {
-            write_faults(&refused.faults, out)?;
-            writeln!(out, "refused: nothing runs until this is mended")?;
-            Ok(CONFIGURATION)
-        }
+            Err(problem) => {
+                let mut faults = config.faults;
+                faults.push(Fault {
+                    file: path.to_owned(),
+                    entry: None,
+                    option: Some("kafka".into()),
+                    problem,
+                    mend: "see librdkafka's CONFIGURATION.md for what it knows".into(),
+                });
+                refuse(&faults, out)
+            }
+        },
+        Err(refused) => refuse(&refused.faults, out),
     }
+}
+
+fn refuse(faults: &[Fault], out: &mut impl Write) -> io::Result<u8> {
+    write_faults(faults, out)?;
+    writeln!(out, "refused: nothing runs until this is mended")?;
+    Ok(CONFIGURATION)
 }
 
 fn write_config(config: &Config, out: &mut impl Write) -> io::Result<()> {
@@ -93,6 +106,18 @@ mod tests {
                 "no faults",
             ]
         );
+    }
+
+    #[test]
+    fn what_librdkafka_refuses_is_a_fault_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("agent.yaml");
+        let text = "interval: 5\nmonitors: [{url: 'http://localhost/'}]\nkafka: {properties: {lingr.ms: 5}}\n";
+        std::fs::write(&file, text).unwrap();
+        let mut out = Vec::new();
+        assert_eq!(run(&file, &mut out).unwrap(), CONFIGURATION);
+        let out = String::from_utf8(out).unwrap();
+        assert!(out.contains("agent.yaml: kafka: ") && out.contains("lingr.ms"), "{out}");
     }
 
     #[test]

@@ -7,15 +7,20 @@
 //! ```text
 //! head.json           where the epoch stood when the chunk was made; ours, beside sled's files
 //! db, conf, snap.*    sled's
-//!   f<position>       a frame (see frame.rs), under the position of its first record, big-endian
+//!   f<position><n>    piece n of a frame (see frame.rs), under the position of its first record, big-endian
 //!   cursor            the last position that was acknowledged while this chunk was the front one
 //! ```
+//!
+//! A frame is cut into pieces since sled writes what is larger than a quarter of a segment into a file of its own,
+//! which no fsync of ours covers, and one such item is a whole leaf of its tree: up to 17 values. Nearly every frame is
+//! one piece. The first piece is written last, so a frame whose writing was cut short is not there.
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::RwLock;
+use std::sync::{PoisonError, RwLock};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -27,6 +32,8 @@ use super::root::{Root, sync_directory, write_durably};
 const HEAD: &str = "head.json";
 const CURSOR: &[u8] = b"cursor";
 const CACHE: u64 = 16 * 1024 * 1024;
+/// Pieces of this fraction of a segment keep a leaf, with its keys, below a quarter of it.
+const PIECES_PER_SEGMENT: usize = 4 * 18;
 
 /// Where things stood when a chunk was made.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -88,17 +95,25 @@ struct Opened {
 pub(super) struct Chunk {
     path: PathBuf,
     head: Head,
-    opened: RwLock<Option<Opened>>,
+    handle: RwLock<Handle>,
+}
+
+#[derive(Debug)]
+enum Handle {
+    Closed,
+    Open(Opened),
+    /// The chunk left the outbox: opening it again would make a new, empty one.
+    Retired,
 }
 
 impl Chunk {
-    /// Makes a new chunk that is there after a power cut.
+    /// Makes a new chunk that is there after a power cut. One that is half made is none: its directory gets its name
+    /// once `head.json` is in it. What an earlier attempt left is replaced.
     pub(super) fn create(root: &Root, head: Head) -> Result<Chunk, ChunkError> {
         let path = root.chunk_path(head.first);
-        fs::create_dir(&path)?;
         let text = serde_json::to_vec(&head).map_err(io::Error::other)?;
-        write_durably(&path, HEAD, &text)?;
-        let chunk = Chunk { path, head, opened: RwLock::new(None) };
+        root.make_chunk(head.first, |made| write_durably(made, HEAD, &text))?;
+        let chunk = Chunk { path, head, handle: RwLock::new(Handle::Closed) };
         chunk.with(|_| Ok(()))?;
         for name in ["db", "conf"] {
             File::open(chunk.path.join(name))?.sync_all()?;
@@ -119,7 +134,7 @@ impl Chunk {
         };
         let head: Head =
             serde_json::from_slice(&text).map_err(|error| ChunkError::Damaged(format!("{HEAD}: {error}")))?;
-        Ok(Chunk { path, head, opened: RwLock::new(None) })
+        Ok(Chunk { path, head, handle: RwLock::new(Handle::Closed) })
     }
 
     pub(super) fn head(&self) -> Head {
@@ -130,11 +145,18 @@ impl Chunk {
         self.head.first
     }
 
+    /// What it takes on disk, in bytes.
+    pub(super) fn bytes_on_disk(&self) -> u64 {
+        fs::metadata(self.path.join("db")).map_or(0, |metadata| metadata.blocks() * 512)
+    }
+
     /// Appends frames, each under the position of its first record; durable when it returns.
     pub(super) fn append(&self, frames: &[(u64, Vec<u8>)]) -> Result<(), ChunkError> {
         self.with(|opened| {
             for (position, frame) in frames {
-                opened.db.insert(key(*position), frame.as_slice())?;
+                for (n, piece) in (0..=u8::MAX).zip(frame.chunks(self.head.segment_size / PIECES_PER_SEGMENT)).rev() {
+                    opened.db.insert(key(*position, n), piece)?;
+                }
             }
             opened.db.flush()?;
             Ok(opened.file.sync_data()?)
@@ -143,29 +165,31 @@ impl Chunk {
 
     /// The last frame: the position of its first record, and its header.
     pub(super) fn tail(&self) -> Result<Option<(u64, Header)>, ChunkError> {
-        self.with(|opened| last_frame(opened.db.range(key(0)..=key(u64::MAX)).next_back()))
+        self.frame_at(u64::MAX)
     }
 
     /// The frame that holds a position, and the position of its first record.
     pub(super) fn frame_at(&self, position: u64) -> Result<Option<(u64, Header)>, ChunkError> {
-        self.with(|opened| last_frame(opened.db.range(key(0)..=key(position)).next_back()))
+        self.with(|opened| {
+            let Some((first, piece)) = beginning(&opened.db, position)? else { return Ok(None) };
+            Ok(Some((first, frame::header(&whole(&opened.db, first, &piece)?)?)))
+        })
     }
 
     /// Records after a position, in order, until there are `records` of them or they have `bytes` bytes.
     pub(super) fn read(&self, after: u64, records: usize, bytes: usize) -> Result<Vec<Entry>, ChunkError> {
         self.with(|opened| {
-            let from = match opened.db.range(key(0)..=key(after + 1)).next_back() {
-                Some(found) => position(&found?.0)?,
-                None => after + 1,
-            };
+            let from = beginning(&opened.db, after + 1)?.map_or(after + 1, |(first, _)| first);
             let mut entries = Vec::new();
             let mut size = 0;
-            for item in opened.db.range(key(from)..=key(u64::MAX)) {
+            for item in opened.db.range(key(from, 0)..) {
                 let (found, value) = item?;
-                let (header, payloads) = frame::decode(&value)?;
-                let first = position(&found)?;
-                for (at, payload) in payloads.into_iter().enumerate() {
-                    let at = at as u64;
+                let (first, piece) = place(&found)?;
+                if piece > 0 {
+                    continue;
+                }
+                let (header, payloads) = frame::decode(&whole(&opened.db, first, &value)?)?;
+                for (at, payload) in (0_u64..).zip(payloads) {
                     if first + at <= after {
                         continue;
                     }
@@ -204,12 +228,22 @@ impl Chunk {
 
     /// Gives up the handle: after an error of the disk, sled answers nothing but that error until it is reopened.
     pub(super) fn close(&self) {
-        let mut opened = self.opened.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(opened) = opened.take() {
-            // Dropping flushes, which may panic on a disk that refuses; nothing acknowledged depends on it.
-            if catch_unwind(AssertUnwindSafe(|| drop(opened))).is_err() {
-                log::debug!(chunk:? = self.path; "closing a chunk panicked");
-            }
+        let mut handle = self.handle.write().unwrap_or_else(PoisonError::into_inner);
+        if !matches!(*handle, Handle::Retired) {
+            self.let_go(std::mem::replace(&mut *handle, Handle::Closed));
+        }
+    }
+
+    /// Closes the chunk for good: whoever still uses it is told that it is gone.
+    pub(super) fn retire(&self) {
+        let mut handle = self.handle.write().unwrap_or_else(PoisonError::into_inner);
+        self.let_go(std::mem::replace(&mut *handle, Handle::Retired));
+    }
+
+    fn let_go(&self, handle: Handle) {
+        // Dropping flushes, which may panic on a disk that refuses; nothing acknowledged depends on it.
+        if catch_unwind(AssertUnwindSafe(|| drop(handle))).is_err() {
+            log::debug!(chunk:? = self.path; "closing a chunk panicked");
         }
     }
 
@@ -217,7 +251,11 @@ impl Chunk {
     /// shows as an error rather than as silence.
     pub(super) fn seal(&self) -> Result<(), ChunkError> {
         self.close();
-        self.with(|_| Ok(()))?;
+        match self.with(|_| Ok(())) {
+            // Drained meanwhile.
+            Err(ChunkError::Io(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            other => other?,
+        }
         self.close();
         Ok(())
     }
@@ -225,14 +263,14 @@ impl Chunk {
     /// Runs `work` on the open database; opens it first when it is closed. An error of the disk closes it.
     fn with<T>(&self, work: impl Fn(&Opened) -> Result<T, ChunkError>) -> Result<T, ChunkError> {
         let result = loop {
-            let opened = self.opened.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-            if let Some(opened) = opened.as_ref() {
-                break fenced(|| work(opened));
+            match &*self.handle.read().unwrap_or_else(PoisonError::into_inner) {
+                Handle::Open(opened) => break fenced(|| work(opened)),
+                Handle::Retired => return Err(io::Error::from(io::ErrorKind::NotFound).into()),
+                Handle::Closed => {}
             }
-            drop(opened);
-            let mut opened = self.opened.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-            if opened.is_none() {
-                *opened = Some(fenced(|| open(&self.path, self.head.segment_size))?);
+            let mut handle = self.handle.write().unwrap_or_else(PoisonError::into_inner);
+            if matches!(*handle, Handle::Closed) {
+                *handle = Handle::Open(fenced(|| open(&self.path, self.head.segment_size))?);
             }
         };
         if matches!(result, Err(ChunkError::Io(_))) {
@@ -267,20 +305,46 @@ fn fenced<T>(work: impl FnOnce() -> Result<T, ChunkError>) -> Result<T, ChunkErr
     })
 }
 
-fn last_frame(found: Option<sled::Result<(sled::IVec, sled::IVec)>>) -> Result<Option<(u64, Header)>, ChunkError> {
-    let Some(found) = found else { return Ok(None) };
-    let (key, value) = found?;
-    Ok(Some((position(&key)?, frame::header(&value)?)))
+/// The first piece of the last frame that begins at or before a position.
+fn beginning(db: &sled::Db, position: u64) -> Result<Option<(u64, sled::IVec)>, ChunkError> {
+    for item in db.range(key(0, 0)..=key(position, u8::MAX)).rev() {
+        let (found, value) = item?;
+        if let (first, 0) = place(&found)? {
+            return Ok(Some((first, value)));
+        }
+    }
+    Ok(None)
 }
 
-fn key(position: u64) -> [u8; 9] {
-    let mut key = [b'f'; 9];
-    key[1..].copy_from_slice(&position.to_be_bytes());
+/// The whole frame that begins with `piece`.
+fn whole(db: &sled::Db, first: u64, piece: &[u8]) -> Result<Vec<u8>, ChunkError> {
+    let length = frame::length(piece)?;
+    let mut frame = piece.to_vec();
+    for n in 1..=u8::MAX {
+        if frame.len() >= length {
+            break;
+        }
+        match db.get(key(first, n))? {
+            Some(piece) => frame.extend_from_slice(&piece),
+            None => break,
+        }
+    }
+    Ok(frame)
+}
+
+fn key(position: u64, piece: u8) -> [u8; 10] {
+    let mut key = [b'f'; 10];
+    key[1..9].copy_from_slice(&position.to_be_bytes());
+    key[9] = piece;
     key
 }
 
-fn position(key: &[u8]) -> Result<u64, ChunkError> {
-    Ok(u64::from_be_bytes(eight(key.get(1..).unwrap_or_default())?))
+/// The position and the piece that a key stands for.
+fn place(key: &[u8]) -> Result<(u64, u8), ChunkError> {
+    match key {
+        [b'f', position @ .., piece] => Ok((u64::from_be_bytes(eight(position)?), *piece)),
+        _ => Err(ChunkError::Damaged("a key is none of ours".into())),
+    }
 }
 
 fn eight(bytes: &[u8]) -> Result<[u8; 8], ChunkError> {

@@ -8,23 +8,44 @@ use wire::{DropReason, Dropped, Range, limits};
 
 use super::Entry;
 
-/// The declarations for `entries`, dropped for `reason`.
-pub(super) fn of(entries: &[Entry], reason: DropReason) -> Vec<Dropped> {
-    let mut by_reason: BTreeMap<DropReason, Vec<Range>> = BTreeMap::new();
-    for entry in entries {
-        by_reason.entry(reason).or_default().push(Range { epoch: entry.epoch, first: entry.seq, last: entry.seq });
+/// Records that leave the outbox unsent.
+#[derive(Debug, Default)]
+pub(super) struct Undelivered {
+    own: Vec<Range>,
+    declared: BTreeMap<DropReason, Vec<Range>>,
+    count: u64,
+}
+
+impl Undelivered {
+    pub(super) fn add(&mut self, entry: &Entry) {
+        self.count += 1;
+        match self.own.last_mut() {
+            Some(last) if last.epoch == entry.epoch && last.last + 1 == entry.seq => last.last = entry.seq,
+            _ => self.own.push(Range { epoch: entry.epoch, first: entry.seq, last: entry.seq }),
+        }
         if let Some(dropped) = wire::declared(&entry.payload) {
-            by_reason.entry(dropped.reason).or_default().extend(dropped.ranges);
+            self.declared.entry(dropped.reason).or_default().extend(dropped.ranges);
         }
     }
-    let dropped_at = Timestamp::now();
-    let mut declarations = Vec::new();
-    for (reason, ranges) in by_reason {
-        for ranges in joined(ranges).chunks(limits::RANGES) {
-            declarations.push(Dropped { ranges: ranges.to_vec(), reason, dropped_at });
-        }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> u64 {
+        self.count
     }
-    declarations
+
+    /// The declarations, when these records are dropped for `reason`.
+    pub(super) fn declare(self, reason: DropReason) -> Vec<Dropped> {
+        let mut by_reason = self.declared;
+        by_reason.entry(reason).or_default().extend(self.own);
+        let dropped_at = Timestamp::now();
+        let mut declarations = Vec::new();
+        for (reason, ranges) in by_reason {
+            for ranges in joined(ranges).chunks(limits::RANGES) {
+                declarations.push(Dropped { ranges: ranges.to_vec(), reason, dropped_at });
+            }
+        }
+        declarations
+    }
 }
 
 /// The same numbers in as few ranges as can be.
@@ -51,6 +72,13 @@ mod tests {
 
     fn entry(epoch: u128, seq: u64, payload: &[u8]) -> Entry {
         Entry { position: seq, epoch: Uuid::from_u128(epoch), seq, payload: payload.to_vec() }
+    }
+
+    fn of(entries: &[Entry], reason: DropReason) -> Vec<Dropped> {
+        let mut undelivered = Undelivered::default();
+        entries.iter().for_each(|entry| undelivered.add(entry));
+        assert_eq!(undelivered.count(), entries.len() as u64);
+        undelivered.declare(reason)
     }
 
     fn range(epoch: u128, first: u64, last: u64) -> Range {

@@ -7,8 +7,9 @@
 //! 18  first    u64       sequence number of the first record
 //! 26  at       i64       when the frame was appended, microseconds since 1970
 //! 34  length   u32       of the body before compression
-//! 38  crc32c   u32       of everything before it and of the body as stored
-//! 42  body               zstd of, for each record: length u32, payload
+//! 38  stored   u32       length of the body as stored
+//! 42  crc32c   u32       of everything before it and of the body as stored
+//! 46  body               zstd of, for each record: length u32, payload
 //! ```
 //! All integers are little-endian. The position of the first record is the frame's key, not in here.
 
@@ -21,7 +22,7 @@ pub(super) const RECORDS: usize = 64;
 pub(super) const BODY: usize = 30 * 1024;
 
 const VERSION: u8 = 1;
-const HEADER: usize = 42;
+const HEADER: usize = 46;
 /// Level 1: the outbox is bound by fsync and by bytes, and this one costs the least of both.
 const LEVEL: i32 = 1;
 
@@ -82,17 +83,24 @@ pub(super) fn encode<'a>(
     frame.extend_from_slice(&first_seq.to_le_bytes());
     frame.extend_from_slice(&appended_at.as_microsecond().to_le_bytes());
     frame.extend_from_slice(&(body.len() as u32).to_le_bytes());
+    frame.extend_from_slice(&(compressed.len() as u32).to_le_bytes());
     let crc = crc32c::crc32c_append(crc32c::crc32c(&frame), &compressed);
     frame.extend_from_slice(&crc.to_le_bytes());
     frame.extend_from_slice(&compressed);
     Ok(frame)
 }
 
+/// How long a frame is, by what its first bytes say.
+pub(super) fn length(beginning: &[u8]) -> Result<usize, Damaged> {
+    let (head, _) = beginning.split_at_checked(HEADER).ok_or(Damaged("is too short"))?;
+    Ok(HEADER + u32::from_le_bytes(field(head, 38)) as usize)
+}
+
 /// Reads and verifies a frame's header.
 pub(super) fn header(frame: &[u8]) -> Result<Header, Damaged> {
     let (head, body) = frame.split_at_checked(HEADER).ok_or(Damaged("is too short"))?;
-    let crc = u32::from_le_bytes(field(head, 38));
-    if crc != crc32c::crc32c_append(crc32c::crc32c(&head[..38]), body) {
+    let crc = u32::from_le_bytes(field(head, 42));
+    if crc != crc32c::crc32c_append(crc32c::crc32c(&head[..42]), body) {
         return Err(Damaged("has a wrong checksum"));
     }
     if head[0] != VERSION {

@@ -3,9 +3,10 @@
 //! ```text
 //! LOCK                       held (flock) by the one process that may open the chunks
 //! VERSION                    the version of this layout, in decimal
-//! CURSOR                     the last position that was acknowledged when a chunk was freed
+//! CURSOR                     the last position that was acknowledged when a chunk was freed, and its crc32c
 //! status.json                what a running agent says of the outbox, for other processes
 //! ob-<first position>/       a chunk
+//! new-<first position>/      a chunk that is being made
 //! dead-…                     a chunk that is being removed
 //! bad-…                      a damaged chunk, kept for people
 //! ```
@@ -21,6 +22,7 @@ use rustix::fs::{FlockOperation, flock};
 const VERSION: u32 = 1;
 const CURSOR: &str = "CURSOR";
 const CHUNK: &str = "ob-";
+const NEW: &str = "new-";
 const DEAD: &str = "dead-";
 const BAD: &str = "bad-";
 
@@ -111,7 +113,7 @@ impl Root {
         for entry in fs::read_dir(&self.path)? {
             let entry = entry?;
             let name = entry.file_name();
-            if name.to_string_lossy().starts_with(DEAD) {
+            if [DEAD, NEW].iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
                 fs::remove_dir_all(entry.path())?;
             }
         }
@@ -133,6 +135,20 @@ impl Root {
 
     pub(super) fn chunk_path(&self, first: u64) -> PathBuf {
         self.path.join(format!("{CHUNK}{first:020}"))
+    }
+
+    /// Makes a chunk's directory, empty but for what `fill` writes, in place of what an earlier attempt left.
+    pub(super) fn make_chunk(&self, first: u64, fill: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
+        let (made, path) = (self.path.join(format!("{NEW}{first:020}")), self.chunk_path(first));
+        for left in [&made, &path] {
+            match fs::remove_dir_all(left) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        fs::create_dir(&made)?;
+        fill(&made)?;
+        fs::rename(made, path)
     }
 
     /// Takes a chunk out of the outbox for good. What is left of it after a crash is swept at the next start.
@@ -161,19 +177,21 @@ impl Root {
         Ok(count)
     }
 
-    /// The position that was acknowledged when a chunk was last freed; 0 when none was.
+    /// The position that was acknowledged when a chunk was last freed; 0 when none was, or when it can't be told: then
+    /// the chunks' own cursors have to do, and what they don't know of is sent again.
     pub(super) fn cursor(&self) -> io::Result<u64> {
-        match fs::read_to_string(self.path.join(CURSOR)) {
-            Ok(text) => {
-                text.trim().parse().map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "CURSOR is damaged"))
-            }
+        match fs::read(self.path.join(CURSOR)) {
+            Ok(text) => Ok(parse_cursor(&text).unwrap_or_else(|| {
+                log::error!(outbox:? = self.path; "{CURSOR} is damaged; some records may be sent again");
+                0
+            })),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
             Err(error) => Err(error),
         }
     }
 
     pub(super) fn set_cursor(&self, position: u64) -> io::Result<()> {
-        write_durably(&self.path, CURSOR, format!("{position}\n").as_bytes())
+        write_durably(&self.path, CURSOR, show_cursor(position).as_bytes())
     }
 
     /// What the outbox takes on disk, in bytes: blocks, not lengths.
@@ -193,6 +211,17 @@ impl Root {
         }
         walk(&self.path)
     }
+}
+
+/// The position and its checksum: a cursor that is read wrong would take records for delivered.
+fn show_cursor(position: u64) -> String {
+    let position = position.to_string();
+    format!("{position} {:08x}\n", crc32c::crc32c(position.as_bytes()))
+}
+
+fn parse_cursor(text: &[u8]) -> Option<u64> {
+    let position = std::str::from_utf8(text).ok()?.split(' ').next()?.parse().ok()?;
+    (show_cursor(position).as_bytes() == text).then_some(position)
 }
 
 /// Replaces a file so that after a power cut it is either whole as before or whole as now.

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::root::{OpenError, Root};
+use super::root::OpenError;
 use super::{Outbox, Shared};
 use crate::config::OutboxConfig;
 
@@ -106,12 +106,11 @@ pub fn read_status(config: &OutboxConfig) -> Result<Status, OpenError> {
     if !config.path.join("VERSION").exists() {
         return Err(failed("find an outbox", io::ErrorKind::NotFound.into()));
     }
-    match Root::open(&config.path, Duration::ZERO) {
-        Ok(root) => drop(root),
-        Err(OpenError::Locked { .. }) => return read_file(&config.path).map_err(|e| failed("read status.json", e)),
-        Err(error) => return Err(error),
+    match Outbox::open_within(config, Duration::ZERO) {
+        Ok(outbox) => Ok(outbox.status()),
+        Err(OpenError::Locked { .. }) => read_file(&config.path).map_err(|e| failed("read status.json", e)),
+        Err(error) => Err(error),
     }
-    Ok(Outbox::open(config)?.status())
 }
 
 fn read_file(path: &Path) -> io::Result<Status> {

@@ -110,10 +110,9 @@ fn a_drained_outbox_gives_its_space_back_and_goes_on_numbering() {
     let dir = tempfile::tempdir().unwrap();
     let outbox = open_with(dir.path(), 50_000);
     let committer = start(&outbox);
-    let noise: Vec<u8> =
-        (0..60_000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).take(100_000).collect();
+    let mut noise = noise();
     for _ in 0..20 {
-        outbox.append(noise.clone()).unwrap();
+        outbox.append(noise.by_ref().take(100_000).collect()).unwrap();
     }
     let before = outbox.status().bytes;
     outbox.acknowledge(outbox.last()).unwrap();
@@ -174,16 +173,9 @@ fn at_its_bound_the_oldest_chunk_is_dropped_and_declared_exactly() {
     let config = OutboxConfig { max_size: 16 * 1024 * 1024, ..config(dir.path()) };
     let outbox = Outbox::open(&config).unwrap();
     let committer = start(&outbox);
-    let mut noise = 1_u64;
+    let mut noise = noise();
     for _ in 0..350 {
-        let payload: Vec<u8> = std::iter::repeat_with(|| {
-            noise ^= noise << 13;
-            noise ^= noise >> 7;
-            noise ^= noise << 17;
-            noise as u8
-        })
-        .take(64 * 1024)
-        .collect();
+        let payload: Vec<u8> = noise.by_ref().take(64 * 1024).collect();
         outbox.append([b"{\"kind\":\"noise\"".as_slice(), &payload].concat()).unwrap();
         assert!(outbox.shared.root.bytes_on_disk().unwrap() <= config.max_size * 11 / 10);
     }
@@ -246,4 +238,147 @@ fn nothing_is_appended_after_the_stop() {
     let outbox = open_with(dir.path(), 10);
     start(&outbox).stop();
     assert_eq!(outbox.append(b"{}".to_vec()), Err(AppendError::Stopped));
+}
+
+/// sled writes what is larger than a quarter of a segment into a file that no fsync of ours covers.
+#[test]
+fn nothing_is_written_beside_the_file_that_is_synced() {
+    for (max_size, payload) in [(16, 29_000), (16, 110_000), (1024, 29_000), (1024, 110_000)] {
+        let dir = tempfile::tempdir().unwrap();
+        let outbox = Outbox::open(&OutboxConfig { max_size: max_size << 20, ..config(dir.path()) }).unwrap();
+        let committer = start(&outbox);
+        let mut noise = noise();
+        for _ in 0..4_000_000 / payload {
+            outbox.append(noise.by_ref().take(payload).collect()).unwrap();
+        }
+        for chunk in std::fs::read_dir(dir.path()).unwrap() {
+            let blobs = chunk.unwrap().path().join("blobs");
+            assert!(!blobs.exists() || blobs.read_dir().unwrap().next().is_none(), "{blobs:?} of {payload} bytes each");
+        }
+        let mut again = self::noise();
+        let entries = read_all(&outbox);
+        assert_eq!(entries.len(), 1 + 4_000_000 / payload);
+        assert!(entries[1..].iter().all(|entry| entry.payload.iter().all(|byte| again.next() == Some(*byte))));
+        committer.stop();
+    }
+}
+
+#[test]
+fn a_start_that_is_killed_while_it_makes_a_chunk_leaves_nothing_that_looks_damaged() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(Root::open(dir.path(), Duration::ZERO).unwrap());
+    std::fs::create_dir(dir.path().join("new-00000000000000000001")).unwrap();
+    let outbox = open_with(dir.path(), 10);
+    let committer = start(&outbox);
+    assert_eq!((outbox.status().damaged, outbox.last(), chunks_on_disk(dir.path())), (0, 1, 1));
+    committer.stop();
+}
+
+#[test]
+fn an_epoch_without_a_record_is_nobodys_predecessor() {
+    let dir = tempfile::tempdir().unwrap();
+    let ran = {
+        let outbox = open_with(dir.path(), 10);
+        let committer = start(&outbox);
+        append(&outbox, 9);
+        committer.stop();
+        outbox.status().epoch
+    };
+    // The chunk is full, so this start makes one before its first record, which then is refused.
+    let outbox = open_with(dir.path(), 10);
+    assert!(matches!(outbox.start("edge", |_| vec![0; 200 * 1024]), Err(AppendError::TooLarge(_))));
+    drop(outbox);
+    assert_eq!(chunks_on_disk(dir.path()), 2);
+    let outbox = open_with(dir.path(), 10);
+    let committer = outbox.start("edge", move |opening| {
+        let previous = opening.previous.unwrap();
+        assert_eq!((Some(previous.epoch), previous.highest_seq), (ran, 10));
+        b"{}".to_vec()
+    });
+    committer.unwrap().stop();
+}
+
+#[test]
+fn while_a_chunk_cannot_be_made_records_wait_and_none_goes_where_it_would_not_be_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let outbox = open_with(dir.path(), 10);
+    let committer = start(&outbox);
+    append(&outbox, 9);
+    // In the way of the next chunk, and no directory that could be removed.
+    let obstacle = dir.path().join("new-00000000000000000011");
+    std::fs::write(&obstacle, "").unwrap();
+    std::thread::scope(|scope| {
+        let appending = scope.spawn(|| outbox.append(b"{}".to_vec()));
+        assert_eq!(outbox.append_within(b"{}".to_vec(), Duration::from_millis(50)), Err(AppendError::TimedOut));
+        assert_eq!(outbox.last(), 10);
+        std::fs::remove_file(&obstacle).unwrap();
+        appending.join().unwrap().unwrap();
+    });
+    assert!(outbox.wait(11, Duration::from_secs(60)));
+    assert_eq!(read_all(&outbox).iter().map(|e| e.seq).collect::<Vec<_>>(), (1..=12).collect::<Vec<_>>());
+    committer.stop();
+}
+
+#[test]
+fn whoever_is_in_a_hurry_does_not_wait_for_a_disk_that_refuses() {
+    let dir = tempfile::tempdir().unwrap();
+    let outbox = open_with(dir.path(), 10);
+    let committer = start(&outbox);
+    append(&outbox, 9);
+    std::fs::write(dir.path().join("new-00000000000000000011"), "").unwrap();
+    std::thread::scope(|scope| {
+        let appending = scope.spawn(|| outbox.append(b"{}".to_vec()));
+        outbox.hurry();
+        assert_eq!(appending.join().unwrap(), Err(AppendError::Stopped));
+    });
+    committer.stop();
+}
+
+#[test]
+fn a_damaged_cursor_costs_at_most_that_records_are_sent_again() {
+    let dir = tempfile::tempdir().unwrap();
+    {
+        let outbox = open_with(dir.path(), 10);
+        let committer = start(&outbox);
+        append(&outbox, 35);
+        outbox.acknowledge(25).unwrap();
+        committer.stop();
+    }
+    for damaged in ["", "95 00000000\n", "99"] {
+        std::fs::write(dir.path().join("CURSOR"), damaged).unwrap();
+        let outbox = open_with(dir.path(), 10);
+        assert_eq!((outbox.acknowledged(), outbox.last()), (25, 36), "{damaged:?}");
+    }
+}
+
+#[test]
+fn a_chunk_of_an_earlier_run_is_given_back_too() {
+    let dir = tempfile::tempdir().unwrap();
+    {
+        let outbox = open_with(dir.path(), 50_000);
+        let committer = start(&outbox);
+        let mut noise = noise();
+        for _ in 0..20 {
+            outbox.append(noise.by_ref().take(100_000).collect()).unwrap();
+        }
+        committer.stop();
+    }
+    let outbox = open_with(dir.path(), 50_000);
+    let committer = start(&outbox);
+    outbox.acknowledge(outbox.last()).unwrap();
+    append(&outbox, 1);
+    let bytes = outbox.status().bytes;
+    assert!(bytes < 1024 * 1024, "{bytes}");
+    committer.stop();
+}
+
+/// Incompressible, and the same each time.
+fn noise() -> impl Iterator<Item = u8> {
+    let mut noise = 1_u64;
+    std::iter::repeat_with(move || {
+        noise ^= noise << 13;
+        noise ^= noise >> 7;
+        noise ^= noise << 17;
+        noise as u8
+    })
 }

@@ -1,7 +1,7 @@
 //! One producer, from the moment that Kafka answers for the topic until something fails.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::{ClientContext, DefaultClientContext};
@@ -12,6 +12,8 @@ use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 
 /// How long Kafka may take to answer for the topic.
 const METADATA: Duration = Duration::from_secs(5);
+/// How long a stop may wait for that.
+const LOOK: Duration = Duration::from_millis(500);
 /// How long the events that have come meanwhile may take to be handed over.
 const EVENTS: Duration = Duration::from_millis(50);
 
@@ -68,17 +70,25 @@ impl ProducerContext for Context {
 impl Link {
     /// Builds a producer and waits until Kafka answers for the topic, which is made when it is absent and that is asked
     /// for. The error says in one line why not.
-    pub(super) fn connect(kafka: &settings::Kafka) -> Result<Link, String> {
+    pub(super) fn connect(kafka: &settings::Kafka, stopping: impl Fn() -> bool) -> Result<Link, String> {
         let config = client_config(kafka);
         let producer: BaseProducer<Context> =
-            config.create_with_context(Context::default()).map_err(|error| error.to_string())?;
+            config.create_with_context(Context::default()).map_err(|error| without_value(&error))?;
         let link = Link { producer };
         let failed = |error: KafkaError| {
             // The reason comes by the callback, and callbacks come by polling: one event where there is no time.
             link.producer.poll(EVENTS);
             link.producer.context().last_error().unwrap_or_else(|| error.to_string())
         };
-        let metadata = link.producer.client().fetch_metadata(Some(&kafka.topic), METADATA).map_err(failed)?;
+        let began = Instant::now();
+        let metadata = loop {
+            let looked = Instant::now();
+            match link.producer.client().fetch_metadata(Some(&kafka.topic), LOOK) {
+                // Nobody answers yet. What fails sooner than that is an answer.
+                Err(_) if looked.elapsed() >= LOOK && began.elapsed() < METADATA && !stopping() => {}
+                answered => break answered.map_err(failed)?,
+            }
+        };
         match metadata.topics().first().and_then(|topic| topic.error()) {
             None => Ok(link),
             Some(error) => match RDKafkaErrorCode::from(error) {
@@ -100,9 +110,24 @@ impl Link {
     }
 }
 
+/// What librdkafka finds wrong with the properties.
+pub(super) fn check(kafka: &settings::Kafka) -> Result<(), String> {
+    client_config(kafka).create_native_config().map(drop).map_err(|error| without_value(&error))
+}
+
+/// rdkafka shows the value too, which may be a secret under a misspelt name.
+fn without_value(error: &KafkaError) -> String {
+    match error {
+        KafkaError::ClientConfig(_, problem, name, _) if problem.contains(name.as_str()) => problem.clone(),
+        KafkaError::ClientConfig(_, problem, name, _) => format!("{name}: {problem}"),
+        other => other.to_string(),
+    }
+}
+
 fn client_config(kafka: &settings::Kafka) -> ClientConfig {
     let mut config = ClientConfig::new();
     for (name, value) in [
+        ("client.id", "website-monitor-agent"),
         ("linger.ms", "10"),
         ("compression.type", "lz4"),
         // Short of minutes, so that a broker which moved or fell silent is noticed; the outbox keeps the record.
@@ -119,13 +144,15 @@ fn client_config(kafka: &settings::Kafka) -> ClientConfig {
     for (name, value) in kafka.client_properties() {
         config.set(name, value);
     }
-    config.set("acks", "all").set("client.id", "website-monitor-agent").set("allow.auto.create.topics", "false");
+    // What the promises rest on: an ack from all, and a report of each.
+    config.set("acks", "all").set("delivery.report.only.error", "false").set("allow.auto.create.topics", "false");
     config.set_log_level(RDKafkaLogLevel::Debug);
     config
 }
 
 fn create_topic(kafka: &settings::Kafka, config: &ClientConfig) -> Result<(), String> {
-    let admin: AdminClient<DefaultClientContext> = config.create().map_err(|error: KafkaError| error.to_string())?;
+    let admin: AdminClient<DefaultClientContext> =
+        config.create().map_err(|error: KafkaError| without_value(&error))?;
     let topic = NewTopic::new(&kafka.topic, kafka.partitions, TopicReplication::Fixed(kafka.replication_factor));
     let options = AdminOptions::new().operation_timeout(Some(METADATA)).request_timeout(Some(METADATA));
     let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| error.to_string())?;
@@ -136,6 +163,9 @@ fn create_topic(kafka: &settings::Kafka, config: &ClientConfig) -> Result<(), St
             Ok(())
         }
         Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) | None => Ok(()),
-        Some(Err((_, code))) => Err(format!("topic {:?} can't be made: {code}", kafka.topic)),
+        Some(Err((_, code))) => Err(format!(
+            "topic {:?} with {} partitions of {} replicas can't be made: {code}",
+            kafka.topic, kafka.partitions, kafka.replication_factor
+        )),
     }
 }

@@ -74,12 +74,12 @@ impl Rig {
 }
 
 fn open(path: &Path) -> (Outbox, Committer) {
-    let outbox = Outbox::open(&OutboxConfig {
-        path: path.to_owned(),
-        max_size: 64 * 1024 * 1024,
-        when_full: WhenFull::DropOldest,
-    })
-    .unwrap();
+    open_with(path, 64 * 1024 * 1024)
+}
+
+fn open_with(path: &Path, max_size: u64) -> (Outbox, Committer) {
+    let config = OutboxConfig { path: path.to_owned(), max_size, when_full: WhenFull::DropOldest };
+    let outbox = Outbox::open(&config).unwrap();
     let committer = outbox.start("edge", |_| b"{\"kind\":\"test\"}".to_vec()).unwrap();
     (outbox, committer)
 }
@@ -134,4 +134,36 @@ fn a_publisher_without_kafka_stops_at_once() {
     assert!(!publisher.drain(Duration::from_millis(10)));
     publisher.stop();
     assert_eq!(rig.outbox.acknowledged(), 0);
+}
+
+#[test]
+fn the_cursor_passes_records_that_damage_took_from_the_outbox() {
+    let dir = tempfile::tempdir().unwrap();
+    let (outbox, committer) = open_with(dir.path(), 16 * 1024 * 1024);
+    for _ in 0..80 {
+        let noise: String = std::iter::repeat_with(|| rand::random_range('a'..='z')).take(100_000).collect();
+        outbox.append(format!("{{\"kind\":\"{noise}\"}}").into_bytes()).unwrap();
+    }
+    committer.stop();
+    drop(outbox);
+    let chunks = dir.path().read_dir().unwrap().map(|entry| entry.unwrap().path());
+    let mut chunks: Vec<_> = chunks.filter(|path| path.join("head.json").exists()).collect();
+    chunks.sort();
+    assert!(chunks.len() > 2, "{chunks:?}");
+    std::fs::remove_file(chunks[1].join("head.json")).unwrap();
+    let (outbox, committer) = open_with(dir.path(), 16 * 1024 * 1024);
+    let rig = Rig { outbox, _committer: committer, _dir: dir, ..Rig::with_topic() };
+    let publisher = rig.publish();
+    assert!(publisher.drain(PATIENCE));
+    assert_eq!(rig.outbox.pending(), 0);
+    assert!((30..80).contains(&publisher.published()), "{}", publisher.published());
+}
+
+#[test]
+fn a_property_that_librdkafka_refuses_is_named_without_its_value() {
+    let mut kafka = settings::Kafka::default();
+    assert_eq!(check(&kafka), Ok(()));
+    kafka.properties.0.insert("sasl.pasword".into(), "s3cret".into());
+    let problem = check(&kafka).unwrap_err();
+    assert!(problem.contains("sasl.pasword") && !problem.contains("s3cret"), "{problem}");
 }

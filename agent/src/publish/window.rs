@@ -14,12 +14,21 @@ pub(super) struct Window {
     bytes: usize,
     /// Done with beyond the cursor.
     delivered: BTreeSet<u64>,
+    /// Beyond the cursor, from the first to the last of each: there is no such record any more.
+    gaps: BTreeMap<u64, u64>,
 }
 
 impl Window {
     /// A window that begins after `cursor`.
     pub(super) fn new(cursor: u64) -> Window {
-        Window { cursor, sent: cursor, in_flight: BTreeMap::new(), bytes: 0, delivered: BTreeSet::new() }
+        Window {
+            cursor,
+            sent: cursor,
+            in_flight: BTreeMap::new(),
+            bytes: 0,
+            delivered: BTreeSet::new(),
+            gaps: BTreeMap::new(),
+        }
     }
 
     pub(super) fn cursor(&self) -> u64 {
@@ -59,6 +68,15 @@ impl Window {
         self.sent = self.sent.max(position);
     }
 
+    /// The outbox has nothing between what was handed over last and this position.
+    pub(super) fn gap_before(&mut self, position: u64) {
+        if position > self.sent + 1 {
+            self.gaps.insert(self.sent + 1, position - 1);
+            self.sent = position - 1;
+            self.advance();
+        }
+    }
+
     /// A position was acknowledged.
     pub(super) fn deliver(&mut self, position: u64) {
         self.fail(position);
@@ -91,6 +109,7 @@ impl Window {
             self.cursor = position;
             self.sent = self.sent.max(position);
             self.delivered = self.delivered.split_off(&(position + 1));
+            self.gaps = self.gaps.split_off(&(position + 1));
             self.advance();
         }
     }
@@ -103,9 +122,15 @@ impl Window {
     }
 
     fn advance(&mut self) {
-        while self.delivered.first() == Some(&(self.cursor + 1)) {
-            self.delivered.pop_first();
-            self.cursor += 1;
+        loop {
+            let next = self.cursor + 1;
+            if self.delivered.remove(&next) {
+                self.cursor = next;
+            } else if let Some(last) = self.gaps.remove(&next) {
+                self.cursor = last;
+            } else {
+                break;
+            }
         }
     }
 }
@@ -155,6 +180,30 @@ mod tests {
         assert_eq!((window.cursor(), window.in_flight()), (2, 1));
         window.deliver(3);
         assert_eq!(window.cursor(), 3);
+    }
+
+    #[test]
+    fn the_cursor_passes_what_is_not_there() {
+        let mut window = sent(1..=2);
+        window.gap_before(3);
+        assert_eq!(window.sent(), 2);
+        window.gap_before(1_000_001);
+        window.send(1_000_001, 10);
+        window.deliver(1_000_001);
+        window.deliver(2);
+        assert_eq!(window.cursor(), 0);
+        window.deliver(1);
+        assert_eq!((window.cursor(), window.sent(), window.in_flight()), (1_000_001, 1_000_001, 0));
+    }
+
+    #[test]
+    fn a_gap_that_the_outbox_has_passed_is_forgotten() {
+        let mut window = sent(1..=1);
+        window.gap_before(11);
+        window.rewind();
+        window.skip_to(5);
+        window.gap_before(11);
+        assert_eq!((window.cursor(), window.sent()), (10, 10));
     }
 
     #[test]
