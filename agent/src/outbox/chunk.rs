@@ -21,6 +21,8 @@ use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -31,6 +33,8 @@ use super::root::{Root, sync_directory, write_durably};
 
 const HEAD: &str = "head.json";
 const CURSOR: &[u8] = b"cursor";
+/// How long sled may take to let go of a database that was closed.
+const LET_GO: Duration = Duration::from_secs(5);
 const CACHE: u64 = 16 * 1024 * 1024;
 /// Pieces of this fraction of a segment keep a leaf, with its keys, below a quarter of it.
 const PIECES_PER_SEGMENT: usize = 4 * 18;
@@ -289,9 +293,22 @@ fn open(path: &Path, segment_size: usize) -> Result<Opened, ChunkError> {
             fs::remove_file(entry.path())?;
         }
     }
-    let db =
-        sled::Config::new().path(path).cache_capacity(CACHE).segment_size(segment_size).flush_every_ms(None).open()?;
+    let config =
+        || sled::Config::new().path(path).cache_capacity(CACHE).segment_size(segment_size).flush_every_ms(None);
+    let deadline = Instant::now() + LET_GO;
+    let db = loop {
+        match config().open() {
+            Err(error) if is_locked(&error) && Instant::now() < deadline => thread::sleep(Duration::from_millis(5)),
+            other => break other?,
+        }
+    };
     Ok(Opened { db, file: File::open(path.join("db"))? })
+}
+
+/// Whether sled's own lock on a chunk is still held. Only by us: the outbox's lock keeps others out, but sled's threads
+/// let go of a database somewhat after it was closed.
+fn is_locked(error: &sled::Error) -> bool {
+    matches!(error, sled::Error::Io(error) if error.to_string().contains("could not acquire lock"))
 }
 
 fn fenced<T>(work: impl FnOnce() -> Result<T, ChunkError>) -> Result<T, ChunkError> {

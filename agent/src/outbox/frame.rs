@@ -13,8 +13,11 @@
 //! ```
 //! All integers are little-endian. The position of the first record is the frame's key, not in here.
 
+use std::cell::RefCell;
+
 use jiff::Timestamp;
 use uuid::Uuid;
+use zstd::bulk::{Compressor, Decompressor};
 
 /// Most records in a frame.
 pub(super) const RECORDS: usize = 64;
@@ -25,6 +28,14 @@ const VERSION: u8 = 1;
 const HEADER: usize = 46;
 /// Level 1: the outbox is bound by fsync and by bytes, and this one costs the least of both.
 const LEVEL: i32 = 1;
+
+thread_local! {
+    // One thread writes and one reads. What zstd needs is larger than most frames, so it is made once.
+    static COMPRESSOR: RefCell<Compressor<'static>> =
+        RefCell::new(Compressor::new(LEVEL).expect("memory for a compressor"));
+    static DECOMPRESSOR: RefCell<Decompressor<'static>> =
+        RefCell::new(Decompressor::new().expect("memory for a decompressor"));
+}
 
 /// What a frame says before its body is read.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -76,7 +87,7 @@ pub(super) fn encode<'a>(
         body.extend_from_slice(payload);
         count += 1;
     }
-    let compressed = zstd::bulk::compress(&body, LEVEL)?;
+    let compressed = COMPRESSOR.with_borrow_mut(|compressor| compressor.compress(&body))?;
     let mut frame = Vec::with_capacity(HEADER + compressed.len());
     frame.extend_from_slice(&[VERSION, count]);
     frame.extend_from_slice(epoch.as_bytes());
@@ -119,8 +130,9 @@ pub(super) fn header(frame: &[u8]) -> Result<Header, Damaged> {
 /// Reads and verifies a frame: its header and its payloads.
 pub(super) fn decode(frame: &[u8]) -> Result<(Header, Vec<Vec<u8>>), Damaged> {
     let header = header(frame)?;
-    let body =
-        zstd::bulk::decompress(&frame[HEADER..], header.length as usize).map_err(|_| Damaged("does not decompress"))?;
+    let body = DECOMPRESSOR
+        .with_borrow_mut(|decompressor| decompressor.decompress(&frame[HEADER..], header.length as usize))
+        .map_err(|_| Damaged("does not decompress"))?;
     let mut payloads = Vec::with_capacity(header.count.into());
     let mut rest = body.as_slice();
     while let Some((length, more)) = rest.split_first_chunk::<4>() {
