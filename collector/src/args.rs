@@ -7,9 +7,6 @@ use argh::FromArgs;
 /// Stores what agents sent to Kafka in PostgreSQL, each result once, and proves it.
 #[derive(Debug, FromArgs)]
 pub struct Arguments {
-    /// configuration file (default: /etc/website-monitor/collector.yaml)
-    #[argh(option, short = 'c')]
-    config: Option<PathBuf>,
     /// what to do
     #[argh(subcommand)]
     pub command: Command,
@@ -27,42 +24,44 @@ pub enum Command {
     Migrate(Migrate),
     /// Prove that nothing is missing.
     Verify(Verify),
+    /// Tell the version.
+    Version(Version),
 }
 
 /// consume and store, until a signal to stop
 #[derive(Debug, FromArgs)]
 #[argh(subcommand, name = "run")]
 pub struct Run {
-    /// configuration file
-    #[argh(option, short = 'c')]
-    config: Option<PathBuf>,
+    /// configuration file (default: /etc/website-monitor/collector.yaml)
+    #[argh(option, short = 'c', default = "default_config()")]
+    pub config: PathBuf,
 }
 
 /// tell all faults of the configuration; exit 0 or 78
 #[derive(Debug, FromArgs)]
 #[argh(subcommand, name = "check-config")]
 pub struct CheckConfig {
-    /// configuration file
-    #[argh(option, short = 'c')]
-    config: Option<PathBuf>,
+    /// configuration file (default: /etc/website-monitor/collector.yaml)
+    #[argh(option, short = 'c', default = "default_config()")]
+    pub config: PathBuf,
 }
 
 /// create the schema and bring its tables up to date; exit 69 when the database is not there
 #[derive(Debug, FromArgs)]
 #[argh(subcommand, name = "migrate")]
 pub struct Migrate {
-    /// configuration file
-    #[argh(option, short = 'c')]
-    config: Option<PathBuf>,
+    /// configuration file (default: /etc/website-monitor/collector.yaml)
+    #[argh(option, short = 'c', default = "default_config()")]
+    pub config: PathBuf,
 }
 
 /// prove from the tables that nothing is missing; exit 1 when something is, 69 when the database is not there
 #[derive(Debug, FromArgs)]
 #[argh(subcommand, name = "verify")]
 pub struct Verify {
-    /// configuration file
-    #[argh(option, short = 'c')]
-    config: Option<PathBuf>,
+    /// configuration file (default: /etc/website-monitor/collector.yaml)
+    #[argh(option, short = 'c', default = "default_config()")]
+    pub config: PathBuf,
     /// table or json
     #[argh(option, default = "Format::Table", from_str_fn(format))]
     pub format: Format,
@@ -85,32 +84,11 @@ fn format(word: &str) -> Result<Format, String> {
     }
 }
 
-impl Arguments {
-    /// The configuration file: the option counts before and after the command.
-    pub fn config(&self) -> PathBuf {
-        let after = match &self.command {
-            Command::Run(Run { config }) => config,
-            Command::CheckConfig(CheckConfig { config }) => config,
-            Command::Migrate(Migrate { config }) => config,
-            Command::Verify(Verify { config, .. }) => config,
-        };
-        let given = after.as_ref().or(self.config.as_ref());
-        given.cloned().unwrap_or_else(|| "/etc/website-monitor/collector.yaml".into())
-    }
-}
+/// print the version
+#[derive(Debug, FromArgs)]
+#[argh(subcommand, name = "version")]
+pub struct Version {}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn config(args: &[&str]) -> PathBuf {
-        Arguments::from_args(&["website-monitor-collector"], args).unwrap().config()
-    }
-
-    #[test]
-    fn the_file_may_be_named_before_and_after_the_command() {
-        assert_eq!(config(&["-c", "a.yaml", "run"]), PathBuf::from("a.yaml"));
-        assert_eq!(config(&["verify", "-c", "a.yaml", "--format", "json"]), PathBuf::from("a.yaml"));
-        assert_eq!(config(&["migrate"]), PathBuf::from("/etc/website-monitor/collector.yaml"));
-    }
+fn default_config() -> PathBuf {
+    "/etc/website-monitor/collector.yaml".into()
 }

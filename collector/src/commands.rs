@@ -1,6 +1,7 @@
 //! What each command does, and with which code it ends.
 
 use std::io::{Write, stderr, stdout};
+use std::path::Path;
 use std::process::ExitCode;
 
 use crate::args::{Arguments, Command, Format};
@@ -19,55 +20,72 @@ const BAD_CONFIGURATION: u8 = 78;
 /// # Errors
 /// What keeps a command from its work and has no code of its own.
 pub fn execute(arguments: &Arguments, stop: impl Future<Output = ()>) -> anyhow::Result<ExitCode> {
-    let file = arguments.config();
-    let config = match Config::read(&file) {
-        Ok(config) => config,
-        Err(faults) => {
-            let mut stderr = stderr().lock();
-            faults.iter().try_for_each(|fault| writeln!(stderr, "{fault}"))?;
-            return Ok(ExitCode::from(BAD_CONFIGURATION));
-        }
-    };
-    if let Err(refused) = consume::check(&config.kafka) {
-        writeln!(stderr(), "{}: kafka: {refused}; correct kafka.properties", file.display())?;
-        return Ok(ExitCode::from(BAD_CONFIGURATION));
-    }
-    config.log.init();
     match &arguments.command {
-        Command::Run(_) => match run(config, stop) {
-            Ok(()) => Ok(ExitCode::SUCCESS),
-            Err(error) => match error.downcast_ref() {
-                Some(consume::Error::Refused(problem)) => {
-                    writeln!(stderr(), "{}: kafka: {problem}; correct this section", file.display())?;
-                    Ok(ExitCode::from(BAD_CONFIGURATION))
-                }
-                _ => Err(error),
-            },
-        },
-        Command::CheckConfig(_) => {
-            writeln!(stdout(), "{}: no faults", file.display())?;
+        Command::Run(of) => with_config(&of.config, |config| consume_until(config, &of.config, stop)),
+        Command::CheckConfig(of) => with_config(&of.config, |_| {
+            writeln!(stdout(), "{}: no faults", of.config.display())?;
             Ok(ExitCode::SUCCESS)
-        }
-        Command::Migrate(_) => match store::migrate(&config.database) {
+        }),
+        Command::Migrate(of) => with_config(&of.config, |config| match store::migrate(&config.database) {
             Ok(run) => {
                 writeln!(stdout(), "{} is up to date; migrations run: {run}", config.database.schema)?;
                 Ok(ExitCode::SUCCESS)
             }
             Err(error) => unavailable(&config, &error),
-        },
-        Command::Verify(options) => match store::read_facts(&config.database) {
-            Ok((facts, orphans)) => {
-                let proof = verify::prove(&facts, orphans);
-                let shown = match options.format {
-                    Format::Table => proof.to_string(),
-                    Format::Json => proof.to_json(),
-                };
-                stdout().write_all(shown.as_bytes())?;
-                Ok(if proof.holds() { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
-            }
-            Err(error) => unavailable(&config, &error),
-        },
+        }),
+        Command::Verify(of) => with_config(&of.config, |config| prove(&config, of.format)),
+        Command::Version(_) => {
+            writeln!(stdout(), "website-monitor-collector {}", env!("CARGO_PKG_VERSION"))?;
+            Ok(ExitCode::SUCCESS)
+        }
     }
+}
+
+/// Runs a command on a configuration; one with faults tells all of them.
+fn with_config(file: &Path, command: impl FnOnce(Config) -> anyhow::Result<ExitCode>) -> anyhow::Result<ExitCode> {
+    match Config::read(file) {
+        Ok(config) => match consume::check(&config.kafka) {
+            Ok(()) => {
+                config.log.init();
+                command(config)
+            }
+            Err(refused) => {
+                bad_configuration(&[format!("{}: kafka: {refused}; correct kafka.properties", file.display())])
+            }
+        },
+        Err(faults) => bad_configuration(&faults),
+    }
+}
+
+fn consume_until(config: Config, file: &Path, stop: impl Future<Output = ()>) -> anyhow::Result<ExitCode> {
+    let Err(error) = run(config, stop) else { return Ok(ExitCode::SUCCESS) };
+    match error.downcast_ref() {
+        Some(consume::Error::Refused(problem)) => {
+            bad_configuration(&[format!("{}: kafka: {problem}; correct this section", file.display())])
+        }
+        _ => Err(error),
+    }
+}
+
+fn prove(config: &Config, format: Format) -> anyhow::Result<ExitCode> {
+    match store::read_facts(&config.database) {
+        Ok((facts, orphans)) => {
+            let proof = verify::prove(&facts, orphans);
+            let shown = match format {
+                Format::Table => proof.to_string(),
+                Format::Json => proof.to_json(),
+            };
+            stdout().write_all(shown.as_bytes())?;
+            Ok(if proof.holds() { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
+        }
+        Err(error) => unavailable(config, &error),
+    }
+}
+
+fn bad_configuration(faults: &[impl std::fmt::Display]) -> anyhow::Result<ExitCode> {
+    let mut stderr = stderr().lock();
+    faults.iter().try_for_each(|fault| writeln!(stderr, "{fault}"))?;
+    Ok(ExitCode::from(BAD_CONFIGURATION))
 }
 
 fn unavailable(config: &Config, error: &store::Unavailable) -> anyhow::Result<ExitCode> {
