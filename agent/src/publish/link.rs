@@ -45,7 +45,11 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         log::debug!(target: "librdkafka", "{error}: {reason}");
-        *self.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+        let mut last = self.error.lock().unwrap_or_else(PoisonError::into_inner);
+        // That all brokers are down says less than why the last of them is.
+        if last.is_none() || error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
+            *last = Some(reason.to_owned());
+        }
     }
 }
 
@@ -70,8 +74,8 @@ impl Link {
             config.create_with_context(Context::default()).map_err(|error| without_value(&error))?;
         let link = Link { producer };
         let failed = |error: KafkaError| {
-            // The reason comes by the callback, and callbacks come by polling.
-            link.producer.poll(Duration::ZERO);
+            // The reason comes by the callback, and callbacks come by polling, one at a time, among lines for the log.
+            (0..100).for_each(|_| link.producer.poll(Duration::ZERO));
             link.producer.context().last_error().unwrap_or_else(|| error.to_string())
         };
         let began = Instant::now();
