@@ -17,6 +17,7 @@
 //! - A lasting state is said once, and then rarely.
 
 mod link;
+mod reachability;
 mod window;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -31,6 +32,7 @@ use wire::{Content, DropReason, Dropped, Range};
 
 use crate::outbox::{Entry, Outbox};
 use link::Link;
+use reachability::Reachability;
 use window::Window;
 
 /// Most records in flight.
@@ -41,8 +43,6 @@ const BYTES: usize = 8 * 1024 * 1024;
 const CURSOR_EVERY: Duration = Duration::from_millis(50);
 /// How long to wait for records before looking at anything else.
 const IDLE: Duration = Duration::from_millis(100);
-/// How often a lasting state is said again.
-const REMIND_EVERY: Duration = Duration::from_secs(600);
 /// How long purged entries may take to be reported.
 const PURGE: Duration = Duration::from_secs(5);
 
@@ -367,41 +367,6 @@ fn pauses() -> impl Iterator<Item = Duration> {
         .with_jitter()
         .without_max_times()
         .build()
-}
-
-/// Whether Kafka takes records, said once when it changes and rarely after.
-struct Reachability {
-    away_since: Option<Instant>,
-    said: Option<(Instant, String)>,
-}
-
-impl Reachability {
-    fn new() -> Reachability {
-        Reachability { away_since: None, said: None }
-    }
-
-    fn failed(&mut self, error: &str, outbox: &Outbox) {
-        self.away_since.get_or_insert_with(Instant::now);
-        let news = match &self.said {
-            Some((at, said)) => {
-                said != error && at.elapsed() >= Duration::from_secs(30) || at.elapsed() >= REMIND_EVERY
-            }
-            None => true,
-        };
-        if news {
-            let pending = outbox.pending();
-            log::warn!(error, pending; "kafka takes no records; results wait in the outbox");
-            self.said = Some((Instant::now(), error.to_owned()));
-        }
-    }
-
-    fn delivered(&mut self, outbox: &Outbox) {
-        if let Some(since) = self.away_since.take() {
-            let pending = outbox.pending();
-            log::info!(pending, away_seconds = since.elapsed().as_secs(); "kafka takes records again");
-            self.said = None;
-        }
-    }
 }
 
 #[cfg(test)]
