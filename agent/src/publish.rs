@@ -43,6 +43,8 @@ const BYTES: usize = 8 * 1024 * 1024;
 const CURSOR_EVERY: Duration = Duration::from_millis(50);
 /// How long to wait for records before looking at anything else.
 const IDLE: Duration = Duration::from_millis(100);
+/// How often reports are looked for while some are due.
+const IN_FLIGHT: Duration = Duration::from_millis(5);
 /// How long purged entries may take to be reported.
 const PURGE: Duration = Duration::from_secs(5);
 
@@ -188,17 +190,9 @@ impl Worker {
                 Err(ended) => return ended,
                 Ok(sent) if self.window.is_empty() && sent == 0 => {
                     self.keep_cursor();
-                    if self.outbox.last() > self.window.sent() {
-                        // It came just now, or damage took it: then waiting for it would never wait.
-                        self.pause(IDLE);
-                    } else {
-                        self.outbox.wait(self.window.sent(), IDLE);
-                    }
-                    link.producer.poll(Duration::ZERO);
+                    self.rest(IDLE);
                 }
-                Ok(_) => {
-                    link.producer.poll(Duration::from_millis(20));
-                }
+                Ok(_) => self.rest(IN_FLIGHT),
             }
             if let Some(ended) = self.take_reports(link) {
                 self.keep_cursor();
@@ -208,6 +202,16 @@ impl Worker {
                 self.keep_cursor();
                 kept_at = Instant::now();
             }
+        }
+    }
+
+    /// Waits until there is more to send, at most for a while.
+    fn rest(&self, longest: Duration) {
+        if self.outbox.last() > self.window.sent() {
+            // The window is full, or it came just now, or damage took it: waiting for it would not wait.
+            self.pause(longest);
+        } else {
+            self.outbox.wait(self.window.sent(), longest);
         }
     }
 
@@ -320,7 +324,7 @@ impl Worker {
         link.producer.purge(PurgeConfig::default().queue().inflight());
         let deadline = Instant::now() + PURGE;
         while !self.window.is_empty() && Instant::now() < deadline {
-            link.producer.poll(Duration::from_millis(20));
+            self.pause(IN_FLIGHT);
             for (position, report) in link.take_reports() {
                 match report {
                     Ok(()) => {

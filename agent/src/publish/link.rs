@@ -104,9 +104,18 @@ impl Link {
         }
     }
 
-    /// The reports since the last call.
+    /// The reports since the last call. rdkafka spins through the last millisecond of any time that it is given to wait,
+    /// so it is given none: whoever calls waits.
     pub(super) fn take_reports(&self) -> Vec<Report> {
-        std::mem::take(&mut self.producer.context().reports.lock().unwrap_or_else(PoisonError::into_inner))
+        let reports = || self.producer.context().reports.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let before = reports().len();
+            self.producer.poll(Duration::ZERO);
+            let mut reports = reports();
+            if reports.len() == before {
+                return std::mem::take(&mut *reports);
+            }
+        }
     }
 }
 
