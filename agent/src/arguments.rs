@@ -30,7 +30,7 @@ pub(crate) struct Run {
     pub(crate) config: PathBuf,
 }
 
-/// show what would run and every fault of the configuration; exit 1 when an entry is skipped, 78 when nothing would run
+/// show what would run and every fault of the configuration; exit 1 when an entry is skipped, 78 when the file is refused
 #[derive(FromArgs)]
 #[argh(subcommand, name = "check-config")]
 pub(crate) struct CheckConfig {
@@ -39,7 +39,8 @@ pub(crate) struct CheckConfig {
     pub(crate) config: PathBuf,
 }
 
-/// check every monitor once and print the results; needs no Kafka; exit 1 when a check fails
+/// check every monitor once and print the results; needs no Kafka; exit 1 when a check fails or an
+/// entry is skipped
 #[derive(FromArgs)]
 #[argh(subcommand, name = "once")]
 pub(crate) struct Once {

@@ -51,6 +51,18 @@ pub struct Config {
     pub revision: String,
 }
 
+impl Config {
+    /// Logs the entries that are skipped, and that there is nothing to check where that is so.
+    pub fn log_faults(&self) {
+        for fault in &self.faults {
+            log::error!("skipped: {fault}");
+        }
+        if self.monitors.is_empty() {
+            log::warn!("there is no monitor: nothing is checked");
+        }
+    }
+}
+
 /// Who an agent is.
 #[derive(Clone, Debug)]
 pub struct Identity {

@@ -55,9 +55,7 @@ pub enum RunError {
 /// When the outbox can't be opened, or the machine refuses what is needed to begin; later, when a part breaks down that
 /// the others would wait for without end.
 pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), RunError> {
-    for fault in &config.faults {
-        log::error!("skipped: {fault}");
-    }
+    config.log_faults();
     tokio::pin!(stop);
     let patience = patience(&config);
     let running = tokio::select! {

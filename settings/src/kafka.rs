@@ -4,6 +4,7 @@ mod properties;
 mod security;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU16;
 
 use secrecy::ExposeSecret;
 
@@ -107,7 +108,7 @@ fn read_servers(section: &mut Section<'_>) -> Option<String> {
     if section.has("bootstrap_servers") && (section.has("host") || section.has("port")) {
         section.fault("bootstrap_servers", "stands beside `host` or `port`", "keep bootstrap_servers alone");
     }
-    let servers = section.text("bootstrap_servers");
+    let servers = section.parse("bootstrap_servers", check_servers);
     let host = section.text("host");
     let port: Option<u16> = section.integer("port", 1..=65_535);
     if servers.is_some() || (host.is_none() && port.is_none()) {
@@ -116,6 +117,22 @@ fn read_servers(section: &mut Section<'_>) -> Option<String> {
     let host = host.as_deref().unwrap_or("localhost");
     let host = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.into() };
     Some(format!("{host}:{}", port.unwrap_or(9092)))
+}
+
+/// librdkafka would take a port beyond the range for another one.
+fn check_servers(servers: &str) -> Result<String, Wrong> {
+    for server in servers.split(',').map(str::trim) {
+        let place = server.rsplit_once("://").map_or(server, |(_, place)| place);
+        let port = match place.rsplit_once(':') {
+            Some((host, port)) if !host.ends_with(':') && !port.ends_with(']') => Some(port),
+            _ => None,
+        };
+        if place.is_empty() || port.is_some_and(|port| port.parse::<NonZeroU16>().is_err()) {
+            let mend = "write host:port with a port within 1..=65535, several with commas";
+            return Err(Wrong::new(format!("{server:?} is no address of a broker"), mend));
+        }
+    }
+    Ok(servers.into())
 }
 
 fn check_topic(topic: &str) -> Result<String, Wrong> {
@@ -166,11 +183,12 @@ mod tests {
 
     #[test]
     fn security_and_properties_reach_the_client_and_not_the_log() {
-        let kafka = read(
-            "{group: g, security_protocol: sasl_ssl, ssl: {ca_file: ca.pem, certificate_file: /c.pem, key_file: /k.pem, \
-             key_password: s3cret1}, sasl: {mechanism: SCRAM-SHA-256, username: u, password: s3cret2}, \
-             properties: {linger.ms: 5, socket.keepalive.enable: true, ssl.keystore.password: s3cret3}}",
-        );
+        let pem = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+        let kafka = read(&format!(
+            "{{group: g, security_protocol: sasl_ssl, ssl: {{ca_file: {pem}, certificate_file: {pem}, key_file: {pem}, \
+             key_password: s3cret1}}, sasl: {{mechanism: SCRAM-SHA-256, username: u, password: s3cret2}}, \
+             properties: {{linger.ms: 5, socket.keepalive.enable: true, ssl.keystore.password: s3cret3}}}}",
+        ));
         let properties: Vec<_> =
             kafka.client_properties().into_iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(
@@ -183,15 +201,33 @@ mod tests {
                 "sasl.username=u",
                 "security.protocol=sasl_ssl",
                 "socket.keepalive.enable=true",
-                "ssl.ca.location=/etc/ca.pem",
-                "ssl.certificate.location=/c.pem",
-                "ssl.key.location=/k.pem",
+                &format!("ssl.ca.location={pem}"),
+                &format!("ssl.certificate.location={pem}"),
+                &format!("ssl.key.location={pem}"),
                 "ssl.key.password=s3cret1",
                 "ssl.keystore.password=s3cret3",
             ]
         );
         let shown = format!("{kafka:?}");
         assert!(!shown.contains("s3cret") && shown.contains("linger.ms"), "{shown}");
+    }
+
+    #[test]
+    fn brokers_have_a_name_and_a_port_that_exists() {
+        for servers in ["kafka", "kafka:9092", "k1:9092, k2:9093", "[::1]:9092", "SSL://kafka:9093"] {
+            assert_eq!(check_servers(servers).as_deref(), Ok(servers));
+        }
+        for servers in ["kafka:99999", "kafka:0", "kafka:port", "kafka:9092,", "k1:9092,k2:99999"] {
+            assert!(check_servers(servers).is_err(), "{servers}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_tls_that_is_not_there_is_a_fault() {
+        let value = serde_yaml::from_str("{security_protocol: ssl, ssl: {ca_file: /nope/ca.pem}}").unwrap();
+        let (_, faults) = Section::read(Path::new("c.yaml"), None, value, Kafka::of_agent);
+        assert_eq!(faults.len(), 1);
+        assert!(faults[0].to_string().contains("ssl.ca_file: /nope/ca.pem can't be read"), "{}", faults[0]);
     }
 
     #[test]

@@ -197,6 +197,18 @@ fn a_user_without_rights_is_told_which_ones_are_needed() -> Result<()> {
     assert_eq!(ended.code(), Some(69));
     assert!(ended.stderr.contains("permission denied"), "{}", ended.stderr);
     assert!(ended.stderr.contains(&format!("grant create on database \"{}\" to \"{role}\"", stack.database.name())));
+
+    assert_eq!(stack.collector().build()?.command(&["migrate"])?.code(), Some(0));
+    let owner = stack.database.user();
+    for command in ["verify", "migrate"] {
+        let ended = collector.command(&[command])?;
+        assert_eq!(ended.code(), Some(69));
+        let told = format!("schema website_monitor belongs to {owner}, and user {role} may not use it");
+        assert!(ended.stderr.contains(&told), "{command}: {}", ended.stderr);
+    }
+    stack.database.execute(&format!("grant usage on schema website_monitor to {role}"))?;
+    let ended = collector.command(&["verify"])?;
+    assert!(ended.stderr.contains("grant select on all tables"), "{}", ended.stderr);
     Ok(())
 }
 

@@ -47,7 +47,7 @@ fn refuse(faults: &[Fault], out: &mut impl Write) -> io::Result<u8> {
 
 fn write_config(config: &Config, out: &mut impl Write) -> io::Result<()> {
     let (kafka, outbox) = (&config.kafka, &config.outbox);
-    writeln!(out, "agent     {} (revision {})", config.agent.name, config.revision)?;
+    writeln!(out, "agent     {} (configuration {})", config.agent.name, config.revision)?;
     let protocol = kafka.security.protocol.as_str();
     writeln!(out, "kafka     {}, topic {}, {protocol}", kafka.bootstrap_servers, kafka.topic)?;
     let (size, policy) = (show_size(outbox.max_size), outbox.when_full.as_str());
@@ -92,7 +92,7 @@ mod tests {
         let (exit, out) = check("valid-full.yaml");
         let lines: Vec<&str> = out.lines().collect();
         assert_eq!(exit, 0);
-        assert!(lines[0].starts_with("agent     edge-1 (revision "), "{out}");
+        assert!(lines[0].starts_with("agent     edge-1 (configuration "), "{out}");
         assert_eq!(
             lines[1..],
             [

@@ -8,16 +8,17 @@ use std::thread;
 use jiff::Timestamp;
 use wire::{CheckResult, Outcome};
 
-use super::Format;
+use super::{FOUND, Format};
 use crate::check::Checker;
 use crate::config::{Config, Monitor};
 
 /// Checks every monitor once, as many at a time as there are workers, and writes the results in the configuration's
-/// order. The answer is the exit code: 1 when a check failed.
+/// order. The answer is the exit code: 1 when a check failed or an entry was skipped.
 ///
 /// # Errors
 /// When `out` can't be written, or no check can be made at all.
 pub fn run(config: &Config, format: Format, out: &mut impl Write) -> io::Result<u8> {
+    config.log_faults();
     let checker = Checker::new().map_err(io::Error::other)?;
     let results = check_all(&checker, &config.monitors, config.workers);
     match format {
@@ -25,7 +26,8 @@ pub fn run(config: &Config, format: Format, out: &mut impl Write) -> io::Result<
         Format::Json => write_json(&results, out)?,
     }
     out.flush()?;
-    Ok(u8::from(results.iter().any(|result| result.outcome != Outcome::Success)))
+    let failed = results.iter().any(|result| result.outcome != Outcome::Success);
+    Ok(if failed || !config.faults.is_empty() { FOUND } else { 0 })
 }
 
 fn check_all(checker: &Checker, monitors: &[Monitor], workers: usize) -> Vec<CheckResult> {

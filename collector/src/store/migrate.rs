@@ -6,7 +6,7 @@ use diesel::migration::{Migration, MigrationSource};
 use diesel::pg::Pg;
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{BigInt, Bool, Text};
+use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use super::connect::quoted;
@@ -30,9 +30,16 @@ struct Facts {
 }
 
 #[derive(QueryableByName)]
-struct There {
+struct Access {
+    #[diesel(sql_type = Text)]
+    role: String,
+    /// Of the schema; none when it is absent.
+    #[diesel(sql_type = Nullable<Text>)]
+    owner: Option<String>,
     #[diesel(sql_type = Bool)]
-    there: bool,
+    may_use: bool,
+    #[diesel(sql_type = Bool)]
+    has_tables: bool,
 }
 
 #[derive(QueryableByName)]
@@ -44,20 +51,21 @@ struct Version {
 /// Creates the schema when it is absent and runs what is pending; how many migrations that were. Where nothing is
 /// pending it needs no more rights than to read.
 pub(super) fn migrate(connection: &mut PgConnection, schema: &str) -> Result<usize, Trouble> {
+    let access = access(connection, schema)?;
     if check(connection, schema).is_ok() {
         return Ok(0);
     }
     let plain = |error| Trouble::Unavailable(describe(&error));
     connection.batch_execute("set lock_timeout = '60s'").map_err(plain)?;
     sql_query("select pg_advisory_lock($1)").bind::<BigInt, _>(LOCK).execute(connection).map_err(plain)?;
-    let outcome = migrate_locked(connection, schema);
+    let outcome = migrate_locked(connection, schema, access.owner.as_deref());
     sql_query("select pg_advisory_unlock($1)").bind::<BigInt, _>(LOCK).execute(connection).map_err(plain)?;
     let restore = format!("set lock_timeout = {}", super::connect::LOCK_TIMEOUT.as_millis());
     connection.batch_execute(&restore).map_err(plain)?;
     outcome
 }
 
-fn migrate_locked(connection: &mut PgConnection, schema: &str) -> Result<usize, Trouble> {
+fn migrate_locked(connection: &mut PgConnection, schema: &str, owner: Option<&str>) -> Result<usize, Trouble> {
     let facts: Facts = sql_query(
         "select getdatabaseencoding()::text as encoding, current_user::text as role,
                 current_database()::text as database,
@@ -78,11 +86,39 @@ fn migrate_locked(connection: &mut PgConnection, schema: &str) -> Result<usize, 
         })?;
     }
     let pending = connection.run_pending_migrations(MIGRATIONS).map_err(|error| {
-        let mend = format!("alter schema {} owner to {}", quoted(schema), quoted(&role));
-        let text = format!("tables in schema {schema} can't be made: {error}; user {role} needs rights: {mend}");
+        let who = owner.unwrap_or(&role);
+        let text = format!(
+            "tables in schema {schema} can't be made: {error}; run `migrate` as its owner {who}, or, where it is still \
+             empty, let {who} run: grant usage, create on schema {} to {}",
+            quoted(schema),
+            quoted(&role)
+        );
         Trouble::Unavailable(text.replace('\n', " "))
     })?;
     Ok(pending.len())
+}
+
+/// Who may do what with the schema. Refuses one that is there and may not be used: to this user its tables look absent.
+fn access(connection: &mut PgConnection, schema: &str) -> Result<Access, Trouble> {
+    let access: Access = sql_query(
+        "select current_user::text as role, pg_get_userbyid(n.nspowner)::text as owner,
+                coalesce(has_schema_privilege(n.oid, 'usage'), true) as may_use,
+                to_regclass('__diesel_schema_migrations') is not null as has_tables
+         from (values ($1)) wanted (name) left join pg_namespace n on n.nspname = wanted.name",
+    )
+    .bind::<Text, _>(schema)
+    .get_result(connection)?;
+    match (&access.owner, access.may_use) {
+        (Some(owner), false) => {
+            let (role, mend) = (&access.role, format!("grant usage on schema {}", quoted(schema)));
+            Err(Trouble::Unavailable(format!(
+                "schema {schema} belongs to {owner}, and user {role} may not use it (permission denied); set \
+                 database.user to {owner}, or let {owner} run: {mend} to {} (and grant rights on its tables)",
+                quoted(role)
+            )))
+        }
+        _ => Ok(access),
+    }
 }
 
 /// Refuses a schema that lacks what this collector needs. Reads only: whoever may read the tables may ask.
@@ -91,13 +127,16 @@ pub(super) fn check(connection: &mut PgConnection, schema: &str) -> Result<(), T
         let text = format!("the tables in schema {schema} are {problem}; run: website-monitor-collector migrate");
         Trouble::Unavailable(text)
     };
-    let state: There =
-        sql_query("select to_regclass('__diesel_schema_migrations') is not null as there").get_result(connection)?;
-    if !state.there {
+    let access = access(connection, schema)?;
+    if !access.has_tables {
         return Err(absent("not there"));
     }
-    let run: Vec<Version> =
-        sql_query("select version::text as version from __diesel_schema_migrations").load(connection)?;
+    let run: Vec<Version> = sql_query("select version::text as version from __diesel_schema_migrations")
+        .load(connection)
+        .map_err(|error| {
+            let mend = format!("grant select on all tables in schema {} to {}", quoted(schema), quoted(&access.role));
+            Trouble::Unavailable(format!("{}; let the owner run: {mend}", describe(&error)))
+        })?;
     let known: Vec<Box<dyn Migration<Pg>>> =
         MIGRATIONS.migrations().map_err(|error| Trouble::Unavailable(error.to_string()))?;
     let is_run = |version: &str| run.iter().any(|run| run.version == version);

@@ -76,9 +76,9 @@ pub(super) fn read_security(section: &mut Section<'_>, properties: &Properties) 
     let protocol = section.choice("security_protocol", &Protocol::ALL).unwrap_or_default();
     let mut security = Security { protocol, ..Security::default() };
     section.section("ssl", |ssl| {
-        security.ca_file = ssl.path("ca_file");
-        security.certificate_file = ssl.path("certificate_file");
-        security.key_file = ssl.path("key_file");
+        security.ca_file = ssl.readable("ca_file");
+        security.certificate_file = ssl.readable("certificate_file");
+        security.key_file = ssl.readable("key_file");
         security.key_password = ssl.secret("key_password");
         if security.certificate_file.is_some() != security.key_file.is_some() {
             ssl.fault("certificate_file", "stands without key_file, or the reverse", "give both or neither");

@@ -1,6 +1,7 @@
 //! The kinds of values that a [`Section`] reads: texts, numbers, durations, sizes, paths, lists, maps.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -92,6 +93,19 @@ impl Section<'_> {
     pub fn path(&mut self, key: &str) -> Option<PathBuf> {
         let path = self.text(key)?;
         Some(self.file.parent().unwrap_or(Path::new("")).join(path))
+    }
+
+    /// The path of a file or directory that is there and may be read.
+    pub fn readable(&mut self, key: &str) -> Option<PathBuf> {
+        let path = self.path(key)?;
+        if let Err(error) = File::open(&path) {
+            self.fault(
+                key,
+                format!("{} can't be read: {error}", path.display()),
+                "name one that the daemon's user may read",
+            );
+        }
+        Some(path)
     }
 
     /// A mapping from texts to texts, both at most `most` bytes, at most `entries` of them; empty when absent.
