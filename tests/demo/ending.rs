@@ -59,6 +59,6 @@ impl fmt::Display for Seen {
             0 => {}
             lost => write!(f, " (but for {lost} that the agent was waiting for when it was killed)")?,
         }
-        write!(f, "; {replayed} replayed messages added nothing.")
+        write!(f, "; {replayed} replayed messages, the agent's own reports among them, added nothing.")
     }
 }
