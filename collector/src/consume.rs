@@ -17,6 +17,9 @@
 //! generation: what is being written is waited for, shortly, and committed; what else was read is forgotten, since
 //! its partition's next owner reads it again. Nothing of an old generation is ever committed in a new one.
 //!
+//! *A group that is not found.* librdkafka keeps calling the address that it first learnt of the group's coordinator,
+//! also when that broker has moved. A consumer that the group leaves outside while Kafka answers is made anew.
+//!
 //! This module and those below are the only place that names rdkafka.
 
 use std::sync::Arc;
@@ -100,21 +103,32 @@ const LAST_WRITE: Duration = Duration::from_secs(10);
 /// When librdkafka refuses the configuration, or the sink panicked. A Kafka that is away is waited for.
 pub fn run(kafka: &Kafka, bounds: BatchBounds, sink: impl Sink, stop: &AtomicBool) -> Result<(), Error> {
     let progress = Arc::new(Progress::default());
-    let consumer = client::consumer(kafka, progress.clone())?;
+    let mut consumer = client::consumer(kafka, progress.clone())?;
     let writing = thread::spawn({
         let progress = progress.clone();
         move || write(&progress, sink)
     });
     let mut topic = Topic::new(kafka);
-    if topic.wait(&consumer, stop) {
-        consumer.subscribe(&[&kafka.topic])?;
-    }
-    let mut gathering = Gathering { consumer: &consumer, progress: &progress, bounds, batch: None, paused: None };
-    while !stop.load(Ordering::Relaxed) && !writing.is_finished() {
-        if let Some(error) = gathering.step() {
-            topic.look_after(&consumer, &error);
+    let is_over = || stop.load(Ordering::Relaxed) || writing.is_finished();
+    let mut patience = client::patience(kafka);
+    loop {
+        if topic.wait(&consumer, stop) {
+            consumer.subscribe(&[&kafka.topic])?;
+            consumer.context().asks_in();
         }
-        topic.look_after_doubt(&consumer);
+        let mut gathering = Gathering { consumer: &consumer, progress: &progress, bounds, batch: None, paused: None };
+        while !is_over() && !consumer.context().is_left_outside(patience) {
+            if let Some(error) = gathering.step() {
+                topic.look_after(&consumer, &error);
+            }
+            topic.look_after_doubt(&consumer);
+        }
+        if is_over() {
+            break;
+        }
+        log::warn!(seconds = patience.as_secs(); "kafka answers, but the group does not: joining it anew");
+        patience = if consumer.context().was_inside() { client::patience(kafka) } else { patience.saturating_mul(2) };
+        consumer = client::consumer(kafka, progress.clone())?;
     }
     progress.close();
     let has_ended = has_ended(&writing, LAST_WRITE);

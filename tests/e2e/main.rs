@@ -1,5 +1,6 @@
 //! The real daemons on real servers, seen from outside. One module per question.
 
+mod brokers;
 mod crash;
 mod delivery;
 mod forge;

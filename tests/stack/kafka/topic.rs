@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use rdkafka::Offset;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
@@ -178,6 +178,32 @@ impl Topic {
             start.add_partition_offset(&self.name, partition, Offset::Offset(0))?;
         }
         consumer.commit(&start, CommitMode::Sync).context("does the group still have members?")
+    }
+
+    /// Deletes the topic with all that is in it, as an administrator does by mistake.
+    ///
+    /// # Errors
+    /// When the broker refuses.
+    pub fn delete(&self) -> Result<()> {
+        let admin: AdminClient<DefaultClientContext> = self.client().create()?;
+        let options = AdminOptions::new().operation_timeout(Some(BOUND));
+        for deleted in block_on(admin.delete_topics(&[&self.name], &options))?? {
+            deleted.map_err(|(topic, error)| anyhow::anyhow!("topic {topic} could not be deleted: {error}"))?;
+        }
+        Ok(())
+    }
+
+    /// Sets a configuration of the topic, such as `max.message.bytes`, and no other.
+    ///
+    /// # Errors
+    /// When the broker refuses.
+    pub fn configure(&self, name: &str, value: &str) -> Result<()> {
+        let admin: AdminClient<DefaultClientContext> = self.client().create()?;
+        let change = AlterConfig::new(ResourceSpecifier::Topic(&self.name)).set(name, value);
+        for changed in block_on(admin.alter_configs([&change], &AdminOptions::new()))?? {
+            changed.map_err(|(_, error)| anyhow::anyhow!("{name} of a topic could not be set: {error}"))?;
+        }
+        Ok(())
     }
 
     fn client(&self) -> ClientConfig {
