@@ -1,6 +1,7 @@
 //! The real daemons on real servers, seen from outside. One module per question.
 
 mod brokers;
+mod changes;
 mod crash;
 mod delivery;
 mod forge;
