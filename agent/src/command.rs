@@ -2,6 +2,8 @@
 
 pub mod check_config;
 pub mod once;
+pub mod outbox_export;
+pub mod outbox_import;
 pub mod outbox_status;
 
 use std::str::FromStr;

@@ -6,6 +6,7 @@ mod crash;
 mod delivery;
 mod forge;
 mod hostile;
+mod offline_site;
 mod outage;
 mod proof;
 mod rebalance;

@@ -104,6 +104,11 @@ impl Link {
         }
     }
 
+    /// What the connection complained of last.
+    pub(super) fn last_error(&self) -> Option<String> {
+        self.producer.context().last_error()
+    }
+
     /// The reports since the last call.
     pub(super) fn take_reports(&self) -> Vec<Report> {
         std::mem::take(&mut self.producer.context().reports.lock().unwrap_or_else(PoisonError::into_inner))
