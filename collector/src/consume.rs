@@ -17,6 +17,8 @@
 //! generation: what is being written is waited for, shortly, and committed; what else was read is forgotten, since
 //! its partition's next owner reads it again. Nothing of an old generation is ever committed in a new one.
 //!
+//! *A topic that was deleted and made again* is read from its beginning (see identity.rs).
+//!
 //! *A group that is not found.* librdkafka keeps calling the address that it first learnt of the group's coordinator,
 //! also when that broker has moved. A consumer that the group leaves outside while Kafka answers is made anew.
 //!
@@ -27,16 +29,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use rdkafka::Message as _;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::BorrowedMessage;
+use rdkafka::{Message as _, Offset, TopicPartitionList};
 use settings::Kafka;
 
 use crate::batch::{Batch, Message};
 use crate::config::BatchBounds;
 
 mod client;
+mod identity;
 mod progress;
 mod topic;
 
@@ -190,6 +193,9 @@ impl Gathering<'_> {
     /// Polls once, or waits for the writing thread; an error that Kafka gave.
     fn step(&mut self) -> Option<KafkaError> {
         let context = self.consumer.context();
+        if context.identity().is_another() {
+            self.begin_anew();
+        }
         commit(self.consumer, context.topic(), self.progress, CommitMode::Async);
         let generation = self.progress.generation();
         self.batch = self.batch.take().filter(|open| open.generation == generation);
@@ -201,6 +207,32 @@ impl Gathering<'_> {
             }
             Err(error) => Some(error),
         }
+    }
+
+    /// Reads another topic of the same name from its beginning. Of the one before nothing more is committed.
+    fn begin_anew(&mut self) {
+        self.progress.end_generation(PATIENCE, drop);
+        self.batch = None;
+        match self.seek_beginning() {
+            Ok(0) => {}
+            Ok(partitions) => {
+                self.consumer.context().identity().begun_anew();
+                log::warn!(partitions; "the topic was deleted and made again: it is read from its beginning");
+            }
+            Err(error) => log::debug!(error:% = error; "can't go to the topic's beginning yet"),
+        }
+    }
+
+    /// Goes to the beginning of all assigned partitions; how many they are.
+    fn seek_beginning(&self) -> KafkaResult<usize> {
+        let mut beginnings = TopicPartitionList::new();
+        for partition in self.consumer.assignment()?.elements() {
+            beginnings.add_partition_offset(partition.topic(), partition.partition(), Offset::Beginning)?;
+        }
+        for partition in self.consumer.seek_partitions(beginnings.clone(), PATIENCE)?.elements() {
+            partition.error()?;
+        }
+        Ok(beginnings.count())
     }
 
     /// Hands the batch over when it is due and the writing thread is ready; how long to poll then. Waits instead

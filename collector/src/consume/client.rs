@@ -10,6 +10,7 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use settings::Kafka;
 
+use super::identity::{DEBUG_CONTEXT, Identity};
 use super::progress::Progress;
 use crate::rarely::Rarely;
 
@@ -65,8 +66,11 @@ pub(super) fn consumer(kafka: &Kafka, progress: Arc<Progress>) -> KafkaResult<Ba
     for (name, value) in LAW {
         config.set(name, value);
     }
+    let debug = [config.get("debug").unwrap_or_default(), DEBUG_CONTEXT].join(",");
+    config.set("debug", debug.trim_start_matches(',')).set_log_level(RDKafkaLogLevel::Debug);
     config.create_with_context(Context {
         topic: kafka.topic.as_str().into(),
+        identity: Identity::default(),
         progress,
         suspicion: Mutex::default(),
         is_away: Mutex::default(),
@@ -96,6 +100,7 @@ pub(super) fn offsets(topic: &str, ends: &BTreeMap<i32, i64>) -> TopicPartitionL
 /// What librdkafka calls.
 pub(super) struct Context {
     topic: Arc<str>,
+    identity: Identity,
     progress: Arc<Progress>,
     /// What librdkafka complained of last. It does so late, and of what has long mended itself.
     suspicion: Mutex<Option<String>>,
@@ -113,6 +118,11 @@ struct Membership {
 }
 
 impl Context {
+    /// Which topic that is.
+    pub(super) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
     /// The topic that is consumed.
     pub(super) fn topic(&self) -> &Arc<str> {
         &self.topic
@@ -171,6 +181,7 @@ fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.identity.hear(&self.topic, message);
         // Whatever matters of it comes as an error, too, and is said once.
         log::debug!(target: "librdkafka", level:? = level, facility; "{message}");
     }

@@ -45,13 +45,7 @@ impl Topic {
         let name = format!("test-{}", Uuid::new_v4().simple());
         let mut topic = Topic::at(kafka.direct(), &name, partitions);
         topic.kafka = Some(kafka.clone());
-        let replicas = kafka.nodes.len().max(1) as i32;
-        let admin: AdminClient<DefaultClientContext> = topic.client().create()?;
-        let new = NewTopic::new(&name, partitions, TopicReplication::Fixed(replicas));
-        let options = AdminOptions::new().operation_timeout(Some(BOUND));
-        for created in block_on(admin.create_topics([&new], &options))?? {
-            created.map_err(|(topic, error)| anyhow::anyhow!("topic {topic} could not be created: {error}"))?;
-        }
+        topic.make()?;
         Ok(topic)
     }
 
@@ -178,6 +172,21 @@ impl Topic {
             start.add_partition_offset(&self.name, partition, Offset::Offset(0))?;
         }
         consumer.commit(&start, CommitMode::Sync).context("does the group still have members?")
+    }
+
+    /// Makes the topic (again), as many replicas as there are nodes.
+    ///
+    /// # Errors
+    /// When the broker refuses.
+    pub fn make(&self) -> Result<()> {
+        let replicas = self.kafka.as_ref().map_or(1, |kafka| kafka.nodes.len().max(1)) as i32;
+        let admin: AdminClient<DefaultClientContext> = self.client().create()?;
+        let new = NewTopic::new(&self.name, self.partitions, TopicReplication::Fixed(replicas));
+        let options = AdminOptions::new().operation_timeout(Some(BOUND));
+        for created in block_on(admin.create_topics([&new], &options))?? {
+            created.map_err(|(topic, error)| anyhow::anyhow!("topic {topic} could not be created: {error}"))?;
+        }
+        Ok(())
     }
 
     /// Deletes the topic with all that is in it, as an administrator does by mistake.
