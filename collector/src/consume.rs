@@ -30,7 +30,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 use settings::Kafka;
@@ -194,7 +194,7 @@ impl Gathering<'_> {
     fn step(&mut self) -> Option<KafkaError> {
         let context = self.consumer.context();
         if context.identity().is_another() {
-            self.begin_anew();
+            self.begin_anew(self.progress.generation());
         }
         commit(self.consumer, context.topic(), self.progress, CommitMode::Async);
         let generation = self.progress.generation();
@@ -210,29 +210,29 @@ impl Gathering<'_> {
     }
 
     /// Reads another topic of the same name from its beginning. Of the one before nothing more is committed.
-    fn begin_anew(&mut self) {
-        self.progress.end_generation(PATIENCE, drop);
-        self.batch = None;
-        match self.seek_beginning() {
-            Ok(0) => {}
-            Ok(partitions) => {
-                self.consumer.context().identity().begun_anew();
-                log::warn!(partitions; "the topic was deleted and made again: it is read from its beginning");
-            }
-            Err(error) => log::debug!(error:% = error; "can't go to the topic's beginning yet"),
-        }
-    }
-
-    /// Goes to the beginning of all assigned partitions; how many they are.
-    fn seek_beginning(&self) -> KafkaResult<usize> {
+    fn begin_anew(&mut self, generation: u64) {
         let mut beginnings = TopicPartitionList::new();
-        for partition in self.consumer.assignment()?.elements() {
-            beginnings.add_partition_offset(partition.topic(), partition.partition(), Offset::Beginning)?;
+        let sought = self.consumer.assignment().and_then(|assigned| {
+            for partition in assigned.elements() {
+                beginnings.add_partition_offset(partition.topic(), partition.partition(), Offset::Beginning)?;
+            }
+            if beginnings.count() == 0 {
+                // It will be for whatever comes.
+                return Ok(());
+            }
+            self.resume(generation);
+            self.progress.end_generation(PATIENCE, drop);
+            self.batch = None;
+            for partition in self.consumer.seek_partitions(beginnings.clone(), PATIENCE)?.elements() {
+                partition.error()?;
+            }
+            self.consumer.context().identity().begun_anew();
+            log::warn!(partitions = beginnings.count(); "the topic was deleted and made again: it is read from its beginning");
+            Ok(())
+        });
+        if let Err(error) = sought {
+            log::debug!(error:% = error; "can't go to the topic's beginning yet");
         }
-        for partition in self.consumer.seek_partitions(beginnings.clone(), PATIENCE)?.elements() {
-            partition.error()?;
-        }
-        Ok(beginnings.count())
     }
 
     /// Hands the batch over when it is due and the writing thread is ready; how long to poll then. Waits instead
