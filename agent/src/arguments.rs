@@ -52,7 +52,7 @@ pub(crate) struct Once {
     pub(crate) format: Format,
 }
 
-/// look into the outbox
+/// look into the outbox, and carry what waits in it to a place that reaches Kafka
 #[derive(FromArgs)]
 #[argh(subcommand, name = "outbox")]
 pub(crate) struct OutboxCommand {
@@ -64,6 +64,8 @@ pub(crate) struct OutboxCommand {
 #[argh(subcommand)]
 pub(crate) enum OutboxSubcommand {
     Status(OutboxStatus),
+    Export(OutboxExport),
+    Import(OutboxImport),
 }
 
 /// say what waits in the outbox, beside a running agent or after its death
@@ -76,6 +78,30 @@ pub(crate) struct OutboxStatus {
     /// table or json (default: table)
     #[argh(option, default = "Format::Table")]
     pub(crate) format: Format,
+}
+
+/// write what waits in the outbox of a stopped agent to a file; the outbox stays as it is
+#[derive(FromArgs)]
+#[argh(subcommand, name = "export")]
+pub(crate) struct OutboxExport {
+    /// the file to write
+    #[argh(positional)]
+    pub(crate) file: PathBuf,
+    /// configuration file (default: /etc/website-monitor/agent.yaml)
+    #[argh(option, short = 'c', long = "config", default = "default_config()")]
+    pub(crate) config: PathBuf,
+}
+
+/// send an exported file to the configuration's Kafka; exit 0 when all of it is acknowledged; again adds nothing
+#[derive(FromArgs)]
+#[argh(subcommand, name = "import")]
+pub(crate) struct OutboxImport {
+    /// the file to send
+    #[argh(positional)]
+    pub(crate) file: PathBuf,
+    /// configuration file (default: /etc/website-monitor/agent.yaml)
+    #[argh(option, short = 'c', long = "config", default = "default_config()")]
+    pub(crate) config: PathBuf,
 }
 
 /// print the version

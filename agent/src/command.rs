@@ -2,6 +2,8 @@
 
 pub mod check_config;
 pub mod once;
+pub mod outbox_export;
+pub mod outbox_import;
 pub mod outbox_status;
 
 use std::str::FromStr;
@@ -12,7 +14,7 @@ pub const FOUND: u8 = 1;
 pub const UNAVAILABLE: u8 = 69;
 /// Exit code: another agent has the outbox.
 pub const LOCKED: u8 = 75;
-/// Exit code: the configuration, or what it names, is not one that can run.
+/// Exit code: the configuration, or what it names, is not one that can run; or the file is not one that can be imported.
 pub const CONFIGURATION: u8 = 78;
 
 /// How a command shows what it found.

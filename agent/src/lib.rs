@@ -11,6 +11,7 @@ pub mod check;
 pub mod clock;
 pub mod command;
 pub mod config;
+pub mod export;
 pub mod outbox;
 pub mod publish;
 mod report;

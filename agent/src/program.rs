@@ -24,6 +24,12 @@ pub(crate) fn main(arguments: Arguments) -> ExitCode {
             OutboxSubcommand::Status(status) => {
                 return with_config(&status.config, |config| command::outbox_status::run(&config, status.format, out));
             }
+            OutboxSubcommand::Export(export) => {
+                return with_config(&export.config, |config| command::outbox_export::run(&config, &export.file, out));
+            }
+            OutboxSubcommand::Import(import) => {
+                return with_config(&import.config, |config| command::outbox_import::run(&config, &import.file, out));
+            }
         },
         Command::Version(_) => writeln!(out, "website-monitor-agent {}", env!("CARGO_PKG_VERSION")).map(|()| 0),
     };

@@ -16,6 +16,7 @@
 //! - A record that the broker finds too large even when it is sent alone is declared dropped; it stops no other.
 //! - A lasting state is said once, and then rarely.
 
+mod all;
 mod link;
 mod reachability;
 mod window;
@@ -31,6 +32,7 @@ use rdkafka::producer::{BaseRecord, Producer, PurgeConfig};
 use wire::{Content, DropReason, Dropped, Range};
 
 use crate::outbox::{Entry, Outbox};
+pub use all::{SendError, send_all};
 use link::Link;
 use reachability::Reachability;
 use window::Window;

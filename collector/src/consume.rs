@@ -17,6 +17,11 @@
 //! generation: what is being written is waited for, shortly, and committed; what else was read is forgotten, since
 //! its partition's next owner reads it again. Nothing of an old generation is ever committed in a new one.
 //!
+//! *A topic that was deleted and made again* is read from its beginning (see identity.rs).
+//!
+//! *A group that is not found.* librdkafka keeps calling the address that it first learnt of the group's coordinator,
+//! also when that broker has moved. A consumer that the group leaves outside while Kafka answers is made anew.
+//!
 //! This module and those below are the only place that names rdkafka.
 
 use std::sync::Arc;
@@ -24,16 +29,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use rdkafka::Message as _;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
+use rdkafka::{Message as _, Offset, TopicPartitionList};
 use settings::Kafka;
 
 use crate::batch::{Batch, Message};
 use crate::config::BatchBounds;
 
 mod client;
+mod identity;
 mod progress;
 mod topic;
 
@@ -100,21 +106,32 @@ const LAST_WRITE: Duration = Duration::from_secs(10);
 /// When librdkafka refuses the configuration, or the sink panicked. A Kafka that is away is waited for.
 pub fn run(kafka: &Kafka, bounds: BatchBounds, sink: impl Sink, stop: &AtomicBool) -> Result<(), Error> {
     let progress = Arc::new(Progress::default());
-    let consumer = client::consumer(kafka, progress.clone())?;
+    let mut consumer = client::consumer(kafka, progress.clone())?;
     let writing = thread::spawn({
         let progress = progress.clone();
         move || write(&progress, sink)
     });
     let mut topic = Topic::new(kafka);
-    if topic.wait(&consumer, stop) {
-        consumer.subscribe(&[&kafka.topic])?;
-    }
-    let mut gathering = Gathering { consumer: &consumer, progress: &progress, bounds, batch: None, paused: None };
-    while !stop.load(Ordering::Relaxed) && !writing.is_finished() {
-        if let Some(error) = gathering.step() {
-            topic.look_after(&consumer, &error);
+    let is_over = || stop.load(Ordering::Relaxed) || writing.is_finished();
+    let mut patience = client::patience(kafka);
+    loop {
+        if topic.wait(&consumer, stop) {
+            consumer.subscribe(&[&kafka.topic])?;
+            consumer.context().asks_in();
         }
-        topic.look_after_doubt(&consumer);
+        let mut gathering = Gathering { consumer: &consumer, progress: &progress, bounds, batch: None, paused: None };
+        while !is_over() && !consumer.context().is_left_outside(patience) {
+            if let Some(error) = gathering.step() {
+                topic.look_after(&consumer, &error);
+            }
+            topic.look_after_doubt(&consumer);
+        }
+        if is_over() {
+            break;
+        }
+        log::warn!(seconds = patience.as_secs(); "kafka answers, but the group does not: joining it anew");
+        patience = if consumer.context().was_inside() { client::patience(kafka) } else { patience.saturating_mul(2) };
+        consumer = client::consumer(kafka, progress.clone())?;
     }
     progress.close();
     let has_ended = has_ended(&writing, LAST_WRITE);
@@ -176,6 +193,9 @@ impl Gathering<'_> {
     /// Polls once, or waits for the writing thread; an error that Kafka gave.
     fn step(&mut self) -> Option<KafkaError> {
         let context = self.consumer.context();
+        if context.identity().is_another() {
+            self.begin_anew(self.progress.generation());
+        }
         commit(self.consumer, context.topic(), self.progress, CommitMode::Async);
         let generation = self.progress.generation();
         self.batch = self.batch.take().filter(|open| open.generation == generation);
@@ -186,6 +206,32 @@ impl Gathering<'_> {
                 None
             }
             Err(error) => Some(error),
+        }
+    }
+
+    /// Reads another topic of the same name from its beginning. Of the one before nothing more is committed.
+    fn begin_anew(&mut self, generation: u64) {
+        let mut beginnings = TopicPartitionList::new();
+        let sought = self.consumer.assignment().and_then(|assigned| {
+            for partition in assigned.elements() {
+                beginnings.add_partition_offset(partition.topic(), partition.partition(), Offset::Beginning)?;
+            }
+            if beginnings.count() == 0 {
+                // It will be for whatever comes.
+                return Ok(());
+            }
+            self.resume(generation);
+            self.progress.end_generation(PATIENCE, drop);
+            self.batch = None;
+            for partition in self.consumer.seek_partitions(beginnings.clone(), PATIENCE)?.elements() {
+                partition.error()?;
+            }
+            self.consumer.context().identity().begun_anew();
+            log::warn!(partitions = beginnings.count(); "the topic was deleted and made again: it is read from its beginning");
+            Ok(())
+        });
+        if let Err(error) = sought {
+            log::debug!(error:% = error; "can't go to the topic's beginning yet");
         }
     }
 

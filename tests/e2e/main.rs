@@ -1,9 +1,12 @@
 //! The real daemons on real servers, seen from outside. One module per question.
 
+mod brokers;
+mod changes;
 mod crash;
 mod delivery;
 mod forge;
 mod hostile;
+mod offline_site;
 mod outage;
 mod proof;
 mod rebalance;

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::root::OpenError;
-use super::{Outbox, Shared};
+use super::{LOCK_PATIENCE, Outbox, Shared};
 use crate::config::OutboxConfig;
 
 const FILE: &str = "status.json";
@@ -55,6 +55,22 @@ pub struct OldestPending {
 }
 
 impl Outbox {
+    /// Opens the outbox of a configuration and makes none where there is none.
+    ///
+    /// # Errors
+    /// When there is none, another process has it, a later version wrote it, or the disk refuses.
+    pub fn open_existing(config: &OutboxConfig) -> Result<Outbox, OpenError> {
+        Outbox::open_existing_within(config, LOCK_PATIENCE)
+    }
+
+    fn open_existing_within(config: &OutboxConfig, patience: Duration) -> Result<Outbox, OpenError> {
+        if !config.path.join("VERSION").exists() {
+            let (path, action) = (config.path.clone(), "find an outbox".to_owned());
+            return Err(OpenError::Io { path, action, source: io::ErrorKind::NotFound.into() });
+        }
+        Outbox::open_within(config, patience)
+    }
+
     /// The outbox now.
     pub fn status(&self) -> Status {
         let shared: &Shared = &self.shared;
@@ -103,10 +119,7 @@ impl Outbox {
 /// When there is no outbox, or it can't be read.
 pub fn read_status(config: &OutboxConfig) -> Result<Status, OpenError> {
     let failed = |action: &str, source| OpenError::Io { path: config.path.clone(), action: action.to_owned(), source };
-    if !config.path.join("VERSION").exists() {
-        return Err(failed("find an outbox", io::ErrorKind::NotFound.into()));
-    }
-    match Outbox::open_within(config, Duration::ZERO) {
+    match Outbox::open_existing_within(config, Duration::ZERO) {
         Ok(outbox) => Ok(outbox.status()),
         Err(OpenError::Locked { .. }) => read_file(&config.path).map_err(|e| failed("read status.json", e)),
         Err(error) => Err(error),

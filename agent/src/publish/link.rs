@@ -104,6 +104,11 @@ impl Link {
         }
     }
 
+    /// What the connection complained of last.
+    pub(super) fn last_error(&self) -> Option<String> {
+        self.producer.context().last_error()
+    }
+
     /// The reports since the last call. rdkafka spins through the last millisecond of any time that it is given to wait,
     /// so it is given none: whoever calls waits.
     pub(super) fn take_reports(&self) -> Vec<Report> {

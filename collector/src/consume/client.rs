@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
@@ -10,6 +10,7 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use settings::Kafka;
 
+use super::identity::{DEBUG_CONTEXT, Identity};
 use super::progress::Progress;
 use crate::rarely::Rarely;
 
@@ -65,13 +66,24 @@ pub(super) fn consumer(kafka: &Kafka, progress: Arc<Progress>) -> KafkaResult<Ba
     for (name, value) in LAW {
         config.set(name, value);
     }
+    let debug = [config.get("debug").unwrap_or_default(), DEBUG_CONTEXT].join(",");
+    config.set("debug", debug.trim_start_matches(',')).set_log_level(RDKafkaLogLevel::Debug);
     config.create_with_context(Context {
         topic: kafka.topic.as_str().into(),
+        identity: Identity::default(),
         progress,
         suspicion: Mutex::default(),
         is_away: Mutex::default(),
         uncommitted: Mutex::default(),
+        membership: Mutex::default(),
     })
+}
+
+/// How long a group may take to let a consumer in while Kafka answers: those that it remembers and that are gone have
+/// the session's timeout, the others as long as their rebalance takes.
+pub(super) fn patience(kafka: &Kafka) -> Duration {
+    let session = properties(kafka).get("session.timeout.ms").and_then(|text| text.parse().ok()).unwrap_or(0);
+    Duration::from_millis(session) + Duration::from_secs(5)
 }
 
 /// A list of offsets as librdkafka takes it.
@@ -88,14 +100,29 @@ pub(super) fn offsets(topic: &str, ends: &BTreeMap<i32, i64>) -> TopicPartitionL
 /// What librdkafka calls.
 pub(super) struct Context {
     topic: Arc<str>,
+    identity: Identity,
     progress: Arc<Progress>,
     /// What librdkafka complained of last. It does so late, and of what has long mended itself.
     suspicion: Mutex<Option<String>>,
     is_away: Mutex<Rarely>,
     uncommitted: Mutex<Rarely>,
+    membership: Mutex<Membership>,
+}
+
+/// How the consumer stands to its group.
+#[derive(Default)]
+struct Membership {
+    /// Since when it asks to be let in while Kafka answers.
+    outside_since: Option<Instant>,
+    was_inside: bool,
 }
 
 impl Context {
+    /// Which topic that is.
+    pub(super) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
     /// The topic that is consumed.
     pub(super) fn topic(&self) -> &Arc<str> {
         &self.topic
@@ -111,8 +138,27 @@ impl Context {
         lock(&self.suspicion).is_some() || lock(&self.is_away).is_said()
     }
 
+    /// The consumer asks the group to let it in.
+    pub(super) fn asks_in(&self) {
+        lock(&self.membership).outside_since = Some(Instant::now());
+    }
+
+    /// Whether it has asked for so long in vain, while Kafka answers.
+    pub(super) fn is_left_outside(&self, patience: Duration) -> bool {
+        lock(&self.membership).outside_since.is_some_and(|since| since.elapsed() >= patience)
+            && !lock(&self.is_away).is_said()
+    }
+
+    /// Whether the group ever let it in.
+    pub(super) fn was_inside(&self) -> bool {
+        lock(&self.membership).was_inside
+    }
+
     /// Kafka does not answer. What librdkafka complained of before says more than that.
     pub(super) fn away(&self, error: &str) {
+        if let Some(since) = &mut lock(&self.membership).outside_since {
+            *since = Instant::now();
+        }
         let suspicion = lock(&self.suspicion).take();
         if let Some(times) = lock(&self.is_away).happened(1) {
             let error = suspicion.as_deref().unwrap_or(error);
@@ -135,6 +181,7 @@ fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.identity.hear(&self.topic, message);
         // Whatever matters of it comes as an error, too, and is said once.
         log::debug!(target: "librdkafka", level:? = level, facility; "{message}");
     }
@@ -149,6 +196,7 @@ impl ConsumerContext for Context {
     fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         match rebalance {
             Rebalance::Assign(partitions) => {
+                *lock(&self.membership) = Membership { outside_since: None, was_inside: true };
                 log::info!(partitions = partitions.count(); "took partitions");
             }
             Rebalance::Revoke(partitions) => {
@@ -160,6 +208,7 @@ impl ConsumerContext for Context {
                         log::debug!(error:% = error; "offsets are not committed: what they cover will come again");
                     }
                 });
+                self.asks_in();
                 log::info!(partitions = partitions.count(); "gave partitions back");
             }
             Rebalance::Error(error) => self.suspect(&error.to_string()),

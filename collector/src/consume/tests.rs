@@ -62,3 +62,24 @@ fn partitions_that_were_paused_are_read_again_after_a_rebalance() {
         read.extend(batch.ends().clone());
     }
 }
+
+#[test]
+fn a_consumer_that_gets_no_partition_is_not_left_outside() {
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic("t", 1, 1).unwrap();
+    let kafka = Kafka { bootstrap_servers: cluster.bootstrap_servers(), topic: "t".into(), ..Kafka::default() };
+    let members = [(); 2].map(|()| {
+        let consumer = client::consumer(&kafka, Arc::default()).unwrap();
+        consumer.subscribe(&["t"]).unwrap();
+        consumer.context().asks_in();
+        consumer
+    });
+    assert!(members.iter().all(|member| member.context().is_left_outside(Duration::ZERO)));
+    let began = Instant::now();
+    while members.iter().any(|member| member.context().is_left_outside(Duration::ZERO)) {
+        assert!(began.elapsed() < LONG, "the group does not take both");
+        members.iter().for_each(|member| drop(member.poll(Duration::from_millis(50))));
+    }
+    let shares = members.each_ref().map(|member| member.assignment().unwrap().count());
+    assert_eq!(shares.iter().sum::<usize>(), 1, "{shares:?}");
+}

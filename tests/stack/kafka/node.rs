@@ -18,6 +18,10 @@ const BOUND: Duration = Duration::from_secs(60);
 /// 16 bytes in URL-safe base64, as Kafka wants it.
 const CLUSTER: &str = "d2Vic2l0ZS1tb25pdG9yLQ";
 
+/// Who may come in at the login port.
+const USERS: &str = "listener.name.login.plain.sasl.jaas.config";
+const LOGIN_MODULE: &str = "org.apache.kafka.common.security.plain.PlainLoginModule required";
+
 /// A node of a cluster.
 pub struct Node {
     /// The network between daemons and this node.
@@ -32,6 +36,7 @@ pub struct Node {
 struct Ports {
     proxied: u16,
     direct: u16,
+    login: u16,
     controller: u16,
 }
 
@@ -40,7 +45,8 @@ impl Node {
     pub(super) fn cluster(count: usize, jars: &Path) -> Result<Vec<Node>> {
         let mut all = Vec::new();
         for _ in 0..count {
-            all.push(Ports { proxied: free_port()?, direct: free_port()?, controller: free_port()? });
+            let [proxied, direct, login, controller] = [free_port()?, free_port()?, free_port()?, free_port()?];
+            all.push(Ports { proxied, direct, login, controller });
         }
         (0..count).map(|index| Node::create(index, &all, jars)).collect()
     }
@@ -66,6 +72,48 @@ impl Node {
     /// The port past the proxy.
     pub(super) fn direct_port(&self) -> u16 {
         self.ports.direct
+    }
+
+    /// The port that asks for a user and a password (SASL PLAIN over plaintext), past the proxy.
+    pub fn login_port(&self) -> u16 {
+        self.ports.login
+    }
+
+    /// Another way to the node than the address that it advertises.
+    ///
+    /// # Errors
+    /// When there is no port.
+    pub fn another_way(&self) -> Result<Proxy> {
+        Proxy::start("127.0.0.1", self.ports.proxied)
+    }
+
+    /// From its next start on the node advertises another port.
+    ///
+    /// # Errors
+    /// When its configuration can't be written.
+    pub fn advertise(&self, port: u16) -> Result<()> {
+        let own = self.proxy.port();
+        self.reconfigure("advertised.listeners", |listeners| {
+            listeners.replace(&format!("PROXIED://127.0.0.1:{own}"), &format!("PROXIED://127.0.0.1:{port}"))
+        })
+    }
+
+    /// From its next start on the node lets one user in at its login port.
+    ///
+    /// # Errors
+    /// When its configuration can't be written.
+    pub fn let_in(&self, user: &str, password: &str) -> Result<()> {
+        self.reconfigure(USERS, |_| format!("{LOGIN_MODULE} user_{user}=\"{password}\";"))
+    }
+
+    fn reconfigure(&self, name: &str, change: impl Fn(&str) -> String) -> Result<()> {
+        let file = self.directory.join("server.properties");
+        let lines = fs::read_to_string(&file)?;
+        let changed = lines.lines().map(|line| match line.split_once('=') {
+            Some((found, value)) if found == name => format!("{name}={}\n", change(value)),
+            _ => format!("{line}\n"),
+        });
+        Ok(fs::write(&file, changed.collect::<String>())?)
     }
 
     pub(super) fn start_unawaited(&self) -> Result<()> {
@@ -139,7 +187,7 @@ impl Node {
 
 fn properties(index: usize, all: &[Ports], proxy: u16, directory: &Path) -> String {
     let id = index + 1;
-    let Ports { proxied, direct, controller } = all[index];
+    let Ports { proxied, direct, login, controller } = all[index];
     let voters: Vec<String> =
         all.iter().enumerate().map(|(index, ports)| format!("{}@127.0.0.1:{}", index + 1, ports.controller)).collect();
     let voters = voters.join(",");
@@ -151,9 +199,12 @@ fn properties(index: usize, all: &[Ports], proxy: u16, directory: &Path) -> Stri
         "process.roles=broker,controller\n\
          node.id={id}\n\
          controller.quorum.voters={voters}\n\
-         listeners=PROXIED://127.0.0.1:{proxied},DIRECT://127.0.0.1:{direct},CONTROLLER://127.0.0.1:{controller}\n\
-         advertised.listeners=PROXIED://127.0.0.1:{proxy},DIRECT://127.0.0.1:{direct}\n\
-         listener.security.protocol.map=PROXIED:PLAINTEXT,DIRECT:PLAINTEXT,CONTROLLER:PLAINTEXT\n\
+         listeners=PROXIED://127.0.0.1:{proxied},DIRECT://127.0.0.1:{direct},LOGIN://127.0.0.1:{login},\
+         CONTROLLER://127.0.0.1:{controller}\n\
+         advertised.listeners=PROXIED://127.0.0.1:{proxy},DIRECT://127.0.0.1:{direct},LOGIN://127.0.0.1:{login}\n\
+         listener.security.protocol.map=PROXIED:PLAINTEXT,DIRECT:PLAINTEXT,LOGIN:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT\n\
+         listener.name.login.sasl.enabled.mechanisms=PLAIN\n\
+         {USERS}={LOGIN_MODULE};\n\
          controller.listener.names=CONTROLLER\n\
          inter.broker.listener.name=DIRECT\n\
          log.dirs={logs}\n\

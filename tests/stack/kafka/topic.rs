@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use rdkafka::Offset;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
@@ -45,13 +45,7 @@ impl Topic {
         let name = format!("test-{}", Uuid::new_v4().simple());
         let mut topic = Topic::at(kafka.direct(), &name, partitions);
         topic.kafka = Some(kafka.clone());
-        let replicas = kafka.nodes.len().max(1) as i32;
-        let admin: AdminClient<DefaultClientContext> = topic.client().create()?;
-        let new = NewTopic::new(&name, partitions, TopicReplication::Fixed(replicas));
-        let options = AdminOptions::new().operation_timeout(Some(BOUND));
-        for created in block_on(admin.create_topics([&new], &options))?? {
-            created.map_err(|(topic, error)| anyhow::anyhow!("topic {topic} could not be created: {error}"))?;
-        }
+        topic.make()?;
         Ok(topic)
     }
 
@@ -178,6 +172,47 @@ impl Topic {
             start.add_partition_offset(&self.name, partition, Offset::Offset(0))?;
         }
         consumer.commit(&start, CommitMode::Sync).context("does the group still have members?")
+    }
+
+    /// Makes the topic (again), as many replicas as there are nodes.
+    ///
+    /// # Errors
+    /// When the broker refuses.
+    pub fn make(&self) -> Result<()> {
+        let replicas = self.kafka.as_ref().map_or(1, |kafka| kafka.nodes.len().max(1)) as i32;
+        let admin: AdminClient<DefaultClientContext> = self.client().create()?;
+        let new = NewTopic::new(&self.name, self.partitions, TopicReplication::Fixed(replicas));
+        let options = AdminOptions::new().operation_timeout(Some(BOUND));
+        for created in block_on(admin.create_topics([&new], &options))?? {
+            created.map_err(|(topic, error)| anyhow::anyhow!("topic {topic} could not be created: {error}"))?;
+        }
+        Ok(())
+    }
+
+    /// Deletes the topic with all that is in it, as an administrator does by mistake.
+    ///
+    /// # Errors
+    /// When the broker refuses.
+    pub fn delete(&self) -> Result<()> {
+        let admin: AdminClient<DefaultClientContext> = self.client().create()?;
+        let options = AdminOptions::new().operation_timeout(Some(BOUND));
+        for deleted in block_on(admin.delete_topics(&[&self.name], &options))?? {
+            deleted.map_err(|(topic, error)| anyhow::anyhow!("topic {topic} could not be deleted: {error}"))?;
+        }
+        Ok(())
+    }
+
+    /// Sets a configuration of the topic, such as `max.message.bytes`, and no other.
+    ///
+    /// # Errors
+    /// When the broker refuses.
+    pub fn configure(&self, name: &str, value: &str) -> Result<()> {
+        let admin: AdminClient<DefaultClientContext> = self.client().create()?;
+        let change = AlterConfig::new(ResourceSpecifier::Topic(&self.name)).set(name, value);
+        for changed in block_on(admin.alter_configs([&change], &AdminOptions::new()))?? {
+            changed.map_err(|(_, error)| anyhow::anyhow!("{name} of a topic could not be set: {error}"))?;
+        }
+        Ok(())
     }
 
     fn client(&self) -> ClientConfig {

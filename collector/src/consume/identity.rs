@@ -1,0 +1,65 @@
+//! Whether the topic is still the one that was read.
+//!
+//! A topic that was deleted and made again has its old name and begins at offset 0. librdkafka goes on at the offset
+//! where it was: if the new topic is shorter, the broker says that there is no such offset; if it has grown longer by
+//! then, all before that offset would never be read. librdkafka does notice the new topic's id, but says so in its
+//! log only, at level debug; from there it is taken.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The context of librdkafka's log that tells it.
+pub(super) const DEBUG_CONTEXT: &str = "metadata";
+
+/// Which topic the name stands for.
+#[derive(Default)]
+pub(super) struct Identity(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    id: Option<String>,
+    is_another: bool,
+}
+
+impl Identity {
+    /// Takes what librdkafka logs.
+    pub(super) fn hear(&self, topic: &str, message: &str) {
+        let Some((_, ids)) = message.split_once(&format!("Topic {topic} changed id from ")) else { return };
+        let Some((_, id)) = ids.split_once(" to ") else { return };
+        let mut state = self.lock();
+        state.is_another |= state.id.replace(id.to_owned()).is_some_and(|before| before != id);
+    }
+
+    /// Whether it is another topic than the one that was read, and nobody has begun anew yet.
+    pub(super) fn is_another(&self) -> bool {
+        self.lock().is_another
+    }
+
+    /// It is read from its beginning.
+    pub(super) fn begun_anew(&self) {
+        self.lock().is_another = false;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_is_another_one_when_its_id_is() {
+        let identity = Identity::default();
+        let hear = |topic: &str, from: &str, to: &str| {
+            identity.hear("t", &format!("[thrd:main]: Topic {topic} changed id from {from} to {to}"));
+            identity.is_another()
+        };
+        assert!(!hear("t", "AAAA", "one"), "the first one is the one that is read");
+        assert!(!hear("other", "AAAA", "two"));
+        assert!(!hear("t", "AAAA", "one"), "it was forgotten meanwhile");
+        assert!(hear("t", "one", "two"));
+        identity.begun_anew();
+        assert!(!identity.is_another());
+    }
+}
