@@ -47,6 +47,20 @@ pub enum AppendError {
     TooLarge(usize),
 }
 
+/// A record that was handed over and is not known to be durable yet.
+#[derive(Debug)]
+pub struct Ticket(Receiver<Answer>);
+
+impl Ticket {
+    /// Waits until the record is durable.
+    ///
+    /// # Errors
+    /// When the outbox has stopped. While the disk refuses, this waits.
+    pub fn wait(self) -> Answer {
+        wait_for(&self.0)
+    }
+}
+
 /// The running committer. Stopping or dropping it commits what waits and ends the thread.
 #[derive(Debug)]
 pub struct Committer {
@@ -118,7 +132,7 @@ impl Outbox {
     /// # Errors
     /// When the record is too large, or the outbox has stopped. While the disk refuses, this waits.
     pub fn append(&self, payload: Vec<u8>) -> Answer {
-        wait_for(&self.enqueue(payload)?)
+        self.submit(payload)?.wait()
     }
 
     /// As [`Outbox::append`], but waits no longer than `patience`.
@@ -126,7 +140,7 @@ impl Outbox {
     /// # Errors
     /// Also when the disk did not take the record in time.
     pub fn append_within(&self, payload: Vec<u8>, patience: Duration) -> Answer {
-        match self.enqueue(payload)?.recv_timeout(patience) {
+        match self.submit(payload)?.0.recv_timeout(patience) {
             Ok(answer) => answer,
             Err(RecvTimeoutError::Timeout) => Err(AppendError::TimedOut),
             Err(RecvTimeoutError::Disconnected) => Err(AppendError::Stopped),
@@ -138,13 +152,17 @@ impl Outbox {
         self.shared.queue.hurry();
     }
 
-    fn enqueue(&self, payload: Vec<u8>) -> Result<Receiver<Answer>, AppendError> {
+    /// Hands a record over without waiting for the disk. It is not durable before the ticket says so.
+    ///
+    /// # Errors
+    /// When the record is too large, or the outbox has stopped.
+    pub fn submit(&self, payload: Vec<u8>) -> Result<Ticket, AppendError> {
         if payload.len() > PAYLOAD {
             return Err(AppendError::TooLarge(payload.len()));
         }
         let (answer, receiver) = sync_channel(1);
         self.shared.queue.push(Request::Append(payload, answer))?;
-        Ok(receiver)
+        Ok(Ticket(receiver))
     }
 }
 

@@ -1,15 +1,14 @@
 //! What the outbox has promised over all incarnations, compared with what it shows.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
 use std::hash::Hash;
 
-/// An epoch and a number in it.
-type Number = (String, u64);
+use uuid::Uuid;
 
-/// The number of a declaration, which the outbox itself makes, has no record of ours.
-const DECLARATION: &str = "dropped";
+/// An epoch and a number in it.
+type Number = (Uuid, u64);
 
 /// How an incarnation ended.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,13 +21,14 @@ pub(crate) enum End {
 
 #[derive(Default)]
 pub(crate) struct History {
-    /// The record of each number, and the number of each record: neither may ever have two.
-    records: HashMap<Number, String>,
-    numbers: HashMap<String, Number>,
-    /// Answered for, not yet delivered.
-    owed: HashMap<Number, String>,
-    /// Numbers that were delivered or declared.
-    settled: HashMap<Number, ()>,
+    /// The record of each number, and the number of each record: neither may ever have two. A declaration, which the
+    /// outbox makes itself, is no record of ours.
+    records: HashMap<Number, Option<u64>>,
+    numbers: HashMap<u64, Number>,
+    /// Answered for, not yet delivered or declared.
+    owed: HashSet<Number>,
+    /// Delivered or declared.
+    settled: HashSet<Number>,
     /// The cursor that was answered for.
     moved: u64,
     pub(crate) kept: u64,
@@ -37,6 +37,11 @@ pub(crate) struct History {
 }
 
 impl History {
+    /// The history of a new outbox; the counts go on.
+    pub(crate) fn anew(self) -> History {
+        History { kept: self.kept, sent: self.sent, declared: self.declared, ..History::default() }
+    }
+
     /// Takes in what a child has told before its end.
     pub(crate) fn learn(&mut self, told: &[String], end: End) {
         for line in told {
@@ -45,8 +50,8 @@ impl History {
                 ["kept", id, epoch, seq] => {
                     self.kept += 1;
                     let number = self.meet(id, epoch, seq);
-                    if !self.settled.contains_key(&number) {
-                        self.owed.insert(number, id.to_owned());
+                    if !self.settled.contains(&number) {
+                        self.owed.insert(number);
                     }
                 }
                 ["sent", id, epoch, seq, ref declared @ ..] => {
@@ -70,20 +75,20 @@ impl History {
     /// Compares with everything that a child has found; what is owed must be there, or be declared.
     pub(crate) fn compare(&mut self, told: &[String], end: End) {
         assert_eq!(told.last().map(String::as_str), Some("end"), "the outbox could not be read to its end: {told:?}");
-        let mut there = HashMap::new();
+        let mut there = HashSet::new();
         for line in &told[..told.len() - 1] {
             let words: Vec<&str> = line.split(' ').collect();
             match words[..] {
                 ["opened", position] => self.see_cursor(position, end),
                 ["there", id, epoch, seq, ref declared @ ..] => {
                     let number = self.meet(id, epoch, seq);
-                    there.insert(number, ());
-                    there.extend(numbers(declared).map(|number| (number, ())));
+                    there.insert(number);
+                    there.extend(numbers(declared));
                 }
                 _ => panic!("the child says: {line}"),
             }
         }
-        let mut lost: Vec<_> = self.owed.keys().filter(|number| !there.contains_key(*number)).collect();
+        let mut lost: Vec<_> = self.owed.difference(&there).collect();
         lost.sort();
         assert!(lost.is_empty(), "{} records were answered for and are lost: {lost:?}", lost.len());
         self.are_dense(&there);
@@ -99,11 +104,10 @@ impl History {
     }
 
     /// Each epoch's numbers, delivered, declared or there, must be all from 1 to the highest.
-    fn are_dense(&self, there: &HashMap<Number, ()>) {
-        let mut epochs: HashMap<&str, (u64, u64)> = HashMap::new();
-        let new = there.keys().filter(|number| !self.settled.contains_key(*number));
-        for (epoch, seq) in self.settled.keys().chain(new) {
-            let (count, highest) = epochs.entry(epoch).or_default();
+    fn are_dense(&self, there: &HashSet<Number>) {
+        let mut epochs: HashMap<Uuid, (u64, u64)> = HashMap::new();
+        for (epoch, seq) in self.settled.union(there) {
+            let (count, highest) = epochs.entry(*epoch).or_default();
             *count += 1;
             *highest = (*highest).max(*seq);
         }
@@ -114,17 +118,20 @@ impl History {
 
     fn settle(&mut self, number: Number) {
         self.owed.remove(&number);
-        self.settled.insert(number, ());
+        self.settled.insert(number);
     }
 
     fn meet(&mut self, id: &str, epoch: &str, seq: &str) -> Number {
-        let number = (epoch.to_owned(), seq.parse().expect("a number"));
-        same(&mut self.records, number.clone(), id.to_owned());
-        if id != DECLARATION {
-            same(&mut self.numbers, id.to_owned(), number.clone());
-        }
+        let number = (self::epoch(epoch), seq.parse().expect("a number"));
+        let id = (id != "dropped").then(|| id.parse().expect("an identity"));
+        same(&mut self.records, number, id);
+        id.into_iter().for_each(|id| same(&mut self.numbers, id, number));
         number
     }
+}
+
+fn epoch(text: &str) -> Uuid {
+    text.parse().expect("an epoch")
 }
 
 fn same<K: Clone + Debug + Eq + Hash, V: Debug + PartialEq>(known: &mut HashMap<K, V>, key: K, value: V) {
@@ -141,6 +148,6 @@ fn numbers<'a>(ranges: &'a [&'a str]) -> impl Iterator<Item = Number> + 'a {
     ranges.chunks(3).flat_map(|range| {
         let [epoch, first, last] = range else { panic!("a declaration is cut off: {range:?}") };
         let (first, last): (u64, u64) = (first.parse().expect("a number"), last.parse().expect("a number"));
-        (first..=last).map(move |seq| ((*epoch).to_owned(), seq))
+        (first..=last).map(move |seq| (self::epoch(epoch), seq))
     })
 }
