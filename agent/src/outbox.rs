@@ -38,7 +38,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-pub use committer::{AppendError, Committer, Number, Opening, Ticket};
+pub use committer::{AppendError, Committer, Number, Opening};
 pub use root::OpenError;
 pub use status::{OldestPending, Status, read_status};
 

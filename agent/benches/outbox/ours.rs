@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use agent::config::{OutboxConfig, WhenFull};
-use agent::outbox::{Committer, Outbox, Ticket};
+use agent::outbox::{Committer, Outbox, Pending};
 
 use crate::load::Store;
 
@@ -28,13 +28,13 @@ pub(crate) fn open(path: &Path) -> Outbox {
 }
 
 impl Store for Ours {
-    type Ticket = Ticket;
+    type Ticket = Pending;
 
-    fn submit(&self, record: Vec<u8>) -> Ticket {
-        self.outbox.submit(record).expect("the outbox takes it")
+    fn submit(&self, record: Vec<u8>) -> Pending {
+        self.outbox.append_soon(record).expect("the outbox takes it")
     }
 
-    fn wait(&self, ticket: Ticket) {
+    fn wait(&self, ticket: Pending) {
         ticket.wait().expect("the disk takes it");
     }
 }

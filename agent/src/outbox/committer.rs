@@ -47,20 +47,6 @@ pub enum AppendError {
     TooLarge(usize),
 }
 
-/// A record that was handed over and is not known to be durable yet.
-#[derive(Debug)]
-pub struct Ticket(Receiver<Answer>);
-
-impl Ticket {
-    /// Waits until the record is durable.
-    ///
-    /// # Errors
-    /// When the outbox has stopped. While the disk refuses, this waits.
-    pub fn wait(self) -> Answer {
-        wait_for(&self.0)
-    }
-}
-
 /// The running committer. Stopping or dropping it commits what waits and ends the thread.
 #[derive(Debug)]
 pub struct Committer {
@@ -132,7 +118,7 @@ impl Outbox {
     /// # Errors
     /// When the record is too large, or the outbox has stopped. While the disk refuses, this waits.
     pub fn append(&self, payload: Vec<u8>) -> Answer {
-        self.submit(payload)?.wait()
+        wait_for(&self.enqueue(payload)?)
     }
 
     /// As [`Outbox::append`], but waits no longer than `patience`.
@@ -140,7 +126,7 @@ impl Outbox {
     /// # Errors
     /// Also when the disk did not take the record in time.
     pub fn append_within(&self, payload: Vec<u8>, patience: Duration) -> Answer {
-        match self.submit(payload)?.0.recv_timeout(patience) {
+        match self.enqueue(payload)?.recv_timeout(patience) {
             Ok(answer) => answer,
             Err(RecvTimeoutError::Timeout) => Err(AppendError::TimedOut),
             Err(RecvTimeoutError::Disconnected) => Err(AppendError::Stopped),
@@ -152,17 +138,13 @@ impl Outbox {
         self.shared.queue.hurry();
     }
 
-    /// Hands a record over without waiting for the disk. It is not durable before the ticket says so.
-    ///
-    /// # Errors
-    /// When the record is too large, or the outbox has stopped.
-    pub fn submit(&self, payload: Vec<u8>) -> Result<Ticket, AppendError> {
+    fn enqueue(&self, payload: Vec<u8>) -> Result<Receiver<Answer>, AppendError> {
         if payload.len() > PAYLOAD {
             return Err(AppendError::TooLarge(payload.len()));
         }
         let (answer, receiver) = sync_channel(1);
         self.shared.queue.push(Request::Append(payload, answer))?;
-        Ok(Ticket(receiver))
+        Ok(receiver)
     }
 }
 
