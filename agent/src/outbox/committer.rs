@@ -66,7 +66,7 @@ impl Committer {
     }
 
     fn end(&mut self) {
-        self.outbox.shared.queue.stop();
+        self.outbox.shared.intake.stop();
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
             log::error!("the outbox's committer panicked");
         }
@@ -83,6 +83,32 @@ impl Drop for Committer {
     }
 }
 
+/// The answer to come to something that was asked of the committer.
+#[derive(Debug)]
+pub struct Pending(Receiver<Answer>);
+
+impl Pending {
+    /// Waits for it.
+    ///
+    /// # Errors
+    /// When the record is too large, or the outbox has stopped.
+    pub fn wait(self) -> Answer {
+        self.0.recv().unwrap_or(Err(AppendError::Stopped))
+    }
+
+    /// Waits for it no longer than `patience`.
+    ///
+    /// # Errors
+    /// Also when the disk did not take the record in time.
+    pub fn wait_for(&self, patience: Duration) -> Answer {
+        match self.0.recv_timeout(patience) {
+            Ok(answer) => answer,
+            Err(RecvTimeoutError::Timeout) => Err(AppendError::TimedOut),
+            Err(RecvTimeoutError::Disconnected) => Err(AppendError::Stopped),
+        }
+    }
+}
+
 impl Outbox {
     /// Starts the committer and begins an epoch, whose first record `first` makes; it is durable on return.
     ///
@@ -93,14 +119,28 @@ impl Outbox {
         agent: &str,
         first: impl FnOnce(Opening) -> Vec<u8> + Send + 'static,
     ) -> Result<Committer, AppendError> {
+        let (committer, begun) = self.launch(agent, first)?;
+        begun.wait()?;
+        Ok(committer)
+    }
+
+    /// As [`Outbox::start`], but does not wait for the disk.
+    ///
+    /// # Errors
+    /// When the outbox has stopped.
+    pub fn launch(
+        &self,
+        agent: &str,
+        first: impl FnOnce(Opening) -> Vec<u8> + Send + 'static,
+    ) -> Result<(Committer, Pending), AppendError> {
         let writer = Writer::new(Arc::clone(&self.shared), agent);
+        // Before the thread is there, and thus before any result that waits already.
+        let begun = self.begin_epoch_soon(first)?;
         let thread = thread::Builder::new()
             .name("outbox".into())
             .spawn(move || writer.run())
             .expect("a thread can be made at the start");
-        let committer = Committer { outbox: self.clone(), thread: Some(thread) };
-        self.begin_epoch(first)?;
-        Ok(committer)
+        Ok((Committer { outbox: self.clone(), thread: Some(thread) }, begun))
     }
 
     /// Begins a new epoch, whose first record `first` makes; it is durable on return.
@@ -108,9 +148,20 @@ impl Outbox {
     /// # Errors
     /// When that record is too large, or the outbox has stopped.
     pub fn begin_epoch(&self, first: impl FnOnce(Opening) -> Vec<u8> + Send + 'static) -> Answer {
+        self.begin_epoch_soon(first)?.wait()
+    }
+
+    /// As [`Outbox::begin_epoch`], but does not wait for the disk.
+    ///
+    /// # Errors
+    /// When the outbox has stopped.
+    pub fn begin_epoch_soon(
+        &self,
+        first: impl FnOnce(Opening) -> Vec<u8> + Send + 'static,
+    ) -> Result<Pending, AppendError> {
         let (answer, receiver) = sync_channel(1);
-        self.shared.queue.push(Request::BeginEpoch(Box::new(first), answer))?;
-        wait_for(&receiver)
+        self.shared.intake.push(Request::BeginEpoch(Box::new(first), answer))?;
+        Ok(Pending(receiver))
     }
 
     /// Appends a record; it is durable on return.
@@ -118,7 +169,7 @@ impl Outbox {
     /// # Errors
     /// When the record is too large, or the outbox has stopped. While the disk refuses, this waits.
     pub fn append(&self, payload: Vec<u8>) -> Answer {
-        wait_for(&self.enqueue(payload)?)
+        self.append_soon(payload)?.wait()
     }
 
     /// As [`Outbox::append`], but waits no longer than `patience`.
@@ -126,28 +177,24 @@ impl Outbox {
     /// # Errors
     /// Also when the disk did not take the record in time.
     pub fn append_within(&self, payload: Vec<u8>, patience: Duration) -> Answer {
-        match self.enqueue(payload)?.recv_timeout(patience) {
-            Ok(answer) => answer,
-            Err(RecvTimeoutError::Timeout) => Err(AppendError::TimedOut),
-            Err(RecvTimeoutError::Disconnected) => Err(AppendError::Stopped),
-        }
+        self.append_soon(payload)?.wait_for(patience)
     }
 
-    /// From now on a record that the disk refuses is refused, rather than kept waiting until the disk takes it.
-    pub fn hurry(&self) {
-        self.shared.queue.hurry();
-    }
-
-    fn enqueue(&self, payload: Vec<u8>) -> Result<Receiver<Answer>, AppendError> {
+    /// As [`Outbox::append`], but does not wait for the disk.
+    ///
+    /// # Errors
+    /// When the record is too large, or the outbox has stopped.
+    pub fn append_soon(&self, payload: Vec<u8>) -> Result<Pending, AppendError> {
         if payload.len() > PAYLOAD {
             return Err(AppendError::TooLarge(payload.len()));
         }
         let (answer, receiver) = sync_channel(1);
-        self.shared.queue.push(Request::Append(payload, answer))?;
-        Ok(receiver)
+        self.shared.intake.push(Request::Append(payload, answer))?;
+        Ok(Pending(receiver))
     }
-}
 
-fn wait_for(receiver: &Receiver<Answer>) -> Answer {
-    receiver.recv().unwrap_or(Err(AppendError::Stopped))
+    /// From now on a record that the disk refuses is refused, rather than kept waiting until the disk takes it.
+    pub fn hurry(&self) {
+        self.shared.intake.hurry();
+    }
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::root::OpenError;
-use super::{Outbox, Shared};
+use super::{Intake, Outbox, Shared};
 use crate::config::OutboxConfig;
 
 const FILE: &str = "status.json";
@@ -37,10 +37,19 @@ pub struct Status {
     pub bytes: u64,
     /// Records made durable since the agent's start.
     pub appended: u64,
-    /// Records dropped at the bound since the agent's start.
+    /// Records dropped, for whatever reason, since the agent's start.
     pub dropped: u64,
     /// Damaged chunks that are kept aside.
     pub damaged: u64,
+    /// Records that wait in memory for the disk; they are not among the pending.
+    #[serde(default)]
+    pub in_memory: u64,
+    /// Results thrown away for want of memory while the disk refused, until they are declared.
+    #[serde(default)]
+    pub thrown_away: u64,
+    /// Why the disk takes no records; none when it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
 }
 
 /// The first record that waits.
@@ -63,7 +72,8 @@ impl Outbox {
             let state = shared.state();
             let next = state.acknowledged + 1;
             let at = state.chunks.partition_point(|chunk| chunk.first() <= next).saturating_sub(1);
-            let chunk = (state.acknowledged < state.last).then(|| state.chunks.get(at).cloned()).flatten();
+            let chunk = state.chunks.get(at).filter(|chunk| !state.damaged.contains(&chunk.first()));
+            let chunk = chunk.filter(|_| state.acknowledged < state.last).cloned();
             let status = Status {
                 epoch: state.epoch.map(|at| at.epoch),
                 highest_seq: state.epoch.map_or(0, |at| at.next_seq - 1),
@@ -75,6 +85,9 @@ impl Outbox {
                 appended: state.appended,
                 dropped: state.dropped,
                 damaged: shared.root.set_aside_count().unwrap_or(0),
+                in_memory: shared.intake.len() as u64,
+                thrown_away: shared.intake.thrown_away(),
+                refused: state.refused.clone(),
             };
             (status, chunk)
         };
@@ -106,13 +119,13 @@ pub fn read_status(config: &OutboxConfig) -> Result<Status, OpenError> {
     if !config.path.join("VERSION").exists() {
         return Err(failed("find an outbox", io::ErrorKind::NotFound.into()));
     }
-    match Outbox::open_within(config, Duration::ZERO) {
+    match Outbox::open_within(config, Intake::default(), Duration::ZERO) {
         Ok(outbox) => Ok(outbox.status()),
         Err(OpenError::Locked { .. }) => read_file(&config.path).map_err(|e| failed("read status.json", e)),
         Err(error) => Err(error),
     }
 }
 
-fn read_file(path: &Path) -> io::Result<Status> {
+pub(super) fn read_file(path: &Path) -> io::Result<Status> {
     serde_json::from_slice(&fs::read(path.join(FILE))?).map_err(io::Error::other)
 }
