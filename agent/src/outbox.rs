@@ -98,6 +98,7 @@ struct Shared {
     changed: Condvar,
     intake: Intake,
     marks: Marks,
+    freeing: Mutex<()>,
     /// What the disk answers to every append, as an error number; 0 is none.
     #[cfg(test)]
     refusal: std::sync::atomic::AtomicI32,
@@ -176,6 +177,7 @@ impl Outbox {
                 changed: Condvar::new(),
                 intake,
                 marks,
+                freeing: Mutex::default(),
                 #[cfg(test)]
                 refusal: std::sync::atomic::AtomicI32::new(0),
             }),
@@ -276,7 +278,7 @@ impl Outbox {
             let freed = state.behind_cursor();
             (state.chunks.front().cloned(), freed, state.acknowledged == state.last)
         };
-        self.shared.free(freed, position)?;
+        self.shared.free(freed)?;
         if let Some(front) = front {
             match front.set_cursor(position) {
                 Err(ChunkError::Io(error)) => return Err(error),
@@ -332,16 +334,24 @@ impl Shared {
     }
 
     /// Removes chunks for good. The cursor is made durable first, so that no later start looks for them.
-    fn free(&self, chunks: Vec<Arc<Chunk>>, position: u64) -> io::Result<()> {
+    fn free(&self, chunks: Vec<Arc<Chunk>>) -> io::Result<()> {
         if chunks.is_empty() {
             return Ok(());
         }
-        self.root.set_cursor(position)?;
+        self.keep_cursor()?;
         for chunk in chunks {
             chunk.retire();
             self.root.bury(chunk.first())?;
         }
         Ok(())
+    }
+
+    /// Makes the cursor durable.
+    fn keep_cursor(&self) -> io::Result<()> {
+        // The committer and whoever acknowledges both do; the cursor never goes back.
+        let _one_at_a_time = self.freeing.lock().unwrap_or_else(PoisonError::into_inner);
+        let acknowledged = self.state().acknowledged;
+        self.root.set_cursor(acknowledged)
     }
 
     /// Has a chunk repaired, and nothing read of it until then.

@@ -41,8 +41,8 @@ impl Writer {
             state.acknowledged = state.acknowledged.max(to);
             state.behind_cursor()
         };
-        self.shared.root.set_cursor(to)?;
-        Ok(self.shared.free(freed, to)?)
+        self.shared.keep_cursor()?;
+        Ok(self.shared.free(freed)?)
     }
 
     fn repair_chunk(&mut self, first: u64) -> Result<(), ChunkError> {

@@ -369,7 +369,7 @@ impl Writer {
                 state.acknowledged = state.acknowledged.max(next - 1);
                 state.behind_cursor()
             };
-            self.shared.free(freed, next - 1)?;
+            self.shared.free(freed)?;
             log::warn!(dropped = count; "the outbox is at its bound: the oldest records are dropped");
         }
         Ok(())
@@ -389,7 +389,7 @@ impl Writer {
             return;
         }
         let freed = self.roll(position + 1).map(|_| self.shared.state().behind_cursor());
-        let freed = freed.and_then(|chunks| Ok(self.shared.free(chunks, position)?));
+        let freed = freed.and_then(|chunks| Ok(self.shared.free(chunks)?));
         if let Err(error) = freed {
             log::warn!(error:%; "the space of a drained chunk could not be given back yet");
         }
