@@ -24,6 +24,7 @@
 //!   dropped, its files are kept as `bad-…`. The ledger and the marks tell what a damaged chunk no longer can. Until it
 //!   is repaired nothing behind it is read.
 
+mod answer;
 mod chunk;
 mod committer;
 mod database;
@@ -47,7 +48,8 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-pub use committer::{AppendError, Committer, Number, Opening, Pending};
+pub use answer::Pending;
+pub use committer::{AppendError, Committer, Number, Opening};
 pub use queue::Intake;
 pub use root::OpenError;
 pub use status::{OldestPending, Status, read_status};

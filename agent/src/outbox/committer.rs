@@ -1,14 +1,14 @@
 //! How records come to the one thread that writes them, and how that thread begins and ends.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use uuid::Uuid;
 use wire::Previous;
 
-use super::queue::{Answer, Request};
+use super::answer::{Answer, Pending};
+use super::queue::Request;
 use super::writer::Writer;
 use super::{Outbox, Status};
 
@@ -83,32 +83,6 @@ impl Drop for Committer {
     }
 }
 
-/// The answer to come to something that was asked of the committer.
-#[derive(Debug)]
-pub struct Pending(Receiver<Answer>);
-
-impl Pending {
-    /// Waits for it.
-    ///
-    /// # Errors
-    /// When the record is too large, or the outbox has stopped.
-    pub fn wait(self) -> Answer {
-        self.0.recv().unwrap_or(Err(AppendError::Stopped))
-    }
-
-    /// Waits for it no longer than `patience`.
-    ///
-    /// # Errors
-    /// Also when the disk did not take the record in time.
-    pub fn wait_for(&self, patience: Duration) -> Answer {
-        match self.0.recv_timeout(patience) {
-            Ok(answer) => answer,
-            Err(RecvTimeoutError::Timeout) => Err(AppendError::TimedOut),
-            Err(RecvTimeoutError::Disconnected) => Err(AppendError::Stopped),
-        }
-    }
-}
-
 impl Outbox {
     /// Starts the committer and begins an epoch, whose first record `first` makes; it is durable on return.
     ///
@@ -159,9 +133,7 @@ impl Outbox {
         &self,
         first: impl FnOnce(Opening) -> Vec<u8> + Send + 'static,
     ) -> Result<Pending, AppendError> {
-        let (answer, receiver) = sync_channel(1);
-        self.shared.intake.push(Request::BeginEpoch(Box::new(first), answer))?;
-        Ok(Pending(receiver))
+        self.shared.intake.ask(|asker| Request::BeginEpoch(Box::new(first), asker))
     }
 
     /// Appends a record; it is durable on return.
@@ -188,9 +160,7 @@ impl Outbox {
         if payload.len() > PAYLOAD {
             return Err(AppendError::TooLarge(payload.len()));
         }
-        let (answer, receiver) = sync_channel(1);
-        self.shared.intake.push(Request::Append(payload, answer))?;
-        Ok(Pending(receiver))
+        self.shared.intake.ask(|asker| Request::Append(payload, asker))
     }
 
     /// From now on a record that the disk refuses is refused, rather than kept waiting until the disk takes it.

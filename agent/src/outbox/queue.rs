@@ -5,11 +5,11 @@
 //! oldest first, and counted, so that the committer can declare them once the disk takes records again.
 
 use std::collections::VecDeque;
-use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::committer::{AppendError, Number, Opening, PAYLOAD};
+use super::answer::{Asker, Pending, Rounds};
+use super::committer::{AppendError, Opening, PAYLOAD};
 
 /// Most records of one commit.
 const GROUP: usize = 4_096;
@@ -18,12 +18,11 @@ const ASKED: usize = 16_384;
 /// Most results that wait, and most bytes of them.
 const KEPT: Bound = Bound { records: 16_384, bytes: 16 * 1024 * 1024 };
 
-pub(super) type Answer = Result<Number, AppendError>;
 pub(super) type Opener = Box<dyn FnOnce(Opening) -> Vec<u8> + Send>;
 
 pub(super) enum Request {
-    Append(Vec<u8>, SyncSender<Answer>),
-    BeginEpoch(Opener, SyncSender<Answer>),
+    Append(Vec<u8>, Asker),
+    BeginEpoch(Opener, Asker),
 }
 
 /// What the committer does next.
@@ -61,6 +60,7 @@ struct Inner {
 #[derive(Default)]
 struct Waiting {
     asked: VecDeque<Request>,
+    rounds: Rounds,
     kept: VecDeque<Vec<u8>>,
     kept_bytes: usize,
     thrown_away: u64,
@@ -99,9 +99,9 @@ impl Intake {
             waiting.kept_bytes -= oldest.len();
             waiting.thrown_away += 1;
         }
+        self.wake_if_idle(&waiting);
         waiting.kept_bytes += payload.len();
         waiting.kept.push_back(payload);
-        self.inner.changed.notify_one();
         Ok(())
     }
 
@@ -125,7 +125,15 @@ impl Intake {
         self.inner.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn push(&self, request: Request) -> Result<(), AppendError> {
+    /// Only a committer without records to write waits: each wake that is not needed costs a call of the system.
+    fn wake_if_idle(&self, waiting: &Waiting) {
+        if waiting.asked.is_empty() && waiting.kept.is_empty() {
+            self.inner.changed.notify_one();
+        }
+    }
+
+    /// Takes a request that is to be answered. Waits while too many wait already.
+    pub(super) fn ask(&self, request: impl FnOnce(Asker) -> Request) -> Result<Pending, AppendError> {
         let mut waiting = self.waiting();
         while waiting.asked.len() >= ASKED && !waiting.stopped {
             waiting = self.inner.room.wait(waiting).unwrap_or_else(PoisonError::into_inner);
@@ -133,9 +141,10 @@ impl Intake {
         if waiting.stopped {
             return Err(AppendError::Stopped);
         }
-        waiting.asked.push_back(request);
-        self.inner.changed.notify_one();
-        Ok(())
+        self.wake_if_idle(&waiting);
+        let (asker, pending) = waiting.rounds.ask();
+        waiting.asked.push_back(request(asker));
+        Ok(pending)
     }
 
     /// Says that everything was acknowledged, so that the committer may roll and the space is given back.
@@ -193,6 +202,7 @@ impl Intake {
     }
 
     fn take_now(&self, waiting: &mut Waiting) -> Work {
+        waiting.rounds.close();
         let asked = waiting.asked.len().min(GROUP);
         let kept = waiting.kept.len().min(GROUP - asked);
         let work = Work {

@@ -5,7 +5,6 @@
 //! positions are a hole before that record's frame, so both are there or neither is.
 
 use std::sync::Arc;
-use std::sync::mpsc::SyncSender;
 use std::thread;
 use std::time::Duration;
 
@@ -13,10 +12,11 @@ use jiff::Timestamp;
 use uuid::Uuid;
 use wire::{Content, DropReason, Dropped, Previous, Range};
 
+use super::answer::Asker;
 use super::chunk::{Chunk, ChunkError, EpochAt, Head, Hole};
 use super::committer::{AppendError, Number, Opening, PAYLOAD};
 use super::declaration::Undelivered;
-use super::queue::{Answer, Opener, Request};
+use super::queue::{Opener, Request};
 use super::{Outbox, SEGMENT_SIZES, Shared, WORTH_FREEING, frame};
 use crate::config::WhenFull;
 
@@ -35,7 +35,7 @@ pub(super) struct Tail {
 /// A record to write, and who waits for its number.
 struct Waiting {
     payload: Vec<u8>,
-    answer: Option<SyncSender<Answer>>,
+    asker: Option<Asker>,
 }
 
 /// The state of the one thread that writes.
@@ -75,10 +75,10 @@ impl Writer {
             let mut group = Vec::with_capacity(work.asked.len() + work.kept.len());
             for request in work.asked {
                 match request {
-                    Request::Append(payload, answer) => group.push(Waiting { payload, answer: Some(answer) }),
-                    Request::BeginEpoch(first, answer) => {
+                    Request::Append(payload, asker) => group.push(Waiting { payload, asker: Some(asker) }),
+                    Request::BeginEpoch(first, asker) => {
                         self.commit(std::mem::take(&mut group));
-                        self.begin_epoch(first, answer);
+                        self.begin_epoch(first, asker);
                     }
                 }
             }
@@ -87,7 +87,7 @@ impl Writer {
                 self.thrown_away += work.thrown_away;
                 self.declare_thrown_away();
             }
-            group.extend(work.kept.into_iter().map(|payload| Waiting { payload, answer: None }));
+            group.extend(work.kept.into_iter().map(|payload| Waiting { payload, asker: None }));
             self.commit(group);
             if (work.damaged || self.unrepaired) && self.running {
                 self.mend();
@@ -110,10 +110,10 @@ impl Writer {
         }
     }
 
-    fn begin_epoch(&mut self, first: Opener, answer: SyncSender<Answer>) {
+    fn begin_epoch(&mut self, first: Opener, asker: Asker) {
         // First the chunk: making one may append a record to the epoch before, whose end is told here.
         if self.patiently(1, |writer| writer.chunk().map(drop)).is_none() {
-            self.answer(&answer, Err(AppendError::Stopped));
+            asker.answer(Err(AppendError::Stopped));
             return;
         }
         let status = Outbox { shared: Arc::clone(&self.shared) }.status();
@@ -123,12 +123,12 @@ impl Writer {
             status,
         });
         if payload.len() > PAYLOAD {
-            self.answer(&answer, Err(AppendError::TooLarge(payload.len())));
+            asker.answer(Err(AppendError::TooLarge(payload.len())));
             return;
         }
         self.beginning = Some(Uuid::new_v4());
         self.running = true;
-        self.commit(vec![Waiting { payload, answer: Some(answer) }]);
+        self.commit(vec![Waiting { payload, asker: Some(asker) }]);
     }
 
     /// Makes a group durable, then answers each.
@@ -141,14 +141,14 @@ impl Writer {
             // The first record of this run was refused for its size.
             false => None,
         };
-        let unasked = group.iter().filter(|record| record.answer.is_none()).count();
+        let unasked = group.iter().filter(|record| record.asker.is_none()).count();
         if written.is_none() && unasked > 0 {
             log::error!(lost = unasked; "results are lost: the disk refused them until the stop");
         }
-        for (n, record) in (0..).zip(&group) {
+        for (n, record) in (0..).zip(group) {
             let number = written.map(|at| Number { epoch: at.epoch, seq: at.next_seq + n });
-            if let Some(answer) = &record.answer {
-                self.answer(answer, number.ok_or(AppendError::Stopped));
+            if let Some(asker) = record.asker {
+                asker.answer(number.ok_or(AppendError::Stopped));
             }
         }
     }
@@ -197,7 +197,7 @@ impl Writer {
         };
         self.shared.root.set_ledger(&ledger)?;
         let payload = wire::payload(&self.agent, &Content::Dropped(dropped));
-        self.write(&[Waiting { payload, answer: None }], hole).map(drop)
+        self.write(&[Waiting { payload, asker: None }], hole).map(drop)
     }
 
     /// Tries for as long as the disk refuses; gives up only when the agent stops.
@@ -392,13 +392,6 @@ impl Writer {
         let freed = freed.and_then(|chunks| Ok(self.shared.free(chunks)?));
         if let Err(error) = freed {
             log::warn!(error:%; "the space of a drained chunk could not be given back yet");
-        }
-    }
-
-    fn answer(&self, answer: &SyncSender<Answer>, result: Answer) {
-        // Whoever asked may be gone, at a stop: then nobody needs the answer.
-        if answer.send(result).is_err() {
-            log::debug!("nobody waits for this record");
         }
     }
 }
