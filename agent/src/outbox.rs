@@ -18,19 +18,29 @@
 //! - **An epoch** begins with each start. Its first record says where the one before it ended, so no copy or backup
 //!   of this directory can ever use a number for two contents.
 //! - **When the disk refuses**, the committer keeps what it has, closes the database, and tries again for as long as
-//!   it takes. Whoever appends waits. Nothing that was acknowledged is touched.
-//! - **A damaged chunk** is renamed to `bad-…`, said aloud, and the others go on.
+//!   it takes. Results wait in memory up to a bound; what is thrown away beyond it gets numbers too and is declared.
+//!   Nothing that was acknowledged is touched.
+//! - **A damaged chunk** is salvaged: what reads of it stays in its place under its own numbers, the rest is declared
+//!   dropped, its files are kept as `bad-…`. The ledger and the marks tell what a damaged chunk no longer can. Until it
+//!   is repaired nothing behind it is read.
 
+mod answer;
 mod chunk;
 mod committer;
+mod database;
 mod declaration;
 mod frame;
+mod ledger;
+mod marks;
 mod queue;
+mod recover;
+mod repair;
 mod root;
+mod salvage;
 mod status;
 mod writer;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -38,12 +48,15 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+pub use answer::Pending;
 pub use committer::{AppendError, Committer, Number, Opening};
+pub use queue::Intake;
 pub use root::OpenError;
 pub use status::{OldestPending, Status, read_status};
 
 use chunk::{Chunk, ChunkError, EpochAt};
-use queue::Queue;
+use ledger::Ledger;
+use marks::Marks;
 use root::Root;
 
 use crate::config::{OutboxConfig, WhenFull};
@@ -52,6 +65,8 @@ use crate::config::{OutboxConfig, WhenFull};
 const CHUNK_RECORDS: u64 = 50_000;
 /// A chunk is rolled at this many bytes on disk, or at an eighth of the outbox's bound.
 const CHUNK_BYTES: u64 = 16 * 1024 * 1024;
+/// The sizes of sled's segments: one chunk's size has an eighth of it, within these.
+const SEGMENT_SIZES: [usize; 3] = [512 * 1024, 1024 * 1024, 2 * 1024 * 1024];
 /// A drained chunk smaller than this is kept rather than rolled.
 const WORTH_FREEING: u64 = 256 * 1024;
 /// How long a start waits for another process that is about to release the lock.
@@ -83,7 +98,12 @@ struct Shared {
     state: Mutex<State>,
     /// Told whenever more is durable or acknowledged.
     changed: Condvar,
-    queue: Queue,
+    intake: Intake,
+    marks: Marks,
+    freeing: Mutex<()>,
+    /// What the disk answers to every append, as an error number; 0 is none.
+    #[cfg(test)]
+    refusal: std::sync::atomic::AtomicI32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -104,12 +124,18 @@ struct State {
     acknowledged: u64,
     /// The running epoch, or the one that ran last.
     epoch: Option<EpochAt>,
+    /// Where epochs began, and what was declared.
+    ledger: Ledger,
+    /// First positions of the chunks that are to be repaired before anything more is read of them.
+    damaged: BTreeSet<u64>,
     /// Records made durable since this handle was opened.
     appended: u64,
     /// Records dropped since this handle was opened.
     dropped: u64,
     /// Bytes on disk when last counted.
     bytes: u64,
+    /// Why the disk takes no records now.
+    refused: Option<String>,
 }
 
 impl Outbox {
@@ -118,10 +144,18 @@ impl Outbox {
     /// # Errors
     /// When another process has it, a later version wrote it, or the disk refuses.
     pub fn open(config: &OutboxConfig) -> Result<Outbox, OpenError> {
-        Outbox::open_within(config, LOCK_PATIENCE)
+        Outbox::open_within(config, Intake::default(), LOCK_PATIENCE)
     }
 
-    fn open_within(config: &OutboxConfig, patience: Duration) -> Result<Outbox, OpenError> {
+    /// As [`Outbox::open`], with an intake that may hold results already.
+    ///
+    /// # Errors
+    /// As [`Outbox::open`].
+    pub fn open_with(config: &OutboxConfig, intake: Intake) -> Result<Outbox, OpenError> {
+        Outbox::open_within(config, intake, LOCK_PATIENCE)
+    }
+
+    fn open_within(config: &OutboxConfig, intake: Intake, patience: Duration) -> Result<Outbox, OpenError> {
         let root = Root::open(&config.path, patience)?;
         let bounds = Bounds {
             max_size: config.max_size,
@@ -129,22 +163,25 @@ impl Outbox {
             chunk_records: CHUNK_RECORDS,
             chunk_bytes: CHUNK_BYTES.min(config.max_size / 8),
         };
-        let failed = |error: ChunkError| OpenError::Io {
-            path: config.path.clone(),
-            action: "read the chunks".to_owned(),
-            source: match error {
-                ChunkError::Io(error) => error,
-                damaged => io::Error::new(io::ErrorKind::InvalidData, damaged.to_string()),
-            },
-        };
-        let state = recover(&root).map_err(failed)?;
+        let failed = |source| OpenError::Io { path: config.path.clone(), action: "read the chunks".to_owned(), source };
+        let marks = Marks::open(root.path()).map_err(failed)?;
+        let state = recover::recover(&root).map_err(failed)?;
+        marks.set_last(state.last);
+        marks.set_acknowledged(state.acknowledged);
+        if !state.damaged.is_empty() || state.front() > state.acknowledged + 1 {
+            intake.damaged();
+        }
         Ok(Outbox {
             shared: Arc::new(Shared {
                 root,
                 bounds,
                 state: Mutex::new(state),
                 changed: Condvar::new(),
-                queue: Queue::default(),
+                intake,
+                marks,
+                freeing: Mutex::default(),
+                #[cfg(test)]
+                refusal: std::sync::atomic::AtomicI32::new(0),
             }),
         })
     }
@@ -154,9 +191,14 @@ impl Outbox {
         self.shared.root.path()
     }
 
+    /// Takes results without making anybody wait.
+    pub fn intake(&self) -> &Intake {
+        &self.shared.intake
+    }
+
     /// Up to `records` durable records after a position, in order, bounded by the sum of their payloads' bytes.
-    /// Empty when there are none. What was dropped meanwhile, or lost to damage, is passed over: then the positions have
-    /// a gap.
+    /// Empty when there are none, or when what comes next is damaged and not repaired yet. What was dropped is passed
+    /// over: then the positions have a gap.
     ///
     /// # Errors
     /// When the disk refuses; a later call may succeed.
@@ -169,26 +211,23 @@ impl Outbox {
                 if after >= state.last {
                     return Ok(Vec::new());
                 }
-                let at = state.chunks.partition_point(|chunk| chunk.first() <= after + 1).saturating_sub(1);
-                let Some(chunk) = state.chunks.get(at) else { return Ok(Vec::new()) };
-                (Arc::clone(chunk), state.chunks.get(at + 1).map(|next| next.first()), state.last)
+                let at = state.chunks.partition_point(|chunk| chunk.first() <= after + 1);
+                let chunk = at.checked_sub(1).and_then(|at| state.chunks.get(at));
+                let Some(chunk) = chunk.filter(|chunk| !state.damaged.contains(&chunk.first())) else {
+                    return Ok(Vec::new());
+                };
+                (Arc::clone(chunk), state.chunks.get(at).map(|next| next.first()), state.last)
             };
-            match chunk.read(after, records, bytes) {
-                Ok(mut entries) => {
-                    // What an attempt that the disk refused left beyond the chunk's end is none of it.
-                    entries.retain(|entry| entry.position <= last && next.is_none_or(|next| entry.position < next));
-                    match next {
-                        // Nothing more in this chunk, though there should be: it lost its end.
-                        Some(next) if entries.is_empty() && after + 1 < next => {
-                            log::error!(lost = next - after - 1; "a chunk of the outbox ends early");
-                            after = next - 1;
-                        }
-                        Some(next) if entries.is_empty() => after = next - 1,
-                        _ => return Ok(entries),
-                    }
-                }
+            match chunk.read(after, next.unwrap_or(last + 1), records, bytes) {
+                Ok(entries) if !entries.is_empty() => return Ok(entries),
+                Ok(_) => match next {
+                    Some(next) => after = next - 1,
+                    None => return Ok(Vec::new()),
+                },
                 Err(ChunkError::Io(error)) => return Err(error),
-                Err(ChunkError::Damaged(damage)) => self.shared.set_aside(&chunk, &damage)?,
+                Err(ChunkError::Damaged(damage)) => self.shared.damaged(&chunk, &damage),
+                // Between a look at the state and this one it was repaired, drained or dropped.
+                Err(ChunkError::Retired) => {}
             }
         }
     }
@@ -236,21 +275,21 @@ impl Outbox {
                 return Ok(());
             }
             state.acknowledged = position.min(state.last);
+            self.shared.marks.set_acknowledged(state.acknowledged);
             self.shared.changed.notify_all();
             let freed = state.behind_cursor();
             (state.chunks.front().cloned(), freed, state.acknowledged == state.last)
         };
-        self.shared.free(freed, position)?;
+        self.shared.free(freed)?;
         if let Some(front) = front {
             match front.set_cursor(position) {
                 Err(ChunkError::Io(error)) => return Err(error),
-                // The next read finds the damage and sets the chunk aside.
-                Err(ChunkError::Damaged(damage)) => log::debug!(damage; "the cursor was not kept"),
-                Ok(()) => {}
+                Err(ChunkError::Damaged(damage)) => self.shared.damaged(&front, &damage),
+                Ok(()) | Err(ChunkError::Retired) => {}
             }
         }
         if drained {
-            self.shared.queue.drained();
+            self.shared.intake.drained();
         }
         Ok(())
     }
@@ -277,17 +316,31 @@ impl Shared {
         }
     }
 
-    /// Whether the next chunk fits under the bound. It may become somewhat larger than what it is rolled at.
+    /// Whether the next chunk fits under the bound. It may become somewhat larger than what it is rolled at. What is
+    /// kept of damage goes before any record does.
     fn has_room(&self) -> bool {
-        self.count_bytes() + self.bounds.chunk_bytes + self.bounds.chunk_bytes / 4 <= self.bounds.max_size
+        let bounds = self.bounds;
+        loop {
+            if self.count_bytes() + bounds.chunk_bytes + bounds.chunk_bytes / 4 <= bounds.max_size {
+                return true;
+            }
+            match self.root.remove_set_aside() {
+                Ok(true) => log::warn!("the outbox is at its bound: the files of a damaged chunk are removed"),
+                Ok(false) => return false,
+                Err(error) => {
+                    log::debug!(error:%; "the files of a damaged chunk can't be removed");
+                    return false;
+                }
+            }
+        }
     }
 
     /// Removes chunks for good. The cursor is made durable first, so that no later start looks for them.
-    fn free(&self, chunks: Vec<Arc<Chunk>>, position: u64) -> io::Result<()> {
+    fn free(&self, chunks: Vec<Arc<Chunk>>) -> io::Result<()> {
         if chunks.is_empty() {
             return Ok(());
         }
-        self.root.set_cursor(position)?;
+        self.keep_cursor()?;
         for chunk in chunks {
             chunk.retire();
             self.root.bury(chunk.first())?;
@@ -295,19 +348,35 @@ impl Shared {
         Ok(())
     }
 
-    fn set_aside(&self, chunk: &Arc<Chunk>, damage: &str) -> io::Result<()> {
-        {
+    /// Makes the cursor durable.
+    fn keep_cursor(&self) -> io::Result<()> {
+        // The committer and whoever acknowledges both do; the cursor never goes back.
+        let _one_at_a_time = self.freeing.lock().unwrap_or_else(PoisonError::into_inner);
+        let acknowledged = self.state().acknowledged;
+        self.root.set_cursor(acknowledged)
+    }
+
+    /// Has a chunk repaired, and nothing read of it until then.
+    fn damaged(&self, chunk: &Arc<Chunk>, damage: &str) {
+        let noted = {
             let mut state = self.state();
-            let before = state.chunks.len();
-            state.chunks.retain(|other| !Arc::ptr_eq(other, chunk));
-            if state.chunks.len() == before {
-                return Ok(());
-            }
+            // Not when it left the outbox meanwhile.
+            let there = state.chunks.iter().any(|other| Arc::ptr_eq(other, chunk));
+            there && state.damaged.insert(chunk.first())
+        };
+        if noted {
+            log::error!(damage, first = chunk.first(); "a chunk of the outbox is damaged; what reads of it is salvaged");
+            self.intake.damaged();
         }
-        chunk.retire();
-        let kept = self.root.set_aside(chunk.first())?;
-        log::error!(damage, kept:? = kept; "a chunk of the outbox is damaged; it is kept aside, its records are not sent");
-        Ok(())
+    }
+
+    /// What a test has the disk answer.
+    #[cfg(test)]
+    fn refusal(&self) -> io::Result<()> {
+        match self.refusal.load(std::sync::atomic::Ordering::Relaxed) {
+            0 => Ok(()),
+            code => Err(io::Error::from_raw_os_error(code)),
+        }
     }
 }
 
@@ -318,65 +387,16 @@ impl State {
         while self.chunks.get(1).is_some_and(|next| next.first() <= self.acknowledged + 1) {
             freed.extend(self.chunks.pop_front());
         }
+        for chunk in &freed {
+            self.damaged.remove(&chunk.first());
+        }
         freed
     }
-}
 
-/// Reads where things stand from the chunks on disk. Only the first and the last chunk are opened.
-fn recover(root: &Root) -> Result<State, ChunkError> {
-    let mut chunks = VecDeque::new();
-    for first in root.chunks()? {
-        match Chunk::load(root, first) {
-            Ok(chunk) => chunks.push_back(Arc::new(chunk)),
-            Err(error) => quarantine(root, first, error)?,
-        }
+    /// The first position that a chunk is there for.
+    fn front(&self) -> u64 {
+        self.chunks.front().map_or(self.last + 1, |front| front.first())
     }
-    let acknowledged = root.cursor()?;
-    let mut state = State { chunks, last: acknowledged, acknowledged, epoch: None, appended: 0, dropped: 0, bytes: 0 };
-    while let Some(last) = state.chunks.back() {
-        let head = last.head();
-        match last.tail() {
-            Ok(Some((position, header))) => {
-                state.last = position + u64::from(header.count) - 1;
-                state.epoch = Some(EpochAt { epoch: header.epoch, next_seq: header.last_seq() + 1 });
-                break;
-            }
-            Ok(None) => {
-                state.last = head.first - 1;
-                state.epoch = head.epoch;
-                break;
-            }
-            Err(error) => {
-                last.close();
-                quarantine(root, head.first, error)?;
-                state.epoch = head.epoch;
-                state.chunks.pop_back();
-            }
-        }
-    }
-    if let Some(front) = state.chunks.front() {
-        state.acknowledged = acknowledged.max(front.first() - 1);
-        match front.cursor() {
-            Ok(cursor) => state.acknowledged = state.acknowledged.max(cursor.unwrap_or(0)),
-            Err(ChunkError::Io(error)) => return Err(error.into()),
-            // The first read finds it and sets the chunk aside.
-            Err(ChunkError::Damaged(damage)) => log::debug!(damage; "the cursor can't be read"),
-        }
-    }
-    // Positions are never used again below the cursor, even when damage took the records that had them.
-    state.last = state.last.max(state.acknowledged);
-    for chunk in state.behind_cursor() {
-        root.bury(chunk.first())?;
-    }
-    state.bytes = root.bytes_on_disk()?;
-    Ok(state)
-}
-
-fn quarantine(root: &Root, first: u64, error: ChunkError) -> Result<(), ChunkError> {
-    let ChunkError::Damaged(damage) = error else { return Err(error) };
-    let kept = root.set_aside(first)?;
-    log::error!(damage, kept:? = kept; "a chunk of the outbox is damaged; it is kept aside, its records are not sent");
-    Ok(())
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ pub fn run(config: &Config, file: &Path, out: &mut impl Write) -> io::Result<u8>
                     LOCKED
                 }
                 OpenError::LaterVersion { .. } => CONFIGURATION,
-                OpenError::Io { .. } => UNAVAILABLE,
+                OpenError::Io { .. } | OpenError::Absent { .. } => UNAVAILABLE,
             });
         }
     };

@@ -1,41 +1,40 @@
-//! A chunk: one sled database with the records of consecutive positions, and the only code that names sled.
+//! A chunk: one sled database with the records of consecutive positions.
 //!
 //! sled 0.34 never gives space back, so chunks are small, and freeing one means removing its directory.
 //! Its `flush()` is not durable on Linux (it calls `sync_file_range`), so each append ends with `fdatasync` on a
-//! descriptor of our own. Its recovery may panic on damage, so opening and reading are fenced by `catch_unwind`.
+//! descriptor of our own.
 //!
 //! ```text
 //! head.json           where the epoch stood when the chunk was made; ours, beside sled's files
 //! db, conf, snap.*    sled's
 //!   f<position><n>    piece n of a frame (see frame.rs), under the position of its first record, big-endian
 //!   cursor            the last position that was acknowledged while this chunk was the front one
+//!   g<position>       a hole: from here to the value's position there are no records, and that is declared
 //! ```
 //!
 //! A frame is cut into pieces since sled writes what is larger than a quarter of a segment into a file of its own,
 //! which no fsync of ours covers, and one such item is a whole leaf of its tree: up to 17 values. Nearly every frame is
-//! one piece. The first piece is written last, so a frame whose writing was cut short is not there.
+//! one piece. The first piece is written last, so a frame whose writing was cut short is not there. A position without
+//! a record and without a hole is damage.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::Entry;
+use super::database::{Opened, beginning, eight, fenced, frames, key, let_go, open, place, whole};
 use super::frame::{self, Header};
 use super::root::{Root, sync_directory, write_durably};
 
 const HEAD: &str = "head.json";
 const CURSOR: &[u8] = b"cursor";
-/// How long sled may take to let go of a database that was closed.
-const LET_GO: Duration = Duration::from_secs(5);
-const CACHE: u64 = 16 * 1024 * 1024;
+const HOLE: u8 = b'g';
 /// Pieces of this fraction of a segment keep a leaf, with its keys, below a quarter of it.
 const PIECES_PER_SEGMENT: usize = 4 * 18;
 
@@ -57,6 +56,21 @@ pub(super) struct EpochAt {
     pub(super) next_seq: u64,
 }
 
+/// Positions without a record, from the first to the last, that are declared dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Hole {
+    pub(super) first: u64,
+    pub(super) last: u64,
+}
+
+impl Hole {
+    fn key(self) -> [u8; 9] {
+        let mut key = [HOLE; 9];
+        key[1..].copy_from_slice(&self.first.to_be_bytes());
+        key
+    }
+}
+
 /// Why a chunk could not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ChunkError {
@@ -66,32 +80,9 @@ pub(super) enum ChunkError {
     /// The files are not what was written.
     #[error("damaged: {0}")]
     Damaged(String),
-}
-
-impl From<sled::Error> for ChunkError {
-    fn from(error: sled::Error) -> Self {
-        match error {
-            sled::Error::Io(error)
-                if !matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData) =>
-            {
-                ChunkError::Io(error)
-            }
-            other => ChunkError::Damaged(other.to_string()),
-        }
-    }
-}
-
-impl From<frame::Damaged> for ChunkError {
-    fn from(error: frame::Damaged) -> Self {
-        ChunkError::Damaged(error.to_string())
-    }
-}
-
-#[derive(Debug)]
-struct Opened {
-    db: sled::Db,
-    /// A second descriptor of sled's file `db`, for `fdatasync`.
-    file: File,
+    /// The chunk left the outbox, or another one took its place.
+    #[error("no longer in use")]
+    Retired,
 }
 
 /// One chunk, open or closed. Reading and appending open it when needed.
@@ -119,12 +110,39 @@ impl Chunk {
         root.make_chunk(head.first, |made| write_durably(made, HEAD, &text))?;
         let chunk = Chunk { path, head, handle: RwLock::new(Handle::Closed) };
         chunk.with(|_| Ok(()))?;
-        for name in ["db", "conf"] {
-            File::open(chunk.path.join(name))?.sync_all()?;
-        }
-        sync_directory(&chunk.path)?;
+        chunk.sync_made()?;
         sync_directory(root.path())?;
         Ok(chunk)
+    }
+
+    /// Fills a new chunk's directory with what was salvaged of a damaged one, and holes where nothing was.
+    pub(super) fn fill(path: &Path, head: Head, frames: &BTreeMap<u64, Vec<u8>>, holes: &[Hole]) -> io::Result<()> {
+        let text = serde_json::to_vec(&head).map_err(io::Error::other)?;
+        write_durably(path, HEAD, &text)?;
+        let chunk = Chunk { path: path.to_owned(), head, handle: RwLock::new(Handle::Closed) };
+        let filled = chunk.with(|opened| {
+            for (position, frame) in frames {
+                chunk.insert(opened, *position, frame)?;
+            }
+            for hole in holes {
+                opened.db.insert(hole.key(), &hole.last.to_be_bytes())?;
+            }
+            opened.db.flush()?;
+            Ok(opened.file.sync_data()?)
+        });
+        chunk.close();
+        filled.and_then(|()| Ok(chunk.sync_made()?)).map_err(|error| match error {
+            ChunkError::Io(error) => error,
+            damaged => io::Error::other(damaged),
+        })
+    }
+
+    /// Makes the files of a new database durable by their names.
+    fn sync_made(&self) -> io::Result<()> {
+        for name in ["db", "conf"] {
+            File::open(self.path.join(name))?.sync_all()?;
+        }
+        sync_directory(&self.path)
     }
 
     /// Finds a chunk that an earlier run made.
@@ -138,7 +156,20 @@ impl Chunk {
         };
         let head: Head =
             serde_json::from_slice(&text).map_err(|error| ChunkError::Damaged(format!("{HEAD}: {error}")))?;
+        if head.first != first {
+            return Err(ChunkError::Damaged(format!("{HEAD} is of another chunk")));
+        }
         Ok(Chunk { path, head, handle: RwLock::new(Handle::Closed) })
+    }
+
+    /// A chunk whose head can't be read. It is there to be repaired, not to be opened.
+    pub(super) fn headless(root: &Root, first: u64) -> Chunk {
+        let head = Head { first, epoch: None, segment_size: 0 };
+        Chunk { path: root.chunk_path(first), head, handle: RwLock::new(Handle::Retired) }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     pub(super) fn head(&self) -> Head {
@@ -154,17 +185,26 @@ impl Chunk {
         fs::metadata(self.path.join("db")).map_or(0, |metadata| metadata.blocks() * 512)
     }
 
-    /// Appends frames, each under the position of its first record; durable when it returns.
-    pub(super) fn append(&self, frames: &[(u64, Vec<u8>)]) -> Result<(), ChunkError> {
+    /// Appends frames, each under the position of its first record, and the hole before them; durable when it returns.
+    pub(super) fn append(&self, frames: &[(u64, Vec<u8>)], hole: Option<Hole>) -> Result<(), ChunkError> {
         self.with(|opened| {
             for (position, frame) in frames {
-                for (n, piece) in (0..=u8::MAX).zip(frame.chunks(self.head.segment_size / PIECES_PER_SEGMENT)).rev() {
-                    opened.db.insert(key(*position, n), piece)?;
-                }
+                self.insert(opened, *position, frame)?;
+            }
+            // After the frames that declare it.
+            if let Some(hole) = hole {
+                opened.db.insert(hole.key(), &hole.last.to_be_bytes())?;
             }
             opened.db.flush()?;
             Ok(opened.file.sync_data()?)
         })
+    }
+
+    fn insert(&self, opened: &Opened, position: u64, frame: &[u8]) -> Result<(), ChunkError> {
+        for (n, piece) in (0..=u8::MAX).zip(frame.chunks(self.head.segment_size / PIECES_PER_SEGMENT)).rev() {
+            opened.db.insert(key(position, n), piece)?;
+        }
+        Ok(())
     }
 
     /// The last frame: the position of its first record, and its header.
@@ -180,21 +220,35 @@ impl Chunk {
         })
     }
 
-    /// Records after a position, in order, until there are `records` of them or they have `bytes` bytes.
-    pub(super) fn read(&self, after: u64, records: usize, bytes: usize) -> Result<Vec<Entry>, ChunkError> {
+    /// Records after a position and before `end`, in order, until there are `records` of them or they have `bytes`
+    /// bytes. None when there are only holes up to the end; a position that is neither is damage.
+    pub(super) fn read(&self, after: u64, end: u64, records: usize, bytes: usize) -> Result<Vec<Entry>, ChunkError> {
         self.with(|opened| {
             let from = beginning(&opened.db, after + 1)?.map_or(after + 1, |(first, _)| first);
-            let mut entries = Vec::new();
+            let mut entries: Vec<Entry> = Vec::new();
             let mut size = 0;
-            for item in opened.db.range(key(from, 0)..) {
+            let mut next = after + 1;
+            for item in opened.db.range(key(from, 0).as_slice()..frames().end) {
                 let (found, value) = item?;
                 let (first, piece) = place(&found)?;
                 if piece > 0 {
                     continue;
                 }
-                let (header, payloads) = frame::decode(&whole(&opened.db, first, &value)?)?;
+                // What an attempt that the disk refused left beyond the chunk's end is none of it.
+                if first >= end {
+                    break;
+                }
+                if first > next && !self.is_hole(opened, next, first)? {
+                    return found_before(entries, next, first);
+                }
+                let (header, payloads) =
+                    match whole(&opened.db, first, &value).and_then(|frame| Ok(frame::decode(&frame)?)) {
+                        Err(ChunkError::Damaged(_)) if !entries.is_empty() => return Ok(entries),
+                        other => other?,
+                    };
+                next = next.max(first + u64::from(header.count));
                 for (at, payload) in (0_u64..).zip(payloads) {
-                    if first + at <= after {
+                    if first + at <= after || first + at >= end {
                         continue;
                     }
                     if entries.len() >= records || (size > 0 && size + payload.len() > bytes) {
@@ -209,8 +263,24 @@ impl Chunk {
                     });
                 }
             }
+            if next < end && !self.is_hole(opened, next, end)? {
+                return found_before(entries, next, end);
+            }
             Ok(entries)
         })
+    }
+
+    /// Whether all positions `from..end` are in holes.
+    fn is_hole(&self, opened: &Opened, from: u64, end: u64) -> Result<bool, ChunkError> {
+        let mut next = from;
+        for item in opened.db.scan_prefix([HOLE]) {
+            let (found, value) = item?;
+            let [HOLE, first @ ..] = &*found else { continue };
+            if u64::from_be_bytes(eight(first)?) <= next {
+                next = next.max(u64::from_be_bytes(eight(&value)?) + 1);
+            }
+        }
+        Ok(next >= end)
     }
 
     /// The cursor that was kept here; none when this chunk was never the front one.
@@ -233,21 +303,18 @@ impl Chunk {
     /// Gives up the handle: after an error of the disk, sled answers nothing but that error until it is reopened.
     pub(super) fn close(&self) {
         let mut handle = self.handle.write().unwrap_or_else(PoisonError::into_inner);
-        if !matches!(*handle, Handle::Retired) {
-            self.let_go(std::mem::replace(&mut *handle, Handle::Closed));
+        if !matches!(*handle, Handle::Retired)
+            && let Handle::Open(opened) = std::mem::replace(&mut *handle, Handle::Closed)
+        {
+            let_go(opened);
         }
     }
 
     /// Closes the chunk for good: whoever still uses it is told that it is gone.
     pub(super) fn retire(&self) {
         let mut handle = self.handle.write().unwrap_or_else(PoisonError::into_inner);
-        self.let_go(std::mem::replace(&mut *handle, Handle::Retired));
-    }
-
-    fn let_go(&self, handle: Handle) {
-        // Dropping flushes, which may panic on a disk that refuses; nothing acknowledged depends on it.
-        if catch_unwind(AssertUnwindSafe(|| drop(handle))).is_err() {
-            log::debug!(chunk:? = self.path; "closing a chunk panicked");
+        if let Handle::Open(opened) = std::mem::replace(&mut *handle, Handle::Retired) {
+            let_go(opened);
         }
     }
 
@@ -257,7 +324,7 @@ impl Chunk {
         self.close();
         match self.with(|_| Ok(())) {
             // Drained meanwhile.
-            Err(ChunkError::Io(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(ChunkError::Retired) => return Ok(()),
             other => other?,
         }
         self.close();
@@ -269,7 +336,7 @@ impl Chunk {
         let result = loop {
             match &*self.handle.read().unwrap_or_else(PoisonError::into_inner) {
                 Handle::Open(opened) => break fenced(|| work(opened)),
-                Handle::Retired => return Err(io::Error::from(io::ErrorKind::NotFound).into()),
+                Handle::Retired => return Err(ChunkError::Retired),
                 Handle::Closed => {}
             }
             let mut handle = self.handle.write().unwrap_or_else(PoisonError::into_inner);
@@ -284,86 +351,10 @@ impl Chunk {
     }
 }
 
-fn open(path: &Path, segment_size: usize) -> Result<Opened, ChunkError> {
-    // A kill while sled writes a snapshot leaves this file, which it would then read as the newest one.
-    for entry in fs::read_dir(path)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        if name.to_string_lossy().starts_with("snap.") && name.to_string_lossy().ends_with(".generating") {
-            fs::remove_file(entry.path())?;
-        }
+/// What was found before a gap; it is damage only when nothing was.
+fn found_before(entries: Vec<Entry>, next: u64, end: u64) -> Result<Vec<Entry>, ChunkError> {
+    match entries.is_empty() {
+        true => Err(ChunkError::Damaged(format!("the positions {next} to {} are missing", end - 1))),
+        false => Ok(entries),
     }
-    let config =
-        || sled::Config::new().path(path).cache_capacity(CACHE).segment_size(segment_size).flush_every_ms(None);
-    let deadline = Instant::now() + LET_GO;
-    let db = loop {
-        match config().open() {
-            Err(error) if is_locked(&error) && Instant::now() < deadline => thread::sleep(Duration::from_millis(5)),
-            other => break other?,
-        }
-    };
-    Ok(Opened { db, file: File::open(path.join("db"))? })
-}
-
-/// Whether sled's own lock on a chunk is still held. Only by us: the outbox's lock keeps others out, but sled's threads
-/// let go of a database somewhat after it was closed.
-fn is_locked(error: &sled::Error) -> bool {
-    matches!(error, sled::Error::Io(error) if error.to_string().contains("could not acquire lock"))
-}
-
-fn fenced<T>(work: impl FnOnce() -> Result<T, ChunkError>) -> Result<T, ChunkError> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let text = panic
-            .downcast_ref::<String>()
-            .map(String::as_str)
-            .or_else(|| panic.downcast_ref::<&str>().copied())
-            .unwrap_or("no message");
-        Err(ChunkError::Damaged(format!("sled panicked: {text}")))
-    })
-}
-
-/// The first piece of the last frame that begins at or before a position.
-fn beginning(db: &sled::Db, position: u64) -> Result<Option<(u64, sled::IVec)>, ChunkError> {
-    for item in db.range(key(0, 0)..=key(position, u8::MAX)).rev() {
-        let (found, value) = item?;
-        if let (first, 0) = place(&found)? {
-            return Ok(Some((first, value)));
-        }
-    }
-    Ok(None)
-}
-
-/// The whole frame that begins with `piece`.
-fn whole(db: &sled::Db, first: u64, piece: &[u8]) -> Result<Vec<u8>, ChunkError> {
-    let length = frame::length(piece)?;
-    let mut frame = piece.to_vec();
-    for n in 1..=u8::MAX {
-        if frame.len() >= length {
-            break;
-        }
-        match db.get(key(first, n))? {
-            Some(piece) => frame.extend_from_slice(&piece),
-            None => break,
-        }
-    }
-    Ok(frame)
-}
-
-fn key(position: u64, piece: u8) -> [u8; 10] {
-    let mut key = [b'f'; 10];
-    key[1..9].copy_from_slice(&position.to_be_bytes());
-    key[9] = piece;
-    key
-}
-
-/// The position and the piece that a key stands for.
-fn place(key: &[u8]) -> Result<(u64, u8), ChunkError> {
-    match key {
-        [b'f', position @ .., piece] => Ok((u64::from_be_bytes(eight(position)?), *piece)),
-        _ => Err(ChunkError::Damaged("a key is none of ours".into())),
-    }
-}
-
-fn eight(bytes: &[u8]) -> Result<[u8; 8], ChunkError> {
-    bytes.try_into().map_err(|_| ChunkError::Damaged("a number is not eight bytes long".into()))
 }

@@ -1,14 +1,14 @@
 //! How records come to the one thread that writes them, and how that thread begins and ends.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use uuid::Uuid;
 use wire::Previous;
 
-use super::queue::{Answer, Request};
+use super::answer::{Answer, Pending};
+use super::queue::Request;
 use super::writer::Writer;
 use super::{Outbox, Status};
 
@@ -66,7 +66,7 @@ impl Committer {
     }
 
     fn end(&mut self) {
-        self.outbox.shared.queue.stop();
+        self.outbox.shared.intake.stop();
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
             log::error!("the outbox's committer panicked");
         }
@@ -93,14 +93,28 @@ impl Outbox {
         agent: &str,
         first: impl FnOnce(Opening) -> Vec<u8> + Send + 'static,
     ) -> Result<Committer, AppendError> {
+        let (committer, begun) = self.launch(agent, first)?;
+        begun.wait()?;
+        Ok(committer)
+    }
+
+    /// As [`Outbox::start`], but does not wait for the disk.
+    ///
+    /// # Errors
+    /// When the outbox has stopped.
+    pub fn launch(
+        &self,
+        agent: &str,
+        first: impl FnOnce(Opening) -> Vec<u8> + Send + 'static,
+    ) -> Result<(Committer, Pending), AppendError> {
         let writer = Writer::new(Arc::clone(&self.shared), agent);
+        // Before the thread is there, and thus before any result that waits already.
+        let begun = self.begin_epoch_soon(first)?;
         let thread = thread::Builder::new()
             .name("outbox".into())
             .spawn(move || writer.run())
             .expect("a thread can be made at the start");
-        let committer = Committer { outbox: self.clone(), thread: Some(thread) };
-        self.begin_epoch(first)?;
-        Ok(committer)
+        Ok((Committer { outbox: self.clone(), thread: Some(thread) }, begun))
     }
 
     /// Begins a new epoch, whose first record `first` makes; it is durable on return.
@@ -108,9 +122,18 @@ impl Outbox {
     /// # Errors
     /// When that record is too large, or the outbox has stopped.
     pub fn begin_epoch(&self, first: impl FnOnce(Opening) -> Vec<u8> + Send + 'static) -> Answer {
-        let (answer, receiver) = sync_channel(1);
-        self.shared.queue.push(Request::BeginEpoch(Box::new(first), answer))?;
-        wait_for(&receiver)
+        self.begin_epoch_soon(first)?.wait()
+    }
+
+    /// As [`Outbox::begin_epoch`], but does not wait for the disk.
+    ///
+    /// # Errors
+    /// When the outbox has stopped.
+    pub fn begin_epoch_soon(
+        &self,
+        first: impl FnOnce(Opening) -> Vec<u8> + Send + 'static,
+    ) -> Result<Pending, AppendError> {
+        self.shared.intake.ask(|asker| Request::BeginEpoch(Box::new(first), asker))
     }
 
     /// Appends a record; it is durable on return.
@@ -118,7 +141,7 @@ impl Outbox {
     /// # Errors
     /// When the record is too large, or the outbox has stopped. While the disk refuses, this waits.
     pub fn append(&self, payload: Vec<u8>) -> Answer {
-        wait_for(&self.enqueue(payload)?)
+        self.append_soon(payload)?.wait()
     }
 
     /// As [`Outbox::append`], but waits no longer than `patience`.
@@ -126,28 +149,22 @@ impl Outbox {
     /// # Errors
     /// Also when the disk did not take the record in time.
     pub fn append_within(&self, payload: Vec<u8>, patience: Duration) -> Answer {
-        match self.enqueue(payload)?.recv_timeout(patience) {
-            Ok(answer) => answer,
-            Err(RecvTimeoutError::Timeout) => Err(AppendError::TimedOut),
-            Err(RecvTimeoutError::Disconnected) => Err(AppendError::Stopped),
+        self.append_soon(payload)?.wait_for(patience)
+    }
+
+    /// As [`Outbox::append`], but does not wait for the disk.
+    ///
+    /// # Errors
+    /// When the record is too large, or the outbox has stopped.
+    pub fn append_soon(&self, payload: Vec<u8>) -> Result<Pending, AppendError> {
+        if payload.len() > PAYLOAD {
+            return Err(AppendError::TooLarge(payload.len()));
         }
+        self.shared.intake.ask(|asker| Request::Append(payload, asker))
     }
 
     /// From now on a record that the disk refuses is refused, rather than kept waiting until the disk takes it.
     pub fn hurry(&self) {
-        self.shared.queue.hurry();
+        self.shared.intake.hurry();
     }
-
-    fn enqueue(&self, payload: Vec<u8>) -> Result<Receiver<Answer>, AppendError> {
-        if payload.len() > PAYLOAD {
-            return Err(AppendError::TooLarge(payload.len()));
-        }
-        let (answer, receiver) = sync_channel(1);
-        self.shared.queue.push(Request::Append(payload, answer))?;
-        Ok(receiver)
-    }
-}
-
-fn wait_for(receiver: &Receiver<Answer>) -> Answer {
-    receiver.recv().unwrap_or(Err(AppendError::Stopped))
 }

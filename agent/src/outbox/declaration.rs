@@ -28,6 +28,17 @@ impl Undelivered {
         }
     }
 
+    /// Records of which nothing is left but their numbers.
+    pub(super) fn add_lost(&mut self, numbers: Vec<Range>) {
+        self.count += numbers.iter().map(|range| range.last - range.first + 1).sum::<u64>();
+        self.own.extend(numbers);
+    }
+
+    /// What a record that is lost had declared.
+    pub(super) fn add_declared(&mut self, dropped: &Dropped) {
+        self.declared.entry(dropped.reason).or_default().extend(dropped.ranges.iter().copied());
+    }
+
     /// How many there are.
     pub(super) fn count(&self) -> u64 {
         self.count
@@ -36,7 +47,9 @@ impl Undelivered {
     /// The declarations, when these records are dropped for `reason`.
     pub(super) fn declare(self, reason: DropReason) -> Vec<Dropped> {
         let mut by_reason = self.declared;
-        by_reason.entry(reason).or_default().extend(self.own);
+        if !self.own.is_empty() {
+            by_reason.entry(reason).or_default().extend(self.own);
+        }
         let dropped_at = Timestamp::now();
         let mut declarations = Vec::new();
         for (reason, ranges) in by_reason {

@@ -47,13 +47,6 @@ pub(super) struct Header {
     length: u32,
 }
 
-impl Header {
-    /// The sequence number of the last record.
-    pub(super) fn last_seq(&self) -> u64 {
-        self.first_seq + u64::from(self.count) - 1
-    }
-}
-
 /// A frame that can't be read: what is wrong with it.
 #[derive(Debug, PartialEq, thiserror::Error)]
 #[error("a frame {0}")]
@@ -105,6 +98,13 @@ pub(super) fn encode<'a>(
 pub(super) fn length(beginning: &[u8]) -> Result<usize, Damaged> {
     let (head, _) = beginning.split_at_checked(HEADER).ok_or(Damaged("is too short"))?;
     Ok(HEADER + u32::from_le_bytes(field(head, 38)) as usize)
+}
+
+/// How long a frame that begins here would be; none when it can't be one. A cheap look before a checksum is made.
+pub(super) fn plausible(beginning: &[u8]) -> Option<usize> {
+    let (head, _) = beginning.split_at_checked(HEADER)?;
+    let possible = head[0] == VERSION && (1..=RECORDS).contains(&usize::from(head[1]));
+    possible.then(|| length(head).ok()).flatten()
 }
 
 /// Reads and verifies a frame's header.

@@ -1,27 +1,57 @@
-//! What waits for the committer.
+//! What waits for the committer, in memory.
+//!
+//! Two lines: what somebody waits for an answer to, and results that are simply to be kept. Whoever brings a result
+//! never waits, so that no disk delays a check; while the disk refuses, results beyond a bound are thrown away, the
+//! oldest first, and counted, so that the committer can declare them once the disk takes records again.
 
 use std::collections::VecDeque;
-use std::sync::mpsc::SyncSender;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use super::committer::{AppendError, Number, Opening};
+use super::answer::{Asker, Pending, Rounds};
+use super::committer::{AppendError, Opening, PAYLOAD};
 
 /// Most records of one commit.
 const GROUP: usize = 4_096;
-/// Most records that wait for a commit; whoever appends more waits for room.
-const QUEUE: usize = 16_384;
+/// Most records that somebody waits for; whoever appends more waits for room.
+const ASKED: usize = 16_384;
+/// Most results that wait, and most bytes of them.
+const KEPT: Bound = Bound { records: 16_384, bytes: 16 * 1024 * 1024 };
 
-pub(super) type Answer = Result<Number, AppendError>;
 pub(super) type Opener = Box<dyn FnOnce(Opening) -> Vec<u8> + Send>;
 
 pub(super) enum Request {
-    Append(Vec<u8>, SyncSender<Answer>),
-    BeginEpoch(Opener, SyncSender<Answer>),
+    Append(Vec<u8>, Asker),
+    BeginEpoch(Opener, Asker),
 }
 
-/// Requests, in the order in which they came, and what the committer is told beside them.
+/// What the committer does next.
 #[derive(Default)]
-pub(super) struct Queue {
+pub(super) struct Work {
+    pub(super) asked: Vec<Request>,
+    pub(super) kept: Vec<Vec<u8>>,
+    /// How many results before these were thrown away.
+    pub(super) thrown_away: u64,
+    /// Everything was acknowledged.
+    pub(super) drained: bool,
+    /// A reader met damage.
+    pub(super) damaged: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Bound {
+    records: usize,
+    bytes: usize,
+}
+
+/// Takes results before there is an outbox and while its disk refuses. Clones are the same one.
+#[derive(Clone, Default)]
+pub struct Intake {
+    inner: Arc<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
     waiting: Mutex<Waiting>,
     changed: Condvar,
     room: Condvar,
@@ -29,41 +59,104 @@ pub(super) struct Queue {
 
 #[derive(Default)]
 struct Waiting {
-    requests: VecDeque<Request>,
+    asked: VecDeque<Request>,
+    rounds: Rounds,
+    kept: VecDeque<Vec<u8>>,
+    kept_bytes: usize,
+    thrown_away: u64,
     drained: bool,
+    damaged: bool,
     impatient: bool,
     stopping: bool,
     stopped: bool,
 }
 
-impl std::fmt::Debug for Queue {
+impl std::fmt::Debug for Intake {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Queue").field("waiting", &self.waiting().requests.len()).finish()
+        f.debug_struct("Intake").field("waiting", &self.len()).finish()
     }
 }
 
-impl Queue {
-    fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+impl Intake {
+    /// Takes a record that is to be durable soon. Never waits.
+    ///
+    /// # Errors
+    /// When the record is too large, or the outbox has stopped.
+    pub fn keep(&self, payload: Vec<u8>) -> Result<(), AppendError> {
+        self.keep_within(payload, KEPT)
     }
 
-    pub(super) fn push(&self, request: Request) -> Result<(), AppendError> {
+    fn keep_within(&self, payload: Vec<u8>, bound: Bound) -> Result<(), AppendError> {
+        if payload.len() > PAYLOAD {
+            return Err(AppendError::TooLarge(payload.len()));
+        }
         let mut waiting = self.waiting();
-        while waiting.requests.len() >= QUEUE && !waiting.stopped {
-            waiting = self.room.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        if waiting.stopped {
+            return Err(AppendError::Stopped);
+        }
+        while waiting.kept.len() >= bound.records || waiting.kept_bytes + payload.len() > bound.bytes {
+            let Some(oldest) = waiting.kept.pop_front() else { break };
+            waiting.kept_bytes -= oldest.len();
+            waiting.thrown_away += 1;
+        }
+        self.wake_if_idle(&waiting);
+        waiting.kept_bytes += payload.len();
+        waiting.kept.push_back(payload);
+        Ok(())
+    }
+
+    /// How many records wait.
+    pub fn len(&self) -> usize {
+        let waiting = self.waiting();
+        waiting.asked.len() + waiting.kept.len()
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many results were thrown away and are not declared yet.
+    pub fn thrown_away(&self) -> u64 {
+        self.waiting().thrown_away
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.inner.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Only a committer without records to write waits: each wake that is not needed costs a call of the system.
+    fn wake_if_idle(&self, waiting: &Waiting) {
+        if waiting.asked.is_empty() && waiting.kept.is_empty() {
+            self.inner.changed.notify_one();
+        }
+    }
+
+    /// Takes a request that is to be answered. Waits while too many wait already.
+    pub(super) fn ask(&self, request: impl FnOnce(Asker) -> Request) -> Result<Pending, AppendError> {
+        let mut waiting = self.waiting();
+        while waiting.asked.len() >= ASKED && !waiting.stopped {
+            waiting = self.inner.room.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
         if waiting.stopped {
             return Err(AppendError::Stopped);
         }
-        waiting.requests.push_back(request);
-        self.changed.notify_one();
-        Ok(())
+        self.wake_if_idle(&waiting);
+        let (asker, pending) = waiting.rounds.ask();
+        waiting.asked.push_back(request(asker));
+        Ok(pending)
     }
 
     /// Says that everything was acknowledged, so that the committer may roll and the space is given back.
     pub(super) fn drained(&self) {
         self.waiting().drained = true;
-        self.changed.notify_one();
+        self.inner.changed.notify_one();
+    }
+
+    /// Says that there is a chunk to repair.
+    pub(super) fn damaged(&self) {
+        self.waiting().damaged = true;
+        self.inner.changed.notify_one();
     }
 
     /// From now on what the disk refuses is answered rather than tried again.
@@ -79,26 +172,74 @@ impl Queue {
     pub(super) fn stop(&self) {
         let mut waiting = self.waiting();
         (waiting.impatient, waiting.stopping) = (true, true);
-        self.changed.notify_one();
+        self.inner.changed.notify_one();
     }
 
-    /// All that wait, up to a group, and whether the outbox was drained; none when it is time to end.
-    pub(super) fn take(&self) -> Option<(Vec<Request>, bool)> {
+    /// All that waits, up to a group; none when it is time to end. With `patience`, no work when that is over.
+    pub(super) fn take(&self, patience: Option<Duration>) -> Option<Work> {
         let mut waiting = self.waiting();
+        let mut over = false;
         loop {
-            if !waiting.requests.is_empty() || waiting.drained {
-                let count = waiting.requests.len().min(GROUP);
-                let taken = waiting.requests.drain(..count).collect();
-                let drained = std::mem::take(&mut waiting.drained);
-                self.room.notify_all();
-                return Some((taken, drained));
+            let idle = waiting.asked.is_empty() && waiting.kept.is_empty() && !waiting.drained && !waiting.damaged;
+            if !idle || over {
+                return Some(self.take_now(&mut waiting));
             }
             if waiting.stopping {
                 waiting.stopped = true;
-                self.room.notify_all();
+                self.inner.room.notify_all();
                 return None;
             }
-            waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+            waiting = match patience {
+                None => self.inner.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner),
+                Some(patience) => {
+                    let waited = self.inner.changed.wait_timeout(waiting, patience);
+                    let (waiting, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+                    over = timeout.timed_out();
+                    waiting
+                }
+            };
         }
+    }
+
+    fn take_now(&self, waiting: &mut Waiting) -> Work {
+        waiting.rounds.close();
+        let asked = waiting.asked.len().min(GROUP);
+        let kept = waiting.kept.len().min(GROUP - asked);
+        let work = Work {
+            asked: waiting.asked.drain(..asked).collect(),
+            kept: waiting.kept.drain(..kept).collect(),
+            thrown_away: if kept > 0 { std::mem::take(&mut waiting.thrown_away) } else { 0 },
+            drained: std::mem::take(&mut waiting.drained),
+            damaged: std::mem::take(&mut waiting.damaged),
+        };
+        waiting.kept_bytes -= work.kept.iter().map(Vec::len).sum::<usize>();
+        self.inner.room.notify_all();
+        work
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn beyond_its_bound_the_oldest_results_are_thrown_away_and_counted() {
+        let intake = Intake::default();
+        let bound = Bound { records: 3, bytes: 10 };
+        for n in 0..5 {
+            intake.keep_within(vec![n; 2], bound).unwrap();
+        }
+        assert_eq!((intake.len(), intake.thrown_away()), (3, 2));
+        intake.keep_within(vec![9; 8], bound).unwrap();
+        assert_eq!((intake.len(), intake.thrown_away()), (2, 4));
+        let work = intake.take(None).unwrap();
+        assert_eq!((work.kept, work.thrown_away), (vec![vec![4; 2], vec![9; 8]], 4));
+        assert_eq!((intake.len(), intake.thrown_away()), (0, 0));
+    }
+
+    #[test]
+    fn whoever_only_looks_for_work_for_a_while_gets_none_when_there_is_none() {
+        let work = Intake::default().take(Some(Duration::from_millis(1))).unwrap();
+        assert!(work.asked.is_empty() && work.kept.is_empty() && !work.damaged && !work.drained);
     }
 }

@@ -5,8 +5,12 @@
 //! VERSION                    the version of this layout, in decimal
 //! CURSOR                     the last position that was acknowledged when a chunk was freed, and its crc32c
 //! status.json                what a running agent says of the outbox, for other processes
+//! LEDGER                     what must be known of records whose chunk is damaged (see ledger.rs)
+//! MARKS                      how far things had come (see marks.rs)
 //! ob-<first position>/       a chunk
 //! new-<first position>/      a chunk that is being made
+//! fix-<first position>/      what was salvaged of a damaged chunk, whole, about to take its place
+//! try-…                      a copy of a damaged chunk, on which salvage tries its luck
 //! dead-…                     a chunk that is being removed
 //! bad-…                      a damaged chunk, kept for people
 //! ```
@@ -19,11 +23,16 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 
+use super::ledger::Ledger;
+
 const VERSION: u32 = 1;
 const CURSOR: &str = "CURSOR";
+const LEDGER: &str = "LEDGER";
 const CHUNK: &str = "ob-";
 const NEW: &str = "new-";
 const DEAD: &str = "dead-";
+const FIXED: &str = "fix-";
+const TRY: &str = "try-";
 const BAD: &str = "bad-";
 
 /// Why an outbox can't be opened.
@@ -46,8 +55,14 @@ pub enum OpenError {
         /// What its VERSION says.
         found: String,
     },
+    /// There is none, and none was to be made.
+    #[error("outbox {}: there is none; has the agent run? `outbox.path` says where it is", path.display())]
+    Absent {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
     /// The file system refused.
-    #[error("outbox {}: {action}: {source}; the agent's user needs a directory that it can write to", path.display())]
+    #[error("outbox {}: {action}: {source}; {}", path.display(), mend(source))]
     Io {
         /// The outbox's directory.
         path: PathBuf,
@@ -56,6 +71,30 @@ pub enum OpenError {
         /// What it answered.
         source: io::Error,
     },
+}
+
+impl OpenError {
+    /// Whether the disk refuses, which it may cease to do without anybody's mending the configuration.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, OpenError::Io { source, .. } if disk_refuses(source))
+    }
+}
+
+/// Whether an error is the disk's: full, failing, over a quota, or mounted read-only.
+fn disk_refuses(error: &io::Error) -> bool {
+    use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem)
+        || error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
+}
+
+fn mend(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "make room on its disk, or set `outbox.path` to a larger one"
+        }
+        _ if disk_refuses(error) => "see what the kernel says of its disk",
+        _ => "the agent's user needs a directory that it can write to",
+    }
 }
 
 /// The locked directory. Dropping it releases the lock.
@@ -109,15 +148,69 @@ impl Root {
         }
     }
 
+    /// Removes what an interrupted removal, making or repair left, or ends it where it can only be ended.
     fn sweep(&self) -> io::Result<()> {
         for entry in fs::read_dir(&self.path)? {
             let entry = entry?;
             let name = entry.file_name();
-            if [DEAD, NEW].iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
+            let name = name.to_string_lossy();
+            if let Some(first) = name.strip_prefix(FIXED).and_then(|first| first.parse().ok())
+                && self.end_exchange(first)?
+            {
+                continue;
+            }
+            if [DEAD, NEW, FIXED, TRY].iter().any(|prefix| name.starts_with(prefix)) {
                 fs::remove_dir_all(entry.path())?;
             }
         }
         Ok(())
+    }
+
+    /// Puts a repaired chunk, which `fill` writes, in the place of a damaged one, whose files are kept for people.
+    pub(super) fn exchange(
+        &self,
+        first: u64,
+        fill: impl FnOnce(&Path) -> io::Result<()>,
+    ) -> io::Result<Option<PathBuf>> {
+        let made = self.path.join(format!("{NEW}{first:020}"));
+        let fixed = self.path.join(format!("{FIXED}{first:020}"));
+        for left in [&made, &fixed] {
+            remove_if_there(left)?;
+        }
+        fs::create_dir(&made)?;
+        fill(&made)?;
+        fs::rename(made, &fixed)?;
+        sync_directory(&self.path)?;
+        let kept = match self.set_aside(first) {
+            // Somebody removed it while the agent ran: there is nothing to keep.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            kept => Some(kept?),
+        };
+        self.end_exchange(first)?;
+        Ok(kept)
+    }
+
+    /// Ends an exchange of which only the last step is left: the repaired chunk is whole and the damaged one aside.
+    /// Whether there was one.
+    pub(super) fn end_exchange(&self, first: u64) -> io::Result<bool> {
+        let (fixed, chunk) = (self.path.join(format!("{FIXED}{first:020}")), self.chunk_path(first));
+        if chunk.exists() || !fixed.exists() {
+            return Ok(false);
+        }
+        fs::rename(fixed, chunk)?;
+        sync_directory(&self.path)?;
+        Ok(true)
+    }
+
+    /// A copy of a chunk's files, for as long as `work` takes. Files that can't be found any more are not in it.
+    pub(super) fn with_copy<T>(&self, chunk: &Path, work: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
+        let name = chunk.file_name().unwrap_or_default().to_string_lossy();
+        let copy = self.path.join(format!("{TRY}{name}"));
+        remove_if_there(&copy)?;
+        fs::create_dir(&copy)?;
+        let copied = copy_files(chunk, &copy).and_then(|()| work(&copy));
+        remove_if_there(&copy)?;
+        copied
     }
 
     /// First positions of the chunks, in order.
@@ -141,10 +234,7 @@ impl Root {
     pub(super) fn make_chunk(&self, first: u64, fill: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
         let (made, path) = (self.path.join(format!("{NEW}{first:020}")), self.chunk_path(first));
         for left in [&made, &path] {
-            match fs::remove_dir_all(left) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
+            remove_if_there(left)?;
         }
         fs::create_dir(&made)?;
         fill(&made)?;
@@ -161,7 +251,7 @@ impl Root {
 
     /// Takes a damaged chunk out of the outbox and keeps its files for people.
     pub(super) fn set_aside(&self, first: u64) -> io::Result<PathBuf> {
-        let now = jiff::Timestamp::now().as_second();
+        let now = jiff::Timestamp::now().as_microsecond();
         let bad = self.path.join(format!("{BAD}{first:020}-{now}"));
         fs::rename(self.chunk_path(first), &bad)?;
         sync_directory(&self.path)?;
@@ -194,6 +284,33 @@ impl Root {
         write_durably(&self.path, CURSOR, show_cursor(position).as_bytes())
     }
 
+    /// Removes the oldest of the damaged chunks that are kept; whether there was one.
+    pub(super) fn remove_set_aside(&self) -> io::Result<bool> {
+        let names = fs::read_dir(&self.path)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+        let kept =
+            names.into_iter().filter(|path| path.file_name().is_some_and(|n| n.to_string_lossy().starts_with(BAD)));
+        match kept.min() {
+            Some(oldest) => fs::remove_dir_all(oldest).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    /// The ledger. One that can't be read is none: then the chunks' heads have to do.
+    pub(super) fn ledger(&self) -> io::Result<Ledger> {
+        match fs::read(self.path.join(LEDGER)) {
+            Ok(bytes) => Ok(Ledger::parse(&bytes).unwrap_or_else(|| {
+                log::error!(outbox:? = self.path; "{LEDGER} is damaged; it is made anew from the chunks");
+                Ledger::default()
+            })),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Ledger::default()),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) fn set_ledger(&self, ledger: &Ledger) -> io::Result<()> {
+        write_durably(&self.path, LEDGER, &ledger.show())
+    }
+
     /// What the outbox takes on disk, in bytes: blocks, not lengths.
     pub(super) fn bytes_on_disk(&self) -> io::Result<u64> {
         fn walk(path: &Path) -> io::Result<u64> {
@@ -211,6 +328,30 @@ impl Root {
         }
         walk(&self.path)
     }
+}
+
+fn remove_if_there(directory: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(directory) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn copy_files(from: &Path, to: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(from) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            fs::create_dir(to.join(entry.file_name()))?;
+            copy_files(&entry.path(), &to.join(entry.file_name()))?;
+        } else {
+            fs::copy(entry.path(), to.join(entry.file_name()))?;
+        }
+    }
+    Ok(())
 }
 
 /// The position and its checksum: a cursor that is read wrong would take records for delivered.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::root::OpenError;
-use super::{LOCK_PATIENCE, Outbox, Shared};
+use super::{Intake, LOCK_PATIENCE, Outbox, Shared};
 use crate::config::OutboxConfig;
 
 const FILE: &str = "status.json";
@@ -37,10 +37,19 @@ pub struct Status {
     pub bytes: u64,
     /// Records made durable since the agent's start.
     pub appended: u64,
-    /// Records dropped at the bound since the agent's start.
+    /// Records dropped, for whatever reason, since the agent's start.
     pub dropped: u64,
     /// Damaged chunks that are kept aside.
     pub damaged: u64,
+    /// Records that wait in memory for the disk; they are not among the pending.
+    #[serde(default)]
+    pub in_memory: u64,
+    /// Results thrown away for want of memory while the disk refused, until they are declared.
+    #[serde(default)]
+    pub thrown_away: u64,
+    /// Why the disk takes no records; none when it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
 }
 
 /// The first record that waits.
@@ -64,11 +73,12 @@ impl Outbox {
     }
 
     fn open_existing_within(config: &OutboxConfig, patience: Duration) -> Result<Outbox, OpenError> {
-        if !config.path.join("VERSION").exists() {
-            let (path, action) = (config.path.clone(), "find an outbox".to_owned());
-            return Err(OpenError::Io { path, action, source: io::ErrorKind::NotFound.into() });
+        let path = || config.path.clone();
+        match fs::metadata(config.path.join("VERSION")) {
+            Ok(_) => Outbox::open_within(config, Intake::default(), patience),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(OpenError::Absent { path: path() }),
+            Err(source) => Err(OpenError::Io { path: path(), action: "look for VERSION".to_owned(), source }),
         }
-        Outbox::open_within(config, patience)
     }
 
     /// The outbox now.
@@ -79,7 +89,8 @@ impl Outbox {
             let state = shared.state();
             let next = state.acknowledged + 1;
             let at = state.chunks.partition_point(|chunk| chunk.first() <= next).saturating_sub(1);
-            let chunk = (state.acknowledged < state.last).then(|| state.chunks.get(at).cloned()).flatten();
+            let chunk = state.chunks.get(at).filter(|chunk| !state.damaged.contains(&chunk.first()));
+            let chunk = chunk.filter(|_| state.acknowledged < state.last).cloned();
             let status = Status {
                 epoch: state.epoch.map(|at| at.epoch),
                 highest_seq: state.epoch.map_or(0, |at| at.next_seq - 1),
@@ -91,6 +102,9 @@ impl Outbox {
                 appended: state.appended,
                 dropped: state.dropped,
                 damaged: shared.root.set_aside_count().unwrap_or(0),
+                in_memory: shared.intake.len() as u64,
+                thrown_away: shared.intake.thrown_away(),
+                refused: state.refused.clone(),
             };
             (status, chunk)
         };
@@ -126,6 +140,6 @@ pub fn read_status(config: &OutboxConfig) -> Result<Status, OpenError> {
     }
 }
 
-fn read_file(path: &Path) -> io::Result<Status> {
+pub(super) fn read_file(path: &Path) -> io::Result<Status> {
     serde_json::from_slice(&fs::read(path.join(FILE))?).map_err(io::Error::other)
 }

@@ -6,6 +6,10 @@ use std::time::Duration;
 
 use super::*;
 
+mod damage;
+mod disk;
+mod model;
+
 fn config(path: &Path) -> OutboxConfig {
     OutboxConfig { path: path.to_owned(), max_size: 64 * 1024 * 1024, when_full: WhenFull::DropOldest }
 }
@@ -196,26 +200,6 @@ fn at_its_bound_the_oldest_chunk_is_dropped_and_declared_exactly() {
         (status.dropped + 1..=status.highest_seq).collect::<Vec<_>>()
     );
     committer.stop();
-}
-
-#[test]
-fn a_damaged_chunk_is_kept_aside_and_the_others_are_read() {
-    let dir = tempfile::tempdir().unwrap();
-    {
-        let outbox = open_with(dir.path(), 10);
-        let committer = start(&outbox);
-        append(&outbox, 35);
-        committer.stop();
-    }
-    let head = std::fs::read_dir(dir.path())
-        .unwrap()
-        .map(|e| e.unwrap().path())
-        .find(|p| p.ends_with("ob-00000000000000000011"));
-    std::fs::write(head.unwrap().join("head.json"), "{").unwrap();
-    let outbox = open_with(dir.path(), 10);
-    let positions: Vec<_> = read_all(&outbox).iter().map(|entry| entry.position).collect();
-    assert_eq!(positions, (1..=10).chain(21..=36).collect::<Vec<_>>());
-    assert_eq!(outbox.status().damaged, 1);
 }
 
 #[test]

@@ -1,19 +1,23 @@
 //! The one thread that writes: it takes all that wait, numbers them, makes them durable together, then answers all.
+//!
+//! While the disk refuses it holds one group and tries again; what comes meanwhile waits in the intake. What the intake
+//! had to throw away gets numbers too, ahead of the results that follow, and a record that declares them dropped: the
+//! positions are a hole before that record's frame, so both are there or neither is.
 
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use uuid::Uuid;
-use wire::{Content, DropReason, Previous};
+use wire::{Content, DropReason, Dropped, Previous, Range};
 
-use super::chunk::{Chunk, ChunkError, EpochAt, Head};
+use super::answer::Asker;
+use super::chunk::{Chunk, ChunkError, EpochAt, Head, Hole};
 use super::committer::{AppendError, Number, Opening, PAYLOAD};
 use super::declaration::Undelivered;
-use super::queue::{Answer, Opener, Request};
-use super::{Outbox, Shared, WORTH_FREEING, frame};
+use super::queue::{Opener, Request};
+use super::{Outbox, SEGMENT_SIZES, Shared, WORTH_FREEING, frame};
 use crate::config::WhenFull;
 
 /// How long the committer waits between attempts while the disk refuses.
@@ -21,53 +25,95 @@ const RETRY: Duration = Duration::from_millis(500);
 
 /// What the last chunk holds.
 #[derive(Clone, Copy, Debug, Default)]
-struct Tail {
+pub(super) struct Tail {
     first: u64,
     records: u64,
     /// It takes no more.
-    closed: bool,
+    pub(super) closed: bool,
+}
+
+/// A record to write, and who waits for its number.
+struct Waiting {
+    payload: Vec<u8>,
+    asker: Option<Asker>,
 }
 
 /// The state of the one thread that writes.
 pub(super) struct Writer {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     agent: String,
-    tail: Tail,
+    pub(super) tail: Tail,
+    /// An epoch of this run has begun, or is about to.
+    running: bool,
     /// An epoch whose first record is not durable yet.
     beginning: Option<Uuid>,
-    /// The disk refused the last attempt.
-    refused: bool,
+    /// Results that have no number, since they were thrown away, and are to be declared.
+    thrown_away: u64,
+    /// The last attempt to repair what is damaged failed.
+    unrepaired: bool,
 }
 
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>, agent: &str) -> Writer {
-        Writer { shared, agent: agent.to_owned(), tail: Tail::default(), beginning: None, refused: false }
-    }
-
-    /// Writes what comes until the queue is stopped.
-    pub(super) fn run(mut self) {
-        while let Some((requests, drained)) = self.shared.queue.take() {
-            if drained {
-                self.give_back();
-            }
-            let mut group = Vec::with_capacity(requests.len());
-            for request in requests {
-                match request {
-                    Request::Append(payload, answer) => group.push((payload, answer)),
-                    Request::BeginEpoch(first, answer) => {
-                        self.commit(std::mem::take(&mut group));
-                        self.begin_epoch(first, answer);
-                    }
-                }
-            }
-            self.commit(group);
+        Writer {
+            shared,
+            agent: agent.to_owned(),
+            tail: Tail::default(),
+            running: false,
+            beginning: None,
+            thrown_away: 0,
+            unrepaired: false,
         }
     }
 
-    fn begin_epoch(&mut self, first: Opener, answer: SyncSender<Answer>) {
+    /// Writes what comes until the intake is stopped.
+    pub(super) fn run(mut self) {
+        while let Some(work) = self.shared.intake.take(self.unrepaired.then_some(RETRY)) {
+            if work.drained {
+                self.give_back();
+            }
+            let mut group = Vec::with_capacity(work.asked.len() + work.kept.len());
+            for request in work.asked {
+                match request {
+                    Request::Append(payload, asker) => group.push(Waiting { payload, asker: Some(asker) }),
+                    Request::BeginEpoch(first, asker) => {
+                        self.commit(std::mem::take(&mut group));
+                        self.begin_epoch(first, asker);
+                    }
+                }
+            }
+            if work.thrown_away > 0 {
+                self.commit(std::mem::take(&mut group));
+                self.thrown_away += work.thrown_away;
+                self.declare_thrown_away();
+            }
+            group.extend(work.kept.into_iter().map(|payload| Waiting { payload, asker: None }));
+            self.commit(group);
+            if (work.damaged || self.unrepaired) && self.running {
+                self.mend();
+            }
+        }
+        if self.thrown_away > 0 {
+            log::error!(lost = self.thrown_away; "results were thrown away while the disk refused, and are not declared");
+        }
+    }
+
+    /// Repairs what is damaged. When the disk has no room for that, records go on being written, and it is tried again.
+    fn mend(&mut self) {
+        let before = self.unrepaired;
+        self.unrepaired = false;
+        if let Err(error) = self.repair() {
+            self.unrepaired = true;
+            if !before {
+                log::error!(error:%; "what is damaged of the outbox can't be repaired yet");
+            }
+        }
+    }
+
+    fn begin_epoch(&mut self, first: Opener, asker: Asker) {
         // First the chunk: making one may append a record to the epoch before, whose end is told here.
         if self.patiently(1, |writer| writer.chunk().map(drop)).is_none() {
-            self.answer(&answer, Err(AppendError::Stopped));
+            asker.answer(Err(AppendError::Stopped));
             return;
         }
         let status = Outbox { shared: Arc::clone(&self.shared) }.status();
@@ -77,23 +123,81 @@ impl Writer {
             status,
         });
         if payload.len() > PAYLOAD {
-            self.answer(&answer, Err(AppendError::TooLarge(payload.len())));
+            asker.answer(Err(AppendError::TooLarge(payload.len())));
             return;
         }
         self.beginning = Some(Uuid::new_v4());
-        self.commit(vec![(payload, answer)]);
+        self.running = true;
+        self.commit(vec![Waiting { payload, asker: Some(asker) }]);
     }
 
     /// Makes a group durable, then answers each.
-    fn commit(&mut self, group: Vec<(Vec<u8>, SyncSender<Answer>)>) {
+    fn commit(&mut self, group: Vec<Waiting>) {
         if group.is_empty() {
             return;
         }
-        let written = self.patiently(group.len(), |writer| writer.write(&group));
-        for (n, (_, answer)) in (0..).zip(&group) {
-            let number = written.map(|at| Number { epoch: at.epoch, seq: at.next_seq + n });
-            self.answer(answer, number.ok_or(AppendError::Stopped));
+        let written = match self.running {
+            true => self.patiently(group.len(), |writer| writer.write(&group, 0)),
+            // The first record of this run was refused for its size.
+            false => None,
+        };
+        let unasked = group.iter().filter(|record| record.asker.is_none()).count();
+        if written.is_none() && unasked > 0 {
+            log::error!(lost = unasked; "results are lost: the disk refused them until the stop");
         }
+        for (n, record) in (0..).zip(group) {
+            let number = written.map(|at| Number { epoch: at.epoch, seq: at.next_seq + n });
+            if let Some(asker) = record.asker {
+                asker.answer(number.ok_or(AppendError::Stopped));
+            }
+        }
+    }
+
+    /// Gives numbers to the results that were thrown away, and declares them dropped.
+    fn declare_thrown_away(&mut self) {
+        let count = self.thrown_away;
+        let declared = self.running.then(|| {
+            self.patiently(0, |writer| {
+                writer.chunk()?;
+                let (at, position) = {
+                    let state = writer.shared.state();
+                    (state.epoch.expect("an epoch has begun"), state.last + count + 1)
+                };
+                let range = Range { epoch: at.epoch, first: at.next_seq, last: at.next_seq + count - 1 };
+                let dropped =
+                    Dropped { ranges: vec![range], reason: DropReason::DiskFailed, dropped_at: Timestamp::now() };
+                writer.write_declaration(dropped, position, count)
+            })
+        });
+        if declared.flatten().is_some() {
+            self.thrown_away = 0;
+            self.shared.state().dropped += count;
+            log::error!(dropped = count; "while the disk refused, results were thrown away: they are declared dropped");
+        }
+    }
+
+    /// Declares records dropped.
+    pub(super) fn declare(&mut self, records: Undelivered, reason: DropReason) -> Result<(), ChunkError> {
+        for dropped in records.declare(reason) {
+            self.chunk()?;
+            let position = self.shared.state().last + 1;
+            self.write_declaration(dropped, position, 0)?;
+        }
+        Ok(())
+    }
+
+    /// Appends a declaration at a position. First the ledger learns of it, since the record may be lost itself.
+    fn write_declaration(&mut self, dropped: Dropped, position: u64, hole: u64) -> Result<(), ChunkError> {
+        let ledger = {
+            let mut state = self.shared.state();
+            let acknowledged = state.acknowledged;
+            state.ledger.forget_up_to(acknowledged);
+            state.ledger.declare(position, dropped.clone());
+            state.ledger.clone()
+        };
+        self.shared.root.set_ledger(&ledger)?;
+        let payload = wire::payload(&self.agent, &Content::Dropped(dropped));
+        self.write(&[Waiting { payload, asker: None }], hole).map(drop)
     }
 
     /// Tries for as long as the disk refuses; gives up only when the agent stops.
@@ -101,16 +205,16 @@ impl Writer {
         loop {
             match work(self) {
                 Ok(done) => {
-                    if std::mem::take(&mut self.refused) {
+                    if self.shared.state().refused.take().is_some() {
                         log::warn!("the outbox's disk takes records again");
                     }
                     return Some(done);
                 }
                 Err(error) => {
-                    if !std::mem::replace(&mut self.refused, true) {
+                    if self.shared.state().refused.replace(error.to_string()).is_none() {
                         log::error!(error:%, waiting; "the outbox's disk refuses; results wait in memory");
                     }
-                    if self.shared.queue.is_impatient() {
+                    if self.shared.intake.is_impatient() {
                         // What this attempt may have left in the chunk must not mix with what comes next.
                         self.tail.closed = true;
                         return None;
@@ -121,49 +225,68 @@ impl Writer {
         }
     }
 
-    /// Makes a group durable; answers the epoch and the number that its first record was given.
-    fn write(&mut self, group: &[(Vec<u8>, SyncSender<Answer>)]) -> Result<EpochAt, ChunkError> {
+    /// Makes a group durable, after a hole of so many positions; answers the number that its first record was given.
+    fn write(&mut self, group: &[Waiting], hole: u64) -> Result<EpochAt, ChunkError> {
         // First the chunk: making room for it may append a record of its own.
         let chunk = self.chunk()?;
-        let (first, at) = {
+        let (last, at) = {
             let state = self.shared.state();
             let beginning = self.beginning.map(|epoch| EpochAt { epoch, next_seq: 1 });
-            (state.last + 1, beginning.or(state.epoch).expect("an epoch begins before anything is appended"))
+            (state.last, beginning.or(state.epoch).expect("an epoch begins before anything is appended"))
         };
+        let at = EpochAt { next_seq: at.next_seq + hole, ..at };
+        let first = last + hole + 1;
+        if self.beginning.is_some() {
+            let ledger = {
+                let mut state = self.shared.state();
+                let acknowledged = state.acknowledged;
+                state.ledger.forget_up_to(acknowledged);
+                state.ledger.begin(at.epoch, first);
+                state.ledger.clone()
+            };
+            self.shared.root.set_ledger(&ledger)?;
+        }
         let now = Timestamp::now();
         let mut frames = Vec::new();
         let mut done = 0;
         while done < group.len() {
-            let rest = group[done..].iter().map(|(payload, _)| payload.as_slice());
+            let rest = group[done..].iter().map(|record| record.payload.as_slice());
             let count = frame::fitting(rest.clone());
             let bytes = frame::encode(at.epoch, at.next_seq + done as u64, now, rest.take(count))?;
             frames.push((first + done as u64, bytes));
             done += count;
         }
-        if let Err(error) = chunk.append(&frames) {
-            if let ChunkError::Damaged(_) = &error {
-                // Whoever reads it will see what is left of it. What comes now goes into another one.
-                chunk.close();
+        let hole = (hole > 0).then_some(Hole { first: last + 1, last: first - 1 });
+        #[cfg(test)]
+        self.shared.refusal()?;
+        if let Err(error) = chunk.append(&frames, hole) {
+            if let ChunkError::Damaged(damage) = &error {
+                // What is in it is salvaged; what comes now goes into another one.
                 self.tail.closed = true;
+                self.shared.damaged(&chunk, damage);
             }
             return Err(error);
         }
         self.beginning = None;
+        let last = first + done as u64 - 1;
         self.tail.records += done as u64;
         let mut state = self.shared.state();
-        state.last += done as u64;
+        state.last = last;
         state.appended += done as u64;
         state.epoch = Some(EpochAt { epoch: at.epoch, next_seq: at.next_seq + done as u64 });
         drop(state);
+        self.shared.marks.set_last(last);
         self.shared.changed.notify_all();
         Ok(at)
     }
 
     /// The chunk to write to: the last one, or a new one when that is full.
-    fn chunk(&mut self) -> Result<Arc<Chunk>, ChunkError> {
-        let (last, position) = {
+    pub(super) fn chunk(&mut self) -> Result<Arc<Chunk>, ChunkError> {
+        let (last, position, damaged) = {
             let state = self.shared.state();
-            (state.chunks.back().cloned(), state.last)
+            let last = state.chunks.back().cloned();
+            let damaged = last.as_ref().is_some_and(|last| state.damaged.contains(&last.first()));
+            (last, state.last, damaged)
         };
         let Some(last) = last else { return self.roll(position + 1) };
         if last.first() != self.tail.first {
@@ -173,11 +296,13 @@ impl Writer {
         }
         let bounds = self.shared.bounds;
         let full = self.tail.records >= bounds.chunk_records || last.bytes_on_disk() >= bounds.chunk_bytes;
-        if !full && !self.tail.closed {
+        if !full && !damaged && !self.tail.closed {
             return Ok(last);
         }
         let next = self.roll(position + 1)?;
-        seal(last);
+        if !damaged {
+            seal(last);
+        }
         if bounds.when_full == WhenFull::DropOldest && !self.shared.has_room() {
             self.drop_oldest()?;
         }
@@ -187,51 +312,64 @@ impl Writer {
     /// Begins a chunk. Until that has worked, the one before it takes no more: its records would be looked for here.
     fn roll(&mut self, first: u64) -> Result<Arc<Chunk>, ChunkError> {
         self.tail.closed = true;
-        let bounds = self.shared.bounds;
-        let segment_size = (bounds.chunk_bytes / 8).next_power_of_two().clamp(512 * 1024, 2 * 1024 * 1024) as usize;
-        let (head, empty) = {
+        let segment_size = self.segment_size();
+        let (head, empty, damaged) = {
             let mut state = self.shared.state();
             // Nothing was ever appended to a chunk that begins here too.
             let empty = state.chunks.back().is_some_and(|last| last.first() == first);
             let empty = if empty { state.chunks.pop_back() } else { None };
-            (Head { first, epoch: state.epoch, segment_size }, empty)
+            (Head { first, epoch: state.epoch, segment_size }, empty, state.damaged.remove(&first))
         };
         empty.iter().for_each(|empty| empty.retire());
+        if damaged {
+            self.shared.root.set_aside(first)?;
+        }
         let chunk = Arc::new(Chunk::create(&self.shared.root, head)?);
         self.shared.state().chunks.push_back(Arc::clone(&chunk));
         self.tail = Tail { first, records: 0, closed: false };
         Ok(chunk)
     }
 
+    /// Of a new chunk.
+    pub(super) fn segment_size(&self) -> usize {
+        let [least, .., most] = SEGMENT_SIZES;
+        ((self.shared.bounds.chunk_bytes / 8).next_power_of_two() as usize).clamp(least, most)
+    }
+
     /// Makes room at the bound: declares what the oldest chunk still holds, then removes it. In this order, since what
     /// was declared and arrives all the same counts as stored, while what is gone undeclared is missing.
     fn drop_oldest(&mut self) -> Result<(), ChunkError> {
         while !self.shared.has_room() {
-            let (front, next, acknowledged) = {
+            let (front, next, after, damaged) = {
                 let state = self.shared.state();
                 let Some(next) = state.chunks.get(1) else { return Ok(()) };
-                (Arc::clone(&state.chunks[0]), next.first(), state.acknowledged)
+                let front = Arc::clone(&state.chunks[0]);
+                let damaged = state.damaged.contains(&front.first());
+                (front, next.first(), state.acknowledged, damaged)
             };
-            let dropped = match read_to_declare(&front, acknowledged, next) {
-                Ok(dropped) => dropped,
+            let read = match damaged {
+                // There is no room to salvage what it holds.
+                true => Ok((self.lost(&[Hole { first: after + 1, last: next - 1 }]), DropReason::Damaged)),
+                false => read_to_declare(&front, after, next).map(|read| (read, DropReason::OutboxFull)),
+            };
+            let (dropped, reason) = match read {
+                Ok(read) => read,
                 Err(ChunkError::Damaged(damage)) => {
-                    self.shared.set_aside(&front, &damage)?;
+                    self.shared.damaged(&front, &damage);
                     continue;
                 }
+                Err(ChunkError::Retired) => continue,
                 Err(error) => return Err(error),
             };
             let count = dropped.count();
-            for dropped in dropped.declare(DropReason::OutboxFull) {
-                let (answer, _unheard) = sync_channel(1);
-                self.write(&[(wire::payload(&self.agent, &Content::Dropped(dropped)), answer)])?;
-            }
+            self.declare(dropped, reason)?;
             let freed = {
                 let mut state = self.shared.state();
                 state.dropped += count;
                 state.acknowledged = state.acknowledged.max(next - 1);
                 state.behind_cursor()
             };
-            self.shared.free(freed, next - 1)?;
+            self.shared.free(freed)?;
             log::warn!(dropped = count; "the outbox is at its bound: the oldest records are dropped");
         }
         Ok(())
@@ -251,16 +389,9 @@ impl Writer {
             return;
         }
         let freed = self.roll(position + 1).map(|_| self.shared.state().behind_cursor());
-        let freed = freed.and_then(|chunks| Ok(self.shared.free(chunks, position)?));
+        let freed = freed.and_then(|chunks| Ok(self.shared.free(chunks)?));
         if let Err(error) = freed {
             log::warn!(error:%; "the space of a drained chunk could not be given back yet");
-        }
-    }
-
-    fn answer(&self, answer: &SyncSender<Answer>, result: Answer) {
-        // Whoever asked may be gone, at a stop: then nobody needs the answer.
-        if answer.send(result).is_err() {
-            log::debug!("nobody waits for this record");
         }
     }
 }
@@ -270,10 +401,10 @@ fn read_to_declare(chunk: &Chunk, after: u64, next: u64) -> Result<Undelivered, 
     let mut dropped = Undelivered::default();
     let mut after = after;
     loop {
-        let entries = chunk.read(after, 1_000, 4 * 1024 * 1024)?;
+        let entries = chunk.read(after, next, 1_000, 4 * 1024 * 1024)?;
         let Some(last) = entries.last() else { return Ok(dropped) };
         after = last.position;
-        entries.iter().filter(|entry| entry.position < next).for_each(|entry| dropped.add(entry));
+        entries.iter().for_each(|entry| dropped.add(entry));
     }
 }
 

@@ -1,0 +1,97 @@
+//! Where things stand, from what is on disk at a start. Only the first and the last chunk are opened.
+//!
+//! Damage is only noted here: mending it appends records, which takes an epoch. What a damaged last chunk can't tell,
+//! the marks, the cursor and what a salvage finds do: the highest counts, so that no number is ever given twice.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::io;
+use std::sync::Arc;
+
+use super::chunk::{Chunk, ChunkError};
+use super::repair::segment_sizes;
+use super::root::Root;
+use super::salvage::salvage;
+use super::{State, marks, status};
+
+pub(super) fn recover(root: &Root) -> io::Result<State> {
+    let mut damaged = BTreeSet::new();
+    let mut chunks = VecDeque::new();
+    let mut ledger = root.ledger()?;
+    for first in root.chunks()? {
+        let chunk = match Chunk::load(root, first) {
+            Ok(chunk) => chunk,
+            Err(error) => {
+                note(&mut damaged, first, error)?;
+                Chunk::headless(root, first)
+            }
+        };
+        if let Some(at) = chunk.head().epoch {
+            ledger.learn(at.epoch, first - 1, at.next_seq - 1);
+        }
+        chunks.push_back(Arc::new(chunk));
+    }
+    let (marks, told) = (marks::read(root.path()), status::read_file(root.path()).ok());
+    let told_last = told.as_ref().map_or(0, |status| status.position);
+    let told_acknowledged = told.as_ref().map_or(0, |status| status.acknowledged_position);
+    let mut acknowledged = root.cursor()?.max(marks.acknowledged).max(told_acknowledged);
+
+    let mut end = 0;
+    if let Some(last) = chunks.back() {
+        let first = last.first();
+        end = first - 1;
+        if !damaged.contains(&first) {
+            match last.tail() {
+                Ok(None) => {}
+                Ok(Some((position, header))) => {
+                    ledger.learn(header.epoch, position, header.first_seq);
+                    end = position + u64::from(header.count) - 1;
+                }
+                Err(error) => note(&mut damaged, first, error)?,
+            }
+        }
+        if damaged.contains(&first) {
+            last.close();
+            let frames = salvage(root, last.path(), segment_sizes(last.head()), &mut ledger)?;
+            let found = frames.iter().next_back().map(|(position, (header, _))| position + u64::from(header.count) - 1);
+            end = end.max(found.unwrap_or(0));
+        }
+    }
+    if let Some(front) = chunks.front()
+        && !damaged.contains(&front.first())
+    {
+        match front.cursor() {
+            Ok(cursor) => acknowledged = acknowledged.max(cursor.unwrap_or(0)),
+            Err(error) => note(&mut damaged, front.first(), error)?,
+        }
+    }
+    // Positions are never used again below these, even when damage took the records that had them.
+    let last = end.max(acknowledged).max(marks.last).max(told_last);
+    if let Some(chunk) = chunks.back()
+        && last > end
+    {
+        note(
+            &mut damaged,
+            chunk.first(),
+            ChunkError::Damaged(format!("{} records at its end are missing", last - end)),
+        )?;
+    }
+    ledger.forget_from(last + 1);
+    let epoch = ledger.after(last);
+    let mut state =
+        State { chunks, last, acknowledged, epoch, ledger, damaged, appended: 0, dropped: 0, bytes: 0, refused: None };
+    for chunk in state.behind_cursor() {
+        root.bury(chunk.first())?;
+    }
+    state.bytes = root.bytes_on_disk()?;
+    Ok(state)
+}
+
+/// Notes damage; any other error is the disk's.
+fn note(damaged: &mut BTreeSet<u64>, first: u64, error: ChunkError) -> io::Result<()> {
+    match error {
+        ChunkError::Io(error) => return Err(error),
+        damage => log::error!(damage:%, first; "a chunk of the outbox is damaged; what reads of it is salvaged"),
+    }
+    damaged.insert(first);
+    Ok(())
+}
