@@ -324,10 +324,10 @@ impl Chunk {
     /// Gives up the handle: after an error of the disk, sled answers nothing but that error until it is reopened.
     pub(super) fn close(&self) {
         let mut handle = self.handle.write().unwrap_or_else(PoisonError::into_inner);
-        if !matches!(*handle, Handle::Retired) {
-            if let Handle::Open(opened) = std::mem::replace(&mut *handle, Handle::Closed) {
-                let_go(opened);
-            }
+        if matches!(*handle, Handle::Open(_))
+            && let Handle::Open(opened) = std::mem::replace(&mut *handle, Handle::Closed)
+        {
+            let_go(opened);
         }
     }
 
