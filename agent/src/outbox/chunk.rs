@@ -30,6 +30,7 @@ use uuid::Uuid;
 use super::Entry;
 use super::database::{Opened, beginning, eight, fenced, frames, key, let_go, open, place, whole};
 use super::frame::{self, Header};
+use super::ledger::Ledger;
 use super::root::{Root, sync_directory, write_durably};
 
 const HEAD: &str = "head.json";
@@ -270,6 +271,26 @@ impl Chunk {
         })
     }
 
+    /// Tells a new ledger what the records here have to tell.
+    pub(super) fn teach(&self, ledger: &mut Ledger) -> Result<(), ChunkError> {
+        let told = std::cell::RefCell::new(ledger);
+        self.with(|opened| {
+            for item in opened.db.range(frames()) {
+                let (found, value) = item?;
+                let (first, 0) = place(&found)? else { continue };
+                let (header, payloads) = frame::decode(&whole(&opened.db, first, &value)?)?;
+                let mut told = told.borrow_mut();
+                told.learn(header.epoch, first, header.first_seq);
+                for (position, payload) in (first..).zip(payloads) {
+                    if let Some(dropped) = wire::declared(&payload) {
+                        told.declare(position, dropped);
+                    }
+                }
+            }
+            Ok(())
+        })
+    }
+
     /// Whether all positions `from..end` are in holes.
     fn is_hole(&self, opened: &Opened, from: u64, end: u64) -> Result<bool, ChunkError> {
         let mut next = from;
@@ -303,7 +324,7 @@ impl Chunk {
     /// Gives up the handle: after an error of the disk, sled answers nothing but that error until it is reopened.
     pub(super) fn close(&self) {
         let mut handle = self.handle.write().unwrap_or_else(PoisonError::into_inner);
-        if !matches!(*handle, Handle::Retired)
+        if matches!(*handle, Handle::Open(_))
             && let Handle::Open(opened) = std::mem::replace(&mut *handle, Handle::Closed)
         {
             let_go(opened);

@@ -8,6 +8,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::chunk::{Chunk, ChunkError};
+use super::ledger::Ledger;
 use super::repair::segment_sizes;
 use super::root::Root;
 use super::salvage::salvage;
@@ -16,7 +17,9 @@ use super::{State, marks, status};
 pub(super) fn recover(root: &Root) -> io::Result<State> {
     let mut damaged = BTreeSet::new();
     let mut chunks = VecDeque::new();
-    let mut ledger = root.ledger()?;
+    let known = root.ledger()?;
+    let unknown = known.is_none();
+    let mut ledger = known.unwrap_or_default();
     for first in root.chunks()? {
         let chunk = match Chunk::load(root, first) {
             Ok(chunk) => chunk,
@@ -29,6 +32,9 @@ pub(super) fn recover(root: &Root) -> io::Result<State> {
             ledger.learn(at.epoch, first - 1, at.next_seq - 1);
         }
         chunks.push_back(Arc::new(chunk));
+    }
+    if unknown && !chunks.is_empty() {
+        make_ledger(&chunks, &mut ledger, &mut damaged)?;
     }
     let (marks, told) = (marks::read(root.path()), status::read_file(root.path()).ok());
     let told_last = told.as_ref().map_or(0, |status| status.position);
@@ -84,6 +90,20 @@ pub(super) fn recover(root: &Root) -> io::Result<State> {
     }
     state.bytes = root.bytes_on_disk()?;
     Ok(state)
+}
+
+/// Makes a lost ledger anew, which takes reading everything, once.
+fn make_ledger(chunks: &VecDeque<Arc<Chunk>>, ledger: &mut Ledger, damaged: &mut BTreeSet<u64>) -> io::Result<()> {
+    log::error!("the outbox's ledger is not there or damaged; it is made anew from the records");
+    for chunk in chunks {
+        if !damaged.contains(&chunk.first()) {
+            if let Err(error) = chunk.teach(ledger) {
+                note(damaged, chunk.first(), error)?;
+            }
+            chunk.close();
+        }
+    }
+    Ok(())
 }
 
 /// Notes damage; any other error is the disk's.

@@ -295,14 +295,11 @@ impl Root {
         }
     }
 
-    /// The ledger. One that can't be read is none: then the chunks' heads have to do.
-    pub(super) fn ledger(&self) -> io::Result<Ledger> {
+    /// The ledger; none when there is none that can be read: then the chunks have to do.
+    pub(super) fn ledger(&self) -> io::Result<Option<Ledger>> {
         match fs::read(self.path.join(LEDGER)) {
-            Ok(bytes) => Ok(Ledger::parse(&bytes).unwrap_or_else(|| {
-                log::error!(outbox:? = self.path; "{LEDGER} is damaged; it is made anew from the chunks");
-                Ledger::default()
-            })),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Ledger::default()),
+            Ok(bytes) => Ok(Ledger::parse(&bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
     }

@@ -30,6 +30,12 @@ impl Accounted {
         }
     }
 
+    pub(super) fn merge(&mut self, more: Accounted) {
+        self.read.extend(more.read);
+        self.declared.extend(more.declared);
+        self.reasons.extend(more.reasons);
+    }
+
     pub(super) fn has(&self, number: (Uuid, u64)) -> bool {
         self.read.contains_key(&number) || self.declared.contains(&number)
     }
