@@ -1,30 +1,38 @@
 //! The running agent: its parts in the order of the data, a tick every second, and a clean stop.
+//!
+//! ```text
+//! schedule ──▶ check ──▶ intake ──▶ │ outbox ──▶ publisher │
+//!                                   └────── delivery ──────┘
+//! ```
+//!
+//! Checks never wait for the disk: they hand their results to the intake. When the outbox can't be opened since its
+//! disk refuses, delivery is tried again at each tick while checks go on.
+
+mod delivery;
 
 use std::future::Future;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval, timeout};
-use wire::{AgentEvent, CheckResult, Content};
+use wire::{CheckResult, Content};
 
 use crate::check::{Checker, SetupError};
 use crate::clock::JumpWatch;
 use crate::config::Config;
-use crate::outbox::{AppendError, Committer, OpenError, Outbox};
-use crate::publish::{self, Publisher};
+use crate::outbox::{AppendError, Intake, OpenError};
+use crate::publish;
 use crate::report::Reporter;
 use crate::schedule::Schedule;
+use delivery::{Delivery, LAST_DRAIN, LAST_REPORT, Setup};
 
 /// How often the outbox's status is written, its room is looked at, and the clocks are compared.
 const TICK: Duration = Duration::from_secs(1);
 /// How often the agent reports.
 const REPORT_EVERY: Duration = Duration::from_secs(60);
-/// At a stop: how long the outbox may drain before the last report, and how long that one may take.
-const LAST_DRAIN: Duration = Duration::from_secs(3);
-const LAST_REPORT: Duration = Duration::from_secs(2);
 
 /// Why the agent could not start.
 #[derive(Debug, thiserror::Error)]
@@ -68,13 +76,11 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), R
         }
         started = spawn_blocking(move || Running::start(config)) => Arc::new(started.map_err(io::Error::other)??),
     };
-    log::info!(
-        monitors = running.monitors, pending = running.outbox.pending();
-        "the agent runs"
-    );
+    let pending = running.delivery().as_ref().map_or(0, |delivery| delivery.outbox().pending());
+    log::info!(monitors = running.monitors, pending; "the agent runs");
     let ended = tokio::select! {
         () = &mut stop => Ok(()),
-        broken = tick_until_broken(&running) => Err(RunError::BrokeDown(broken)),
+        broken = tick_until_broken(&running) => Err(broken),
     };
     log::info!("the agent stops: running checks end, the outbox is flushed");
     match timeout(patience, spawn_blocking(move || running.stop())).await {
@@ -92,7 +98,7 @@ fn patience(config: &Config) -> Duration {
 }
 
 /// Ticks for as long as all parts run; answers which one does not.
-async fn tick_until_broken(running: &Arc<Running>) -> &'static str {
+async fn tick_until_broken(running: &Arc<Running>) -> RunError {
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -100,9 +106,9 @@ async fn tick_until_broken(running: &Arc<Running>) -> &'static str {
         // In a thread of its own, since a disk may hang; one tick at a time, since it may hang for long.
         let ticking = Arc::clone(running);
         match spawn_blocking(move || ticking.tick()).await {
-            Ok(None) => {}
-            Ok(Some(broken)) => return broken,
-            Err(_) => return "tick",
+            Ok(Ok(())) => {}
+            Ok(Err(broken)) => return broken,
+            Err(_) => return RunError::BrokeDown("tick"),
         }
     }
 }
@@ -111,15 +117,18 @@ async fn tick_until_broken(running: &Arc<Running>) -> &'static str {
 struct Running {
     monitors: usize,
     schedule: Schedule,
-    outbox: Outbox,
-    committer: Mutex<Option<Committer>>,
-    publisher: Mutex<Option<Publisher>>,
+    intake: Intake,
+    setup: Setup,
     reporter: Arc<Reporter>,
+    /// None while the outbox can't be opened.
+    delivery: Mutex<Option<Delivery>>,
     periodic: Mutex<Periodic>,
 }
 
 struct Periodic {
     clock: JumpWatch,
+    /// The clock jumped, and the new epoch has not begun.
+    jumped: bool,
     reported: Instant,
     full: bool,
 }
@@ -127,77 +136,78 @@ struct Periodic {
 impl Running {
     fn start(config: Config) -> Result<Running, RunError> {
         publish::check(&config.kafka).map_err(RunError::Kafka)?;
-        let outbox = Outbox::open(&config.outbox)?;
-        let checker = Checker::new()?;
+        let (intake, setup) = (Intake::default(), Setup::new(&config));
         let reporter = Arc::new(Reporter::new(&config));
         let mut clock = JumpWatch::new();
         clock.look();
-        let committer = {
-            let reporter = Arc::clone(&reporter);
-            let seen = clock.seen();
-            outbox.start(&config.agent.name, move |opening| reporter.start(&opening, seen))?
+        let delivery = match Delivery::open(&setup, &intake, &reporter, clock.seen()) {
+            Ok(delivery) => Some(delivery),
+            Err(RunError::Outbox(error)) if error.may_pass() => {
+                log::error!("{error}; checks go on, results wait in memory, and it is tried again");
+                None
+            }
+            Err(error) => return Err(error),
         };
-        for payload in reporter.start_continued(&outbox.status(), clock.seen()) {
-            outbox.append(payload)?;
-        }
-        let publisher = Publisher::start(&config.agent.name, &config.kafka, outbox.clone())?;
+        let checker = Checker::new()?;
         let monitors: Vec<_> = config.monitors.into_iter().map(Arc::new).collect();
         let count = monitors.len();
-        let keep = {
-            let (agent, outbox) = (config.agent.name.clone(), outbox.clone());
-            move |monitor: &_, scheduled_at: Timestamp| keep(&outbox, &agent, checker.check(monitor, scheduled_at))
+        let run = {
+            let (agent, intake) = (config.agent.name.clone(), intake.clone());
+            move |monitor: &_, scheduled_at: Timestamp| keep(&intake, &agent, checker.check(monitor, scheduled_at))
         };
-        let schedule = Schedule::start(&config.agent.name, monitors, config.workers, Arc::new(keep));
+        let schedule = Schedule::start(&config.agent.name, monitors, config.workers, Arc::new(run));
         Ok(Running {
             monitors: count,
             schedule,
-            outbox,
-            committer: Mutex::new(Some(committer)),
-            publisher: Mutex::new(Some(publisher)),
+            intake,
+            setup,
             reporter,
-            periodic: Mutex::new(Periodic { clock, reported: Instant::now(), full: false }),
+            delivery: Mutex::new(delivery),
+            periodic: Mutex::new(Periodic { clock, jumped: false, reported: Instant::now(), full: false }),
         })
     }
 
-    /// Answers which part ended by itself, if there is one.
-    fn tick(&self) -> Option<&'static str> {
-        let broken = self.broken();
-        if broken.is_some() {
-            return broken;
-        }
-        let mut periodic = self.periodic.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(error) = self.outbox.publish_status() {
-            log::debug!(error:%; "the outbox's status could not be written");
-        }
-        self.mind_the_bound(&mut periodic);
-        if periodic.clock.look() {
-            self.begin_epoch(&periodic.clock);
-        }
-        if periodic.reported.elapsed() >= REPORT_EVERY {
-            periodic.reported = Instant::now();
-            let (status, missed) = (self.outbox.status(), self.schedule.missed());
-            let report = self.reporter.report(AgentEvent::Periodic, &status, missed, periodic.clock.seen());
-            if let Err(error) = self.outbox.append(report) {
-                log::debug!(error:%; "a report could not be kept");
-            }
-        }
-        None
+    fn delivery(&self) -> MutexGuard<'_, Option<Delivery>> {
+        self.delivery.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Which part ended by itself, if there is one.
-    fn broken(&self) -> Option<&'static str> {
-        let committer = self.committer.lock().unwrap_or_else(PoisonError::into_inner);
-        let publisher = self.publisher.lock().unwrap_or_else(PoisonError::into_inner);
-        match (committer.as_ref(), publisher.as_ref()) {
-            (Some(committer), _) if !committer.is_running() => Some("outbox's committer"),
-            (_, Some(publisher)) if !publisher.is_running() => Some("publisher"),
-            _ => None,
+    /// Fails when a part has ended by itself.
+    fn tick(&self) -> Result<(), RunError> {
+        let mut periodic = self.periodic.lock().unwrap_or_else(PoisonError::into_inner);
+        periodic.jumped |= periodic.clock.look();
+        let clock = periodic.clock.seen();
+        let mut delivery = self.delivery();
+        let Some(delivery) = &mut *delivery else {
+            match Delivery::open(&self.setup, &self.intake, &self.reporter, clock) {
+                Ok(opened) => {
+                    log::warn!(waiting = self.intake.len(); "the outbox is open");
+                    *delivery = Some(opened);
+                    periodic.jumped = false;
+                }
+                Err(RunError::Outbox(error)) if error.may_pass() => log::debug!("{error}"),
+                Err(error) => return Err(error),
+            }
+            return Ok(());
+        };
+        if let Some(broken) = delivery.broken() {
+            return Err(RunError::BrokeDown(broken));
         }
+        delivery.publish_status();
+        self.mind_the_bound(delivery, &mut periodic);
+        if delivery.is_settled(clock) {
+            if std::mem::take(&mut periodic.jumped) {
+                delivery.begin_epoch(clock);
+            } else if periodic.reported.elapsed() >= REPORT_EVERY {
+                periodic.reported = Instant::now();
+                delivery.report(self.schedule.missed(), clock);
+            }
+        }
+        Ok(())
     }
 
     /// With the policy `pause`, no checks are made while the outbox has no room for their results.
-    fn mind_the_bound(&self, periodic: &mut Periodic) {
-        let full = !self.outbox.has_room();
+    fn mind_the_bound(&self, delivery: &Delivery, periodic: &mut Periodic) {
+        let full = !delivery.outbox().has_room();
         if full != periodic.full {
             periodic.full = full;
             if full {
@@ -210,58 +220,33 @@ impl Running {
         }
     }
 
-    /// A machine that came back from a snapshot must not reuse numbers; from inside, it is a jump of the wall clock.
-    fn begin_epoch(&self, clock: &JumpWatch) {
-        let seen = clock.seen();
-        log::warn!(jump_us = seen.last_jump_us; "the wall clock jumped: a new epoch begins");
-        let reporter = Arc::clone(&self.reporter);
-        let begun = self.outbox.begin_epoch(move |opening| reporter.start(&opening, seen)).and_then(|_| {
-            let continued = self.reporter.start_continued(&self.outbox.status(), seen);
-            continued.into_iter().try_for_each(|payload| self.outbox.append(payload).map(drop))
-        });
-        if let Err(error) = begun {
-            log::error!(error:%; "the new epoch could not begin");
-        }
-    }
-
     /// No new checks, running ones end, a last attempt to publish, a last report that says what is left.
     fn stop(&self) {
-        // Or what runs would wait for a disk that refuses.
-        self.outbox.hurry();
+        if let Some(delivery) = &*self.delivery() {
+            // Or the stop would wait for a disk that refuses.
+            delivery.outbox().hurry();
+        }
         self.schedule.stop();
-        let publisher = self.publisher.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let committer = self.committer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(publisher) = publisher {
-            publisher.drain(LAST_DRAIN);
-            let clock = self.periodic.lock().unwrap_or_else(PoisonError::into_inner).clock.seen();
-            let (status, missed) = (self.outbox.status(), self.schedule.missed());
-            let report = self.reporter.report(AgentEvent::Stop, &status, missed, clock);
-            match self.outbox.append_within(report, LAST_REPORT) {
-                Ok(_) => drop(publisher.drain(LAST_REPORT)),
-                Err(error) => log::warn!(error:%; "the last report could not be kept"),
-            }
-            publisher.stop();
-        }
-        if let Some(committer) = committer {
-            committer.stop();
-        }
-        let pending = self.outbox.status().pending;
-        if let Err(error) = self.outbox.publish_status() {
-            log::debug!(error:%; "the outbox's status could not be written");
-        }
+        let delivery = self.delivery().take();
+        let Some(delivery) = delivery else {
+            log::error!(lost = self.intake.len() as u64 + self.intake.thrown_away(); "the agent has stopped; results are lost: the disk refused them");
+            return;
+        };
+        let clock = self.periodic.lock().unwrap_or_else(PoisonError::into_inner).clock.seen();
+        let pending = delivery.stop(self.schedule.missed(), clock);
         log::info!(pending; "the agent has stopped");
     }
 }
 
-/// Makes a result durable. There is no check without a result, so one that is too large goes without its tags.
-fn keep(outbox: &Outbox, agent: &str, mut result: CheckResult) {
+/// Hands a result to the outbox. There is no check without a result, so one that is too large goes without its tags.
+fn keep(intake: &Intake, agent: &str, mut result: CheckResult) {
     let payload = wire::payload(agent, &Content::Result(Box::new(result.clone())));
-    match outbox.append(payload) {
-        Ok(_) => {}
+    match intake.keep(payload) {
+        Ok(()) => {}
         Err(AppendError::TooLarge(bytes)) => {
             log::error!(monitor = result.monitor.as_str(), bytes; "a result is too large: it goes without tags and pattern");
             (result.tags, result.pattern) = Default::default();
-            if let Err(error) = outbox.append(wire::payload(agent, &Content::Result(Box::new(result)))) {
+            if let Err(error) = intake.keep(wire::payload(agent, &Content::Result(Box::new(result)))) {
                 log::error!(error:%; "a result is lost");
             }
         }

@@ -45,6 +45,10 @@ fn write_table(status: &Status, out: &mut impl Write) -> io::Result<()> {
         }
         None => row("pending", &format_args!("{} records", status.pending))?,
     }
+    match (&status.refused, status.in_memory) {
+        (Some(error), waiting) => row("in memory", &format_args!("{waiting} records; the disk refuses them: {error}"))?,
+        (None, waiting) => row("in memory", &format_args!("{waiting} records"))?,
+    }
     row("on disk", &format_args!("{} bytes", status.bytes))?;
     row("dropped", &format_args!("{} records since the agent's start", status.dropped))?;
     row("damaged", &format_args!("{} chunks kept aside", status.damaged))

@@ -163,6 +163,11 @@ impl Outbox {
         self.shared.intake.ask(|asker| Request::Append(payload, asker))
     }
 
+    /// Waits until all that was handed in is durable, or given up; whether that came in time.
+    pub fn flush(&self, patience: Duration) -> bool {
+        self.shared.intake.wait_until_empty(patience)
+    }
+
     /// From now on a record that the disk refuses is refused, rather than kept waiting until the disk takes it.
     pub fn hurry(&self) {
         self.shared.intake.hurry();

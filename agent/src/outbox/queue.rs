@@ -63,6 +63,8 @@ struct Waiting {
     rounds: Rounds,
     kept: VecDeque<Vec<u8>>,
     kept_bytes: usize,
+    /// Taken by the committer, which holds them until the disk takes them.
+    taken: usize,
     thrown_away: u64,
     drained: bool,
     damaged: bool,
@@ -108,7 +110,14 @@ impl Intake {
     /// How many records wait.
     pub fn len(&self) -> usize {
         let waiting = self.waiting();
-        waiting.asked.len() + waiting.kept.len()
+        waiting.asked.len() + waiting.kept.len() + waiting.taken
+    }
+
+    /// Waits until all that waits is durable, or given up; whether that came in time.
+    pub(super) fn wait_until_empty(&self, patience: Duration) -> bool {
+        let busy = |waiting: &mut Waiting| !waiting.asked.is_empty() || !waiting.kept.is_empty() || waiting.taken > 0;
+        let waited = self.inner.room.wait_timeout_while(self.waiting(), patience, busy);
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 
     /// Whether none waits.
@@ -178,6 +187,8 @@ impl Intake {
     /// All that waits, up to a group; none when it is time to end. With `patience`, no work when that is over.
     pub(super) fn take(&self, patience: Option<Duration>) -> Option<Work> {
         let mut waiting = self.waiting();
+        waiting.taken = 0;
+        self.inner.room.notify_all();
         let mut over = false;
         loop {
             let idle = waiting.asked.is_empty() && waiting.kept.is_empty() && !waiting.drained && !waiting.damaged;
@@ -212,6 +223,7 @@ impl Intake {
             drained: std::mem::take(&mut waiting.drained),
             damaged: std::mem::take(&mut waiting.damaged),
         };
+        waiting.taken = work.asked.len() + work.kept.len();
         waiting.kept_bytes -= work.kept.iter().map(Vec::len).sum::<usize>();
         self.inner.room.notify_all();
         work
@@ -234,7 +246,10 @@ mod tests {
         assert_eq!((intake.len(), intake.thrown_away()), (2, 4));
         let work = intake.take(None).unwrap();
         assert_eq!((work.kept, work.thrown_away), (vec![vec![4; 2], vec![9; 8]], 4));
-        assert_eq!((intake.len(), intake.thrown_away()), (0, 0));
+        assert_eq!((intake.len(), intake.thrown_away()), (2, 0));
+        assert!(!intake.wait_until_empty(Duration::ZERO));
+        intake.take(Some(Duration::ZERO)).unwrap();
+        assert!(intake.is_empty() && intake.wait_until_empty(Duration::ZERO));
     }
 
     #[test]

@@ -3,8 +3,9 @@
 //! A running agent holds the lock and writes `status.json` beside the chunks; once it is gone the chunks themselves
 //! are read.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use super::{Intake, Outbox, Shared};
 use crate::config::OutboxConfig;
 
 const FILE: &str = "status.json";
+const LENGTH: usize = 2048;
 
 /// The outbox at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -104,9 +106,14 @@ impl Outbox {
     /// # Errors
     /// When the disk refuses.
     pub fn publish_status(&self) -> io::Result<()> {
-        let new = self.path().join(format!("{FILE}.new"));
-        fs::write(&new, serde_json::to_vec(&self.status()).map_err(io::Error::other)?)?;
-        fs::rename(new, self.path().join(FILE))
+        let (new, file) = (self.path().join(format!("{FILE}.new")), self.path().join(FILE));
+        let mut text = serde_json::to_vec(&self.status()).map_err(io::Error::other)?;
+        // All have the same length, so that on a full disk the last one can be overwritten where it lies.
+        text.resize(text.len().max(LENGTH), b' ');
+        match fs::write(&new, &text) {
+            Ok(()) => fs::rename(new, file),
+            Err(_) => File::options().write(true).open(file)?.write_all_at(&text, 0),
+        }
     }
 }
 
