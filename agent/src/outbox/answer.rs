@@ -13,9 +13,12 @@ const ROUND: usize = 256;
 
 pub(super) type Answer = Result<Number, AppendError>;
 
-/// The round that is open.
+/// The round that is open, and how many are in it.
 #[derive(Default)]
-pub(super) struct Rounds(Option<Arc<Round>>);
+pub(super) struct Rounds {
+    open: Option<Arc<Round>>,
+    asked: usize,
+}
 
 /// The committer's side of a round: once nothing of it is left, everybody in it is woken.
 pub(super) struct Round(Arc<Answers>);
@@ -28,6 +31,7 @@ struct Answers {
 
 #[derive(Debug, Default)]
 struct Inner {
+    /// Short of those that got none.
     given: Vec<Option<Answer>>,
     /// No more answers will come.
     over: bool,
@@ -49,28 +53,28 @@ pub struct Pending {
 impl Rounds {
     /// A place in the open round.
     pub(super) fn ask(&mut self) -> (Asker, Pending) {
-        let round = self.0.get_or_insert_with(|| Arc::new(Round(Arc::default())));
-        let (answers, at) = (Arc::clone(&round.0), {
-            let mut inner = round.0.inner();
-            inner.given.push(None);
-            inner.given.len() - 1
-        });
-        let asker = Asker { round: Arc::clone(round), at };
-        if at + 1 == ROUND {
+        if self.asked == ROUND {
             self.close();
         }
-        (asker, Pending { answers, at })
+        let round = self.open.get_or_insert_with(|| Arc::new(Round(Arc::default())));
+        let at = self.asked;
+        self.asked += 1;
+        (Asker { round: Arc::clone(round), at }, Pending { answers: Arc::clone(&round.0), at })
     }
 
     /// What is asked from now on is in another round.
     pub(super) fn close(&mut self) {
-        self.0 = None;
+        (self.open, self.asked) = (None, 0);
     }
 }
 
 impl Asker {
     pub(super) fn answer(self, answer: Answer) {
-        self.round.0.inner().given[self.at] = Some(answer);
+        let given = &mut self.round.0.inner().given;
+        if given.len() <= self.at {
+            given.resize_with(self.at + 1, || None);
+        }
+        given[self.at] = Some(answer);
     }
 }
 
@@ -78,6 +82,12 @@ impl Drop for Round {
     fn drop(&mut self) {
         self.0.inner().over = true;
         self.0.changed.notify_all();
+    }
+}
+
+impl Inner {
+    fn take(&mut self, at: usize) -> Answer {
+        self.given.get_mut(at).and_then(Option::take).unwrap_or(Err(AppendError::Stopped))
     }
 }
 
@@ -94,7 +104,7 @@ impl Pending {
     /// When the record is too large, or the outbox has stopped.
     pub fn wait(self) -> Answer {
         let inner = self.answers.changed.wait_while(self.answers.inner(), |inner| !inner.over);
-        inner.unwrap_or_else(PoisonError::into_inner).given[self.at].take().unwrap_or(Err(AppendError::Stopped))
+        inner.unwrap_or_else(PoisonError::into_inner).take(self.at)
     }
 
     /// Waits for it no longer than `patience`.
@@ -107,7 +117,7 @@ impl Pending {
         if timeout.timed_out() {
             return Err(AppendError::TimedOut);
         }
-        inner.given[self.at].take().unwrap_or(Err(AppendError::Stopped))
+        inner.take(self.at)
     }
 }
 
