@@ -94,7 +94,7 @@ fn an_import_that_cannot_be_done_says_why_and_sends_nothing() -> Result<()> {
     let file = agent.directory().join("export");
     let name = file.to_str().context("a path")?;
     let none = agent.command(&["outbox", "export", name])?;
-    refused(&none, 69, &["outbox", "find an outbox"]);
+    refused(&none, 69, &["outbox", "there is none", "has the agent run?"]);
     assert!(!fs::exists(agent.directory().join("outbox"))?, "it made one");
 
     agent.start()?;
