@@ -35,6 +35,7 @@ mod marks;
 mod queue;
 mod recover;
 mod repair;
+mod room;
 mod root;
 mod salvage;
 mod status;

@@ -17,7 +17,7 @@ use super::chunk::{Chunk, ChunkError, EpochAt, Head, Hole};
 use super::committer::{AppendError, Number, Opening, PAYLOAD};
 use super::declaration::Undelivered;
 use super::queue::{Opener, Request};
-use super::{Outbox, SEGMENT_SIZES, Shared, WORTH_FREEING, frame};
+use super::{Outbox, SEGMENT_SIZES, Shared, frame};
 use crate::config::WhenFull;
 
 /// How long the committer waits between attempts while the disk refuses.
@@ -310,7 +310,7 @@ impl Writer {
     }
 
     /// Begins a chunk. Until that has worked, the one before it takes no more: its records would be looked for here.
-    fn roll(&mut self, first: u64) -> Result<Arc<Chunk>, ChunkError> {
+    pub(super) fn roll(&mut self, first: u64) -> Result<Arc<Chunk>, ChunkError> {
         self.tail.closed = true;
         let segment_size = self.segment_size();
         let (head, empty, damaged) = {
@@ -334,77 +334,6 @@ impl Writer {
     pub(super) fn segment_size(&self) -> usize {
         let [least, .., most] = SEGMENT_SIZES;
         ((self.shared.bounds.chunk_bytes / 8).next_power_of_two() as usize).clamp(least, most)
-    }
-
-    /// Makes room at the bound: declares what the oldest chunk still holds, then removes it. In this order, since what
-    /// was declared and arrives all the same counts as stored, while what is gone undeclared is missing.
-    fn drop_oldest(&mut self) -> Result<(), ChunkError> {
-        while !self.shared.has_room() {
-            let (front, next, after, damaged) = {
-                let state = self.shared.state();
-                let Some(next) = state.chunks.get(1) else { return Ok(()) };
-                let front = Arc::clone(&state.chunks[0]);
-                let damaged = state.damaged.contains(&front.first());
-                (front, next.first(), state.acknowledged, damaged)
-            };
-            let read = match damaged {
-                // There is no room to salvage what it holds.
-                true => Ok((self.lost(&[Hole { first: after + 1, last: next - 1 }]), DropReason::Damaged)),
-                false => read_to_declare(&front, after, next).map(|read| (read, DropReason::OutboxFull)),
-            };
-            let (dropped, reason) = match read {
-                Ok(read) => read,
-                Err(ChunkError::Damaged(damage)) => {
-                    self.shared.damaged(&front, &damage);
-                    continue;
-                }
-                Err(ChunkError::Retired) => continue,
-                Err(error) => return Err(error),
-            };
-            let count = dropped.count();
-            self.declare(dropped, reason)?;
-            let freed = {
-                let mut state = self.shared.state();
-                state.dropped += count;
-                state.acknowledged = state.acknowledged.max(next - 1);
-                state.behind_cursor()
-            };
-            self.shared.free(freed)?;
-            log::warn!(dropped = count; "the outbox is at its bound: the oldest records are dropped");
-        }
-        Ok(())
-    }
-
-    /// Rolls a drained chunk, so that its space is given back.
-    fn give_back(&mut self) {
-        let (position, last) = {
-            let state = self.shared.state();
-            let Some(last) = state.chunks.back() else { return };
-            if state.acknowledged < state.last {
-                return;
-            }
-            (state.last, Arc::clone(last))
-        };
-        if last.bytes_on_disk() < WORTH_FREEING {
-            return;
-        }
-        let freed = self.roll(position + 1).map(|_| self.shared.state().behind_cursor());
-        let freed = freed.and_then(|chunks| Ok(self.shared.free(chunks)?));
-        if let Err(error) = freed {
-            log::warn!(error:%; "the space of a drained chunk could not be given back yet");
-        }
-    }
-}
-
-/// What a chunk holds from a position on, a part at a time, since a chunk may be large once it is decompressed.
-fn read_to_declare(chunk: &Chunk, after: u64, next: u64) -> Result<Undelivered, ChunkError> {
-    let mut dropped = Undelivered::default();
-    let mut after = after;
-    loop {
-        let entries = chunk.read(after, next, 1_000, 4 * 1024 * 1024)?;
-        let Some(last) = entries.last() else { return Ok(dropped) };
-        after = last.position;
-        entries.iter().for_each(|entry| dropped.add(entry));
     }
 }
 
