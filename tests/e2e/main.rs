@@ -14,4 +14,5 @@ mod refusal;
 mod replay;
 mod stack;
 mod store;
+mod torture;
 mod truth;
