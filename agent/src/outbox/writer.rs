@@ -258,12 +258,20 @@ impl Writer {
         }
         let hole = (hole > 0).then_some(Hole { first: last + 1, last: first - 1 });
         #[cfg(test)]
-        self.shared.refusal()?;
-        if let Err(error) = chunk.append(&frames, hole) {
-            if let ChunkError::Damaged(damage) = &error {
+        let refused = self.shared.refusal().map_err(ChunkError::from);
+        #[cfg(not(test))]
+        let refused = Ok(());
+        if let Err(error) = refused.and_then(|()| chunk.append(&frames, hole)) {
+            match &error {
                 // What is in it is salvaged; what comes now goes into another one.
-                self.tail.closed = true;
-                self.shared.damaged(&chunk, damage);
+                ChunkError::Damaged(damage) => {
+                    self.tail.closed = true;
+                    self.shared.damaged(&chunk, damage);
+                }
+                // What was written may be lost although it still reads, and after a power cut nothing behind it would
+                // be found.
+                ChunkError::Io(error) if is_lost(error) => self.tail.closed = true,
+                _ => {}
             }
             return Err(error);
         }
@@ -318,6 +326,7 @@ impl Writer {
             // Nothing was ever appended to a chunk that begins here too.
             let empty = state.chunks.back().is_some_and(|last| last.first() == first);
             let empty = if empty { state.chunks.pop_back() } else { None };
+            self.tail.first = state.chunks.back().map_or(0, |last| last.first());
             (Head { first, epoch: state.epoch, segment_size }, empty, state.damaged.remove(&first))
         };
         empty.iter().for_each(|empty| empty.retire());
@@ -335,6 +344,11 @@ impl Writer {
         let [least, .., most] = SEGMENT_SIZES;
         ((self.shared.bounds.chunk_bytes / 8).next_power_of_two() as usize).clamp(least, most)
     }
+}
+
+/// Whether what the system had taken may be gone: after a failed sync it forgets what it could not write.
+fn is_lost(error: &std::io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
 }
 
 /// Seals a rolled chunk in the background: it takes two openings, and nothing waits for it.

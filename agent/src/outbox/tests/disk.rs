@@ -57,6 +57,28 @@ fn while_the_disk_refuses_results_wait_in_memory_and_are_written_when_it_heals()
     }
 }
 
+/// The system forgets what it could not write, so after a power cut nothing behind that would be found.
+#[test]
+fn after_a_failed_sync_records_go_into_another_chunk_and_all_are_read_also_after_a_new_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let chunks = |outbox: &Outbox| outbox.shared.state().chunks.iter().map(|chunk| chunk.first()).collect::<Vec<_>>();
+    let outbox = open_with(dir.path(), 100);
+    let committer = start(&outbox);
+    for (n, error, expected) in [(0, Errno::NOSPC, vec![1]), (1, Errno::IO, vec![1, 3]), (2, Errno::IO, vec![1, 3, 4])]
+    {
+        refuse(&outbox, error);
+        outbox.intake().keep(result(n)).unwrap();
+        wait_until_refused(&outbox);
+        take_again(&outbox);
+        assert!(outbox.flush(Duration::from_secs(60)));
+        assert_eq!(chunks(&outbox), expected);
+    }
+    committer.stop();
+    drop(outbox);
+    let outbox = open_with(dir.path(), 100);
+    assert_eq!(results(&drain(&outbox)), (0..3).map(result).collect::<Vec<_>>());
+}
+
 #[test]
 fn what_memory_could_not_hold_is_numbered_and_declared_once_the_disk_takes_records() {
     let dir = tempfile::tempdir().unwrap();
