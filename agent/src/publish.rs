@@ -18,6 +18,7 @@
 
 mod all;
 mod link;
+mod oversized;
 mod reachability;
 mod window;
 
@@ -29,11 +30,11 @@ use std::time::{Duration, Instant};
 use backon::BackoffBuilder;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseRecord, Producer, PurgeConfig};
-use wire::{Content, DropReason, Dropped, Range};
 
-use crate::outbox::{Entry, Outbox};
+use crate::outbox::{AppendError, Entry, Outbox};
 pub use all::{SendError, send_all};
 use link::Link;
+use oversized::Oversized;
 use reachability::Reachability;
 use window::Window;
 
@@ -86,6 +87,7 @@ impl Publisher {
             window: Window::new(outbox.acknowledged()),
             alone_until: 0,
             sent_alone: None,
+            oversized: Oversized::default(),
             state: Reachability::new(),
         };
         let thread = thread::Builder::new().name("publish".into()).spawn(move || worker.run())?;
@@ -148,6 +150,7 @@ struct Worker {
     alone_until: u64,
     /// The last one that was.
     sent_alone: Option<u64>,
+    oversized: Oversized,
     state: Reachability,
 }
 
@@ -226,16 +229,11 @@ impl Worker {
         if records == 0 || bytes == 0 || (alone && !self.window.is_empty()) {
             return Ok(0);
         }
-        let entries = match self.outbox.read(self.window.sent(), records, bytes) {
-            Ok(entries) => entries,
-            Err(error) => {
-                return Err(Ended::Failed { error: format!("the outbox can't be read: {error}"), fatal: false });
-            }
-        };
+        let entries = self.outbox.read(self.window.sent(), records, bytes).map_err(unreadable)?;
         let mut sent = 0;
         for entry in entries {
             self.window.gap_before(entry.position);
-            if self.window.was_delivered(entry.position) {
+            if self.window.was_delivered(entry.position) || self.oversized.contains(entry.position) {
                 self.window.pass(entry.position);
                 continue;
             }
@@ -246,7 +244,8 @@ impl Worker {
                 }
                 Ok(false) => break,
                 Err(KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge)) => {
-                    self.drop_too_large(&entry)
+                    self.window.pass(entry.position);
+                    self.declare_oversized(&entry)?;
                 }
                 Err(error) => return Err(Ended::Failed { error: error.to_string(), fatal: false }),
             }
@@ -271,7 +270,7 @@ impl Worker {
 
     /// Takes what the brokers said; answers when sending can't go on.
     fn take_reports(&mut self, link: &Link) -> Option<Ended> {
-        let mut failure = None;
+        let mut failure = self.pass_oversized().err();
         let mut delivered = 0;
         for (position, report) in link.take_reports() {
             match report {
@@ -280,10 +279,14 @@ impl Worker {
                     delivered += 1;
                 }
                 Err(RDKafkaErrorCode::MessageSizeTooLarge) if self.sent_alone == Some(position) => {
-                    match self.outbox.read(position - 1, 1, usize::MAX).map(|mut found| found.pop()) {
-                        Ok(Some(entry)) if entry.position == position => self.drop_too_large(&entry),
-                        _ => self.window.fail(position),
-                    }
+                    self.window.fail(position);
+                    let declared = match self.outbox.read(position - 1, 1, usize::MAX).map(|mut found| found.pop()) {
+                        Ok(Some(entry)) if entry.position == position => self.declare_oversized(&entry),
+                        // Dropped meanwhile.
+                        Ok(_) => Ok(()),
+                        Err(error) => Err(unreadable(error)),
+                    };
+                    failure = declared.err().or(failure);
                 }
                 Err(code) => {
                     self.window.fail(position);
@@ -291,7 +294,7 @@ impl Worker {
                         // The whole batch was refused: which of its records is too large shows when each goes alone.
                         self.alone_until = self.alone_until.max(position);
                     }
-                    failure = Some(code.to_string());
+                    failure = Some(Ended::Failed { error: code.to_string(), fatal: false });
                 }
             }
         }
@@ -302,23 +305,18 @@ impl Worker {
         if let Some((_, error)) = link.producer.client().fatal_error() {
             return Some(Ended::Failed { error, fatal: true });
         }
-        failure.map(|error| Ended::Failed { error, fatal: false })
+        failure
     }
 
-    fn drop_too_large(&mut self, entry: &Entry) {
-        log::error!(
-            epoch:% = entry.epoch, seq = entry.seq, bytes = entry.payload.len();
-            "a record is larger than the broker takes: it is declared dropped"
-        );
-        let range = Range { epoch: entry.epoch, first: entry.seq, last: entry.seq };
-        let dropped = Dropped { ranges: vec![range], reason: DropReason::TooLarge, dropped_at: jiff::Timestamp::now() };
-        match self.outbox.append(wire::payload(&self.agent, &Content::Dropped(dropped))) {
-            Ok(_) => self.window.drop_unsent(entry.position),
-            Err(error) => {
-                log::debug!(error:%; "the declaration could not be kept; the record stays");
-                self.window.fail(entry.position);
-            }
-        }
+    fn declare_oversized(&mut self, entry: &Entry) -> Result<(), Ended> {
+        self.oversized.declare(&self.agent, &self.outbox, entry).map_err(undeclared)
+    }
+
+    /// Passes over records whose declarations have become durable.
+    fn pass_oversized(&mut self) -> Result<(), Ended> {
+        let kept = self.oversized.take_kept().map_err(undeclared)?;
+        kept.into_iter().for_each(|position| self.window.deliver(position));
+        Ok(())
     }
 
     /// Takes back what is in flight, so that it is sent again from the outbox, in order.
@@ -363,6 +361,15 @@ impl Worker {
     fn is_stopping(&self) -> bool {
         self.shared.stopping.load(Ordering::Relaxed)
     }
+}
+
+fn unreadable(error: std::io::Error) -> Ended {
+    Ended::Failed { error: format!("the outbox can't be read: {error}"), fatal: false }
+}
+
+/// The record stays, and is met again.
+fn undeclared(error: AppendError) -> Ended {
+    Ended::Failed { error: format!("a record that is too large can't be declared dropped: {error}"), fatal: false }
 }
 
 /// The pauses between attempts: from 200 ms to 5 s, with jitter so that a fleet does not come back as one.
