@@ -4,6 +4,7 @@ mod brokers;
 mod changes;
 mod crash;
 mod delivery;
+mod disk;
 mod forge;
 mod hostile;
 mod offline_site;
