@@ -17,6 +17,7 @@ use super::chunk::{Chunk, ChunkError, EpochAt, Head, Hole};
 use super::committer::{AppendError, Number, Opening, PAYLOAD};
 use super::declaration::Undelivered;
 use super::queue::{Opener, Request};
+use super::root::is_eio;
 use super::{Outbox, SEGMENT_SIZES, Shared, frame};
 use crate::config::WhenFull;
 
@@ -268,9 +269,9 @@ impl Writer {
                     self.tail.closed = true;
                     self.shared.damaged(&chunk, damage);
                 }
-                // What was written may be lost although it still reads, and after a power cut nothing behind it would
-                // be found.
-                ChunkError::Io(error) if is_lost(error) => self.tail.closed = true,
+                // After a failed sync the system forgets what it could not write. It still reads, but after a power cut
+                // nothing behind it would be found.
+                ChunkError::Io(error) if is_eio(error) => self.tail.closed = true,
                 _ => {}
             }
             return Err(error);
@@ -344,11 +345,6 @@ impl Writer {
         let [least, .., most] = SEGMENT_SIZES;
         ((self.shared.bounds.chunk_bytes / 8).next_power_of_two() as usize).clamp(least, most)
     }
-}
-
-/// Whether what the system had taken may be gone: after a failed sync it forgets what it could not write.
-fn is_lost(error: &std::io::Error) -> bool {
-    error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
 }
 
 /// Seals a rolled chunk in the background: it takes two openings, and nothing waits for it.
