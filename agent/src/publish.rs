@@ -19,6 +19,7 @@
 mod all;
 mod link;
 mod oversized;
+mod pace;
 mod reachability;
 mod window;
 
@@ -27,7 +28,6 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use backon::BackoffBuilder;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseRecord, Producer, PurgeConfig};
 
@@ -42,12 +42,6 @@ use window::Window;
 const RECORDS: usize = 10_000;
 /// Most bytes of payloads in flight.
 const BYTES: usize = 8 * 1024 * 1024;
-/// How often the cursor is kept while reports stream in.
-const CURSOR_EVERY: Duration = Duration::from_millis(50);
-/// How long to wait for records before looking at anything else.
-const IDLE: Duration = Duration::from_millis(100);
-/// How often reports are looked for while some are due.
-const IN_FLIGHT: Duration = Duration::from_millis(5);
 /// How long purged entries may take to be reported.
 const PURGE: Duration = Duration::from_secs(5);
 
@@ -70,9 +64,19 @@ pub struct Publisher {
 #[derive(Debug, Default)]
 struct Shared {
     stopping: AtomicBool,
+    /// Somebody waits for the outbox to be empty.
+    draining: AtomicBool,
     published: AtomicU64,
     wake: Mutex<()>,
     woken: Condvar,
+}
+
+impl Shared {
+    /// Ends a pause of the thread.
+    fn wake(&self) {
+        drop(self.wake.lock().unwrap_or_else(PoisonError::into_inner));
+        self.woken.notify_all();
+    }
 }
 
 impl Publisher {
@@ -106,7 +110,11 @@ impl Publisher {
 
     /// Waits until Kafka has everything that the outbox holds now, at most `patience`; whether it has.
     pub fn drain(&self, patience: Duration) -> bool {
-        self.outbox.wait_acknowledged(self.outbox.last(), patience)
+        self.shared.draining.store(true, Ordering::Relaxed);
+        self.shared.wake();
+        let drained = self.outbox.wait_acknowledged(self.outbox.last(), patience);
+        self.shared.draining.store(false, Ordering::Relaxed);
+        drained
     }
 
     /// Ends the thread. What is in flight may be sent again by the next start.
@@ -116,8 +124,7 @@ impl Publisher {
 
     fn end(&mut self) {
         self.shared.stopping.store(true, Ordering::Relaxed);
-        drop(self.shared.wake.lock().unwrap_or_else(PoisonError::into_inner));
-        self.shared.woken.notify_all();
+        self.shared.wake();
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
             log::error!("the publisher panicked");
         }
@@ -157,7 +164,7 @@ struct Worker {
 impl Worker {
     fn run(mut self) {
         let mut link: Option<Link> = None;
-        let mut pauses = pauses();
+        let mut pauses = pace::after_failures();
         while !self.is_stopping() {
             let connected = match link.take() {
                 Some(link) => Ok(link),
@@ -172,7 +179,7 @@ impl Worker {
                         self.purge(&connected);
                         let delivered = self.shared.published.load(Ordering::Relaxed) > published;
                         if delivered {
-                            pauses = self::pauses();
+                            pauses = pace::after_failures();
                         }
                         (error, (delivered && !fatal).then_some(connected))
                     }
@@ -193,30 +200,28 @@ impl Worker {
             }
             match self.fill(link) {
                 Err(ended) => return ended,
-                Ok(sent) if self.window.is_empty() && sent == 0 => {
-                    self.keep_cursor();
-                    self.rest(IDLE);
-                }
-                Ok(_) => self.rest(IN_FLIGHT),
+                Ok(_) => self.rest(),
             }
             if let Some(ended) = self.take_reports(link) {
                 self.keep_cursor();
                 return ended;
             }
-            if kept_at.elapsed() >= CURSOR_EVERY {
+            let ahead = self.window.cursor().saturating_sub(self.outbox.acknowledged());
+            if kept_at.elapsed() >= pace::between_cursors(ahead, self.is_draining()) {
                 self.keep_cursor();
                 kept_at = Instant::now();
             }
         }
     }
 
-    /// Waits until there is more to send, at most for a while.
-    fn rest(&self, longest: Duration) {
-        if self.outbox.last() > self.window.sent() {
-            // The window is full, or it came just now, or damage took it: waiting for it would not wait.
-            self.pause(longest);
+    /// Waits until there is something to do.
+    fn rest(&self) {
+        let all_sent = self.outbox.last() <= self.window.sent();
+        if all_sent && self.window.is_empty() {
+            self.outbox.wait(self.window.sent(), pace::IDLE);
         } else {
-            self.outbox.wait(self.window.sent(), longest);
+            // What is not sent came just now, or has no room, or damage took it: waiting for it would not wait.
+            self.pause(pace::between_reports(all_sent && !self.is_draining()));
         }
     }
 
@@ -324,7 +329,7 @@ impl Worker {
         link.producer.purge(PurgeConfig::default().queue().inflight());
         let deadline = Instant::now() + PURGE;
         while !self.window.is_empty() && Instant::now() < deadline {
-            self.pause(IN_FLIGHT);
+            self.pause(pace::IN_FLIGHT);
             for (position, report) in link.take_reports() {
                 match report {
                     Ok(()) => {
@@ -358,6 +363,10 @@ impl Worker {
         }
     }
 
+    fn is_draining(&self) -> bool {
+        self.shared.draining.load(Ordering::Relaxed)
+    }
+
     fn is_stopping(&self) -> bool {
         self.shared.stopping.load(Ordering::Relaxed)
     }
@@ -370,16 +379,6 @@ fn unreadable(error: std::io::Error) -> Ended {
 /// The record stays, and is met again.
 fn undeclared(error: AppendError) -> Ended {
     Ended::Failed { error: format!("a record that is too large can't be declared dropped: {error}"), fatal: false }
-}
-
-/// The pauses between attempts: from 200 ms to 5 s, with jitter so that a fleet does not come back as one.
-fn pauses() -> impl Iterator<Item = Duration> {
-    backon::ExponentialBuilder::default()
-        .with_min_delay(Duration::from_millis(200))
-        .with_max_delay(Duration::from_secs(4))
-        .with_jitter()
-        .without_max_times()
-        .build()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! positions are a hole before that record's frame, so both are there or neither is.
 
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -52,6 +52,8 @@ pub(super) struct Writer {
     thrown_away: u64,
     /// The last attempt to repair what is damaged failed.
     unrepaired: bool,
+    /// Rolled chunks that are being sealed.
+    sealing: Vec<JoinHandle<()>>,
 }
 
 impl Writer {
@@ -64,6 +66,7 @@ impl Writer {
             beginning: None,
             thrown_away: 0,
             unrepaired: false,
+            sealing: Vec::new(),
         }
     }
 
@@ -92,6 +95,12 @@ impl Writer {
             self.commit(group);
             if (work.damaged || self.unrepaired) && self.running {
                 self.mend();
+            }
+        }
+        // Or they would open chunks that are closed for good.
+        for sealing in self.sealing {
+            if sealing.join().is_err() {
+                log::error!("sealing a chunk of the outbox panicked");
             }
         }
         if self.thrown_away > 0 {
@@ -310,7 +319,7 @@ impl Writer {
         }
         let next = self.roll(position + 1)?;
         if !damaged {
-            seal(last);
+            self.seal(last);
         }
         if bounds.when_full == WhenFull::DropOldest && !self.shared.has_room() {
             self.drop_oldest()?;
@@ -345,16 +354,18 @@ impl Writer {
         let [least, .., most] = SEGMENT_SIZES;
         ((self.shared.bounds.chunk_bytes / 8).next_power_of_two() as usize).clamp(least, most)
     }
-}
 
-/// Seals a rolled chunk in the background: it takes two openings, and nothing waits for it.
-fn seal(chunk: Arc<Chunk>) {
-    let sealing = thread::Builder::new().name("outbox-seal".into()).spawn(move || {
-        if let Err(error) = chunk.seal() {
-            log::warn!(error:%, first = chunk.first(); "a rolled chunk of the outbox could not be sealed");
+    /// Seals a rolled chunk in the background: it takes two openings, and nothing but the stop waits for it.
+    fn seal(&mut self, chunk: Arc<Chunk>) {
+        self.sealing.retain(|sealing| !sealing.is_finished());
+        let sealing = thread::Builder::new().name("outbox-seal".into()).spawn(move || {
+            if let Err(error) = chunk.seal() {
+                log::warn!(error:%, first = chunk.first(); "a rolled chunk of the outbox could not be sealed");
+            }
+        });
+        match sealing {
+            Ok(sealing) => self.sealing.push(sealing),
+            Err(error) => log::warn!(error:%; "a rolled chunk of the outbox could not be sealed: no thread"),
         }
-    });
-    if let Err(error) = sealing {
-        log::warn!(error:%; "a rolled chunk of the outbox could not be sealed: no thread");
     }
 }
