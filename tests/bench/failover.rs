@@ -7,7 +7,8 @@
 //!    (`broker.session.timeout.ms`), and two to four more when the controller has to be elected first.
 //! 2. Of the collector, by a kill -9: from its new start until rows go on.
 
-use std::io::{self, Write};
+mod say;
+
 use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -19,6 +20,7 @@ use e2e::collector::Collector;
 use e2e::eventually::within;
 use e2e::web::Answer;
 use jiff::Timestamp;
+use say::say;
 
 const ROUNDS: usize = 9;
 const ROLES: [&str; 3] = ["coordinator", "leader", "controller"];
@@ -28,13 +30,7 @@ const BOUND: Duration = Duration::from_secs(120);
 const STATUS: Duration = Duration::from_millis(1_500);
 
 fn main() -> ExitCode {
-    match measure() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            writeln!(io::stderr(), "the benchmark ended early: {error:#}").ok();
-            ExitCode::FAILURE
-        }
-    }
+    say::ended(measure())
 }
 
 fn measure() -> Result<()> {
@@ -134,8 +130,4 @@ fn summary(what: &str, mut seconds: Vec<f64>) -> Result<()> {
     seconds.sort_unstable_by(f64::total_cmp);
     let (least, median, most) = (seconds[0], seconds[seconds.len() / 2], seconds[seconds.len() - 1]);
     say(&format!("{what} after {least:.1} s at best, {median:.1} s in the median, {most:.1} s at worst"))
-}
-
-fn say(line: &str) -> Result<()> {
-    writeln!(io::stdout(), "{line}").context("stdout is closed")
 }

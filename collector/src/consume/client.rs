@@ -101,7 +101,7 @@ pub(super) fn consumer(kafka: &Kafka, instance: &str, progress: Arc<Progress>) -
 /// the session's timeout, the others as long as their rebalance takes.
 pub(super) fn patience(kafka: &Kafka) -> Duration {
     let session = properties(kafka).get("session.timeout.ms").and_then(|text| text.parse().ok()).unwrap_or(0);
-    Duration::from_millis(session) + Duration::from_secs(5)
+    Duration::from_millis(session) + REBALANCE
 }
 
 /// Leaves the group, so that others take over at once. A static member that merely closes is expected back.
