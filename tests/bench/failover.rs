@@ -65,7 +65,11 @@ fn deaths_of_nodes(stack: &Stack, agent: &Agent, collector: &Collector) -> Resul
             let sent = scope.spawn(|| {
                 thread::sleep(STATUS);
                 let position = agent.outbox_status()?.position;
-                let taken = || agent.outbox_status().and_then(|now| Ok(ensure!(now.acknowledged_position >= position)));
+                let taken = || {
+                    let acknowledged = agent.outbox_status()?.acknowledged_position;
+                    ensure!(acknowledged >= position, "{acknowledged} of {position}");
+                    Ok(())
+                };
                 within(BOUND, "records are taken", taken).map(|()| began.elapsed())
             });
             let rows = within(BOUND, "rows go on", || rows_go_on(stack, died)).map(|()| began.elapsed());
