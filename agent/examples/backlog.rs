@@ -41,7 +41,7 @@ fn main() -> Result<()> {
         labels: Default::default(),
         monitors: Vec::new(),
     };
-    let _committer = outbox.start(AGENT, move |_| wire::payload(AGENT, &Content::Agent(Box::new(start))))?;
+    let committer = outbox.start(AGENT, move |_| wire::payload(AGENT, &Content::Agent(Box::new(start))))?;
 
     let (began, mut rng) = (Timestamp::now() - result::EVERY * i32::try_from(count)?, StdRng::seed_from_u64(7));
     let (filling, mut last) = (Instant::now(), None);
@@ -52,5 +52,6 @@ fn main() -> Result<()> {
     let memory = Process::myself()?.status()?.vmhwm.unwrap_or(0) / 1_024;
     let rate = count as f64 / filling.elapsed().as_secs_f64();
     writeln!(io::stdout(), "{rate:.0} records/s, {memory} MiB of memory at most")?;
-    std::process::exit(0)
+    std::mem::forget((committer, outbox));
+    Ok(())
 }

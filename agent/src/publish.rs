@@ -39,9 +39,8 @@ use window::Window;
 
 /// Most records in flight.
 const RECORDS: usize = 10_000;
-/// Most bytes of payloads in flight. Each is in memory up to three times: as it was read, in the producer's queue, and
-/// in the request that is being sent.
-const BYTES: usize = 4 * 1024 * 1024;
+/// Most bytes of payloads in flight.
+const BYTES: usize = 8 * 1024 * 1024;
 /// How often the cursor is kept while reports stream in.
 const CURSOR_EVERY: Duration = Duration::from_millis(50);
 /// How long to wait for records before looking at anything else.
