@@ -14,6 +14,7 @@ mod group;
 mod load;
 mod ours;
 mod records;
+mod result;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
