@@ -29,6 +29,8 @@ const ROUNDS: usize = 7;
 const NAMES: [&str; 3] = ["raw", "one sled", "outbox"];
 
 fn main() -> ExitCode {
+    // As the agent does.
+    agent::memory::give_back_large_buffers();
     if let Ok(task) = std::env::var(backlog::TASK) {
         backlog::child(&task);
         return ExitCode::SUCCESS;
