@@ -14,7 +14,7 @@
 //! - What a check learns on its way stays, also when it fails later: phases, peer, certificate, status code. Of several
 //!   attempts only the last one's counts.
 //! - The first cause wins: a check stops at its first fault (`outcome`), which is the outcome.
-//! - What is the agent's own trouble (no descriptors, no memory, no CPU: `cpu`) is never told as the site's.
+//! - What is the agent's own trouble (no descriptors, no memory, no CPU) is never told as the site's.
 //! - Whatever a peer sent becomes harmless text (`text`) before it enters a result.
 
 mod attempts;
@@ -23,7 +23,6 @@ mod buffers;
 mod charset;
 mod coding;
 mod connection;
-mod cpu;
 mod deadline;
 mod dns;
 mod expect;
@@ -52,7 +51,6 @@ use wire::{CheckResult, Outcome};
 
 use crate::config::{Monitor, Target};
 use attempts::{Attempts, Stop};
-use cpu::Cpu;
 use deadline::Deadline;
 use findings::Findings;
 use http::Http;
@@ -137,7 +135,6 @@ impl Checker {
     }
 
     fn attempt(&self, monitor: &Monitor, timeout: Duration) -> Attempt {
-        let cpu = Cpu::begin();
         let started = Instant::now();
         let deadline = Deadline::after(started, timeout);
         let trace = SharedTrace::default();
@@ -153,8 +150,7 @@ impl Checker {
         let verdict = asked
             .unwrap_or_else(|panic| Err(Fault::new(Outcome::AgentError, panic_text(panic.as_ref()))))
             .and_then(|()| expect::time(took, expect))
-            .and_then(|()| expect::certificate(locked(&trace).certificate(), expect))
-            .map_err(|fault| cpu.judge(fault, timeout));
+            .and_then(|()| expect::certificate(locked(&trace).certificate(), expect));
         Attempt { verdict, took, trace, findings }
     }
 
