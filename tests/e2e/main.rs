@@ -12,6 +12,7 @@ mod proof;
 mod rebalance;
 mod refusal;
 mod replay;
+mod secrets;
 mod stack;
 mod store;
 mod truth;

@@ -12,6 +12,8 @@ pub(super) const ASKED_FOR: &str = "gzip";
 /// Most codings of one body.
 const MOST: usize = 2;
 const BUFFER: usize = 4 * 1024;
+/// Largest window of br, which the decoder takes memory for at once: that of encoders unless they are told otherwise.
+const MOST_WINDOW_BITS: u8 = 22;
 
 /// A coding that can be undone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +71,10 @@ impl Codings {
                 Coding::Gzip => Box::new(MultiGzDecoder::new(coded)),
                 Coding::Deflate if is_zlib(begin) => Box::new(ZlibDecoder::new(coded)),
                 Coding::Deflate => Box::new(DeflateDecoder::new(coded)),
+                Coding::Brotli if window_bits(begin[0]) > MOST_WINDOW_BITS => {
+                    let text = "its window is larger than 4 MiB, and nobody asked for it";
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+                }
                 Coding::Brotli => Box::new(brotli_decompressor::Decompressor::new(coded, BUFFER)),
             };
         }
@@ -81,6 +87,18 @@ fn is_zlib(begin: &[u8]) -> bool {
     match begin {
         [method, flags, ..] => method & 0x0f == 8 && (u16::from(*method) << 8 | u16::from(*flags)).is_multiple_of(31),
         _ => false,
+    }
+}
+
+/// How large the window of br is, as a power of two, by its first byte (RFC 7932, section 9.1).
+fn window_bits(first: u8) -> u8 {
+    match (first & 1, first >> 1 & 7, first >> 4 & 7) {
+        (0, ..) => 16,
+        (_, 0, 0) => 17,
+        // Windows beyond the standard.
+        (_, 0, 1) => u8::MAX,
+        (_, 0, small) => 8 + small,
+        (_, large, _) => 17 + large,
     }
 }
 
@@ -145,6 +163,13 @@ mod tests {
         for header in ["gzip", "deflate", "br"] {
             assert_eq!(undone(header, b"").unwrap(), b"", "{header}");
         }
+    }
+
+    #[test]
+    fn a_window_that_takes_much_memory_is_refused() {
+        // The same word with windows of 4 MiB and of 16 MiB.
+        assert!(undone("br", b"\x8b\x00\x80hi\x03").is_ok());
+        assert!(undone("br", b"\x8f\x00\x80hi\x03").unwrap_err().to_string().contains("window"));
     }
 
     #[test]

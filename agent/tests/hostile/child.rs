@@ -1,7 +1,6 @@
 //! What the child does: it checks every monitor of a configuration, one by one, and tells what came out.
 
 use std::fs;
-use std::io::{self, Write};
 use std::path::Path;
 use std::process::Command;
 use std::thread;
@@ -53,7 +52,7 @@ pub(crate) fn main() {
             fs::write("/proc/self/clear_refs", "5").expect("the peak can be forgotten");
             let result = checker.check(monitor, Timestamp::now());
             let peak_kib = Process::myself().unwrap().status().unwrap().vmhwm.unwrap();
-            writeln!(io::stderr(), "{}", serde_json::to_string(&Told { result, peak_kib }).unwrap()).unwrap();
+            crate::say(&serde_json::to_string(&Told { result, peak_kib }).unwrap());
         }
     };
     thread::scope(|scope| {

@@ -7,6 +7,8 @@
 //! The child is this same program: the ignored test [`the_child_of_the_other`] when [`child::TASK`] is set. So its memory
 //! is that of the checks alone. The worst of it, and the worst overrun of a deadline, are printed.
 
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by panicking")]
+
 mod authority;
 mod child;
 mod classes;

@@ -63,6 +63,7 @@ pub(super) fn classes() -> Vec<Class> {
         Class::fine("gzip bomb in a gzip bomb", SaysMade(double_bomb), 200).options("pattern: 'x{9}'"),
         Class::fine("deflate bomb", SaysMade(deflate_bomb), 200).options("pattern: 'x{9}'"),
         Class::fine("brotli bomb", SaysMade(brotli_bomb), 200).options("pattern: 'x{9}'"),
+        Class::new("brotli bomb with a large window", SaysMade(large_brotli_bomb), BodyError, "window").status(200),
         broken("coding that nobody knows", b"HTTP/1.1 200 OK\r\nContent-Encoding: rot13\r\nContent-Length: 5\r\n\r\nuryyb").options("pattern: hello"),
         fine("Latin-1", b"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=latin1\r\nContent-Length: 5\r\n\r\nsch\xf6n")
             .options("pattern: ^schön$"),
@@ -118,8 +119,13 @@ fn damaged_gzip() -> Vec<u8> {
     coded("gzip", &whole)
 }
 
-/// 32 MiB of `x`.
+/// 32 MiB of `x`, with a window of 4 MiB.
 fn brotli_bomb() -> Vec<u8> {
+    coded("br", b"\xcb\xff\xff\x3f\xf8\x25\xf0\xe2\xb1\x40\x20\xf7\xfe\x8f\xff\xff\x7f\xf0\x4b\x00\xc4\x61\x11\x80\xee\xfd\x1f\xff\xff\xff\xe0\x97\x00\x88\xc3\x02\x00\xdd\xfb\xbf\xfc\xff\xff\xc3\x2f\x01\x10\x87\x05\x00\xba\xf7\x7f")
+}
+
+/// The same with a window of 16 MiB.
+fn large_brotli_bomb() -> Vec<u8> {
     coded(
         "br",
         b"\xcf\xff\xff\x7f\xf8\x25\xf0\xe2\xb1\x40\x20\xf7\xfe\x3f\xff\xff\xff\xf1\x4b\x00\xc4\x61\x01\x80\xee\xfd\x3f",

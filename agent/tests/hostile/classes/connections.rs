@@ -16,7 +16,7 @@ pub(super) fn classes() -> Vec<Class> {
         Class::new("refused", Plays::Nobody, ConnectionRefused, "refused"),
         Class::new("silent", Plays::Hangs(b""), Timeout, "waiting for the answer"),
         Class::new("closes at once", Plays::Raw(|_| ()), ConnectionClosed, ""),
-        Class::new("resets at once", Plays::Raw(|stream| reset(&stream)), ConnectionClosed, ""),
+        Class::new("resets at once", Plays::Raw(reset_soon), ConnectionClosed, ""),
         Class::new("empty answer", Plays::Says(b""), ConnectionClosed, "before an answer came"),
         Class::new("resets instead of an answer", Plays::Resets(b""), ConnectionClosed, "reset"),
         Class::new("resets within the head", Plays::Resets(b"HTTP/1.1 200 OK\r\nA: "), ConnectionClosed, "reset"),
@@ -104,4 +104,10 @@ pub(super) fn classes() -> Vec<Class> {
         .url("dns", "/shop.example"),
         Class::new("no name server", Plays::Nobody, ConnectionRefused, "refused").url("dns", "/shop.example"),
     ]
+}
+
+/// Once the peer knows that it is connected: else it would fail to connect, by a race.
+fn reset_soon(stream: std::net::TcpStream) {
+    thread::sleep(Duration::from_millis(50));
+    reset(&stream);
 }

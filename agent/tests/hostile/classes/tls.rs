@@ -65,13 +65,13 @@ fn slow(mut stream: TcpStream) {
 
 fn close_after_hello(mut stream: TcpStream) {
     let mut hello = [0; 4096];
-    stream.read(&mut hello).ok();
+    let _some = stream.read(&mut hello);
     stream.write_all(BEGIN).ok();
 }
 
 fn reset_after_hello(mut stream: TcpStream) {
     let mut hello = [0; 4096];
-    stream.read(&mut hello).ok();
+    let _some = stream.read(&mut hello);
     reset(&stream);
 }
 
