@@ -42,7 +42,7 @@ use deadline::Deadline;
 use http::{Findings, Http};
 use outcome::Fault;
 use resolve::Resolver;
-use tls::Tls;
+use tls::Contexts;
 use trace::{SharedTrace, locked};
 
 /// What all checks share: the trust store, and the threads that look names up.
@@ -56,12 +56,12 @@ pub struct Checker {
 pub struct SetupError(#[from] openssl::error::ErrorStack);
 
 impl Checker {
-    /// A checker that trusts the system's roots, or those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
+    /// A checker. The system's roots are those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name, where they do.
     ///
     /// # Errors
     /// When OpenSSL can't be set up.
     pub fn new() -> Result<Checker, SetupError> {
-        Ok(Checker { http: Http::new(Tls::new()?, Resolver::new()) })
+        Ok(Checker { http: Http::new(Contexts::new()?, Resolver::new()) })
     }
 
     /// Checks a monitor once.
@@ -104,10 +104,10 @@ impl Checker {
         }
     }
 
-    /// A checker that trusts one more root.
+    /// A checker to which another time is told.
     #[cfg(test)]
-    fn trusting(root: &openssl::x509::X509) -> Checker {
-        Checker { http: Http::new(Tls::trusting(root).unwrap(), Resolver::new()) }
+    fn with_clock(clock: fn() -> Timestamp) -> Checker {
+        Checker { http: Http::new(Contexts::with_clock(clock), Resolver::new()) }
     }
 }
 

@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! file ──▶ load ──▶ include      more files with monitors
-//!                └▶ monitor      one entry at a time: target (url), pattern, expected status, …
+//!                └▶ monitor      one entry at a time: target (url), pattern, expected status, tls, …
 //!                └▶ ids          a unique id for each, exact repeats refused
 //! ```
 //!
 //! Two kinds of fault: one inside of an entry of `monitors` skips that entry, any other refuses the file. Either way
 //! reading goes on to the end, so that all faults are told at once.
 
+mod family;
 mod ids;
 mod include;
 mod load;
@@ -19,6 +20,7 @@ mod status;
 mod target;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -28,7 +30,9 @@ use std::time::Duration;
 use regex::bytes::Regex;
 use url::Url;
 
+pub use family::IpFamily;
 pub use load::Refused;
+pub use tls::{Authorities, Identity as TlsIdentity, Tls, TlsVersion};
 
 /// Everything that the agent needs to know.
 #[derive(Debug)]
@@ -125,6 +129,10 @@ pub struct Monitor {
     pub follow_redirects: u32,
     /// Most decoded bytes of a body that are read.
     pub max_body: u64,
+    /// Whom to trust, and how to introduce oneself.
+    pub tls: Tls,
+    /// Which addresses to connect to.
+    pub ip: IpFamily,
     /// Sent along with each result.
     pub tags: BTreeMap<String, String>,
 }

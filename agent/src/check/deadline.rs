@@ -25,6 +25,11 @@ impl Deadline {
         self.at.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
     }
 
+    /// The later one of the two.
+    pub(super) fn later(self, other: Deadline) -> Deadline {
+        if other.at > self.at { other } else { self }
+    }
+
     /// The fault of having passed it, with what was going on.
     pub(super) fn passed(&self, doing: &str) -> Fault {
         Fault::new(Outcome::Timeout, format!("{doing}: not done within {:?}", self.timeout))

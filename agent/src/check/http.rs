@@ -17,14 +17,14 @@ use super::outcome::Fault;
 use super::redirect::{Path, is_redirect};
 use super::resolve::Resolver;
 use super::text::harmless;
-use super::tls::Tls;
+use super::tls::Contexts;
 use super::trace::{SharedTrace, locked};
 use crate::config::{BasicAuth, Monitor};
 
 /// What HTTP checks share.
 pub(super) struct Http {
     config: ureq::config::Config,
-    tls: Arc<Tls>,
+    pub(super) tls: Contexts,
     resolver: Arc<Resolver>,
 }
 
@@ -40,7 +40,7 @@ pub(super) struct Findings {
 }
 
 impl Http {
-    pub(super) fn new(tls: Tls, resolver: Resolver) -> Http {
+    pub(super) fn new(tls: Contexts, resolver: Resolver) -> Http {
         // Settings belong here and not to a request: ureq would set everything up anew for each request that differs.
         let config = Agent::config_builder()
             .proxy(None)
@@ -51,7 +51,7 @@ impl Http {
             .max_response_header_size(MOST_HEAD)
             .user_agent(concat!("website-monitor/", env!("CARGO_PKG_VERSION")))
             .build();
-        Http { config, tls: Arc::new(tls), resolver: Arc::new(resolver) }
+        Http { config, tls, resolver: Arc::new(resolver) }
     }
 
     /// Checks a monitor; the verdict is the first fault.
@@ -66,7 +66,7 @@ impl Http {
         let mut path = Path::new(monitor.url.clone(), monitor.follow_redirects);
         let mut response = loop {
             let credentials = credentials.as_ref().filter(|_| path.carries_credentials());
-            let response = self.ask(path.here(), credentials, deadline, trace)?;
+            let response = self.ask(monitor, path.here(), credentials, deadline, trace)?;
             findings.status_code = Some(response.status().as_u16());
             findings.reason = phrase(response.status(), trace);
             findings.redirects = Some(path.followed());
@@ -88,6 +88,7 @@ impl Http {
     /// One request over a connection of its own, up to the end of the answer's head.
     fn ask(
         &self,
+        monitor: &Monitor,
         url: &Url,
         credentials: Option<&HeaderValue>,
         deadline: Deadline,
@@ -97,8 +98,10 @@ impl Http {
         let host = url.host().ok_or_else(unusable)?.to_owned();
         let port = url.port_or_known_default().ok_or_else(unusable)?;
         let uri: Uri = url.as_str().parse().map_err(|_| unusable())?;
-        let tls = (url.scheme() == "https").then(|| self.tls.clone());
-        let dialer = Dialer { host, port, tls, resolver: self.resolver.clone(), deadline, trace: trace.clone() };
+        let is_own_site = monitor.url.host() == url.host();
+        let tls = (url.scheme() == "https").then(|| self.tls.handshake(&monitor.tls, is_own_site)).transpose()?;
+        let (family, resolver) = (monitor.ip, self.resolver.clone());
+        let dialer = Dialer { host, port, family, tls, resolver, deadline, trace: trace.clone() };
 
         let mut request = Request::get(uri).header(CONNECTION, "close");
         if let Some(credentials) = credentials {

@@ -23,6 +23,8 @@ pub(crate) fn monitor(url: &str) -> Monitor {
         expected_status: vec![(200, 399)],
         follow_redirects: 10,
         max_body: 1024 * 1024,
+        tls: Default::default(),
+        ip: Default::default(),
         tags: Default::default(),
     }
 }
@@ -67,7 +69,12 @@ impl Server {
 
 /// Accepts connections, each in a thread of its own; the port.
 pub(crate) fn listen(handle: impl Fn(TcpStream) + Send + Sync + 'static) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listen_on("127.0.0.1", handle)
+}
+
+/// The same on another address.
+pub(crate) fn listen_on(address: &str, handle: impl Fn(TcpStream) + Send + Sync + 'static) -> u16 {
+    let listener = TcpListener::bind((address, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
     let handle = Arc::new(handle);
     thread::spawn(move || {

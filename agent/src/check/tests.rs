@@ -3,7 +3,9 @@
 mod answers;
 mod certificates;
 mod connections;
+mod pki;
 mod redirects;
+mod verdicts;
 
 use std::time::Duration;
 

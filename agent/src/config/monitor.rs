@@ -9,7 +9,8 @@ use serde_yaml::Value;
 use settings::{Fault, Section};
 use url::Url;
 
-use super::{BasicAuth, pattern, status, target};
+use super::tls::{TlsFiles, TlsOptions};
+use super::{BasicAuth, IpFamily, Tls, family, pattern, status, target};
 
 /// The shortest and longest interval.
 pub(super) const INTERVAL: std::ops::RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(86_400);
@@ -26,6 +27,8 @@ pub(super) struct Options {
     expected_status: Option<Vec<(u16, u16)>>,
     follow_redirects: Option<u32>,
     max_body: Option<u64>,
+    pub(super) tls: TlsOptions,
+    ip: Option<IpFamily>,
     tags: BTreeMap<String, String>,
 }
 
@@ -38,6 +41,8 @@ impl Options {
             expected_status: section.section("expect", |expect| expect.items("status", status::range)),
             follow_redirects: section.integer("follow_redirects", 0..=MOST_REDIRECTS),
             max_body: section.size("max_body", MAX_BODY),
+            tls: section.section("tls", TlsOptions::read),
+            ip: section.convert("ip", family::parse),
             tags: section.texts("tags", wire::limits::ENTRIES, wire::limits::TEXT),
         }
     }
@@ -52,6 +57,8 @@ impl Options {
             expected_status: self.expected_status.or_else(|| defaults.expected_status.clone()),
             follow_redirects: self.follow_redirects.or(defaults.follow_redirects),
             max_body: self.max_body.or(defaults.max_body),
+            tls: self.tls.over(&defaults.tls),
+            ip: self.ip.or(defaults.ip),
             tags,
         }
     }
@@ -62,6 +69,9 @@ pub(super) struct Common {
     pub(super) interval: Duration,
     pub(super) url_regex: Option<Regex>,
     pub(super) defaults: Options,
+    pub(super) tls_files: TlsFiles,
+    /// What `defaults.tls` makes; none where it is wrong, which was told then.
+    pub(super) default_tls: Option<Tls>,
 }
 
 /// A sound entry that has no id yet.
@@ -75,6 +85,7 @@ pub(super) struct Draft {
     basic_auth: Option<BasicAuth>,
     options: Options,
     interval: Duration,
+    tls: Tls,
 }
 
 impl Draft {
@@ -86,14 +97,20 @@ impl Draft {
             let id = section.text_within("id", wire::limits::MONITOR);
             let name = section.text_within("name", wire::limits::NAME);
             let target = section.parse("url", |text| target::parse(text, common.url_regex.as_ref()));
+            let has_own_tls = section.has("tls");
             let options = Options::read(section).over(&common.defaults);
             if options.tags.len() > wire::limits::ENTRIES {
                 let most = wire::limits::ENTRIES;
                 section.fault("tags", "are too many with those of defaults", format!("keep at most {most}"));
             }
-            let (url, basic_auth) = target?;
+            let tls = match has_own_tls {
+                true => common.tls_files.load(&options.tls, section, "tls"),
+                false => common.default_tls.clone(),
+            };
+            let ((url, basic_auth), tls) = (target?, tls?);
+            family::check(options.ip, &url, section);
             let interval = options.interval.unwrap_or(common.interval);
-            Some(Draft { file: file.into(), entry: entry.clone(), id, name, url, basic_auth, options, interval })
+            Some(Draft { file: file.into(), entry: entry.clone(), id, name, url, basic_auth, options, interval, tls })
         });
         match draft {
             Some(draft) if faults.is_empty() => Ok(draft),
@@ -120,6 +137,8 @@ impl Draft {
             expected_status: self.options.expected_status.unwrap_or_else(|| vec![(200, 399)]),
             follow_redirects: self.options.follow_redirects.unwrap_or(10),
             max_body: self.options.max_body.unwrap_or(1 << 20),
+            tls: self.tls,
+            ip: self.options.ip.unwrap_or_default(),
             tags: self.options.tags,
         }
     }

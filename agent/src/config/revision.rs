@@ -18,6 +18,7 @@ pub(super) fn of(config: &Config) -> String {
         add(&monitor.pattern.as_ref().map(regex::bytes::Regex::as_str));
         add(&(monitor.interval, monitor.timeout, &monitor.expected_status));
         add(&(monitor.follow_redirects, monitor.max_body, &monitor.tags));
+        add(&(&monitor.tls, monitor.ip));
     }
     let hash = openssl::sha::sha256(text.as_bytes());
     hash[..6].iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
