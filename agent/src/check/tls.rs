@@ -68,23 +68,20 @@ impl Handshake {
         let ssl = self.context.prepare(&self.tls, name).map_err(own_trouble)?;
         let mut stream = SslStream::new(ssl, socket).map_err(own_trouble)?;
         let shaken = stream.connect();
-        let verdict = self.context.verdict(stream.ssl());
-        if let Ok(Some(verdict)) = &verdict {
+        if let Some(verdict) = self.context.verdict(stream.ssl())? {
             locked(trace).showed(verdict.certificate().clone());
+            // A certificate that was seen and is bad came before whatever ended the handshake.
+            verdict.accepted()?;
+        } else if shaken.is_ok() {
+            return Err(Fault::new(Outcome::TlsError, "the peer showed no certificate"));
         }
-        let accepted = verdict.and_then(|verdict| verdict.map_or(Ok(()), |verdict| verdict.accepted()));
         match shaken {
-            Ok(()) => accepted?,
-            Err(error) => {
-                if error.io_error().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut) {
-                    return Err(deadline.passed("the TLS handshake"));
-                }
-                // A certificate that was seen and is bad came before whatever ended the handshake.
-                accepted?;
-                return Err(Fault::new(Outcome::TlsError, format!("the TLS handshake failed: {}", describe(&error))));
+            Ok(()) => Ok(stream),
+            Err(error) if error.io_error().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut) => {
+                Err(deadline.passed("the TLS handshake"))
             }
+            Err(error) => Err(Fault::new(Outcome::TlsError, format!("the TLS handshake failed: {}", describe(&error)))),
         }
-        Ok(stream)
     }
 }
 

@@ -22,6 +22,9 @@ use url::Host;
 
 pub(super) use files::TlsFiles;
 
+/// Longest name of a host.
+const LONGEST_NAME: usize = 253;
+
 /// Whom a monitor trusts, and how it introduces itself. `Debug` shows what makes a difference, and no secret.
 #[derive(Clone, Debug)]
 pub struct Tls {
@@ -161,11 +164,7 @@ impl TlsOptions {
             certificate_file: section.path("certificate_file"),
             key_file: section.path("key_file"),
             key_password: section.secret("key_password"),
-            server_name: section.parse("server_name", |text| {
-                Host::parse(text).map_err(|error| {
-                    Wrong::new(format!("{text:?} is no host: {error}"), "write a name, or an address as in a url")
-                })
-            }),
+            server_name: section.parse("server_name", server_name),
             verify: section.boolean("verify"),
             min_version: section.convert("min_version", version),
         }
@@ -184,6 +183,17 @@ impl TlsOptions {
             verify: self.verify.or(defaults.verify),
             min_version: self.min_version.or(defaults.min_version),
         }
+    }
+}
+
+fn server_name(text: &str) -> Result<Host<String>, Wrong> {
+    let mend = "write a name, or an address as in a url";
+    let host = Host::parse(text).map_err(|error| Wrong::new(format!("{text:?} is no host: {error}"), mend))?;
+    match &host {
+        Host::Domain(name) if name.trim_end_matches('.').is_empty() || name.len() > LONGEST_NAME => {
+            Err(Wrong::new(format!("{text:?} is no host"), mend))
+        }
+        _ => Ok(host),
     }
 }
 

@@ -39,6 +39,11 @@ fn child_directory() -> Option<PathBuf> {
     std::env::var_os(CHILD).map(PathBuf::from)
 }
 
+/// Whether this is the long run.
+fn is_full() -> bool {
+    std::env::var("TORTURE").is_ok_and(|how| how == "full")
+}
+
 /// Says a result even when the test passes.
 fn say(line: &str) {
     writeln!(io::stderr(), "{line}").expect("stderr is open");

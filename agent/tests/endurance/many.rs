@@ -11,7 +11,7 @@ use agent::check::Checker;
 use agent::config::Monitor;
 use jiff::Timestamp;
 
-use super::{Held, child_directory, monitors, resident, run_child, say, servers};
+use super::{Held, child_directory, is_full, monitors, resident, run_child, say, servers};
 
 const WORKERS: usize = 8;
 
@@ -49,7 +49,7 @@ fn checks_leave_neither_threads_nor_descriptors_behind() {
 #[ignore = "the other starts it"]
 fn the_child_that_counts() {
     let Some(directory) = child_directory() else { return };
-    let count = if std::env::var("TORTURE").is_ok_and(|how| how == "full") { 100_000 } else { 2_000 };
+    let count = if is_full() { 100_000 } else { 2_000 };
     let ca_file = directory.join("ca.pem");
     let good = servers::plain(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     let broken = servers::plain(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort");

@@ -79,7 +79,7 @@ impl Context {
     fn new(authorities: &Authorities, places: Places, clock: fn() -> Timestamp) -> Result<Context, ErrorStack> {
         let mut builder = SslContextBuilder::new(SslMethod::tls_client())?;
         match authorities {
-            Authorities::System => builder.set_default_verify_paths()?,
+            Authorities::System => trust_system(&mut builder)?,
             Authorities::File { certificates, .. } => {
                 let mut store = X509StoreBuilder::new()?;
                 for certificate in certificates {
@@ -116,7 +116,8 @@ impl Context {
         param.set_time(now.as_second());
         let shown = match name {
             Host::Domain(name) => {
-                let name = name.trim_end_matches('.');
+                // An empty name would be no name to verify.
+                let name = Some(name.trim_end_matches('.')).filter(|name| !name.is_empty()).unwrap_or(name);
                 param.set_host(name)?;
                 ssl.set_hostname(name)?;
                 name.to_owned()
@@ -145,4 +146,20 @@ impl Context {
     pub(super) fn verdict(&self, ssl: &SslRef) -> Result<Option<Arc<Verdict>>, Fault> {
         self.places.verdict(&self.memory, ssl)
     }
+}
+
+/// Trusts whom the system trusts.
+fn trust_system(builder: &mut SslContextBuilder) -> Result<(), ErrorStack> {
+    // An OpenSSL of our own does not know where the distribution keeps them.
+    #[cfg(feature = "vendored")]
+    {
+        let found = openssl_probe::probe();
+        for directory in &found.cert_dir {
+            builder.load_verify_locations(None, Some(directory))?;
+        }
+        if let Some(file) = &found.cert_file {
+            builder.load_verify_locations(Some(file), None)?;
+        }
+    }
+    builder.set_default_verify_paths()
 }

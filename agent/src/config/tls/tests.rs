@@ -111,6 +111,7 @@ fn every_file_that_is_wrong_is_told_with_its_option() {
         (&format!("{own} locked.key"), "tls.key_file: locked.key is encrypted; give key_password_file as well"),
         (&format!("{own} locked.key, key_password: wrong"), "tls.key_password: does not open locked.key; give"),
         ("certificate_file: weak.pem, key_file: weak.key", "tls.certificate_file: weak.pem can't be used for TLS: ee"),
+        ("server_name: '.'", "tls.server_name: \".\" is no host; write a name"),
         ("server_name: 'a b'", "tls.server_name: \"a b\" is no host: "),
         ("min_version: 1.4", "tls.min_version: is no version of TLS; write \"1.0\""),
         ("verify: maybe", "tls.verify: \"maybe\" is neither true nor false"),
