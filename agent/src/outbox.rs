@@ -20,6 +20,7 @@
 //! - **When the disk refuses**, the committer keeps what it has, closes the database, and tries again for as long as
 //!   it takes. Results wait in memory up to a bound; what is thrown away beyond it gets numbers too and is declared.
 //!   Nothing that was acknowledged is touched.
+//! - **A chunk that can't be read** is kept, and tried again for ten minutes; then it counts as damaged.
 //! - **A damaged chunk** is salvaged: what reads of it stays in its place under its own numbers, the rest is declared
 //!   dropped, its files are kept as `bad-…`. The ledger and the marks tell what a damaged chunk no longer can. Until it
 //!   is repaired nothing behind it is read.
@@ -39,6 +40,7 @@ mod room;
 mod root;
 mod salvage;
 mod status;
+mod unreadable;
 mod writer;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -54,6 +56,7 @@ pub use committer::{AppendError, Committer, Number, Opening};
 pub use queue::Intake;
 pub use root::OpenError;
 pub use status::{OldestPending, Status, read_status};
+pub use unreadable::Reads;
 
 use chunk::{Chunk, ChunkError, EpochAt};
 use ledger::Ledger;
@@ -100,6 +103,7 @@ struct Shared {
     /// Told whenever more is durable or acknowledged.
     changed: Condvar,
     intake: Intake,
+    reads: Reads,
     marks: Marks,
     freeing: Mutex<()>,
     /// What the disk answers to every append, as an error number; 0 is none.
@@ -145,18 +149,23 @@ impl Outbox {
     /// # Errors
     /// When another process has it, a later version wrote it, or the disk refuses.
     pub fn open(config: &OutboxConfig) -> Result<Outbox, OpenError> {
-        Outbox::open_within(config, Intake::default(), LOCK_PATIENCE)
+        Outbox::open_within(config, Intake::default(), Reads::default(), LOCK_PATIENCE)
     }
 
-    /// As [`Outbox::open`], with an intake that may hold results already.
+    /// As [`Outbox::open`], with an intake that may hold results already, and what is known of earlier attempts.
     ///
     /// # Errors
     /// As [`Outbox::open`].
-    pub fn open_with(config: &OutboxConfig, intake: Intake) -> Result<Outbox, OpenError> {
-        Outbox::open_within(config, intake, LOCK_PATIENCE)
+    pub fn open_with(config: &OutboxConfig, intake: Intake, reads: Reads) -> Result<Outbox, OpenError> {
+        Outbox::open_within(config, intake, reads, LOCK_PATIENCE)
     }
 
-    fn open_within(config: &OutboxConfig, intake: Intake, patience: Duration) -> Result<Outbox, OpenError> {
+    fn open_within(
+        config: &OutboxConfig,
+        intake: Intake,
+        reads: Reads,
+        patience: Duration,
+    ) -> Result<Outbox, OpenError> {
         let root = Root::open(&config.path, patience)?;
         let bounds = Bounds {
             max_size: config.max_size,
@@ -166,7 +175,7 @@ impl Outbox {
         };
         let failed = |source| OpenError::Io { path: config.path.clone(), action: "read the chunks".to_owned(), source };
         let marks = Marks::open(root.path()).map_err(failed)?;
-        let state = recover::recover(&root).map_err(failed)?;
+        let state = recover::recover(&root, &reads).map_err(failed)?;
         marks.set_last(state.last);
         marks.set_acknowledged(state.acknowledged);
         if !state.damaged.is_empty() || state.front() > state.acknowledged + 1 {
@@ -179,6 +188,7 @@ impl Outbox {
                 state: Mutex::new(state),
                 changed: Condvar::new(),
                 intake,
+                reads,
                 marks,
                 freeing: Mutex::default(),
                 #[cfg(test)]
@@ -220,11 +230,17 @@ impl Outbox {
                 (Arc::clone(chunk), state.chunks.get(at).map(|next| next.first()), state.last)
             };
             match chunk.read(after, next.unwrap_or(last + 1), records, bytes) {
-                Ok(entries) if !entries.is_empty() => return Ok(entries),
+                Ok(entries) if !entries.is_empty() => {
+                    self.shared.reads.succeeded();
+                    return Ok(entries);
+                }
                 Ok(_) => match next {
                     Some(next) => after = next - 1,
                     None => return Ok(Vec::new()),
                 },
+                Err(ChunkError::Io(error)) if self.shared.reads.failed(&error) => {
+                    self.shared.damaged(&chunk, &error.to_string());
+                }
                 Err(ChunkError::Io(error)) => return Err(error),
                 Err(ChunkError::Damaged(damage)) => self.shared.damaged(&chunk, &damage),
                 // Between a look at the state and this one it was repaired, drained or dropped.
@@ -314,25 +330,6 @@ impl Shared {
                 bytes
             }
             Err(_) => self.state().bytes,
-        }
-    }
-
-    /// Whether the next chunk fits under the bound. It may become somewhat larger than what it is rolled at. What is
-    /// kept of damage goes before any record does.
-    fn has_room(&self) -> bool {
-        let bounds = self.bounds;
-        loop {
-            if self.count_bytes() + bounds.chunk_bytes + bounds.chunk_bytes / 4 <= bounds.max_size {
-                return true;
-            }
-            match self.root.remove_set_aside() {
-                Ok(true) => log::warn!("the outbox is at its bound: the files of a damaged chunk are removed"),
-                Ok(false) => return false,
-                Err(error) => {
-                    log::debug!(error:%; "the files of a damaged chunk can't be removed");
-                    return false;
-                }
-            }
         }
     }
 
