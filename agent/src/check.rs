@@ -56,7 +56,7 @@ use findings::Findings;
 use http::Http;
 use outcome::Fault;
 use resolve::Resolver;
-use tls::Tls;
+use tls::Contexts;
 use trace::{SharedTrace, locked};
 
 /// What all checks share: the trust store, and the threads that look names up.
@@ -72,15 +72,15 @@ pub struct Checker {
 pub struct SetupError(#[from] openssl::error::ErrorStack);
 
 impl Checker {
-    /// A checker that trusts the system's roots, or those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
+    /// A checker. The system's roots are those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name, where they do.
     ///
     /// # Errors
     /// When OpenSSL can't be set up.
     pub fn new() -> Result<Checker, SetupError> {
-        Ok(Checker::with(Tls::new()?))
+        Ok(Checker::with(Contexts::new()?))
     }
 
-    fn with(tls: Tls) -> Checker {
+    fn with(tls: Contexts) -> Checker {
         let resolver = Arc::new(Resolver::new());
         Checker { http: Http::new(tls, resolver.clone()), resolver, stop: Stop::default() }
     }
@@ -154,10 +154,10 @@ impl Checker {
         Attempt { verdict, took, trace, findings }
     }
 
-    /// A checker that trusts one more root.
+    /// A checker to which another time is told.
     #[cfg(test)]
-    fn trusting(root: &openssl::x509::X509) -> Checker {
-        Checker::with(Tls::trusting(root).unwrap())
+    fn with_clock(clock: fn() -> Timestamp) -> Checker {
+        Checker::with(Contexts::with_clock(clock))
     }
 }
 

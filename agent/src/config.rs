@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! file ──▶ load ──▶ include      more files with monitors
-//!                └▶ monitor      one entry at a time: target (url), request, pattern, what to expect, …
+//!                └▶ monitor      one entry at a time: target (url), request, tls, pattern, what to expect, …
 //!                └▶ ids          a unique id for each, exact repeats refused
 //! ```
 //!
@@ -10,6 +10,7 @@
 //! reading goes on to the end, so that all faults are told at once.
 
 mod expect;
+mod family;
 mod ids;
 mod include;
 mod load;
@@ -21,6 +22,7 @@ mod status;
 mod target;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -29,10 +31,12 @@ use std::time::Duration;
 use url::Url;
 
 pub use expect::Expect;
+pub use family::IpFamily;
 pub use load::Refused;
 pub use pattern::{Pattern, TooCostly};
 pub use request::Request;
 pub use target::{Port, Question, Target};
+pub use tls::{Authorities, Identity as TlsIdentity, Tls, TlsVersion};
 
 /// Everything that the agent needs to know.
 #[derive(Debug)]
@@ -131,6 +135,10 @@ pub struct Monitor {
     pub retries: u32,
     /// Most decoded bytes of a body that are read.
     pub max_body: u64,
+    /// Whom to trust, and how to introduce oneself.
+    pub tls: Tls,
+    /// Which addresses to connect to.
+    pub ip: IpFamily,
     /// Sent along with each result.
     pub tags: BTreeMap<String, String>,
 }

@@ -224,9 +224,12 @@ pub struct Certificate {
     pub subject: String,
     /// Its issuer's distinguished name.
     pub issuer: String,
-    /// Why it was not accepted; absent when it was.
+    /// Why it was not accepted: the first reason that was found. Absent when it was accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
+    /// All reasons in the order in which they were found, where there is more than one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<String>,
 }
 
 /// Numbers that will not come. What arrives all the same counts as stored.

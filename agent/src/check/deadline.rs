@@ -28,6 +28,11 @@ impl Deadline {
         self.at.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
     }
 
+    /// The later one of the two.
+    pub(super) fn later(self, other: Deadline) -> Deadline {
+        if other.at > self.at { other } else { self }
+    }
+
     /// The fault of having passed it, with what was going on. All waiting ends at the deadline; who notices that much
     /// later had no CPU, or was stopped, and can't tell what the site did meanwhile.
     pub(super) fn passed(&self, doing: &str) -> Fault {

@@ -37,7 +37,7 @@ pub(super) fn check(
     findings: &mut Findings,
 ) -> Result<(), Fault> {
     locked(trace).enter(Phase::Dns);
-    let server = resolver.resolve(&question.server, question.port, deadline)?[0];
+    let server = resolver.resolve(&question.server, question.port, monitor.ip, deadline)?[0];
     let query = query(question)?;
     let mut answer = by_udp(server, &query, deadline, trace)?;
     if answer.header().tc() {

@@ -20,7 +20,7 @@ use super::outcome::Fault;
 use super::redirect::{Path, is_redirect};
 use super::resolve::Resolver;
 use super::text::harmless;
-use super::tls::Tls;
+use super::tls::Contexts;
 use super::trace::{SharedTrace, locked};
 use super::{body, coding, expect};
 use crate::config::{Monitor, Request};
@@ -35,7 +35,7 @@ const OF_THE_BODY: [HeaderName; 3] = [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LA
 /// What HTTP checks share.
 pub(super) struct Http {
     config: ureq::config::Config,
-    tls: Arc<Tls>,
+    pub(super) tls: Contexts,
     resolver: Arc<Resolver>,
 }
 
@@ -51,7 +51,7 @@ struct Hop<'a> {
 }
 
 impl Http {
-    pub(super) fn new(tls: Tls, resolver: Arc<Resolver>) -> Http {
+    pub(super) fn new(tls: Contexts, resolver: Arc<Resolver>) -> Http {
         // Settings belong here and not to a request: ureq would set everything up anew for each request that differs.
         let config = Agent::config_builder()
             .proxy(None)
@@ -63,7 +63,7 @@ impl Http {
             .user_agent(concat!("website-monitor/", env!("CARGO_PKG_VERSION")))
             .accept_encoding(coding::ASKED_FOR)
             .build();
-        Http { config, tls: Arc::new(tls), resolver }
+        Http { config, tls, resolver }
     }
 
     /// Checks a monitor; the verdict is the first fault.
@@ -84,7 +84,7 @@ impl Http {
                 return Err(Fault::new(Outcome::RedirectError, text));
             }
             let hop = Hop { url: path.here(), method: &method, body, request, is_own };
-            let response = self.ask(&hop, deadline, trace)?;
+            let response = self.ask(monitor, &hop, deadline, trace)?;
             findings.status_code = Some(response.status().as_u16());
             findings.reason = phrase(response.status(), trace);
             findings.redirects = Some(path.followed());
@@ -102,14 +102,22 @@ impl Http {
     }
 
     /// One request over a connection of its own, up to the end of the answer's head.
-    fn ask(&self, hop: &Hop<'_>, deadline: Deadline, trace: &SharedTrace) -> Result<Response<Body>, Fault> {
+    fn ask(
+        &self,
+        monitor: &Monitor,
+        hop: &Hop<'_>,
+        deadline: Deadline,
+        trace: &SharedTrace,
+    ) -> Result<Response<Body>, Fault> {
         let url = hop.url;
         let unusable = || Fault::new(Outcome::AgentError, format!("{url} can't be asked for"));
         let host = url.host().ok_or_else(unusable)?.to_owned();
         let port = url.port_or_known_default().ok_or_else(unusable)?;
         let uri: Uri = url.as_str().parse().map_err(|_| unusable())?;
-        let tls = (url.scheme() == "https").then(|| self.tls.clone());
-        let dialer = Dialer { host, port, tls, resolver: self.resolver.clone(), deadline, trace: trace.clone() };
+        let is_own_site = monitor.url.host() == url.host();
+        let tls = (url.scheme() == "https").then(|| self.tls.handshake(&monitor.tls, is_own_site)).transpose()?;
+        let (family, resolver) = (monitor.ip, self.resolver.clone());
+        let dialer = Dialer { host, port, family, tls, resolver, deadline, trace: trace.clone() };
 
         let mut head = http::Request::builder().method(hop.method).uri(uri).header(CONNECTION, "close");
         for (name, value) in &hop.request.headers {

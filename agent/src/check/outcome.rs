@@ -96,7 +96,7 @@ impl From<Fault> for ureq::Error {
 }
 
 /// Whether the machine had no descriptors, memory or buffers: no site is to blame for that.
-fn is_own_trouble(error: &io::Error) -> bool {
+pub(super) fn is_own_trouble(error: &io::Error) -> bool {
     let own = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::NOBUFS];
     error.raw_os_error().is_some_and(|code| own.contains(&Errno::from_raw_os_error(code)))
 }

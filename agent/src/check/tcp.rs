@@ -26,7 +26,7 @@ pub(super) fn check(
     findings: &mut Findings,
 ) -> Result<(), Fault> {
     locked(trace).enter(Phase::Dns);
-    let addresses = resolver.resolve(&port.host, port.port, deadline)?;
+    let addresses = resolver.resolve(&port.host, port.port, monitor.ip, deadline)?;
     locked(trace).enter(Phase::Connect);
     let (mut socket, peer) = Socket::connect(&addresses, deadline)?;
     locked(trace).connected(peer);

@@ -29,6 +29,8 @@ pub(crate) fn monitor(url: &str) -> Monitor {
         follow_redirects: 10,
         retries: 0,
         max_body: 1024 * 1024,
+        tls: Default::default(),
+        ip: Default::default(),
         tags: Default::default(),
     }
 }
@@ -89,7 +91,12 @@ impl Server {
 
 /// Accepts connections, each in a thread of its own; the port.
 pub(crate) fn listen(handle: impl Fn(TcpStream) + Send + Sync + 'static) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listen_on("127.0.0.1", handle)
+}
+
+/// The same on another address.
+pub(crate) fn listen_on(address: &str, handle: impl Fn(TcpStream) + Send + Sync + 'static) -> u16 {
+    let listener = TcpListener::bind((address, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
     let handle = Arc::new(handle);
     thread::spawn(move || {

@@ -5,9 +5,11 @@ mod certificates;
 mod connections;
 mod expectations;
 mod names;
+mod pki;
 mod ports;
 mod redirects;
 mod requests;
+mod verdicts;
 
 use std::time::Duration;
 

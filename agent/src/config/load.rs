@@ -8,6 +8,7 @@ use settings::{Fault, Kafka, Log, Section};
 
 use super::monitor::{Common, Draft, INTERVAL, Options};
 use super::pattern::Pattern;
+use super::tls::TlsFiles;
 use super::{Config, Identity, OutboxConfig, WhenFull, ids, include, revision};
 
 const LEAST_OUTBOX: u64 = 16 << 20;
@@ -80,11 +81,15 @@ fn read_root(root: &mut Section<'_>) -> Root {
     if !root.has("include") {
         root.require("monitors", "list what to check, such as `monitors: [{url: \"https://example.org/\"}]`");
     }
+    let defaults = root.section("defaults", Options::read);
+    let tls_files = TlsFiles::new();
     let common = Common {
         // Where it is wrong nothing runs, but the entries are still read for their own faults.
         interval: root.duration("interval", INTERVAL).unwrap_or(Duration::from_secs(30)),
         url_regex: root.parse("url_regex", Pattern::compile),
-        defaults: root.section("defaults", Options::read),
+        default_tls: tls_files.load(&defaults.tls, root, "defaults.tls"),
+        tls_files,
+        defaults,
     };
     Root {
         agent: root.section("agent", read_agent),

@@ -13,6 +13,8 @@ use super::expect::{Expect, ExpectOptions};
 use super::pattern::Pattern;
 use super::request::RequestOptions;
 use super::target::{self, Kind, Port, Target};
+use super::tls::{TlsFiles, TlsOptions};
+use super::{IpFamily, Tls, family};
 
 /// The shortest and longest interval.
 pub(super) const INTERVAL: std::ops::RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(86_400);
@@ -33,6 +35,8 @@ pub(super) struct Options {
     follow_redirects: Option<u32>,
     retries: Option<u32>,
     max_body: Option<u64>,
+    pub(super) tls: TlsOptions,
+    ip: Option<IpFamily>,
     tags: BTreeMap<String, String>,
 }
 
@@ -48,6 +52,8 @@ impl Options {
             follow_redirects: section.integer("follow_redirects", 0..=MOST_REDIRECTS),
             retries: section.integer("retries", 0..=MOST_RETRIES),
             max_body: section.size("max_body", MAX_BODY),
+            tls: section.section("tls", TlsOptions::read),
+            ip: section.convert("ip", family::parse),
             tags: section.texts("tags", wire::limits::ENTRIES, wire::limits::TEXT),
         }
     }
@@ -76,6 +82,9 @@ pub(super) struct Common {
     pub(super) interval: Duration,
     pub(super) url_regex: Option<Pattern>,
     pub(super) defaults: Options,
+    pub(super) tls_files: TlsFiles,
+    /// What `defaults.tls` makes; none where it is wrong, which was told then.
+    pub(super) default_tls: Option<Tls>,
 }
 
 /// A sound entry that has no id yet.
@@ -94,6 +103,8 @@ pub(super) struct Draft {
     follow_redirects: u32,
     retries: u32,
     max_body: u64,
+    tls: Tls,
+    ip: IpFamily,
     tags: BTreeMap<String, String>,
 }
 
@@ -106,8 +117,18 @@ impl Draft {
             let id = section.text_within("id", wire::limits::MONITOR);
             let name = section.text_within("name", wire::limits::NAME);
             let address = section.parse("url", |text| target::parse(text, common.url_regex.as_ref()));
+            let has_own_tls = section.has("tls");
             let own = Options::read(section);
-            let address = address?;
+            let tls = match has_own_tls {
+                true => common.tls_files.load(&own.tls.clone().over(&common.defaults.tls), section, "tls"),
+                false => common.default_tls.clone(),
+            };
+            let (address, tls) = (address?, tls?);
+            let ip = own.ip.or(common.defaults.ip);
+            family::check(ip, address.host(), section);
+            if has_own_tls && !matches!(address.kind, Kind::Http(_)) {
+                section.fault("tls", format!("has no effect on {}", address.kind.scheme()), "remove it");
+            }
             for option in own.without_effect(&address.kind) {
                 section.fault(option, format!("has no effect on {}", address.kind.scheme()), "remove it");
             }
@@ -152,6 +173,8 @@ impl Draft {
                 follow_redirects: own.follow_redirects.or(defaults.follow_redirects).unwrap_or(10),
                 retries: own.retries.or(defaults.retries).unwrap_or(0),
                 max_body: own.max_body.or(defaults.max_body).unwrap_or(1 << 20),
+                tls,
+                ip: ip.unwrap_or_default(),
                 tags,
             })
         });
@@ -181,6 +204,8 @@ impl Draft {
             follow_redirects: self.follow_redirects,
             retries: self.retries,
             max_body: self.max_body,
+            tls: self.tls,
+            ip: self.ip,
             tags: self.tags,
         }
     }

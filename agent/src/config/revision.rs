@@ -17,6 +17,7 @@ pub(super) fn of(config: &Config) -> String {
         add(&(&monitor.id, &monitor.name, monitor.url.as_str(), &monitor.target));
         add(&(&monitor.pattern, &monitor.expect, monitor.interval, monitor.timeout));
         add(&(monitor.follow_redirects, monitor.retries, monitor.max_body, &monitor.tags));
+        add(&(&monitor.tls, monitor.ip));
     }
     let hash = openssl::sha::sha256(text.as_bytes());
     hash[..6].iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))

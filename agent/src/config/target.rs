@@ -71,6 +71,20 @@ pub(super) enum Kind {
     Dns(Question),
 }
 
+impl Address {
+    /// Where the connection goes to.
+    pub(super) fn host(&self) -> Option<Host<&str>> {
+        match &self.kind {
+            Kind::Http(_) => self.url.host(),
+            Kind::Tcp(host, _) | Kind::Dns(Question { server: host, .. }) => Some(match host {
+                Host::Domain(name) => Host::Domain(name.as_str()),
+                Host::Ipv4(ip) => Host::Ipv4(*ip),
+                Host::Ipv6(ip) => Host::Ipv6(*ip),
+            }),
+        }
+    }
+}
+
 impl Kind {
     pub(super) fn scheme(&self) -> &'static str {
         match self {
