@@ -2,7 +2,7 @@
 //!
 //! A failed attempt is followed by another after a short pause, `retries` times at most. Each has the monitor's timeout,
 //! but none goes on beyond the interval, since the next slot's check is due then; one that would get less than half of
-//! its timeout is not begun. When the agent stops, nothing is tried again.
+//! either is not begun. When the agent stops, nothing is tried again.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -44,7 +44,8 @@ impl<'a> Attempts<'a> {
         }
         let pause = pause(self.monitor);
         let left = self.end.saturating_duration_since(Instant::now()).saturating_sub(pause);
-        if self.made > self.monitor.retries || left < timeout / 2 || stop.comes_within(pause) {
+        if self.made > self.monitor.retries || left < timeout.min(self.monitor.interval) / 2 || stop.comes_within(pause)
+        {
             return None;
         }
         self.made += 1;
