@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::config::Monitor;
+use crate::config::{Expect, Monitor, Request, Target};
 
 /// A monitor of this url with the defaults of the configuration, but a long timeout: machines that run tests are busy.
 pub(crate) fn monitor(url: &str) -> Monitor {
@@ -16,12 +16,18 @@ pub(crate) fn monitor(url: &str) -> Monitor {
         id: "m".into(),
         name: "a monitor".into(),
         url: Url::parse(url).unwrap(),
-        basic_auth: None,
+        target: Target::Http(Request::default()),
         pattern: None,
+        expect: Expect {
+            status: vec![(200, 399)],
+            pattern_absent: None,
+            max_response_time: None,
+            certificate_valid_for: None,
+        },
         interval: Duration::from_secs(30),
         timeout: Duration::from_secs(60),
-        expected_status: vec![(200, 399)],
         follow_redirects: 10,
+        retries: 0,
         max_body: 1024 * 1024,
         tls: Default::default(),
         ip: Default::default(),
@@ -52,6 +58,22 @@ impl Server {
             let request = read_head(&mut stream);
             log.lock().unwrap().push(request.clone());
             script(&request, stream);
+        });
+        Server { port, requests }
+    }
+
+    /// Each connection's request is read with its body, as long as its head says, and handed to the script.
+    pub(crate) fn with_bodies(script: impl Fn(&str, &mut TcpStream) + Send + Sync + 'static) -> Server {
+        let requests = Arc::<Mutex<Vec<String>>>::default();
+        let log = requests.clone();
+        let port = listen(move |mut stream| {
+            let mut request = read_head(&mut stream);
+            let length = request.lines().find_map(|line| line.strip_prefix("content-length: "));
+            let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
+            stream.read_exact(&mut body).unwrap();
+            request.push_str(std::str::from_utf8(&body).unwrap());
+            log.lock().unwrap().push(request.clone());
+            script(&request, &mut stream);
         });
         Server { port, requests }
     }

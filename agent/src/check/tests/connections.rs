@@ -4,11 +4,9 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::thread;
 
-use secrecy::SecretString;
-
 use super::*;
 use crate::check::testing::{Server, hang, listen, serve};
-use crate::config::{BasicAuth, IpFamily};
+use crate::config::IpFamily;
 
 const EMPTY: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
@@ -133,9 +131,7 @@ fn every_character_that_a_url_may_hold_can_be_asked_for() {
 #[test]
 fn basic_authentication_is_sent_and_never_shown() {
     let server = always(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n");
-    let mut monitor = monitor(&server.url("/"));
-    let password = SecretString::from("open:sesame");
-    monitor.basic_auth = Some(BasicAuth { user: "aladdin".into(), password });
+    let monitor = authorized(&server.url("/"), "Basic YWxhZGRpbjpvcGVuOnNlc2FtZQ==");
     let result = check_monitor(&monitor);
     assert_eq!(result.outcome, Outcome::StatusMismatch);
     let sent = "authorization: Basic YWxhZGRpbjpvcGVuOnNlc2FtZQ==\r\n";
