@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! file ──▶ load ──▶ include      more files with monitors
-//!                └▶ monitor      one entry at a time: target (url), request, tls, pattern, what to expect, …
+//!                └▶ monitor      one entry at a time: target (url), request, pattern, what to expect, tls, …
 //!                └▶ ids          a unique id for each, exact repeats refused
 //! ```
 //!

@@ -67,6 +67,7 @@ fn exit_code(done: io::Result<u8>) -> ExitCode {
 }
 
 fn run_agent(config: Config) -> io::Result<u8> {
+    agent::memory::give_back_large_buffers();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ran = runtime.block_on(async {
         // Before anything else, so that a stop is clean from the first moment on.

@@ -54,13 +54,13 @@ pub(super) fn parse(value: &Value) -> Result<IpFamily, Wrong> {
 }
 
 /// A url whose host is an address of the other family could never be checked.
-pub(super) fn check(family: Option<IpFamily>, host: Option<Host<&str>>, section: &mut Section<'_>) {
+pub(super) fn check(family: IpFamily, host: Option<Host<String>>, section: &mut Section<'_>) {
     let address = match host {
         Some(Host::Ipv4(ip)) => IpAddr::from(ip),
         Some(Host::Ipv6(ip)) => IpAddr::from(ip),
         _ => return,
     };
-    if let Some(family) = family.filter(|family| !family.takes(address)) {
+    if !family.takes(address) {
         section.fault("ip", format!("allows {family} alone, and the url's host is {address}"), "leave ip out");
     }
 }

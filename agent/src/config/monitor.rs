@@ -66,12 +66,14 @@ impl Options {
             (self.send.is_some(), "send"),
             (self.follow_redirects.is_some(), "follow_redirects"),
             (self.max_body.is_some(), "max_body"),
+            (self.tls.is_given(), "tls"),
+            (self.ip.is_some(), "ip"),
         ];
         given.extend(own.into_iter().filter_map(|(given, name)| given.then_some(name)));
         given.retain(|option| match kind {
             Kind::Http(_) => *option == "send",
-            Kind::Tcp(..) => !["send", "max_body"].contains(option),
-            Kind::Dns(_) => *option != "expect.pattern_absent",
+            Kind::Tcp(..) => !["send", "max_body", "ip"].contains(option),
+            Kind::Dns(_) => !["expect.pattern_absent", "ip"].contains(option),
         });
         given
     }
@@ -119,16 +121,7 @@ impl Draft {
             let address = section.parse("url", |text| target::parse(text, common.url_regex.as_ref()));
             let has_own_tls = section.has("tls");
             let own = Options::read(section);
-            let tls = match has_own_tls {
-                true => common.tls_files.load(&own.tls.clone().over(&common.defaults.tls), section, "tls"),
-                false => common.default_tls.clone(),
-            };
-            let (address, tls) = (address?, tls?);
-            let ip = own.ip.or(common.defaults.ip);
-            family::check(ip, address.host(), section);
-            if has_own_tls && !matches!(address.kind, Kind::Http(_)) {
-                section.fault("tls", format!("has no effect on {}", address.kind.scheme()), "remove it");
-            }
+            let address = address?;
             for option in own.without_effect(&address.kind) {
                 section.fault(option, format!("has no effect on {}", address.kind.scheme()), "remove it");
             }
@@ -139,6 +132,12 @@ impl Draft {
                 let most = wire::limits::ENTRIES;
                 section.fault("tags", "are too many with those of defaults", format!("keep at most {most}"));
             }
+            let tls = match has_own_tls {
+                true => common.tls_files.load(&own.tls.over(&defaults.tls), section, "tls"),
+                false => common.default_tls.clone(),
+            };
+            let ip = own.ip.or(defaults.ip).unwrap_or_default();
+            family::check(ip, address.host(), section);
             let timeout = own.timeout.or(defaults.timeout).unwrap_or(Duration::from_secs(5));
             if own.expect.max_response_time.is_some_and(|most| most >= timeout) {
                 section.fault("expect.max_response_time", "is not below the timeout", "lower it, or raise the timeout");
@@ -173,8 +172,8 @@ impl Draft {
                 follow_redirects: own.follow_redirects.or(defaults.follow_redirects).unwrap_or(10),
                 retries: own.retries.or(defaults.retries).unwrap_or(0),
                 max_body: own.max_body.or(defaults.max_body).unwrap_or(1 << 20),
-                tls,
-                ip: ip.unwrap_or_default(),
+                tls: tls?,
+                ip,
                 tags,
             })
         });

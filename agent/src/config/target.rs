@@ -72,15 +72,12 @@ pub(super) enum Kind {
 }
 
 impl Address {
-    /// Where the connection goes to.
-    pub(super) fn host(&self) -> Option<Host<&str>> {
+    /// The host to connect to.
+    pub(super) fn host(&self) -> Option<Host<String>> {
         match &self.kind {
-            Kind::Http(_) => self.url.host(),
-            Kind::Tcp(host, _) | Kind::Dns(Question { server: host, .. }) => Some(match host {
-                Host::Domain(name) => Host::Domain(name.as_str()),
-                Host::Ipv4(ip) => Host::Ipv4(*ip),
-                Host::Ipv6(ip) => Host::Ipv6(*ip),
-            }),
+            Kind::Http(_) => self.url.host().map(|host| host.to_owned()),
+            Kind::Tcp(host, _) => Some(host.clone()),
+            Kind::Dns(question) => Some(question.server.clone()),
         }
     }
 }

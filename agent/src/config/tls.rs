@@ -170,6 +170,13 @@ impl TlsOptions {
         }
     }
 
+    /// Whether any of them stands there.
+    pub(super) fn is_given(&self) -> bool {
+        let files = self.ca_file.is_some() || self.certificate_file.is_some() || self.key_file.is_some();
+        let others = self.key_password.is_some() || self.server_name.is_some() || self.verify.is_some();
+        files || others || self.min_version.is_some()
+    }
+
     pub(super) fn over(self, defaults: &TlsOptions) -> TlsOptions {
         // A certificate and its key belong together.
         let own = self.certificate_file.is_some() || self.key_file.is_some();

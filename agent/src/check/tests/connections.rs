@@ -6,6 +6,7 @@ use std::thread;
 
 use super::*;
 use crate::check::testing::{Server, hang, listen, serve};
+use crate::config::IpFamily;
 
 const EMPTY: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
@@ -40,6 +41,17 @@ fn a_name_is_looked_up_and_each_of_its_addresses_is_tried() {
     assert_eq!(result.outcome, Outcome::Success, "{result:?}");
     let host = url.trim_start_matches("http://").trim_end_matches('/');
     assert!(server.requests()[0].contains(&format!("host: {host}\r\n")), "{:?}", server.requests());
+}
+
+#[test]
+fn a_monitor_keeps_to_its_family() {
+    let server = always(EMPTY);
+    let url = server.url("/").replace("127.0.0.1", "localhost");
+    let result = check_monitor(&Monitor { ip: IpFamily::V4, ..monitor(&url) });
+    assert_eq!(result.outcome, Outcome::Success, "{result:?}");
+    // Where the host has no IPv6 its name has no such address, or nobody listens there.
+    let result = check_monitor(&Monitor { ip: IpFamily::V6, ..monitor(&url) });
+    assert!(!result.error.unwrap().contains("127.0.0.1") && server.requests().len() == 1);
 }
 
 #[test]

@@ -138,9 +138,14 @@ fn a_family_that_the_url_can_not_have_is_a_fault() {
         faults(dir.path(), "ip: 5"),
         ["agent.yaml: monitor 1: ip: is neither any nor 4 nor 6; write `ip: any`, `ip: 4` or `ip: 6`"]
     );
-    let config = load(dir.path(), "monitors: [{url: 'http://[::1]/', ip: 4}]").unwrap();
+    for url in ["http://[::1]/", "tcp://[::1]:25", "dns://[::1]/a.example"] {
+        let config = load(dir.path(), &format!("monitors: [{{url: '{url}', ip: 4}}]")).unwrap();
+        let told = config.faults[0].to_string();
+        assert!(told.ends_with("ip: allows IPv4 alone, and the url's host is ::1; leave ip out"), "{told}");
+    }
+    let config = load(dir.path(), "monitors: [{url: 'tcp://a:25', tls: {verify: false}}]").unwrap();
     let told = config.faults[0].to_string();
-    assert!(told.ends_with("ip: allows IPv4 alone, and the url's host is ::1; leave ip out"), "{told}");
+    assert!(told.ends_with("tls: has no effect on tcp://; remove it"), "{told}");
 }
 
 #[test]
