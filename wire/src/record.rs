@@ -56,7 +56,7 @@ pub struct CheckResult {
     /// HTTP's phrase for the status code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// From the start of the check to its verdict, in microseconds.
+    /// From the start of the check, or of its last attempt, to its verdict, in microseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_time_us: Option<u64>,
     /// Where that time went. A check that fails still has the phases that it reached.

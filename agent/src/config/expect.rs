@@ -28,7 +28,7 @@ const VALID_FOR: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::f
 #[derive(Clone, Default)]
 pub(super) struct ExpectOptions {
     status: Option<Vec<(u16, u16)>>,
-    pattern_absent: Option<Pattern>,
+    pub(super) pattern_absent: Option<Pattern>,
     pub(super) max_response_time: Option<Duration>,
     certificate_valid_for: Option<Duration>,
 }

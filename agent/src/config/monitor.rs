@@ -142,14 +142,18 @@ impl Draft {
             if own.expect.max_response_time.is_some_and(|most| most >= timeout) {
                 section.fault("expect.max_response_time", "is not below the timeout", "lower it, or raise the timeout");
             }
-            let pattern = own.pattern.or_else(|| defaults.pattern.clone());
-            let expect = own.expect.over(&defaults.expect);
+            let has_own_pattern = own.pattern.is_some() || own.expect.pattern_absent.is_some();
+            let mut pattern = own.pattern.or_else(|| defaults.pattern.clone());
+            let mut expect = own.expect.over(&defaults.expect);
             let target = match address.kind {
                 Kind::Http(credentials) => {
                     let request = own.request.over(&defaults.request, credentials, section);
-                    if request.method == http::Method::HEAD && (pattern.is_some() || expect.pattern_absent.is_some()) {
-                        let problem = "can't be found in an answer to HEAD, which has no body";
-                        section.fault("pattern", problem, "write `method: GET`, or remove the pattern");
+                    if request.method == http::Method::HEAD {
+                        if has_own_pattern {
+                            let problem = "can't be found in an answer to HEAD, which has no body";
+                            section.fault("pattern", problem, "write `method: GET`, or remove the pattern");
+                        }
+                        (pattern, expect.pattern_absent) = (None, None);
                     }
                     Target::Http(request)
                 }

@@ -137,6 +137,16 @@ fn no_secret_stands_in_debug() {
 }
 
 #[test]
+fn a_head_has_no_body_for_the_pattern_of_defaults() {
+    let text = "interval: 1\ndefaults: {pattern: x, expect: {pattern_absent: y}}\n\
+                monitors: [{url: 'http://a/', method: HEAD}, {url: 'tcp://a:1'}]";
+    let config = load(text).unwrap();
+    let [head, port] = config.monitors.as_slice() else { panic!("two monitors: {:?}", config.faults) };
+    assert!(head.pattern.is_none() && head.expect.pattern_absent.is_none());
+    assert!(port.pattern.is_some());
+}
+
+#[test]
 fn equal_patterns_of_many_monitors_are_one_program() {
     let entry = |n: usize| format!("{{url: 'http://a/{n}', pattern: 'in the (cart|basket)'}}");
     let entries: Vec<String> = (0..100).map(entry).collect();
