@@ -114,6 +114,7 @@ async fn tick_until_broken(running: &Arc<Running>) -> RunError {
 /// The parts, in the order of the data.
 struct Running {
     monitors: usize,
+    checker: Arc<Checker>,
     schedule: Schedule,
     intake: Intake,
     setup: Setup,
@@ -146,16 +147,17 @@ impl Running {
             }
             Err(error) => return Err(error),
         };
-        let checker = Checker::new()?;
+        let checker = Arc::new(Checker::new()?);
         let monitors: Vec<_> = config.monitors.into_iter().map(Arc::new).collect();
         let count = monitors.len();
         let run = {
-            let (agent, intake) = (config.agent.name.clone(), intake.clone());
+            let (agent, intake, checker) = (config.agent.name.clone(), intake.clone(), checker.clone());
             move |monitor: &_, scheduled_at: Timestamp| keep(&intake, &agent, checker.check(monitor, scheduled_at))
         };
         let schedule = Schedule::start(&config.agent.name, monitors, config.workers, Arc::new(run));
         Ok(Running {
             monitors: count,
+            checker,
             schedule,
             intake,
             setup,
@@ -224,6 +226,7 @@ impl Running {
             // Or the stop would wait for a disk that refuses.
             delivery.outbox().hurry();
         }
+        self.checker.stop();
         self.schedule.stop();
         let delivery = self.delivery().take();
         let Some(delivery) = delivery else {

@@ -13,6 +13,7 @@ mod proof;
 mod rebalance;
 mod refusal;
 mod replay;
+mod secrets;
 mod stack;
 mod store;
 mod torture;
