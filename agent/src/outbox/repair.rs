@@ -102,6 +102,9 @@ impl Writer {
         let mut state = self.shared.state();
         state.damaged.remove(&damaged.first());
         state.replace(damaged, repaired);
+        if state.damaged.is_empty() {
+            self.shared.reads.repaired();
+        }
         drop(state);
         self.shared.changed.notify_all();
         Ok(())

@@ -24,7 +24,14 @@ const BLOCK: usize = 4096;
 #[derive(Clone, Debug)]
 pub struct Reads {
     patience: Duration,
-    failing: Arc<Mutex<Option<Failing>>>,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    failing: Option<Failing>,
+    /// A chunk is to be repaired that could not be read, however well others read meanwhile.
+    given_up: bool,
 }
 
 #[derive(Debug)]
@@ -41,11 +48,16 @@ impl Default for Reads {
 
 impl Reads {
     pub(super) fn with_patience(patience: Duration) -> Reads {
-        Reads { patience, failing: Arc::default() }
+        Reads { patience, state: Arc::default() }
     }
 
     pub(super) fn succeeded(&self) {
-        *self.failing() = None;
+        self.state().failing = None;
+    }
+
+    /// No chunk waits for its repair any more.
+    pub(super) fn repaired(&self) {
+        *self.state() = State::default();
     }
 
     /// Notes why a chunk could not be read; whether it is to be given up.
@@ -54,22 +66,22 @@ impl Reads {
             return false;
         }
         let now = Instant::now();
-        let mut failing = self.failing();
-        let since = failing.as_ref().filter(|failing| now - failing.last < APART).map_or(now, |failing| failing.since);
-        *failing = Some(Failing { since, last: now });
-        now - since >= self.patience
+        let mut state = self.state();
+        let recent = state.failing.as_ref().filter(|failing| now - failing.last < APART);
+        let since = recent.map_or(now, |failing| failing.since);
+        state.failing = Some(Failing { since, last: now });
+        let give_up = now - since >= self.patience;
+        state.given_up |= give_up;
+        give_up
     }
 
     /// What reads the files of a damaged chunk.
     pub(super) fn reader(&self) -> fn(&Path) -> io::Result<Vec<u8>> {
-        match &*self.failing() {
-            Some(failing) if failing.since.elapsed() >= self.patience => what_reads,
-            _ => |path| std::fs::read(path),
-        }
+        if self.state().given_up { what_reads } else { |path| std::fs::read(path) }
     }
 
-    fn failing(&self) -> MutexGuard<'_, Option<Failing>> {
-        self.failing.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -123,6 +135,8 @@ mod tests {
         // A file of the system whose first byte can't be read.
         assert!(reads.reader()(Path::new("/proc/self/mem")).is_ok());
         reads.succeeded();
+        assert!(reads.reader()(Path::new("/proc/self/mem")).is_ok(), "it still waits for its repair");
+        reads.repaired();
         assert!(reads.reader()(Path::new("/proc/self/mem")).is_err());
     }
 }
