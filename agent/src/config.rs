@@ -4,6 +4,7 @@
 //! file ──▶ load ──▶ include      more files with monitors
 //!                └▶ monitor      one entry at a time: target (url), pattern, expected status, …
 //!                └▶ ids          a unique id for each, exact repeats refused
+//! reload     what stays of the running configuration when the file is read anew
 //! ```
 //!
 //! Two kinds of fault: one inside of an entry of `monitors` skips that entry, any other refuses the file. Either way
@@ -14,13 +15,14 @@ mod include;
 mod load;
 mod monitor;
 mod pattern;
+mod reload;
 mod revision;
 mod status;
 mod target;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -29,10 +31,13 @@ use regex::bytes::Regex;
 use url::Url;
 
 pub use load::Refused;
+pub use reload::{Fixed, Kept};
 
 /// Everything that the agent needs to know.
 #[derive(Debug)]
 pub struct Config {
+    /// The file that it was read from.
+    pub file: PathBuf,
     /// Who the agent is.
     pub agent: Identity,
     /// What it checks.
@@ -47,6 +52,8 @@ pub struct Config {
     pub log: settings::Log,
     /// Entries that were skipped since they are wrong.
     pub faults: Vec<settings::Fault>,
+    /// What their monitors would be called, where that can be told.
+    pub skipped: HashSet<String>,
     /// A short hash of what runs: it changes whenever that changes.
     pub revision: String,
 }

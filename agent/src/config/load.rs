@@ -1,5 +1,6 @@
 //! From a file to a checked configuration, or to everything that is wrong with it.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -45,12 +46,16 @@ impl Config {
             let entries = include::entries(&file, &mut refusals);
             lists.push((file, entries));
         }
-        let (mut drafts, mut faults) = (Vec::new(), Vec::new());
+        let (mut drafts, mut faults, mut skipped) = (Vec::new(), Vec::new(), HashSet::new());
         for (file, entries) in lists {
             for (index, value) in entries.into_iter().enumerate() {
+                let apparent = ids::apparent(&value);
                 match Draft::read(&file, index + 1, value, &root.common) {
                     Ok(draft) => drafts.push(draft),
-                    Err(wrong) => faults.extend(wrong),
+                    Err(wrong) => {
+                        faults.extend(wrong);
+                        skipped.extend(apparent);
+                    }
                 }
             }
         }
@@ -60,6 +65,7 @@ impl Config {
             return Err(Refused { faults: refusals });
         }
         let mut config = Config {
+            file: path.to_path_buf(),
             agent: root.agent,
             monitors,
             workers: root.workers,
@@ -67,6 +73,7 @@ impl Config {
             kafka: root.kafka,
             log: root.log,
             faults,
+            skipped,
             revision: String::new(),
         };
         config.revision = revision::of(&config);

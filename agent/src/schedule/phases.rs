@@ -14,7 +14,9 @@
 //!
 //! The gap is `interval / places`, where there are some more places than monitors: the holes between the queues are
 //! what keeps a change local. `places` grows in steps of 3 to 6%, since each other gap moves everybody a little. No gap
-//! is longer than [`MOST_GAP`]: few monitors need no order, and so stay at home.
+//! is longer than [`MOST_GAP`]: few monitors need no order, and so stay at home. Where gaps are shorter than [`TICK`],
+//! phases are cut down to whole ticks: the clock's thread then wakes once for several monitors, not a thousand times a
+//! second and more.
 
 use std::time::Duration;
 
@@ -22,6 +24,9 @@ use super::grid::nanos;
 
 /// The longest distance that is kept.
 const MOST_GAP: u64 = 100_000_000;
+
+/// Starts that would be closer than this may come together.
+const TICK: u64 = 2_000_000;
 
 /// The phase of each monitor, given by id and interval, in the order in which they come.
 pub(super) fn phases<'a>(agent: &str, monitors: impl Iterator<Item = (&'a str, Duration)>) -> Vec<Duration> {
@@ -55,7 +60,8 @@ fn spread(homes: &[u64], interval: u64) -> Vec<u64> {
     // before it is round.
     round(&mut earliest);
     earliest = earliest.saturating_sub(interval);
-    round(&mut earliest).into_iter().map(|phase| phase % interval.max(1)).collect()
+    let tick = if gap < TICK { TICK } else { 1 };
+    round(&mut earliest).into_iter().map(|phase| phase % interval.max(1)).map(|phase| phase - phase % tick).collect()
 }
 
 /// At least a sixteenth more than there are monitors, as a number of five binary digits and zeros.
@@ -147,6 +153,17 @@ mod tests {
         // At a step of `places` all that queue move, so that the mean would say little.
         moved.sort_unstable();
         assert!(moved[moved.len() / 2] < 150, "{moved:?}");
+    }
+
+    #[test]
+    fn ten_thousand_monitors_share_ticks() {
+        let phases: BTreeMap<Duration, usize> =
+            placed(&ids(10_000)).into_values().fold(BTreeMap::new(), |mut ticks, phase| {
+                *ticks.entry(phase).or_default() += 1;
+                ticks
+            });
+        assert!(phases.keys().all(|phase| nanos_of(*phase).is_multiple_of(TICK)));
+        assert!(phases.values().all(|monitors| *monitors <= 3), "{phases:?}");
     }
 
     #[test]
