@@ -4,6 +4,7 @@
 //! file ──▶ load ──▶ include      more files with monitors
 //!                └▶ monitor      one entry at a time: target (url), pattern, expected status, …
 //!                └▶ ids          a unique id for each, exact repeats refused
+//! lines      of faults
 //! reload     what stays of the running configuration when the file is read anew
 //! ```
 //!
@@ -12,6 +13,7 @@
 
 mod ids;
 mod include;
+mod lines;
 mod load;
 mod monitor;
 mod pattern;

@@ -17,9 +17,9 @@ pub(crate) fn main(arguments: Arguments) -> ExitCode {
     let out = &mut io::stdout().lock();
     let done = match arguments.command {
         Command::Run(run) => run_agent(&run.config),
-        Command::CheckConfig(check) => command::check_config::run(&check.config, out),
+        Command::CheckConfig(check) => command::check_config::run(&check.config, check.format, out),
         Command::Once(once) => {
-            return with_config(&once.config, |config| command::once::run(&config, once.format, out));
+            return with_config(&once.config, |config| command::once::run(&config, &once.monitors, once.format, out));
         }
         Command::Outbox(outbox) => match outbox.command {
             OutboxSubcommand::Status(status) => {

@@ -135,7 +135,7 @@ struct Running {
     /// None while the outbox can't be opened.
     delivery: Mutex<Option<Delivery>>,
     periodic: Mutex<Periodic>,
-    reloads: Mutex<Reloads>,
+    reloads: Reloads,
     /// A reload has not been reported.
     reloaded: AtomicBool,
 }
@@ -165,7 +165,7 @@ impl Running {
             Err(error) => return Err(error),
         };
         let checker = Arc::new(Mutex::new(Arc::new(Checker::new()?)));
-        let reloads = Mutex::new(Reloads::new(&config));
+        let reloads = Reloads::new(&config);
         let monitors: Vec<_> = config.monitors.into_iter().map(Arc::new).collect();
         let run = {
             let (agent, intake, checker) = (config.agent.name.clone(), intake.clone(), checker.clone());
@@ -195,7 +195,7 @@ impl Running {
 
     /// How long a stop may take: as long as the slowest check, and the last attempts to keep and to publish.
     fn patience(&self) -> Duration {
-        locked(&self.reloads).slowest() + 2 * (LAST_DRAIN + LAST_REPORT)
+        self.reloads.slowest() + 2 * (LAST_DRAIN + LAST_REPORT)
     }
 
     /// Fails when a part has ended by itself.
@@ -204,7 +204,7 @@ impl Running {
         periodic.jumped |= periodic.clock.look();
         let clock = periodic.clock.seen();
         periodic.gaps.tell(|| self.schedule.missed());
-        locked(&self.reloads).remind();
+        self.reloads.remind();
         let mut delivery = self.delivery();
         let Some(delivery) = &mut *delivery else {
             match Delivery::open(&self.setup, &self.intake, &self.reporter, clock) {

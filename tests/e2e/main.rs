@@ -11,6 +11,7 @@ mod outage;
 mod proof;
 mod rebalance;
 mod refusal;
+mod reload;
 mod replay;
 mod stack;
 mod store;

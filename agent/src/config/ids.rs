@@ -113,6 +113,7 @@ impl Place {
 fn fault(draft: &Draft, problem: impl Into<String>, mend: &str) -> Fault {
     Fault {
         file: draft.file.clone(),
+        line: None,
         entry: Some(draft.entry.clone()),
         option: None,
         problem: problem.into(),

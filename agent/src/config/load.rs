@@ -8,7 +8,7 @@ use serde_yaml::Value;
 use settings::{Fault, Kafka, Log, Section};
 
 use super::monitor::{Common, Draft, INTERVAL, Options};
-use super::{Config, Identity, OutboxConfig, WhenFull, ids, include, pattern, revision};
+use super::{Config, Identity, OutboxConfig, WhenFull, ids, include, lines, pattern, revision};
 
 const LEAST_OUTBOX: u64 = 16 << 20;
 const MOST_WORKERS: u64 = 4096;
@@ -39,7 +39,7 @@ impl Config {
     /// # Errors
     /// [`Refused`] when something outside of the entries is wrong.
     pub fn load(path: &Path) -> Result<Config, Refused> {
-        let value = settings::read(path).map_err(|fault| Refused { faults: vec![fault] })?;
+        let value = settings::read(path).map_err(|fault| Refused { faults: vec![*fault] })?;
         let (root, mut refusals) = Section::read(path, None, value, read_root);
         let mut lists = vec![(path.to_path_buf(), root.entries)];
         for file in root.included {
@@ -62,8 +62,10 @@ impl Config {
         let monitors = ids::assign(drafts, &mut faults);
         if !refusals.is_empty() {
             refusals.append(&mut faults);
+            lines::add(&mut refusals);
             return Err(Refused { faults: refusals });
         }
+        lines::add(&mut faults);
         let mut config = Config {
             file: path.to_path_buf(),
             agent: root.agent,

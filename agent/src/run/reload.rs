@@ -9,8 +9,8 @@
 //! included files, variables, secrets, certificates, the system's trust store.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use settings::Fault;
@@ -27,51 +27,60 @@ const REMIND_EVERY: Duration = Duration::from_secs(600);
 pub(super) struct Reloads {
     file: PathBuf,
     fixed: Fixed,
+    /// Never locked while a file is read, which may take long.
+    state: Mutex<State>,
+}
+
+struct State {
     slowest: Duration,
-    /// When it was last said that the last one was refused; none when it was not.
+    /// When it was last said that the last reload was refused; none when it was not.
     refused: Option<Instant>,
 }
 
 impl Reloads {
     pub(super) fn new(config: &Config) -> Reloads {
-        Reloads { file: config.file.clone(), fixed: config.fixed(), slowest: slowest(config), refused: None }
+        let state = Mutex::new(State { slowest: slowest(config), refused: None });
+        Reloads { file: config.file.clone(), fixed: config.fixed(), state }
     }
 
     /// The longest timeout of all monitors that ran: one that was removed may still have its check.
     pub(super) fn slowest(&self) -> Duration {
-        self.slowest
+        locked(&self.state).slowest
     }
 
     /// Says from time to time that the last reload was refused.
-    pub(super) fn remind(&mut self) {
-        if let Some(told) = self.refused.as_mut().filter(|told| told.elapsed() >= REMIND_EVERY) {
+    pub(super) fn remind(&self) {
+        let mut state = locked(&self.state);
+        if let Some(told) = state.refused.as_mut().filter(|told| told.elapsed() >= REMIND_EVERY) {
             *told = Instant::now();
             log::warn!("the last reload was refused: the agent still runs with what it had before");
         }
     }
+
+    fn taken(&self, config: &Config) {
+        let mut state = locked(&self.state);
+        state.slowest = state.slowest.max(slowest(config));
+        state.refused = None;
+    }
 }
 
 impl Running {
-    /// Reads the configuration anew, and runs with it if it is sound. Whoever manages the service is told the begin and
+    /// Reads the configuration anew, and runs with it if it is sound; for one caller at a time. Whoever manages the service is told the begin and
     /// the end of that here.
     pub(super) fn reload(&self) {
         log::info!("the configuration is read anew");
-        let mut reloads = locked(&self.reloads);
-        reloads.refused = match self.try_reload(&mut reloads) {
-            Ok(()) => None,
-            Err(problems) => {
-                problems.iter().for_each(|problem| log::error!("{problem}"));
-                log::error!("the configuration is refused: the agent goes on with what it had before");
-                Some(Instant::now())
-            }
-        };
+        if let Err(problems) = self.try_reload() {
+            problems.iter().for_each(|problem| log::error!("{problem}"));
+            log::error!("the configuration is refused: the agent goes on with what it had before");
+            locked(&self.reloads.state).refused = Some(Instant::now());
+        }
     }
 
-    fn try_reload(&self, reloads: &mut Reloads) -> Result<(), Vec<String>> {
-        let mut config = Config::load(&reloads.file).map_err(|refused| texts(&refused.faults))?;
+    fn try_reload(&self) -> Result<(), Vec<String>> {
+        let mut config = Config::load(&self.reloads.file).map_err(|refused| texts(&refused.faults))?;
         publish::check(&config.kafka).map_err(|problem| vec![format!("kafka: {problem}")])?;
         let checker = Checker::new().map_err(|error| vec![error.to_string()])?;
-        let kept = config.keep(&reloads.fixed, &self.schedule.monitors());
+        let kept = config.keep(&self.reloads.fixed, &self.schedule.monitors());
 
         config.log_faults();
         for id in &kept.monitors {
@@ -81,7 +90,7 @@ impl Running {
             log::warn!(option = option.as_str(); "it changes with a restart only: the agent goes on with the old value");
         }
 
-        reloads.slowest = reloads.slowest.max(slowest(&config));
+        self.reloads.taken(&config);
         self.reporter.runs(&config);
         *locked(&self.checker) = Arc::new(checker);
         let revision = config.revision;
