@@ -1,4 +1,4 @@
-//! The running agent: its parts in the order of the data, a tick every second, and a clean stop.
+//! The running agent: its parts in the order of the data, a tick every second, reloads, and a clean stop.
 //!
 //! ```text
 //! schedule ──▶ check ──▶ intake ──▶ │ outbox ──▶ publisher │
