@@ -20,6 +20,7 @@
 //! - **When the disk refuses**, the committer keeps what it has, closes the database, and tries again for as long as
 //!   it takes. Results wait in memory up to a bound; what is thrown away beyond it gets numbers too and is declared.
 //!   Nothing that was acknowledged is touched.
+//! - **A chunk that can't be read** is kept, and tried again for ten minutes; then it counts as damaged.
 //! - **A damaged chunk** is salvaged: what reads of it stays in its place under its own numbers, the rest is declared
 //!   dropped, its files are kept as `bad-…`. The ledger and the marks tell what a damaged chunk no longer can. Until it
 //!   is repaired nothing behind it is read.
@@ -29,6 +30,7 @@ mod chunk;
 mod committer;
 mod database;
 mod declaration;
+mod delivery;
 mod frame;
 mod ledger;
 mod marks;
@@ -39,10 +41,10 @@ mod room;
 mod root;
 mod salvage;
 mod status;
+mod unreadable;
 mod writer;
 
 use std::collections::{BTreeSet, VecDeque};
-use std::io;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -54,8 +56,9 @@ pub use committer::{AppendError, Committer, Number, Opening};
 pub use queue::Intake;
 pub use root::OpenError;
 pub use status::{OldestPending, Status, read_status};
+pub use unreadable::Reads;
 
-use chunk::{Chunk, ChunkError, EpochAt};
+use chunk::{Chunk, EpochAt};
 use ledger::Ledger;
 use marks::Marks;
 use root::Root;
@@ -100,6 +103,7 @@ struct Shared {
     /// Told whenever more is durable or acknowledged.
     changed: Condvar,
     intake: Intake,
+    reads: Reads,
     marks: Marks,
     freeing: Mutex<()>,
     /// What the disk answers to every append, as an error number; 0 is none.
@@ -145,18 +149,23 @@ impl Outbox {
     /// # Errors
     /// When another process has it, a later version wrote it, or the disk refuses.
     pub fn open(config: &OutboxConfig) -> Result<Outbox, OpenError> {
-        Outbox::open_within(config, Intake::default(), LOCK_PATIENCE)
+        Outbox::open_within(config, Intake::default(), Reads::default(), LOCK_PATIENCE)
     }
 
-    /// As [`Outbox::open`], with an intake that may hold results already.
+    /// As [`Outbox::open`], with an intake that may hold results already, and what is known of earlier attempts.
     ///
     /// # Errors
     /// As [`Outbox::open`].
-    pub fn open_with(config: &OutboxConfig, intake: Intake) -> Result<Outbox, OpenError> {
-        Outbox::open_within(config, intake, LOCK_PATIENCE)
+    pub fn open_with(config: &OutboxConfig, intake: Intake, reads: Reads) -> Result<Outbox, OpenError> {
+        Outbox::open_within(config, intake, reads, LOCK_PATIENCE)
     }
 
-    fn open_within(config: &OutboxConfig, intake: Intake, patience: Duration) -> Result<Outbox, OpenError> {
+    fn open_within(
+        config: &OutboxConfig,
+        intake: Intake,
+        reads: Reads,
+        patience: Duration,
+    ) -> Result<Outbox, OpenError> {
         let root = Root::open(&config.path, patience)?;
         let bounds = Bounds {
             max_size: config.max_size,
@@ -166,7 +175,7 @@ impl Outbox {
         };
         let failed = |source| OpenError::Io { path: config.path.clone(), action: "read the chunks".to_owned(), source };
         let marks = Marks::open(root.path()).map_err(failed)?;
-        let state = recover::recover(&root).map_err(failed)?;
+        let state = recover::recover(&root, &reads).map_err(failed)?;
         marks.set_last(state.last);
         marks.set_acknowledged(state.acknowledged);
         if !state.damaged.is_empty() || state.front() > state.acknowledged + 1 {
@@ -179,6 +188,7 @@ impl Outbox {
                 state: Mutex::new(state),
                 changed: Condvar::new(),
                 intake,
+                reads,
                 marks,
                 freeing: Mutex::default(),
                 #[cfg(test)]
@@ -195,104 +205,6 @@ impl Outbox {
     /// Takes results without making anybody wait.
     pub fn intake(&self) -> &Intake {
         &self.shared.intake
-    }
-
-    /// Up to `records` durable records after a position, in order, bounded by the sum of their payloads' bytes.
-    /// Empty when there are none, or when what comes next is damaged and not repaired yet. What was dropped is passed
-    /// over: then the positions have a gap.
-    ///
-    /// # Errors
-    /// When the disk refuses; a later call may succeed.
-    pub fn read(&self, after: u64, records: usize, bytes: usize) -> io::Result<Vec<Entry>> {
-        let mut after = after;
-        loop {
-            let (chunk, next, last) = {
-                let state = self.shared.state();
-                after = after.max(state.acknowledged);
-                if after >= state.last {
-                    return Ok(Vec::new());
-                }
-                let at = state.chunks.partition_point(|chunk| chunk.first() <= after + 1);
-                let chunk = at.checked_sub(1).and_then(|at| state.chunks.get(at));
-                let Some(chunk) = chunk.filter(|chunk| !state.damaged.contains(&chunk.first())) else {
-                    return Ok(Vec::new());
-                };
-                (Arc::clone(chunk), state.chunks.get(at).map(|next| next.first()), state.last)
-            };
-            match chunk.read(after, next.unwrap_or(last + 1), records, bytes) {
-                Ok(entries) if !entries.is_empty() => return Ok(entries),
-                Ok(_) => match next {
-                    Some(next) => after = next - 1,
-                    None => return Ok(Vec::new()),
-                },
-                Err(ChunkError::Io(error)) => return Err(error),
-                Err(ChunkError::Damaged(damage)) => self.shared.damaged(&chunk, &damage),
-                // Between a look at the state and this one it was repaired, drained or dropped.
-                Err(ChunkError::Retired) => {}
-            }
-        }
-    }
-
-    /// Waits until there is a durable record after a position; whether there is one.
-    pub fn wait(&self, after: u64, timeout: Duration) -> bool {
-        self.wait_until(timeout, |state| state.last > after)
-    }
-
-    /// Waits until everything up to a position was acknowledged or dropped; whether it was.
-    pub fn wait_acknowledged(&self, position: u64, timeout: Duration) -> bool {
-        self.wait_until(timeout, |state| state.acknowledged >= position)
-    }
-
-    fn wait_until(&self, timeout: Duration, holds: impl Fn(&State) -> bool) -> bool {
-        let state = self.shared.state();
-        let waited = self.shared.changed.wait_timeout_while(state, timeout, |state| !holds(state));
-        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
-    }
-
-    /// The last position that was acknowledged or dropped.
-    pub fn acknowledged(&self) -> u64 {
-        self.shared.state().acknowledged
-    }
-
-    /// The last durable position.
-    pub fn last(&self) -> u64 {
-        self.shared.state().last
-    }
-
-    /// How many records wait.
-    pub fn pending(&self) -> u64 {
-        let state = self.shared.state();
-        state.last - state.acknowledged
-    }
-
-    /// Moves the cursor: everything up to `position` has been delivered. Frees the chunks behind it.
-    ///
-    /// # Errors
-    /// When the disk refuses. What should have been freed is freed by a later call or at the next start.
-    pub fn acknowledge(&self, position: u64) -> io::Result<()> {
-        let (front, freed, drained) = {
-            let mut state = self.shared.state();
-            if position <= state.acknowledged {
-                return Ok(());
-            }
-            state.acknowledged = position.min(state.last);
-            self.shared.marks.set_acknowledged(state.acknowledged);
-            self.shared.changed.notify_all();
-            let freed = state.behind_cursor();
-            (state.chunks.front().cloned(), freed, state.acknowledged == state.last)
-        };
-        self.shared.free(freed)?;
-        if let Some(front) = front {
-            match front.set_cursor(position) {
-                Err(ChunkError::Io(error)) => return Err(error),
-                Err(ChunkError::Damaged(damage)) => self.shared.damaged(&front, &damage),
-                Ok(()) | Err(ChunkError::Retired) => {}
-            }
-        }
-        if drained {
-            self.shared.intake.drained();
-        }
-        Ok(())
     }
 
     /// Whether there is room for more results. Only the policy `pause` ever says no.
@@ -317,46 +229,6 @@ impl Shared {
         }
     }
 
-    /// Whether the next chunk fits under the bound. It may become somewhat larger than what it is rolled at. What is
-    /// kept of damage goes before any record does.
-    fn has_room(&self) -> bool {
-        let bounds = self.bounds;
-        loop {
-            if self.count_bytes() + bounds.chunk_bytes + bounds.chunk_bytes / 4 <= bounds.max_size {
-                return true;
-            }
-            match self.root.remove_set_aside() {
-                Ok(true) => log::warn!("the outbox is at its bound: the files of a damaged chunk are removed"),
-                Ok(false) => return false,
-                Err(error) => {
-                    log::debug!(error:%; "the files of a damaged chunk can't be removed");
-                    return false;
-                }
-            }
-        }
-    }
-
-    /// Removes chunks for good. The cursor is made durable first, so that no later start looks for them.
-    fn free(&self, chunks: Vec<Arc<Chunk>>) -> io::Result<()> {
-        if chunks.is_empty() {
-            return Ok(());
-        }
-        self.keep_cursor()?;
-        for chunk in chunks {
-            chunk.retire();
-            self.root.bury(chunk.first())?;
-        }
-        Ok(())
-    }
-
-    /// Makes the cursor durable.
-    fn keep_cursor(&self) -> io::Result<()> {
-        // The committer and whoever acknowledges both do; the cursor never goes back.
-        let _one_at_a_time = self.freeing.lock().unwrap_or_else(PoisonError::into_inner);
-        let acknowledged = self.state().acknowledged;
-        self.root.set_cursor(acknowledged)
-    }
-
     /// Has a chunk repaired, and nothing read of it until then.
     fn damaged(&self, chunk: &Arc<Chunk>, damage: &str) {
         let noted = {
@@ -373,27 +245,15 @@ impl Shared {
 
     /// What a test has the disk answer.
     #[cfg(test)]
-    fn refusal(&self) -> io::Result<()> {
+    fn refusal(&self) -> std::io::Result<()> {
         match self.refusal.load(std::sync::atomic::Ordering::Relaxed) {
             0 => Ok(()),
-            code => Err(io::Error::from_raw_os_error(code)),
+            code => Err(std::io::Error::from_raw_os_error(code)),
         }
     }
 }
 
 impl State {
-    /// Takes out the chunks that the cursor has passed; never the last one.
-    fn behind_cursor(&mut self) -> Vec<Arc<Chunk>> {
-        let mut freed = Vec::new();
-        while self.chunks.get(1).is_some_and(|next| next.first() <= self.acknowledged + 1) {
-            freed.extend(self.chunks.pop_front());
-        }
-        for chunk in &freed {
-            self.damaged.remove(&chunk.first());
-        }
-        freed
-    }
-
     /// The first position that a chunk is there for.
     fn front(&self) -> u64 {
         self.chunks.front().map_or(self.last + 1, |front| front.first())

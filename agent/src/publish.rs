@@ -18,6 +18,8 @@
 
 mod all;
 mod link;
+mod oversized;
+mod pace;
 mod reachability;
 mod window;
 
@@ -26,14 +28,13 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use backon::BackoffBuilder;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseRecord, Producer, PurgeConfig};
-use wire::{Content, DropReason, Dropped, Range};
 
-use crate::outbox::{Entry, Outbox};
+use crate::outbox::{AppendError, Entry, Outbox};
 pub use all::{SendError, send_all};
 use link::Link;
+use oversized::Oversized;
 use reachability::Reachability;
 use window::Window;
 
@@ -41,12 +42,6 @@ use window::Window;
 const RECORDS: usize = 10_000;
 /// Most bytes of payloads in flight.
 const BYTES: usize = 8 * 1024 * 1024;
-/// How often the cursor is kept while reports stream in.
-const CURSOR_EVERY: Duration = Duration::from_millis(50);
-/// How long to wait for records before looking at anything else.
-const IDLE: Duration = Duration::from_millis(100);
-/// How often reports are looked for while some are due.
-const IN_FLIGHT: Duration = Duration::from_millis(5);
 /// How long purged entries may take to be reported.
 const PURGE: Duration = Duration::from_secs(5);
 
@@ -69,9 +64,19 @@ pub struct Publisher {
 #[derive(Debug, Default)]
 struct Shared {
     stopping: AtomicBool,
+    /// Somebody waits for the outbox to be empty.
+    draining: AtomicBool,
     published: AtomicU64,
     wake: Mutex<()>,
     woken: Condvar,
+}
+
+impl Shared {
+    /// Ends a pause of the thread.
+    fn wake(&self) {
+        drop(self.wake.lock().unwrap_or_else(PoisonError::into_inner));
+        self.woken.notify_all();
+    }
 }
 
 impl Publisher {
@@ -86,6 +91,7 @@ impl Publisher {
             window: Window::new(outbox.acknowledged()),
             alone_until: 0,
             sent_alone: None,
+            oversized: Oversized::default(),
             state: Reachability::new(),
         };
         let thread = thread::Builder::new().name("publish".into()).spawn(move || worker.run())?;
@@ -104,7 +110,11 @@ impl Publisher {
 
     /// Waits until Kafka has everything that the outbox holds now, at most `patience`; whether it has.
     pub fn drain(&self, patience: Duration) -> bool {
-        self.outbox.wait_acknowledged(self.outbox.last(), patience)
+        self.shared.draining.store(true, Ordering::Relaxed);
+        self.shared.wake();
+        let drained = self.outbox.wait_acknowledged(self.outbox.last(), patience);
+        self.shared.draining.store(false, Ordering::Relaxed);
+        drained
     }
 
     /// Ends the thread. What is in flight may be sent again by the next start.
@@ -114,8 +124,7 @@ impl Publisher {
 
     fn end(&mut self) {
         self.shared.stopping.store(true, Ordering::Relaxed);
-        drop(self.shared.wake.lock().unwrap_or_else(PoisonError::into_inner));
-        self.shared.woken.notify_all();
+        self.shared.wake();
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
             log::error!("the publisher panicked");
         }
@@ -148,13 +157,14 @@ struct Worker {
     alone_until: u64,
     /// The last one that was.
     sent_alone: Option<u64>,
+    oversized: Oversized,
     state: Reachability,
 }
 
 impl Worker {
     fn run(mut self) {
         let mut link: Option<Link> = None;
-        let mut pauses = pauses();
+        let mut pauses = pace::after_failures();
         while !self.is_stopping() {
             let connected = match link.take() {
                 Some(link) => Ok(link),
@@ -169,7 +179,7 @@ impl Worker {
                         self.purge(&connected);
                         let delivered = self.shared.published.load(Ordering::Relaxed) > published;
                         if delivered {
-                            pauses = self::pauses();
+                            pauses = pace::after_failures();
                         }
                         (error, (delivered && !fatal).then_some(connected))
                     }
@@ -190,30 +200,28 @@ impl Worker {
             }
             match self.fill(link) {
                 Err(ended) => return ended,
-                Ok(sent) if self.window.is_empty() && sent == 0 => {
-                    self.keep_cursor();
-                    self.rest(IDLE);
-                }
-                Ok(_) => self.rest(IN_FLIGHT),
+                Ok(_) => self.rest(),
             }
             if let Some(ended) = self.take_reports(link) {
                 self.keep_cursor();
                 return ended;
             }
-            if kept_at.elapsed() >= CURSOR_EVERY {
+            let ahead = self.window.cursor().saturating_sub(self.outbox.acknowledged());
+            if kept_at.elapsed() >= pace::between_cursors(ahead, self.is_draining()) {
                 self.keep_cursor();
                 kept_at = Instant::now();
             }
         }
     }
 
-    /// Waits until there is more to send, at most for a while.
-    fn rest(&self, longest: Duration) {
-        if self.outbox.last() > self.window.sent() {
-            // The window is full, or it came just now, or damage took it: waiting for it would not wait.
-            self.pause(longest);
+    /// Waits until there is something to do.
+    fn rest(&self) {
+        let all_sent = self.outbox.last() <= self.window.sent();
+        if all_sent && self.window.is_empty() {
+            self.outbox.wait(self.window.sent(), pace::IDLE);
         } else {
-            self.outbox.wait(self.window.sent(), longest);
+            // What is not sent came just now, or has no room, or damage took it: waiting for it would not wait.
+            self.pause(pace::between_reports(all_sent && !self.is_draining()));
         }
     }
 
@@ -226,16 +234,11 @@ impl Worker {
         if records == 0 || bytes == 0 || (alone && !self.window.is_empty()) {
             return Ok(0);
         }
-        let entries = match self.outbox.read(self.window.sent(), records, bytes) {
-            Ok(entries) => entries,
-            Err(error) => {
-                return Err(Ended::Failed { error: format!("the outbox can't be read: {error}"), fatal: false });
-            }
-        };
+        let entries = self.outbox.read(self.window.sent(), records, bytes).map_err(unreadable)?;
         let mut sent = 0;
         for entry in entries {
             self.window.gap_before(entry.position);
-            if self.window.was_delivered(entry.position) {
+            if self.window.was_delivered(entry.position) || self.oversized.contains(entry.position) {
                 self.window.pass(entry.position);
                 continue;
             }
@@ -246,7 +249,8 @@ impl Worker {
                 }
                 Ok(false) => break,
                 Err(KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge)) => {
-                    self.drop_too_large(&entry)
+                    self.window.pass(entry.position);
+                    self.declare_oversized(&entry)?;
                 }
                 Err(error) => return Err(Ended::Failed { error: error.to_string(), fatal: false }),
             }
@@ -271,7 +275,7 @@ impl Worker {
 
     /// Takes what the brokers said; answers when sending can't go on.
     fn take_reports(&mut self, link: &Link) -> Option<Ended> {
-        let mut failure = None;
+        let mut failure = self.pass_oversized().err();
         let mut delivered = 0;
         for (position, report) in link.take_reports() {
             match report {
@@ -280,10 +284,14 @@ impl Worker {
                     delivered += 1;
                 }
                 Err(RDKafkaErrorCode::MessageSizeTooLarge) if self.sent_alone == Some(position) => {
-                    match self.outbox.read(position - 1, 1, usize::MAX).map(|mut found| found.pop()) {
-                        Ok(Some(entry)) if entry.position == position => self.drop_too_large(&entry),
-                        _ => self.window.fail(position),
-                    }
+                    self.window.fail(position);
+                    let declared = match self.outbox.read(position - 1, 1, usize::MAX).map(|mut found| found.pop()) {
+                        Ok(Some(entry)) if entry.position == position => self.declare_oversized(&entry),
+                        // Dropped meanwhile.
+                        Ok(_) => Ok(()),
+                        Err(error) => Err(unreadable(error)),
+                    };
+                    failure = declared.err().or(failure);
                 }
                 Err(code) => {
                     self.window.fail(position);
@@ -291,7 +299,7 @@ impl Worker {
                         // The whole batch was refused: which of its records is too large shows when each goes alone.
                         self.alone_until = self.alone_until.max(position);
                     }
-                    failure = Some(code.to_string());
+                    failure = Some(Ended::Failed { error: code.to_string(), fatal: false });
                 }
             }
         }
@@ -302,23 +310,18 @@ impl Worker {
         if let Some((_, error)) = link.producer.client().fatal_error() {
             return Some(Ended::Failed { error, fatal: true });
         }
-        failure.map(|error| Ended::Failed { error, fatal: false })
+        failure
     }
 
-    fn drop_too_large(&mut self, entry: &Entry) {
-        log::error!(
-            epoch:% = entry.epoch, seq = entry.seq, bytes = entry.payload.len();
-            "a record is larger than the broker takes: it is declared dropped"
-        );
-        let range = Range { epoch: entry.epoch, first: entry.seq, last: entry.seq };
-        let dropped = Dropped { ranges: vec![range], reason: DropReason::TooLarge, dropped_at: jiff::Timestamp::now() };
-        match self.outbox.append(wire::payload(&self.agent, &Content::Dropped(dropped))) {
-            Ok(_) => self.window.drop_unsent(entry.position),
-            Err(error) => {
-                log::debug!(error:%; "the declaration could not be kept; the record stays");
-                self.window.fail(entry.position);
-            }
-        }
+    fn declare_oversized(&mut self, entry: &Entry) -> Result<(), Ended> {
+        self.oversized.declare(&self.agent, &self.outbox, entry).map_err(undeclared)
+    }
+
+    /// Passes over records whose declarations have become durable.
+    fn pass_oversized(&mut self) -> Result<(), Ended> {
+        let kept = self.oversized.take_kept().map_err(undeclared)?;
+        kept.into_iter().for_each(|position| self.window.deliver(position));
+        Ok(())
     }
 
     /// Takes back what is in flight, so that it is sent again from the outbox, in order.
@@ -326,7 +329,7 @@ impl Worker {
         link.producer.purge(PurgeConfig::default().queue().inflight());
         let deadline = Instant::now() + PURGE;
         while !self.window.is_empty() && Instant::now() < deadline {
-            self.pause(IN_FLIGHT);
+            self.pause(pace::IN_FLIGHT);
             for (position, report) in link.take_reports() {
                 match report {
                     Ok(()) => {
@@ -360,19 +363,22 @@ impl Worker {
         }
     }
 
+    fn is_draining(&self) -> bool {
+        self.shared.draining.load(Ordering::Relaxed)
+    }
+
     fn is_stopping(&self) -> bool {
         self.shared.stopping.load(Ordering::Relaxed)
     }
 }
 
-/// The pauses between attempts: from 200 ms to 5 s, with jitter so that a fleet does not come back as one.
-fn pauses() -> impl Iterator<Item = Duration> {
-    backon::ExponentialBuilder::default()
-        .with_min_delay(Duration::from_millis(200))
-        .with_max_delay(Duration::from_secs(4))
-        .with_jitter()
-        .without_max_times()
-        .build()
+fn unreadable(error: std::io::Error) -> Ended {
+    Ended::Failed { error: format!("the outbox can't be read: {error}"), fatal: false }
+}
+
+/// The record stays, and is met again.
+fn undeclared(error: AppendError) -> Ended {
+    Ended::Failed { error: format!("a record that is too large can't be declared dropped: {error}"), fatal: false }
 }
 
 #[cfg(test)]

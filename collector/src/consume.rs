@@ -13,6 +13,11 @@
 //! *Membership.* This thread polls whatever happens. While the sink waits for its database, partitions are paused and
 //! polling goes on, so the group keeps this collector, and no other one takes over work that it could not do either.
 //!
+//! *A name of its own.* Kafka gives a dead broker up after nine seconds. By then librdkafka, whose session is shorter,
+//! has forgotten that it was a member, and the group's next coordinator would keep the partitions for the member that
+//! it remembers until that one's session ends, too. So each collector has a name in its group (`group.instance.id`), by
+//! which it is known again and let in at once. Random, so that nobody else has it; it ends with the process.
+//!
 //! *Rebalance.* All partitions are given back and dealt out anew (eager assignment). Each time begins a new
 //! generation: what is being written is waited for, shortly, and committed; what else was read is forgotten, since
 //! its partition's next owner reads it again. Nothing of an old generation is ever committed in a new one.
@@ -106,7 +111,8 @@ const LAST_WRITE: Duration = Duration::from_secs(10);
 /// When librdkafka refuses the configuration, or the sink panicked. A Kafka that is away is waited for.
 pub fn run(kafka: &Kafka, bounds: BatchBounds, sink: impl Sink, stop: &AtomicBool) -> Result<(), Error> {
     let progress = Arc::new(Progress::default());
-    let mut consumer = client::consumer(kafka, progress.clone())?;
+    let mut instance = client::instance(kafka);
+    let mut consumer = client::consumer(kafka, &instance, progress.clone())?;
     let writing = thread::spawn({
         let progress = progress.clone();
         move || write(&progress, sink)
@@ -120,8 +126,11 @@ pub fn run(kafka: &Kafka, bounds: BatchBounds, sink: impl Sink, stop: &AtomicBoo
             consumer.context().asks_in();
         }
         let mut gathering = Gathering { consumer: &consumer, progress: &progress, bounds, batch: None, paused: None };
-        while !is_over() && !consumer.context().is_left_outside(patience) {
+        let mut is_fenced = false;
+        while !is_over() && !is_fenced && !consumer.context().is_left_outside(patience) {
             if let Some(error) = gathering.step() {
+                // A consumer knows no other fatal error.
+                is_fenced = consumer.client().fatal_error().is_some();
                 topic.look_after(&consumer, &error);
             }
             topic.look_after_doubt(&consumer);
@@ -129,13 +138,20 @@ pub fn run(kafka: &Kafka, bounds: BatchBounds, sink: impl Sink, stop: &AtomicBoo
         if is_over() {
             break;
         }
-        log::warn!(seconds = patience.as_secs(); "kafka answers, but the group does not: joining it anew");
-        patience = if consumer.context().was_inside() { client::patience(kafka) } else { patience.saturating_mul(2) };
-        consumer = client::consumer(kafka, progress.clone())?;
+        if is_fenced {
+            log::error!(group_instance_id = instance.as_str(); "another collector has the same group.instance.id: going on under a name of its own; remove it from kafka.properties, or give each collector another one");
+            instance = client::own_instance();
+        } else {
+            log::warn!(seconds = patience.as_secs(); "kafka answers, but the group does not: joining it anew");
+            let was_inside = consumer.context().was_inside();
+            patience = if was_inside { client::patience(kafka) } else { patience.saturating_mul(2) };
+        }
+        consumer = client::consumer(kafka, &instance, progress.clone())?;
     }
     progress.close();
     let has_ended = has_ended(&writing, LAST_WRITE);
     commit(&consumer, &kafka.topic, &progress, CommitMode::Sync);
+    client::leave(&consumer);
     if has_ended && writing.join().is_err() {
         return Err(Error::Died);
     }

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Where stderr is systemd's journal, which keeps the time itself, a line has none, and begins with the priority
-//! (`<3>`) that the journal files it under. `RUST_LOG` overrides the level, also per module.
+//! (`<3>`) that the journal files it under. `RUST_LOG` overrides the level, also per module. sled repeats an error with
+//! each attempt to write, where the outbox says it once; it is only heard when `RUST_LOG` asks for it by name.
 
 use std::fmt::Write as _;
 use std::io::Write;
@@ -63,6 +64,7 @@ impl Log {
         let journal = is_journal(env::var("JOURNAL_STREAM").ok(), "/proc/self/fd/2");
         let again = env_logger::Builder::new()
             .filter_level(self.level)
+            .filter_module("sled", LevelFilter::Off)
             .parse_default_env()
             .format(move |out, record| match dumps_requests(record.level(), record.target()) {
                 true => Ok(()),

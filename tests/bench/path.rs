@@ -5,7 +5,9 @@
 //!    until all are rows. In the same run `psql` copies as many rows into a table of the same columns and the same
 //!    index, for a ratio that holds on any machine.
 
-use std::io::{self, Write};
+mod say;
+mod usage;
+
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
@@ -13,7 +15,8 @@ use anyhow::{Context, Result, ensure};
 use e2e::Stack;
 use e2e::eventually::within;
 use e2e::web::Answer;
-use procfs::process::Process;
+use say::say;
+use usage::usage;
 
 const MONITORS: usize = 1_000;
 const WAITING: u64 = 100_000;
@@ -23,13 +26,7 @@ const MEASURED: Duration = Duration::from_secs(60);
 const BOUND: Duration = Duration::from_secs(600);
 
 fn main() -> ExitCode {
-    match usual_load().and_then(|()| catching_up()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            writeln!(io::stderr(), "the benchmark ended early: {error:#}").ok();
-            ExitCode::FAILURE
-        }
-    }
+    say::ended(usual_load().and_then(|()| catching_up()))
 }
 
 fn usual_load() -> Result<()> {
@@ -150,26 +147,4 @@ fn copy(stack: &Stack) -> Result<f64> {
     let began = Instant::now();
     psql(&format!("\\copy copied from '{path}' (format binary)"))?;
     Ok(stack.database.count("copied")? as f64 / began.elapsed().as_secs_f64())
-}
-
-struct Usage {
-    /// Seconds.
-    cpu: f64,
-    /// Bytes.
-    resident: u64,
-    most: u64,
-}
-
-fn usage(id: Option<u32>) -> Result<Usage> {
-    let process = Process::new(id.context("a daemon has ended")?.try_into()?)?;
-    let (stat, status) = (process.stat()?, process.status()?);
-    Ok(Usage {
-        cpu: (stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64,
-        resident: status.vmrss.unwrap_or(0) * 1_024,
-        most: status.vmhwm.unwrap_or(0) * 1_024,
-    })
-}
-
-fn say(line: &str) -> Result<()> {
-    writeln!(io::stdout(), "{line}").context("stdout is closed")
 }

@@ -7,6 +7,7 @@ use e2e::agent::Agent;
 use e2e::collector::Collector;
 use e2e::web::Answer;
 use e2e::{Stack, eventually};
+use serde_json::json;
 
 use crate::truth::{RESULTS, assert_each_request_has_one_row, assert_verified, await_no_lag, await_requests};
 
@@ -83,6 +84,47 @@ fn a_collector_that_was_stalled_comes_back_and_stores_nothing_twice() -> Result<
     await_no_lag(&stack, &other);
     assert_each_request_has_one_row(&stack)?;
     assert_verified(&other)?;
+    Ok(())
+}
+
+/// Its heirs need not wait until its session ends, which here would take longer than the test has patience.
+#[test]
+fn a_collector_that_stops_leaves_its_partitions_to_the_others_at_once() -> Result<()> {
+    let stack = Stack::with().partitions(2).start()?;
+    let patient = json!({"session.timeout.ms": "240000"});
+    let one = stack.collector().set("kafka.properties", patient.clone()).start()?;
+    let other = stack.collector().set("kafka.properties", patient).start()?;
+    eventually("each has a partition", || {
+        for collector in [&one, &other] {
+            ensure!(took(collector) == Some(1), "{}", collector.log());
+        }
+        Ok(())
+    });
+    assert_eq!(one.stop()?.code(), Some(0));
+    eventually("the other one has both partitions", || {
+        ensure!(took(&other) == Some(2), "{}\n{}", one.log(), other.log());
+        Ok(())
+    });
+    Ok(())
+}
+
+#[test]
+fn two_collectors_that_were_given_one_name_in_the_group_share_the_work_all_the_same() -> Result<()> {
+    let stack = Stack::with().partitions(2).start()?;
+    let named = json!({"session.timeout.ms": "6000", "group.instance.id": "one"});
+    let one = stack.collector().set("kafka.properties", named.clone()).start()?;
+    eventually("it has both partitions", || {
+        ensure!(took(&one) == Some(2), "{}", one.log());
+        Ok(())
+    });
+    let other = stack.collector().set("kafka.properties", named).start()?;
+    eventually("each has a partition", || {
+        for collector in [&one, &other] {
+            ensure!(took(collector) == Some(1), "{}\n{}", one.log(), other.log());
+        }
+        Ok(())
+    });
+    assert!(one.log().contains("the same group.instance.id"), "{}", one.log());
     Ok(())
 }
 

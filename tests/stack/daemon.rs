@@ -64,9 +64,17 @@ impl Daemon {
     /// # Errors
     /// When the program can't be started.
     pub fn start(&self) -> Result<()> {
+        self.start_by(self.invocation(&["run"]))
+    }
+
+    /// Starts it by a command that a test made of its [`Daemon::invocation`], unless it runs.
+    ///
+    /// # Errors
+    /// When the program can't be started.
+    pub fn start_by(&self, command: Command) -> Result<()> {
         let mut slot = self.slot();
         if !slot.as_ref().is_some_and(Process::is_running) {
-            *slot = Some(Process::start(self.name, &self.directory, self.invocation(&["run"]))?);
+            *slot = Some(Process::start(self.name, &self.directory, command)?);
         }
         Ok(())
     }

@@ -5,6 +5,7 @@
 
 mod jars;
 mod node;
+mod roles;
 mod topic;
 
 use std::sync::{Arc, Condvar, Mutex};

@@ -29,12 +29,21 @@ pub struct Answer {
     pub after: Duration,
     /// Whether no answer comes at all: the connection stays open until the client gives up.
     pub hangs: bool,
+    /// Whether its phrase is the request's place in [`Web::requests`].
+    pub numbered: bool,
 }
 
 impl Answer {
     /// 200 with a body.
     pub fn ok(body: &str) -> Answer {
-        Answer { status: 200, headers: Vec::new(), body: body.into(), after: Duration::ZERO, hangs: false }
+        Answer {
+            status: 200,
+            headers: Vec::new(),
+            body: body.into(),
+            after: Duration::ZERO,
+            hangs: false,
+            numbered: false,
+        }
     }
 
     /// A status code without a body.
@@ -50,6 +59,11 @@ impl Answer {
     /// The same, later.
     pub fn after(self, after: Duration) -> Answer {
         Answer { after, ..self }
+    }
+
+    /// The same with the request's place in [`Web::requests`] as its phrase, so that a result tells its request.
+    pub fn numbered(self) -> Answer {
+        Answer { numbered: true, ..self }
     }
 
     /// The same with one more header.
@@ -149,7 +163,7 @@ fn serve(shared: &Mutex<State>, stream: TcpStream) -> io::Result<()> {
         state.requests.push(request);
         (state.requests.len() - 1, answer)
     };
-    let written = write_answer(stream, &mut reader, &answer);
+    let written = write_answer(stream, &mut reader, &answer, number);
     lock(shared).requests[number].served_at = Some(Timestamp::now());
     written
 }
@@ -172,7 +186,7 @@ fn read_head(reader: &mut impl BufRead) -> io::Result<Option<Request>> {
     Ok(Some(Request { method, path, headers, seen_at: Timestamp::now(), served_at: None }))
 }
 
-fn write_answer(mut stream: TcpStream, reader: &mut impl BufRead, answer: &Answer) -> io::Result<()> {
+fn write_answer(mut stream: TcpStream, reader: &mut impl BufRead, answer: &Answer, number: usize) -> io::Result<()> {
     if answer.hangs {
         // Until the client closes its end.
         return io::copy(reader, &mut io::sink()).map(drop);
@@ -185,6 +199,7 @@ fn write_answer(mut stream: TcpStream, reader: &mut impl BufRead, answer: &Answe
         503 => "Service Unavailable",
         _ => "Scripted",
     };
+    let reason = if answer.numbered { number.to_string() } else { reason.to_owned() };
     let mut head = format!("HTTP/1.1 {} {reason}\r\nConnection: close\r\n", answer.status);
     for (name, value) in &answer.headers {
         head += &format!("{name}: {value}\r\n");

@@ -14,6 +14,7 @@ mod group;
 mod load;
 mod ours;
 mod records;
+mod result;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -28,6 +29,8 @@ const ROUNDS: usize = 7;
 const NAMES: [&str; 3] = ["raw", "one sled", "outbox"];
 
 fn main() -> ExitCode {
+    // As the agent does.
+    agent::memory::give_back_large_buffers();
     if let Ok(task) = std::env::var(backlog::TASK) {
         backlog::child(&task);
         return ExitCode::SUCCESS;

@@ -1,14 +1,12 @@
-//! Results as an agent of some hundred monitors has them.
+//! Enough results to take records from.
 
-use std::collections::BTreeMap;
-
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
+use rand::SeedableRng;
 use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
-use wire::{CheckResult, Content, Outcome, Phases};
+
+use crate::result::result;
 
 const COUNT: usize = 20_000;
-const MONITORS: usize = 500;
 
 pub(crate) struct Records(Vec<Vec<u8>>);
 
@@ -28,40 +26,4 @@ impl Records {
     pub(crate) fn mean(&self) -> f64 {
         self.0.iter().map(Vec::len).sum::<usize>() as f64 / self.0.len() as f64
     }
-}
-
-fn result(n: usize, began: Timestamp, rng: &mut StdRng) -> Vec<u8> {
-    let monitor = n * 7 % MONITORS;
-    let scheduled_at = began + SignedDuration::from_micros(n as i64 * 61_357);
-    let phases = Phases {
-        dns: Some(rng.random_range(80..900)),
-        connect: Some(rng.random_range(900..30_000)),
-        tls: Some(rng.random_range(2_000..60_000)),
-        first_byte: Some(rng.random_range(3_000..200_000)),
-        body: Some(rng.random_range(20..9_000)),
-    };
-    let all = [phases.dns, phases.connect, phases.tls, phases.first_byte, phases.body];
-    let result = CheckResult {
-        monitor: format!("shop-{monitor}"),
-        name: format!("shop-{monitor}"),
-        url: format!("https://shop-{monitor}.example/health"),
-        pattern: Some("status: *ok".to_owned()),
-        scheduled_at,
-        checked_at: scheduled_at + SignedDuration::from_micros(rng.random_range(100..3_000)),
-        outcome: Outcome::Success,
-        status_code: Some(200),
-        reason: Some("OK".to_owned()),
-        response_time_us: Some(all.into_iter().flatten().sum()),
-        phases,
-        peer: Some(format!("192.0.2.{}:443", monitor % 250)),
-        redirects: None,
-        pattern_matched: Some(true),
-        certificate: None,
-        body_bytes: Some(rng.random_range(500..90_000)),
-        truncated: None,
-        attempts: 1,
-        tags: BTreeMap::new(),
-        error: None,
-    };
-    wire::payload("edge-1", &Content::Result(Box::new(result)))
 }

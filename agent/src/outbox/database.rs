@@ -56,7 +56,7 @@ pub(super) fn open(path: &Path, segment_size: usize) -> Result<Opened, ChunkErro
     let deadline = Instant::now() + LET_GO;
     let db = loop {
         match config().open() {
-            Err(error) if is_locked(&error) && Instant::now() < deadline => thread::sleep(Duration::from_millis(5)),
+            Err(error) if is_held(&error) && Instant::now() < deadline => thread::sleep(Duration::from_millis(5)),
             other => break other?,
         }
     };
@@ -126,10 +126,11 @@ pub(super) fn let_go(opened: Opened) {
     }
 }
 
-/// Whether sled's own lock on a chunk is still held. Only by us: the outbox's lock keeps others out, but sled's threads
-/// let go of a database somewhat after it was closed.
-fn is_locked(error: &sled::Error) -> bool {
-    matches!(error, sled::Error::Io(error) if error.to_string().contains("could not acquire lock"))
+/// Whether a chunk is still held. Only by us: the outbox's lock keeps others out, but sled's threads let go of a database
+/// somewhat after it was closed. Until then they hold sled's own lock, or replace a snapshot that is just being read.
+fn is_held(error: &sled::Error) -> bool {
+    let sled::Error::Io(error) = error else { return false };
+    error.kind() == io::ErrorKind::NotFound || error.to_string().contains("could not acquire lock")
 }
 
 pub(super) fn fenced<T>(work: impl FnOnce() -> Result<T, ChunkError>) -> Result<T, ChunkError> {

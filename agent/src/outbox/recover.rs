@@ -12,9 +12,10 @@ use super::ledger::Ledger;
 use super::repair::segment_sizes;
 use super::root::Root;
 use super::salvage::salvage;
+use super::unreadable::Reads;
 use super::{State, marks, status};
 
-pub(super) fn recover(root: &Root) -> io::Result<State> {
+pub(super) fn recover(root: &Root, reads: &Reads) -> io::Result<State> {
     let mut damaged = BTreeSet::new();
     let mut chunks = VecDeque::new();
     let known = root.ledger()?;
@@ -24,7 +25,7 @@ pub(super) fn recover(root: &Root) -> io::Result<State> {
         let chunk = match Chunk::load(root, first) {
             Ok(chunk) => chunk,
             Err(error) => {
-                note(&mut damaged, first, error)?;
+                note(&mut damaged, first, error, reads)?;
                 Chunk::headless(root, first)
             }
         };
@@ -34,7 +35,7 @@ pub(super) fn recover(root: &Root) -> io::Result<State> {
         chunks.push_back(Arc::new(chunk));
     }
     if unknown && !chunks.is_empty() {
-        make_ledger(&chunks, &mut ledger, &mut damaged)?;
+        make_ledger(&chunks, &mut ledger, &mut damaged, reads)?;
     }
     let (marks, told) = (marks::read(root.path()), status::read_file(root.path()).ok());
     let told_last = told.as_ref().map_or(0, |status| status.position);
@@ -52,12 +53,12 @@ pub(super) fn recover(root: &Root) -> io::Result<State> {
                     ledger.learn(header.epoch, position, header.first_seq);
                     end = position + u64::from(header.count) - 1;
                 }
-                Err(error) => note(&mut damaged, first, error)?,
+                Err(error) => note(&mut damaged, first, error, reads)?,
             }
         }
         if damaged.contains(&first) {
             last.close();
-            let frames = salvage(root, last.path(), segment_sizes(last.head()), &mut ledger)?;
+            let frames = salvage(root, last.path(), segment_sizes(last.head()), &mut ledger, reads.reader())?;
             let found = frames.iter().next_back().map(|(position, (header, _))| position + u64::from(header.count) - 1);
             end = end.max(found.unwrap_or(0));
         }
@@ -67,7 +68,7 @@ pub(super) fn recover(root: &Root) -> io::Result<State> {
     {
         match front.cursor() {
             Ok(cursor) => acknowledged = acknowledged.max(cursor.unwrap_or(0)),
-            Err(error) => note(&mut damaged, front.first(), error)?,
+            Err(error) => note(&mut damaged, front.first(), error, reads)?,
         }
     }
     // Positions are never used again below these, even when damage took the records that had them.
@@ -79,6 +80,7 @@ pub(super) fn recover(root: &Root) -> io::Result<State> {
             &mut damaged,
             chunk.first(),
             ChunkError::Damaged(format!("{} records at its end are missing", last - end)),
+            reads,
         )?;
     }
     ledger.forget_from(last + 1);
@@ -93,23 +95,31 @@ pub(super) fn recover(root: &Root) -> io::Result<State> {
 }
 
 /// Makes a lost ledger anew, which takes reading everything, once.
-fn make_ledger(chunks: &VecDeque<Arc<Chunk>>, ledger: &mut Ledger, damaged: &mut BTreeSet<u64>) -> io::Result<()> {
-    log::error!("the outbox's ledger is not there or damaged; it is made anew from the records");
+fn make_ledger(
+    chunks: &VecDeque<Arc<Chunk>>,
+    ledger: &mut Ledger,
+    damaged: &mut BTreeSet<u64>,
+    reads: &Reads,
+) -> io::Result<()> {
     for chunk in chunks {
         if !damaged.contains(&chunk.first()) {
             if let Err(error) = chunk.teach(ledger) {
-                note(damaged, chunk.first(), error)?;
+                note(damaged, chunk.first(), error, reads)?;
             }
             chunk.close();
         }
     }
+    // A kill while the first epoch began leaves a chunk without a record.
+    if *ledger != Ledger::default() {
+        log::error!("the outbox's ledger was not there or damaged; it was made anew from the records");
+    }
     Ok(())
 }
 
-/// Notes damage; any other error is the disk's.
-fn note(damaged: &mut BTreeSet<u64>, first: u64, error: ChunkError) -> io::Result<()> {
+/// Notes damage; any other error is the disk's, and is only damage once reading is given up.
+fn note(damaged: &mut BTreeSet<u64>, first: u64, error: ChunkError, reads: &Reads) -> io::Result<()> {
     match error {
-        ChunkError::Io(error) => return Err(error),
+        ChunkError::Io(error) if !reads.failed(&error) => return Err(error),
         damage => log::error!(damage:%, first; "a chunk of the outbox is damaged; what reads of it is salvaged"),
     }
     damaged.insert(first);

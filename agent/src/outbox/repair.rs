@@ -66,7 +66,13 @@ impl Writer {
             return self.put_in_place(&chunk);
         }
         let mut ledger = self.shared.state().ledger.clone();
-        let mut frames = salvage(&self.shared.root, chunk.path(), segment_sizes(chunk.head()), &mut ledger)?;
+        let mut frames = salvage(
+            &self.shared.root,
+            chunk.path(),
+            segment_sizes(chunk.head()),
+            &mut ledger,
+            self.shared.reads.reader(),
+        )?;
         frames.retain(|position, (header, _)| *position >= first && position + u64::from(header.count) <= end);
         let (wanted, epoch) = {
             let mut state = self.shared.state();

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use wire::DropReason;
 
-use super::WORTH_FREEING;
 use super::chunk::{Chunk, ChunkError, Hole};
 use super::declaration::Undelivered;
 use super::writer::Writer;
+use super::{Shared, WORTH_FREEING};
 
 impl Writer {
     /// Makes room at the bound: declares what the oldest chunk still holds, then removes it. In this order, since what
@@ -30,6 +30,10 @@ impl Writer {
                 Ok(read) => read,
                 Err(ChunkError::Damaged(damage)) => {
                     self.shared.damaged(&front, &damage);
+                    continue;
+                }
+                Err(ChunkError::Io(error)) if self.shared.reads.failed(&error) => {
+                    self.shared.damaged(&front, &error.to_string());
                     continue;
                 }
                 Err(ChunkError::Retired) => continue,
@@ -66,6 +70,27 @@ impl Writer {
         let freed = freed.and_then(|chunks| Ok(self.shared.free(chunks)?));
         if let Err(error) = freed {
             log::warn!(error:%; "the space of a drained chunk could not be given back yet");
+        }
+    }
+}
+
+impl Shared {
+    /// Whether the next chunk fits under the bound. It may become somewhat larger than what it is rolled at. What is
+    /// kept of damage goes before any record does.
+    pub(super) fn has_room(&self) -> bool {
+        let bounds = self.bounds;
+        loop {
+            if self.count_bytes() + bounds.chunk_bytes + bounds.chunk_bytes / 4 <= bounds.max_size {
+                return true;
+            }
+            match self.root.remove_set_aside() {
+                Ok(true) => log::warn!("the outbox is at its bound: the files of a damaged chunk are removed"),
+                Ok(false) => return false,
+                Err(error) => {
+                    log::debug!(error:%; "the files of a damaged chunk can't be removed");
+                    return false;
+                }
+            }
         }
     }
 }

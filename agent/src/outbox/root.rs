@@ -83,8 +83,12 @@ impl OpenError {
 /// Whether an error is the disk's: full, failing, over a quota, or mounted read-only.
 fn disk_refuses(error: &io::Error) -> bool {
     use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
-    matches!(error.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem)
-        || error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
+    matches!(error.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem) || is_eio(error)
+}
+
+/// Whether the device itself failed.
+pub(super) fn is_eio(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
 }
 
 fn mend(error: &io::Error) -> &'static str {
@@ -202,13 +206,19 @@ impl Root {
         Ok(true)
     }
 
-    /// A copy of a chunk's files, for as long as `work` takes. Files that can't be found any more are not in it.
-    pub(super) fn with_copy<T>(&self, chunk: &Path, work: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
+    /// A copy of a chunk's files as `read` reads them, for as long as `work` takes. Files that can't be found any more
+    /// are not in it.
+    pub(super) fn with_copy<T>(
+        &self,
+        chunk: &Path,
+        read: fn(&Path) -> io::Result<Vec<u8>>,
+        work: impl FnOnce(&Path) -> io::Result<T>,
+    ) -> io::Result<T> {
         let name = chunk.file_name().unwrap_or_default().to_string_lossy();
         let copy = self.path.join(format!("{TRY}{name}"));
         remove_if_there(&copy)?;
         fs::create_dir(&copy)?;
-        let copied = copy_files(chunk, &copy).and_then(|()| work(&copy));
+        let copied = copy_files(chunk, &copy, read).and_then(|()| work(&copy));
         remove_if_there(&copy)?;
         copied
     }
@@ -334,7 +344,7 @@ fn remove_if_there(directory: &Path) -> io::Result<()> {
     }
 }
 
-fn copy_files(from: &Path, to: &Path) -> io::Result<()> {
+fn copy_files(from: &Path, to: &Path, read: fn(&Path) -> io::Result<Vec<u8>>) -> io::Result<()> {
     let entries = match fs::read_dir(from) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         other => other?,
@@ -343,9 +353,9 @@ fn copy_files(from: &Path, to: &Path) -> io::Result<()> {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
             fs::create_dir(to.join(entry.file_name()))?;
-            copy_files(&entry.path(), &to.join(entry.file_name()))?;
+            copy_files(&entry.path(), &to.join(entry.file_name()), read)?;
         } else {
-            fs::copy(entry.path(), to.join(entry.file_name()))?;
+            fs::write(to.join(entry.file_name()), read(&entry.path())?)?;
         }
     }
     Ok(())

@@ -7,8 +7,8 @@
 //! sled's word goes before the search's, which also finds what was overwritten; there the later one counts.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
-use std::{fs, io};
 
 use super::committer::PAYLOAD;
 use super::database::found;
@@ -19,16 +19,23 @@ use super::root::Root;
 /// The frames of a chunk, each with its header, by the positions of their first records. They don't overlap.
 pub(super) type Frames = BTreeMap<u64, (Header, Vec<u8>)>;
 
-/// Salvages the chunk in `path`, made with one of the segment sizes. `ledger` learns what the frames tell.
-pub(super) fn salvage(root: &Root, path: &Path, segment_sizes: &[usize], ledger: &mut Ledger) -> io::Result<Frames> {
+/// Salvages the chunk in `path`, made with one of the segment sizes; `read` reads its files. `ledger` learns what the
+/// frames tell.
+pub(super) fn salvage(
+    root: &Root,
+    path: &Path,
+    segment_sizes: &[usize],
+    ledger: &mut Ledger,
+    read: fn(&Path) -> io::Result<Vec<u8>>,
+) -> io::Result<Frames> {
     // Read before sled has a chance to write to it.
-    let log = match fs::read(path.join("db")) {
+    let log = match read(&path.join("db")) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         other => other?,
     };
     let mut frames = Frames::new();
     for (segment_size, with_snapshots) in segment_sizes.iter().flat_map(|size| [(*size, true), (*size, false)]) {
-        let found = root.with_copy(path, |copy| found(copy, segment_size, with_snapshots))?;
+        let found = root.with_copy(path, read, |copy| found(copy, segment_size, with_snapshots))?;
         for (position, frame) in found {
             if let Ok(header) = frame::header(&frame) {
                 ledger.learn(header.epoch, position, header.first_seq);

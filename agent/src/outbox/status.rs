@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::root::OpenError;
-use super::{Intake, LOCK_PATIENCE, Outbox, Shared};
+use super::{Intake, LOCK_PATIENCE, Outbox, Reads, Shared};
 use crate::config::OutboxConfig;
 
 const FILE: &str = "status.json";
@@ -77,7 +77,7 @@ impl Outbox {
     fn open_existing_within(config: &OutboxConfig, patience: Duration) -> Result<Outbox, OpenError> {
         let path = || config.path.clone();
         match fs::metadata(config.path.join("VERSION")) {
-            Ok(_) => Outbox::open_within(config, Intake::default(), patience),
+            Ok(_) => Outbox::open_within(config, Intake::default(), Reads::default(), patience),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(OpenError::Absent { path: path() }),
             Err(source) => Err(OpenError::Io { path: path(), action: "look for VERSION".to_owned(), source }),
         }

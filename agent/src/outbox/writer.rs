@@ -5,7 +5,7 @@
 //! positions are a hole before that record's frame, so both are there or neither is.
 
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -17,6 +17,7 @@ use super::chunk::{Chunk, ChunkError, EpochAt, Head, Hole};
 use super::committer::{AppendError, Number, Opening, PAYLOAD};
 use super::declaration::Undelivered;
 use super::queue::{Opener, Request};
+use super::root::is_eio;
 use super::{Outbox, SEGMENT_SIZES, Shared, frame};
 use crate::config::WhenFull;
 
@@ -51,6 +52,8 @@ pub(super) struct Writer {
     thrown_away: u64,
     /// The last attempt to repair what is damaged failed.
     unrepaired: bool,
+    /// Rolled chunks that are being sealed.
+    sealing: Vec<JoinHandle<()>>,
 }
 
 impl Writer {
@@ -63,6 +66,7 @@ impl Writer {
             beginning: None,
             thrown_away: 0,
             unrepaired: false,
+            sealing: Vec::new(),
         }
     }
 
@@ -91,6 +95,12 @@ impl Writer {
             self.commit(group);
             if (work.damaged || self.unrepaired) && self.running {
                 self.mend();
+            }
+        }
+        // Or they would open chunks that are closed for good.
+        for sealing in self.sealing {
+            if sealing.join().is_err() {
+                log::error!("sealing a chunk of the outbox panicked");
             }
         }
         if self.thrown_away > 0 {
@@ -258,12 +268,20 @@ impl Writer {
         }
         let hole = (hole > 0).then_some(Hole { first: last + 1, last: first - 1 });
         #[cfg(test)]
-        self.shared.refusal()?;
-        if let Err(error) = chunk.append(&frames, hole) {
-            if let ChunkError::Damaged(damage) = &error {
+        let refused = self.shared.refusal().map_err(ChunkError::from);
+        #[cfg(not(test))]
+        let refused = Ok(());
+        if let Err(error) = refused.and_then(|()| chunk.append(&frames, hole)) {
+            match &error {
                 // What is in it is salvaged; what comes now goes into another one.
-                self.tail.closed = true;
-                self.shared.damaged(&chunk, damage);
+                ChunkError::Damaged(damage) => {
+                    self.tail.closed = true;
+                    self.shared.damaged(&chunk, damage);
+                }
+                // After a failed sync the system forgets what it could not write. It still reads, but after a power cut
+                // nothing behind it would be found.
+                ChunkError::Io(error) if is_eio(error) => self.tail.closed = true,
+                _ => {}
             }
             return Err(error);
         }
@@ -301,7 +319,7 @@ impl Writer {
         }
         let next = self.roll(position + 1)?;
         if !damaged {
-            seal(last);
+            self.seal(last);
         }
         if bounds.when_full == WhenFull::DropOldest && !self.shared.has_room() {
             self.drop_oldest()?;
@@ -318,6 +336,7 @@ impl Writer {
             // Nothing was ever appended to a chunk that begins here too.
             let empty = state.chunks.back().is_some_and(|last| last.first() == first);
             let empty = if empty { state.chunks.pop_back() } else { None };
+            self.tail.first = state.chunks.back().map_or(0, |last| last.first());
             (Head { first, epoch: state.epoch, segment_size }, empty, state.damaged.remove(&first))
         };
         empty.iter().for_each(|empty| empty.retire());
@@ -335,16 +354,18 @@ impl Writer {
         let [least, .., most] = SEGMENT_SIZES;
         ((self.shared.bounds.chunk_bytes / 8).next_power_of_two() as usize).clamp(least, most)
     }
-}
 
-/// Seals a rolled chunk in the background: it takes two openings, and nothing waits for it.
-fn seal(chunk: Arc<Chunk>) {
-    let sealing = thread::Builder::new().name("outbox-seal".into()).spawn(move || {
-        if let Err(error) = chunk.seal() {
-            log::warn!(error:%, first = chunk.first(); "a rolled chunk of the outbox could not be sealed");
+    /// Seals a rolled chunk in the background: it takes two openings, and nothing but the stop waits for it.
+    fn seal(&mut self, chunk: Arc<Chunk>) {
+        self.sealing.retain(|sealing| !sealing.is_finished());
+        let sealing = thread::Builder::new().name("outbox-seal".into()).spawn(move || {
+            if let Err(error) = chunk.seal() {
+                log::warn!(error:%, first = chunk.first(); "a rolled chunk of the outbox could not be sealed");
+            }
+        });
+        match sealing {
+            Ok(sealing) => self.sealing.push(sealing),
+            Err(error) => log::warn!(error:%; "a rolled chunk of the outbox could not be sealed: no thread"),
         }
-    });
-    if let Err(error) = sealing {
-        log::warn!(error:%; "a rolled chunk of the outbox could not be sealed: no thread");
     }
 }

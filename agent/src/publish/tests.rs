@@ -125,6 +125,31 @@ fn a_record_too_large_for_the_broker_is_declared_and_stops_no_other() {
     drop(publisher);
 }
 
+/// An outbox without its committer answers as one whose disk refuses: not yet.
+#[test]
+fn while_the_disk_refuses_the_declaration_of_a_record_too_large_holds_up_no_other() {
+    let Rig { cluster, mut kafka, outbox, _committer: committer, _dir: dir } = Rig::with_topic();
+    kafka.properties.0.insert("message.max.bytes".into(), "1000".into());
+    outbox.append(format!("{{\"kind\":\"{}\"}}", "x".repeat(2_000)).into_bytes()).unwrap();
+    outbox.append(b"{\"kind\":\"test\"}".to_vec()).unwrap();
+    committer.stop();
+    drop(outbox);
+    let config = OutboxConfig { path: dir.path().to_owned(), max_size: 64 << 20, when_full: WhenFull::DropOldest };
+    let outbox = Outbox::open(&config).unwrap();
+    let publisher = Publisher::start("edge", &kafka, outbox.clone()).unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    while publisher.published() < 2 {
+        assert!(Instant::now() < deadline, "{} published", publisher.published());
+        std::thread::yield_now();
+    }
+    assert!(outbox.acknowledged() < 2);
+
+    let committer = outbox.start("edge", |_| b"{\"kind\":\"test\"}".to_vec()).unwrap();
+    assert!(publisher.drain(PATIENCE));
+    assert!(outbox.wait_acknowledged(5, PATIENCE), "a first record and a declaration follow");
+    drop((publisher, committer, cluster));
+}
+
 #[test]
 fn a_publisher_without_kafka_stops_at_once() {
     let rig = Rig::with_topic();

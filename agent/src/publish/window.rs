@@ -77,16 +77,10 @@ impl Window {
         }
     }
 
-    /// A position was acknowledged.
+    /// A position was acknowledged, or what is there is declared dropped.
     pub(super) fn deliver(&mut self, position: u64) {
         self.fail(position);
         self.done(position);
-    }
-
-    /// A position will never be sent, and that is declared.
-    pub(super) fn drop_unsent(&mut self, position: u64) {
-        self.sent = self.sent.max(position);
-        self.deliver(position);
     }
 
     /// A position was not acknowledged: it is no longer under way, and stays before the cursor.
@@ -207,9 +201,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_dropped_unsent_makes_no_gap() {
+    fn what_is_passed_and_then_declared_makes_no_gap() {
         let mut window = Window::new(0);
-        window.drop_unsent(1);
+        window.pass(1);
+        window.deliver(1);
         window.send(2, 10);
         window.deliver(2);
         assert_eq!((window.sent(), window.cursor()), (2, 2));

@@ -9,7 +9,7 @@ use wire::{AgentEvent, Clock};
 
 use super::RunError;
 use crate::config::{Config, OutboxConfig};
-use crate::outbox::{AppendError, Committer, Intake, Outbox, Pending};
+use crate::outbox::{AppendError, Committer, Intake, Outbox, Pending, Reads};
 use crate::publish::Publisher;
 use crate::report::Reporter;
 
@@ -23,12 +23,18 @@ pub(super) const LAST_REPORT: Duration = Duration::from_secs(2);
 pub(super) struct Setup {
     agent: String,
     outbox: OutboxConfig,
+    reads: Reads,
     kafka: settings::Kafka,
 }
 
 impl Setup {
     pub(super) fn new(config: &Config) -> Setup {
-        Setup { agent: config.agent.name.clone(), outbox: config.outbox.clone(), kafka: config.kafka.clone() }
+        Setup {
+            agent: config.agent.name.clone(),
+            outbox: config.outbox.clone(),
+            reads: Reads::default(),
+            kafka: config.kafka.clone(),
+        }
     }
 }
 
@@ -54,7 +60,7 @@ impl Delivery {
         reporter: &Arc<Reporter>,
         clock: Clock,
     ) -> Result<Delivery, RunError> {
-        let outbox = Outbox::open_with(&setup.outbox, intake.clone())?;
+        let outbox = Outbox::open_with(&setup.outbox, intake.clone(), setup.reads.clone())?;
         let first = Arc::clone(reporter);
         let (committer, begun) = outbox.launch(&setup.agent, move |opening| first.start(&opening, clock))?;
         let answer = begun.wait_for(FIRST_RECORD);

@@ -9,6 +9,7 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Reb
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use settings::Kafka;
+use uuid::Uuid;
 
 use super::identity::{DEBUG_CONTEXT, Identity};
 use super::progress::Progress;
@@ -17,10 +18,17 @@ use crate::rarely::Rarely;
 /// How long a rebalance waits for the batch that is being written. The group waits meanwhile.
 const REBALANCE: Duration = Duration::from_secs(3);
 
-/// A collector that was killed is noticed after this time, and others take over. After an outage of Kafka that lasts
-/// longer, everybody waits as long again: the broker remembers the members of before, and librdkafka has forgotten
-/// that it was one of them. Brokers allow from six seconds.
+/// A collector that was killed is noticed after this time, and others take over. Brokers allow from six seconds.
 const SESSION_TIMEOUT_MS: &str = "6000";
+
+/// The name by which a group knows a member again (a static member, in Kafka's words).
+const INSTANCE: &str = "group.instance.id";
+
+/// How long a clean stop may take to leave the group. It takes some milliseconds.
+const LEAVING: Duration = Duration::from_secs(1);
+
+/// The context of librdkafka's log that tells that the group is left.
+const LEAVING_CONTEXT: &str = "consumer";
 
 /// What may be overruled by `kafka.properties`.
 const DEFAULTS: [(&str, &str); 8] = [
@@ -59,14 +67,24 @@ pub(super) fn properties(kafka: &Kafka) -> ClientConfig {
     config
 }
 
+/// A name for a member of the group that nobody else has.
+pub(super) fn own_instance() -> String {
+    format!("collector-{}", Uuid::new_v4())
+}
+
+/// The member's name that the configuration gives, or one of its own.
+pub(super) fn instance(kafka: &Kafka) -> String {
+    properties(kafka).get(INSTANCE).map_or_else(own_instance, str::to_owned)
+}
+
 /// The consumer, without a subscription.
-pub(super) fn consumer(kafka: &Kafka, progress: Arc<Progress>) -> KafkaResult<BaseConsumer<Context>> {
+pub(super) fn consumer(kafka: &Kafka, instance: &str, progress: Arc<Progress>) -> KafkaResult<BaseConsumer<Context>> {
     let mut config = properties(kafka);
-    config.set("group.id", &kafka.group);
+    config.set("group.id", &kafka.group).set(INSTANCE, instance);
     for (name, value) in LAW {
         config.set(name, value);
     }
-    let debug = [config.get("debug").unwrap_or_default(), DEBUG_CONTEXT].join(",");
+    let debug = [config.get("debug").unwrap_or_default(), DEBUG_CONTEXT, LEAVING_CONTEXT].join(",");
     config.set("debug", debug.trim_start_matches(',')).set_log_level(RDKafkaLogLevel::Debug);
     config.create_with_context(Context {
         topic: kafka.topic.as_str().into(),
@@ -83,7 +101,20 @@ pub(super) fn consumer(kafka: &Kafka, progress: Arc<Progress>) -> KafkaResult<Ba
 /// the session's timeout, the others as long as their rebalance takes.
 pub(super) fn patience(kafka: &Kafka) -> Duration {
     let session = properties(kafka).get("session.timeout.ms").and_then(|text| text.parse().ok()).unwrap_or(0);
-    Duration::from_millis(session) + Duration::from_secs(5)
+    Duration::from_millis(session) + REBALANCE
+}
+
+/// Leaves the group, so that others take over at once. A static member that merely closes is expected back.
+pub(super) fn leave(consumer: &BaseConsumer<Context>) {
+    let context = consumer.context();
+    if lock(&context.membership).outside_since.is_some() {
+        return;
+    }
+    consumer.unsubscribe();
+    let began = Instant::now();
+    while !lock(&context.membership).has_left && began.elapsed() < LEAVING {
+        drop(consumer.poll(Duration::from_millis(10)));
+    }
 }
 
 /// A list of offsets as librdkafka takes it.
@@ -115,6 +146,7 @@ struct Membership {
     /// Since when it asks to be let in while Kafka answers.
     outside_since: Option<Instant>,
     was_inside: bool,
+    has_left: bool,
 }
 
 impl Context {
@@ -182,6 +214,9 @@ fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         self.identity.hear(&self.topic, message);
+        if facility == "LEAVE" {
+            lock(&self.membership).has_left = true;
+        }
         // Whatever matters of it comes as an error, too, and is said once.
         log::debug!(target: "librdkafka", level:? = level, facility; "{message}");
     }
@@ -196,7 +231,7 @@ impl ConsumerContext for Context {
     fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         match rebalance {
             Rebalance::Assign(partitions) => {
-                *lock(&self.membership) = Membership { outside_since: None, was_inside: true };
+                *lock(&self.membership) = Membership { outside_since: None, was_inside: true, has_left: false };
                 log::info!(partitions = partitions.count(); "took partitions");
             }
             Rebalance::Revoke(partitions) => {

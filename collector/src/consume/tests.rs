@@ -36,7 +36,7 @@ fn partitions_that_were_paused_are_read_again_after_a_rebalance() {
     let kafka = Kafka { bootstrap_servers: cluster.bootstrap_servers(), topic: "t".into(), ..Kafka::default() };
     let kafka = Kafka { group: "g".into(), ..kafka };
     let progress = Arc::new(Progress::default());
-    let consumer = client::consumer(&kafka, progress.clone()).unwrap();
+    let consumer = client::consumer(&kafka, "one", progress.clone()).unwrap();
     let mut gathering =
         Gathering { consumer: &consumer, progress: &progress, bounds: BOUNDS, batch: None, paused: None };
 
@@ -68,8 +68,8 @@ fn a_consumer_that_gets_no_partition_is_not_left_outside() {
     let cluster = MockCluster::new(1).unwrap();
     cluster.create_topic("t", 1, 1).unwrap();
     let kafka = Kafka { bootstrap_servers: cluster.bootstrap_servers(), topic: "t".into(), ..Kafka::default() };
-    let members = [(); 2].map(|()| {
-        let consumer = client::consumer(&kafka, Arc::default()).unwrap();
+    let members = ["one", "other"].map(|instance| {
+        let consumer = client::consumer(&kafka, instance, Arc::default()).unwrap();
         consumer.subscribe(&["t"]).unwrap();
         consumer.context().asks_in();
         consumer

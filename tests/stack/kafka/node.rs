@@ -18,6 +18,9 @@ const BOUND: Duration = Duration::from_secs(60);
 /// 16 bytes in URL-safe base64, as Kafka wants it.
 const CLUSTER: &str = "d2Vic2l0ZS1tb25pdG9yLQ";
 
+/// Over so many partitions the offsets of groups are spread.
+pub(super) const OFFSETS_PARTITIONS: i32 = 5;
+
 /// Who may come in at the login port.
 const USERS: &str = "listener.name.login.plain.sasl.jaas.config";
 const LOGIN_MODULE: &str = "org.apache.kafka.common.security.plain.PlainLoginModule required";
@@ -164,6 +167,13 @@ impl Node {
         self.slot().as_ref().is_some_and(Process::is_running)
     }
 
+    /// Who is the active controller, as far as this node knows.
+    pub(super) fn believed_controller(&self) -> Option<i64> {
+        let file = self.directory.join("logs/__cluster_metadata-0/quorum-state");
+        let state: serde_json::Value = serde_json::from_slice(&fs::read(file).ok()?).ok()?;
+        state["leaderId"].as_i64()
+    }
+
     pub(super) fn tail(&self) -> String {
         self.slot().as_ref().map(Process::tail).unwrap_or_default()
     }
@@ -211,7 +221,7 @@ fn properties(index: usize, all: &[Ports], proxy: u16, directory: &Path) -> Stri
          default.replication.factor={replicas}\n\
          min.insync.replicas={in_sync}\n\
          offsets.topic.replication.factor={replicas}\n\
-         offsets.topic.num.partitions=5\n\
+         offsets.topic.num.partitions={OFFSETS_PARTITIONS}\n\
          transaction.state.log.replication.factor={replicas}\n\
          transaction.state.log.min.isr={in_sync}\n\
          share.coordinator.state.topic.replication.factor={replicas}\n\

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use rustix::io::Errno;
 use wire::DropReason;
 
-use super::damage::{Accounted, drain};
+use super::damage::{Accounted, chunk, drain};
 use super::*;
 
 fn refuse(outbox: &Outbox, error: Errno) {
@@ -57,6 +57,85 @@ fn while_the_disk_refuses_results_wait_in_memory_and_are_written_when_it_heals()
     }
 }
 
+/// The system forgets what it could not write, so after a power cut nothing behind that would be found.
+#[test]
+fn after_a_failed_sync_records_go_into_another_chunk_and_all_are_read_also_after_a_new_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let chunks = |outbox: &Outbox| outbox.shared.state().chunks.iter().map(|chunk| chunk.first()).collect::<Vec<_>>();
+    let outbox = open_with(dir.path(), 100);
+    let committer = start(&outbox);
+    for (n, error, expected) in [(0, Errno::NOSPC, vec![1]), (1, Errno::IO, vec![1, 3]), (2, Errno::IO, vec![1, 3, 4])]
+    {
+        refuse(&outbox, error);
+        outbox.intake().keep(result(n)).unwrap();
+        wait_until_refused(&outbox);
+        take_again(&outbox);
+        assert!(outbox.flush(Duration::from_secs(60)));
+        assert_eq!(chunks(&outbox), expected);
+    }
+    committer.stop();
+    drop(outbox);
+    let outbox = open_with(dir.path(), 100);
+    assert_eq!(results(&drain(&outbox)), (0..3).map(result).collect::<Vec<_>>());
+}
+
+/// A file of the system whose first byte can't be read stands for one whose sectors are gone.
+fn make_unreadable(file: &Path) {
+    std::fs::remove_file(file).unwrap();
+    std::os::unix::fs::symlink("/proc/self/mem", file).unwrap();
+}
+
+#[test]
+fn a_chunk_that_cannot_be_read_holds_up_the_others_for_a_while_and_is_then_salvaged() {
+    let dir = tempfile::tempdir().unwrap();
+    let outbox = open_with(dir.path(), 10);
+    let committer = start(&outbox);
+    append(&outbox, 35);
+    committer.stop();
+    make_unreadable(&chunk(dir.path(), 11).join("conf"));
+    drop(outbox);
+
+    let outbox = open_with(dir.path(), 10);
+    let committer = start(&outbox);
+    for _ in 0..3 {
+        assert_eq!(outbox.read(10, 100, usize::MAX).unwrap_err().raw_os_error(), Some(Errno::IO.raw_os_error()));
+    }
+    assert_eq!(outbox.status().damaged, 0);
+    committer.stop();
+    drop(outbox);
+
+    let reads = Reads::with_patience(Duration::ZERO);
+    let outbox = Outbox::open_with(&config(dir.path()), Intake::default(), reads).unwrap();
+    let committer = start(&outbox);
+    assert_eq!(outbox.read(10, 100, usize::MAX).unwrap(), []);
+    while outbox.status().damaged == 0 {
+        std::thread::yield_now();
+    }
+    let accounted = drain(&outbox);
+    assert!(accounted.declared.is_empty(), "its records are all still there");
+    assert_eq!(accounted.read.len(), 36 + 2);
+    committer.stop();
+}
+
+#[test]
+fn an_outbox_whose_last_chunk_cannot_be_read_opens_after_a_while() {
+    let dir = tempfile::tempdir().unwrap();
+    let outbox = open_with(dir.path(), 10);
+    let committer = start(&outbox);
+    append(&outbox, 14);
+    committer.stop();
+    make_unreadable(&chunk(dir.path(), 11).join("head.json"));
+    drop(outbox);
+    let open = |reads| Outbox::open_with(&config(dir.path()), Intake::default(), reads);
+    assert!(open(Reads::default()).unwrap_err().may_pass());
+
+    let outbox = open(Reads::with_patience(Duration::ZERO)).unwrap();
+    let committer = start(&outbox);
+    let accounted = drain(&outbox);
+    assert!(accounted.declared.is_empty() && accounted.read.len() == 16, "{:?}", accounted.read.keys());
+    committer.stop();
+}
+
 #[test]
 fn what_memory_could_not_hold_is_numbered_and_declared_once_the_disk_takes_records() {
     let dir = tempfile::tempdir().unwrap();
@@ -92,7 +171,7 @@ fn results_that_came_before_the_outbox_are_numbered_after_its_first_record() {
     for n in 0..5 {
         intake.keep(result(n)).unwrap();
     }
-    let outbox = Outbox::open_with(&config(dir.path()), intake).unwrap();
+    let outbox = Outbox::open_with(&config(dir.path()), intake, Reads::default()).unwrap();
     let committer = start(&outbox);
     assert!(outbox.flush(Duration::from_secs(60)));
     let entries = read_all(&outbox);

@@ -1,0 +1,79 @@
+//! A small disk of an agent's own: a tmpfs that nobody else sees, in a mount namespace that ends with the agent.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use e2e::agent::Agent;
+use e2e::process::Process;
+use serde_json::Value;
+
+const BOUND: Duration = Duration::from_secs(60);
+const MOUNT: &str = "mount -t tmpfs -o size=24m,mode=700 tmpfs \"$1\" && shift && exec \"$@\"";
+const FILLER: &str = "filler";
+
+pub(super) struct SmallDisk {
+    /// Where it is mounted.
+    at: PathBuf,
+}
+
+impl SmallDisk {
+    /// An error where nothing may be mounted.
+    pub(super) fn try_new(agent: &Agent) -> Result<SmallDisk> {
+        let at = agent.directory().join("disk");
+        fs::create_dir(&at)?;
+        let disk = SmallDisk { at };
+        let tried = Process::run("unshare", disk.mounted_for(Command::new("true")), BOUND)?;
+        ensure!(tried.status.success(), "{}", tried.stderr.trim());
+        let mut settings = agent.settings.clone();
+        settings.set("outbox.path", disk.at.join("outbox").to_string_lossy());
+        agent.configure(&settings)?;
+        Ok(disk)
+    }
+
+    /// The same process id: each of the programs in between becomes the next one.
+    pub(super) fn mounted_for(&self, command: Command) -> Command {
+        let mut mounted = Command::new("unshare");
+        mounted.args(["--mount", "--propagation", "private"]);
+        if !rustix::process::geteuid().is_root() {
+            mounted.arg("--map-root-user");
+        }
+        mounted.args(["sh", "-c", MOUNT, "sh"]).arg(&self.at);
+        mounted.arg(command.get_program()).args(command.get_args());
+        mounted
+    }
+
+    /// Takes all the room that is left.
+    pub(super) fn fill(&self, agent: &Agent) -> Result<()> {
+        let mut filler = File::create(self.seen_by(agent)?.join(FILLER))?;
+        for size in [64 * 1024, 1] {
+            loop {
+                match filler.write(&vec![0; size]) {
+                    Ok(_) => {}
+                    Err(error) if error.kind() == ErrorKind::StorageFull => break,
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn make_room(&self, agent: &Agent) -> Result<()> {
+        Ok(fs::remove_file(self.seen_by(agent)?.join(FILLER))?)
+    }
+
+    /// What the running agent tells other processes.
+    pub(super) fn status(&self, agent: &Agent) -> Result<Value> {
+        let text = fs::read(self.seen_by(agent)?.join("outbox/status.json"))?;
+        Ok(serde_json::from_slice(&text)?)
+    }
+
+    /// Where the agent sees it.
+    fn seen_by(&self, agent: &Agent) -> Result<PathBuf> {
+        let id = agent.id().context("it does not run")?;
+        Ok(PathBuf::from(format!("/proc/{id}/root")).join(self.at.strip_prefix("/")?))
+    }
+}
