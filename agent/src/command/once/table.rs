@@ -1,5 +1,7 @@
-//! Results as a table for people: the verdict in colour where the output is a terminal, and where the time went.
+//! Results as a table for people: the verdict in colour where the output is a terminal, and where the time went. Why a
+//! check failed stands below: a long text has room there on any screen.
 
+use std::env;
 use std::io::{self, Write};
 
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table, presets};
@@ -18,6 +20,11 @@ const PHASES: &str = "d looking up the name, c connecting, t TLS, w waiting for 
 pub(super) fn write(results: &[CheckResult], now: Timestamp, out: &mut impl Write) -> io::Result<()> {
     let table = table(results, now);
     writeln!(out, "{}", table.trim_fmt())?;
+    for result in results {
+        if let Some(error) = &result.error {
+            writeln!(out, "\n{}: {error}", result.name)?;
+        }
+    }
     let good = results.iter().filter(|result| result.outcome == Outcome::Success).count();
     if results.iter().any(|result| !bar(&result.phases).is_empty()) {
         writeln!(out, "\nphases: {PHASES}")?;
@@ -28,13 +35,17 @@ pub(super) fn write(results: &[CheckResult], now: Timestamp, out: &mut impl Writ
 fn table(results: &[CheckResult], now: Timestamp) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    if env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+        && let Some(width) = table.width()
+    {
+        table.set_width(width).force_no_tty();
+    }
     let certificates = results.iter().any(|result| result.certificate.is_some());
-    let errors = results.iter().any(|result| result.error.is_some());
-    let columns = |cells: [Cell; 7]| {
-        let shown = [true, true, true, true, true, certificates, errors];
+    let columns = |cells: [Cell; 6]| {
+        let shown = [true, true, true, true, true, certificates];
         cells.into_iter().zip(shown).filter(|(_, shown)| *shown).map(|(cell, _)| cell).collect::<Vec<_>>()
     };
-    let titles = ["MONITOR", "OUTCOME", "CODE", "TIME", "PHASES", "CERTIFICATE", "ERROR"];
+    let titles = ["MONITOR", "OUTCOME", "CODE", "TIME", "PHASES", "CERTIFICATE"];
     table.set_header(columns(titles.map(Cell::new)));
     for result in results {
         table.add_row(columns(row(result, now)));
@@ -50,7 +61,7 @@ fn table(results: &[CheckResult], now: Timestamp) -> Table {
     table
 }
 
-fn row(result: &CheckResult, now: Timestamp) -> [Cell; 7] {
+fn row(result: &CheckResult, now: Timestamp) -> [Cell; 6] {
     let verdict = match result.outcome {
         Outcome::Success => Color::Green,
         Outcome::TooSlow | Outcome::CertificateExpiring | Outcome::AgentError => Color::Yellow,
@@ -63,7 +74,6 @@ fn row(result: &CheckResult, now: Timestamp) -> [Cell; 7] {
         Cell::new(time(result.response_time_us.unwrap_or(0))),
         Cell::new(bar(&result.phases)),
         certificate(result, now),
-        Cell::new(result.error.as_deref().unwrap_or_default()),
     ]
 }
 
@@ -139,9 +149,11 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "MONITOR  OUTCOME             CODE     TIME  PHASES                CERTIFICATE  ERROR",
+                "MONITOR  OUTCOME             CODE     TIME  PHASES                CERTIFICATE",
                 "shop     success              200  12.3 ms  ccttttttwwwwwwwwwwbb  12 days",
-                "näme     connection_refused     -   5.01 s                                     connecting to 127.0.0.1:1: refused",
+                "näme     connection_refused     -   5.01 s",
+                "",
+                "näme: connecting to 127.0.0.1:1: refused",
                 "",
                 "phases: d looking up the name, c connecting, t TLS, w waiting for the first byte, b body",
                 "",
@@ -152,9 +164,9 @@ mod tests {
     }
 
     #[test]
-    fn columns_that_nobody_needs_are_left_out() {
+    fn what_nobody_needs_is_left_out() {
         let table = shown(&[result("shop", Outcome::Success)]);
-        assert!(!table.contains("ERROR") && !table.contains("CERTIFICATE") && !table.contains("phases:"), "{table}");
+        assert!(!table.contains("CERTIFICATE") && !table.contains("phases:"), "{table}");
         assert!(table.ends_with("\n1 of 1 succeeded\n"), "{table}");
     }
 
