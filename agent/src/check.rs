@@ -1,27 +1,38 @@
 //! One check: from a monitor to a result, whatever happens.
 //!
 //! ```text
-//! check ─▶ http ── one hop per redirect ──▶ ureq ──▶ connection ─▶ resolve ─▶ socket ─▶ tls
-//!            ├─ redirect: where to next          (HTTP/1.1)   │
-//!            └─ body: bounded, decoded, pattern               └─▶ trace: phases, peer, certificate
+//! check ─▶ attempts ─┬▶ http ── one hop per redirect ──▶ ureq ──▶ connection ─▶ resolve ─▶ socket ─▶ tls
+//!                    │    ├─ redirect: where to next          (HTTP/1.1)   │
+//!                    │    └─ body: bounded; coding, charset                └─▶ trace: phases, peer, certificate
+//!                    ├▶ tcp ── resolve ─▶ socket
+//!                    └▶ dns ── resolve ─▶ UDP, or socket          expect: is that what was expected?
 //! ```
 //!
 //! - One absolute deadline holds over everything: look-up, connecting, handshakes, all hops, the body.
 //! - Each hop has a fresh connection and a full handshake. Nothing is pooled, and no proxy is taken from the
 //!   environment: what is measured is what a new visitor would meet.
-//! - What a check learns on its way stays, also when it fails later: phases, peer, certificate, status code.
+//! - What a check learns on its way stays, also when it fails later: phases, peer, certificate, status code. Of several
+//!   attempts only the last one's counts.
 //! - The first cause wins: a check stops at its first fault (`outcome`), which is the outcome.
+//! - What is the agent's own trouble (no descriptors, no memory, no CPU) is never told as the site's.
 //! - Whatever a peer sent becomes harmless text (`text`) before it enters a result.
 
+mod attempts;
 mod body;
 mod buffers;
+mod charset;
+mod coding;
 mod connection;
 mod deadline;
+mod dns;
+mod expect;
+mod findings;
 mod http;
 mod outcome;
 mod redirect;
 mod resolve;
 mod socket;
+mod tcp;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -32,22 +43,27 @@ mod trace;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use wire::{CheckResult, Outcome};
 
-use crate::config::Monitor;
+use crate::config::{Monitor, Target};
+use attempts::{Attempts, Stop};
 use deadline::Deadline;
-use http::{Findings, Http};
+use findings::Findings;
+use http::Http;
 use outcome::Fault;
 use resolve::Resolver;
-use tls::Tls;
+use tls::Contexts;
 use trace::{SharedTrace, locked};
 
 /// What all checks share: the trust store, and the threads that look names up.
 pub struct Checker {
     http: Http,
+    resolver: Arc<Resolver>,
+    stop: Stop,
 }
 
 /// A checker can't be made.
@@ -56,26 +72,35 @@ pub struct Checker {
 pub struct SetupError(#[from] openssl::error::ErrorStack);
 
 impl Checker {
-    /// A checker that trusts the system's roots, or those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
+    /// A checker. The system's roots are those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name, where they do.
     ///
     /// # Errors
     /// When OpenSSL can't be set up.
     pub fn new() -> Result<Checker, SetupError> {
-        Ok(Checker { http: Http::new(Tls::new()?, Resolver::new()) })
+        Ok(Checker::with(Contexts::new()?))
     }
 
-    /// Checks a monitor once.
+    fn with(tls: Contexts) -> Checker {
+        let resolver = Arc::new(Resolver::new());
+        Checker { http: Http::new(tls, resolver.clone()), resolver, stop: Stop::default() }
+    }
+
+    /// Checks a monitor: once, and again as often as it asks for while it fails.
     pub fn check(&self, monitor: &Monitor, scheduled_at: Timestamp) -> CheckResult {
         let checked_at = Timestamp::now();
-        let started = Instant::now();
-        let deadline = Deadline::after(started, monitor.timeout);
-        let trace = SharedTrace::default();
-        let mut findings = Findings::default();
-        let verdict = catch_unwind(AssertUnwindSafe(|| self.http.check(monitor, deadline, &trace, &mut findings)))
-            .unwrap_or_else(|panic| Err(Fault::new(Outcome::AgentError, panic_text(panic.as_ref()))));
-        let took = started.elapsed();
+        let late = Duration::try_from(checked_at.duration_since(scheduled_at)).unwrap_or_default();
+        let mut attempts = Attempts::of(monitor, late);
+        let mut last = None;
+        while let Some(timeout) = attempts.next(&self.stop) {
+            let attempt = self.attempt(monitor, timeout);
+            let is_done = attempt.verdict.is_ok();
+            last = Some(attempt);
+            if is_done {
+                break;
+            }
+        }
+        let Attempt { verdict, took, trace, findings } = last.expect("there is always a first attempt");
         let mut trace = locked(&trace);
-        trace.end();
         let (outcome, error) = match verdict {
             Ok(()) => (Outcome::Success, None),
             Err(fault) => (fault.outcome(), Some(text::harmless(fault.text().as_bytes()))),
@@ -98,17 +123,50 @@ impl Checker {
             certificate: trace.take_certificate(),
             body_bytes: findings.body_bytes,
             truncated: findings.truncated,
-            attempts: 1,
+            attempts: attempts.made(),
             tags: monitor.tags.clone(),
             error,
         }
     }
 
-    /// A checker that trusts one more root.
-    #[cfg(test)]
-    fn trusting(root: &openssl::x509::X509) -> Checker {
-        Checker { http: Http::new(Tls::trusting(root).unwrap(), Resolver::new()) }
+    /// Tries no check again from now on: the agent stops.
+    pub fn stop(&self) {
+        self.stop.stop();
     }
+
+    fn attempt(&self, monitor: &Monitor, timeout: Duration) -> Attempt {
+        let started = Instant::now();
+        let deadline = Deadline::after(started, timeout);
+        let trace = SharedTrace::default();
+        let mut findings = Findings::default();
+        let (resolver, expect) = (&self.resolver, &monitor.expect);
+        let asked = catch_unwind(AssertUnwindSafe(|| match &monitor.target {
+            Target::Http(request) => self.http.check(monitor, request, deadline, &trace, &mut findings),
+            Target::Tcp(port) => tcp::check(monitor, port, resolver, deadline, &trace, &mut findings),
+            Target::Dns(question) => dns::check(monitor, question, resolver, deadline, &trace, &mut findings),
+        }));
+        let took = started.elapsed();
+        locked(&trace).end();
+        let verdict = asked
+            .unwrap_or_else(|panic| Err(Fault::new(Outcome::AgentError, panic_text(panic.as_ref()))))
+            .and_then(|()| expect::time(took, expect))
+            .and_then(|()| expect::certificate(locked(&trace).certificate(), expect));
+        Attempt { verdict, took, trace, findings }
+    }
+
+    /// A checker to which another time is told.
+    #[cfg(test)]
+    fn with_clock(clock: fn() -> Timestamp) -> Checker {
+        Checker::with(Contexts::with_clock(clock))
+    }
+}
+
+/// What one attempt came to.
+struct Attempt {
+    verdict: Result<(), Fault>,
+    took: Duration,
+    trace: SharedTrace,
+    findings: Findings,
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {

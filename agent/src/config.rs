@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! file ──▶ load ──▶ include      more files with monitors
-//!                └▶ monitor      one entry at a time: target (url), pattern, expected status, …
+//!                └▶ monitor      one entry at a time: target (url), request, pattern, what to expect, tls, …
 //!                └▶ ids          a unique id for each, exact repeats refused
 //! lines      of faults
 //! reload     what stays of the running configuration when the file is read anew
@@ -11,6 +11,8 @@
 //! Two kinds of fault: one inside of an entry of `monitors` skips that entry, any other refuses the file. Either way
 //! reading goes on to the end, so that all faults are told at once.
 
+mod expect;
+mod family;
 mod ids;
 mod include;
 mod lines;
@@ -18,22 +20,28 @@ mod load;
 mod monitor;
 mod pattern;
 mod reload;
+mod request;
 mod revision;
 mod status;
 mod target;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::collections::{BTreeMap, HashSet};
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use regex::bytes::Regex;
 use url::Url;
 
+pub use expect::Expect;
+pub use family::IpFamily;
 pub use load::Refused;
+pub use pattern::{Pattern, TooCostly};
 pub use reload::{Fixed, Kept};
+pub use request::Request;
+pub use target::{Port, Question, Target};
+pub use tls::{Authorities, Identity as TlsIdentity, Tls, TlsVersion};
 
 /// Everything that the agent needs to know.
 #[derive(Debug)]
@@ -118,37 +126,28 @@ pub struct Monitor {
     pub id: String,
     /// For people: `name`, else `url`.
     pub name: String,
-    /// What to ask for, without user and password.
+    /// What to check, without user and password.
     pub url: Url,
-    /// Sent as basic authentication; never shown.
-    pub basic_auth: Option<BasicAuth>,
-    /// What the body must hold.
-    pub pattern: Option<Regex>,
+    /// What the url leads to.
+    pub target: Target,
+    /// What the answer must hold.
+    pub pattern: Option<Pattern>,
+    /// What else the answer must be like.
+    pub expect: Expect,
     /// From slot to slot.
     pub interval: Duration,
-    /// The whole check's deadline, redirects included.
+    /// The deadline of one attempt, redirects included.
     pub timeout: Duration,
-    /// Status codes that are a success, as inclusive ranges.
-    pub expected_status: Vec<(u16, u16)>,
     /// Most redirects that are followed.
     pub follow_redirects: u32,
+    /// Most attempts after the first that fails.
+    pub retries: u32,
     /// Most decoded bytes of a body that are read.
     pub max_body: u64,
+    /// Whom to trust, and how to introduce oneself.
+    pub tls: Tls,
+    /// Which addresses to connect to.
+    pub ip: IpFamily,
     /// Sent along with each result.
     pub tags: BTreeMap<String, String>,
-}
-
-/// User and password of a url. Neither is shown: a token often stands in the user's place.
-#[derive(Clone)]
-pub struct BasicAuth {
-    /// The user.
-    pub user: String,
-    /// The password.
-    pub password: secrecy::SecretString,
-}
-
-impl fmt::Debug for BasicAuth {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("BasicAuth(hidden)")
-    }
 }

@@ -9,12 +9,11 @@
 //!
 //! - **Positions** are local to this directory, dense, and count every record ever appended, from 1. A record's
 //!   **sequence number** counts from 1 in its epoch; a frame on disk has both.
-//! - **Durable** is what [`Outbox::append`] has returned for: the chunk's database was flushed and `fdatasync`ed.
-//!   A power cut cannot take it back. What was not answered yet may or may not be there.
+//! - **Durable** is what [`Outbox::append`] has returned for: the chunk's database was flushed, which [`durable`] makes
+//!   an `fdatasync`. A power cut cannot take it back. What was not answered yet may or may not be there.
 //! - **Deleted** is only what was acknowledged, a whole chunk at a time, or the oldest chunk when the directory is at
 //!   its bound and the policy is to drop; the numbers of that one are first declared in a `dropped` record.
-//! - **The cursor** is one key in the front chunk, flushed but not synced: a kill keeps it, a power cut may set it
-//!   back, and then records are sent again under the same numbers.
+//! - **The cursor** is one key in the front chunk. Where it was set back, records are sent again under the same numbers.
 //! - **An epoch** begins with each start. Its first record says where the one before it ended, so no copy or backup
 //!   of this directory can ever use a number for two contents.
 //! - **When the disk refuses**, the committer keeps what it has, closes the database, and tries again for as long as
@@ -31,6 +30,7 @@ mod committer;
 mod database;
 mod declaration;
 mod delivery;
+mod durable;
 mod frame;
 mod ledger;
 mod marks;
@@ -166,6 +166,7 @@ impl Outbox {
         reads: Reads,
         patience: Duration,
     ) -> Result<Outbox, OpenError> {
+        assert!(durable::is_in_force(), "this program was linked so that its outbox is not durable");
         let root = Root::open(&config.path, patience)?;
         let bounds = Bounds {
             max_size: config.max_size,

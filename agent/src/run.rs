@@ -257,6 +257,8 @@ impl Running {
             // Or the stop would wait for a disk that refuses.
             delivery.outbox().hurry();
         }
+        locked(&self.checker).stop();
+        self.reloads.stop_earlier();
         self.schedule.stop();
         let delivery = self.delivery().take();
         let Some(delivery) = delivery else {

@@ -1,6 +1,8 @@
 //! Does each check reach the table, once and as it was?
 
 use std::collections::BTreeSet;
+use std::net::{SocketAddr, UdpSocket};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -65,6 +67,66 @@ fn each_row_says_how_its_check_ended() -> Result<()> {
     let failed = rows(&stack)?.into_iter().filter(|row| row.outcome != "success");
     assert!(failed.into_iter().all(|row| row.error.is_some()), "a check that failed says why");
     Ok(())
+}
+
+#[test]
+fn ports_and_name_servers_reach_the_table_as_well_and_so_do_further_attempts() -> Result<()> {
+    let stack = Stack::start()?;
+    let collector = stack.collector().start()?;
+    let name_server = name_server()?;
+    let agent = stack
+        .agent()
+        .monitor("port", format!("tcp://127.0.0.1:{}", stack.web.port()))
+        .monitor("refusing port", format!("tcp://127.0.0.1:{}", free_port()?))
+        .option("retries", 2)
+        .monitor("name", format!("dns://{name_server}/shop.example"))
+        .pattern(r"^192\.0\.2\.7")
+        .monitor("no mail", format!("dns://{name_server}/shop.example?type=MX"))
+        .start()?;
+    eventually("all have rows", || {
+        let seen = stack.database.count("(select distinct monitor_id from website_monitor.results) seen")?;
+        ensure!(seen == 4, "{seen} monitors: {}", agent.log());
+        Ok(())
+    });
+    settle(&stack, &agent, &collector)?;
+
+    let kinds: Vec<Value> = stack.database.rows(&format!(
+        "select m.name, r.outcome, r.status_code, max(r.attempts) as attempts, r.pattern_matched, \
+         r.error is not null as has_error from {RESULTS} r join website_monitor.monitors m using (monitor_id) \
+         group by 1, 2, 3, 5, 6 order by m.name"
+    ))?;
+    let kind = |name: &str, outcome: &str, attempts: u32, matched: Option<bool>, error: bool| {
+        json!({"name": name, "outcome": outcome, "status_code": null, "attempts": attempts,
+               "pattern_matched": matched, "has_error": error})
+    };
+    assert_eq!(
+        kinds,
+        [
+            kind("name", "success", 1, Some(true), false),
+            kind("no mail", "dns_error", 1, None, true),
+            kind("port", "success", 1, None, false),
+            kind("refusing port", "connection_refused", 3, None, true),
+        ]
+    );
+    assert_verified(&collector)?;
+    Ok(())
+}
+
+/// A name server that answers every question with one and the same address; where it is.
+fn name_server() -> Result<SocketAddr> {
+    let socket = UdpSocket::bind("127.0.0.1:0")?;
+    let address = socket.local_addr()?;
+    thread::spawn(move || {
+        let mut question = [0; 512];
+        while let Ok((length, peer)) = socket.recv_from(&mut question) {
+            let mut answer = question[..length].to_vec();
+            // It is an answer, without an error, and has one record: of the asked name, A, IN, for a minute.
+            (answer[2], answer[3], answer[7]) = (0x81, 0x80, 1);
+            answer.extend_from_slice(b"\xc0\x0c\0\x01\0\x01\0\0\0\x3c\0\x04\xc0\0\x02\x07");
+            socket.send_to(&answer, peer).ok();
+        }
+    });
+    Ok(address)
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod rebalance;
 mod refusal;
 mod reload;
 mod replay;
+mod secrets;
 mod stack;
 mod store;
 mod torture;

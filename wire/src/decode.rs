@@ -235,6 +235,10 @@ fn check_result(result: &CheckResult) -> Result<(), Rejection> {
         text("certificate.subject", &certificate.subject, limits::TEXT)?;
         text("certificate.issuer", &certificate.issuer, limits::TEXT)?;
         optional_text("certificate.fault", &certificate.fault, limits::TEXT)?;
+        number("certificate.faults", certificate.faults.len() as u64, 0, limits::ENTRIES as u64)?;
+        for fault in &certificate.faults {
+            text("certificate.faults", fault, limits::TEXT)?;
+        }
     }
     optional_number("body_bytes", result.body_bytes, i64::MAX as u64)?;
     number("attempts", result.attempts.into(), 1, 10_000)?;

@@ -56,7 +56,7 @@ pub struct CheckResult {
     /// HTTP's phrase for the status code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// From the start of the check to its verdict, in microseconds.
+    /// From the start of the check, or of its last attempt, to its verdict, in microseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_time_us: Option<u64>,
     /// Where that time went. A check that fails still has the phases that it reached.
@@ -224,9 +224,12 @@ pub struct Certificate {
     pub subject: String,
     /// Its issuer's distinguished name.
     pub issuer: String,
-    /// Why it was not accepted; absent when it was.
+    /// Why it was not accepted: the first reason that was found. Absent when it was accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
+    /// All reasons in the order in which they were found, where there is more than one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<String>,
 }
 
 /// Numbers that will not come. What arrives all the same counts as stored.

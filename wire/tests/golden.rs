@@ -45,6 +45,7 @@ fn result() -> Record {
                 subject: "CN=shop.example".into(),
                 issuer: "CN=Test CA".into(),
                 fault: Some("expired".into()),
+                faults: vec![],
             }),
             body_bytes: Some(1024),
             truncated: Some(false),
@@ -91,6 +92,16 @@ fn agent() -> Record {
 #[test]
 fn a_result_is_written_and_read_as_in_its_golden_file() {
     agrees(&result(), include_str!("../golden/v1-result.json"));
+}
+
+#[test]
+fn a_certificate_with_several_faults_is_written_and_read_as_in_its_golden_file() {
+    let mut record = result();
+    let Content::Result(result) = &mut record.content else { panic!("no result") };
+    let certificate = result.certificate.as_mut().unwrap();
+    certificate.fault = Some("wrong_host".into());
+    certificate.faults = vec!["wrong_host".into(), "expired".into()];
+    agrees(&record, include_str!("../golden/v1-result-faults.json"));
 }
 
 #[test]

@@ -40,8 +40,14 @@ fn duration() -> impl Strategy<Value = Option<u64>> {
 }
 
 prop_compose! {
-    fn certificate()(not_after in time(), subject in text(), issuer in text(), fault in of(text())) -> Certificate {
-        Certificate { not_after, subject, issuer, fault }
+    fn certificate()(
+        not_after in time(),
+        subject in text(),
+        issuer in text(),
+        fault in of(text()),
+        faults in vec(text(), 0..4),
+    ) -> Certificate {
+        Certificate { not_after, subject, issuer, fault, faults }
     }
 }
 

@@ -17,15 +17,17 @@ use super::deadline::Deadline;
 use super::outcome::Fault;
 use super::resolve::Resolver;
 use super::socket::Socket;
-use super::tls::{self, Tls};
+use super::tls::{self, Handshake};
 use super::trace::{Phase, SharedTrace, locked};
+use crate::config::IpFamily;
 
 /// Makes the connection of one hop.
 pub(super) struct Dialer {
     pub(super) host: Host<String>,
     pub(super) port: u16,
+    pub(super) family: IpFamily,
     /// Set where TLS is spoken.
-    pub(super) tls: Option<Arc<Tls>>,
+    pub(super) tls: Option<Handshake>,
     pub(super) resolver: Arc<Resolver>,
     pub(super) deadline: Deadline,
     pub(super) trace: SharedTrace,
@@ -34,7 +36,7 @@ pub(super) struct Dialer {
 impl Dialer {
     fn dial(&self) -> Result<Connection, Fault> {
         locked(&self.trace).enter(Phase::Dns);
-        let addresses = self.resolver.resolve(&self.host, self.port, self.deadline)?;
+        let addresses = self.resolver.resolve(&self.host, self.port, self.family, self.deadline)?;
         locked(&self.trace).enter(Phase::Connect);
         let (socket, peer) = Socket::connect(&addresses, self.deadline)?;
         locked(&self.trace).connected(peer);
@@ -42,7 +44,7 @@ impl Dialer {
             None => Stream::Plain(socket),
             Some(tls) => {
                 locked(&self.trace).enter(Phase::Tls);
-                Stream::Tls(Box::new(tls.handshake(&self.host, socket, &self.trace)?))
+                Stream::Tls(Box::new(tls.shake(&self.host, socket, &self.trace)?))
             }
         };
         locked(&self.trace).enter(Phase::FirstByte);
@@ -89,6 +91,14 @@ impl Connection {
         };
         fault.into()
     }
+
+    /// Why a TLS peer closed before it had the request: it may have said so, as when it wants another certificate.
+    fn parting_words(&mut self) -> Option<Fault> {
+        match &mut self.stream {
+            Stream::Plain(_) => None,
+            Stream::Tls(stream) => tls::alert(&stream.read(&mut [0]).err()?),
+        }
+    }
 }
 
 impl Transport for Connection {
@@ -102,7 +112,10 @@ impl Transport for Connection {
             Stream::Plain(socket) => socket.write_all(request),
             Stream::Tls(stream) => stream.write_all(request),
         };
-        sent.map_err(|error| self.fault("sending the request", error))
+        sent.map_err(|error| match self.parting_words() {
+            Some(fault) => fault.into(),
+            None => self.fault("sending the request", error),
+        })
     }
 
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {

@@ -6,6 +6,9 @@ use wire::Outcome;
 
 use super::outcome::Fault;
 
+/// Less than this is no matter of lacking CPU.
+const LATE: Duration = Duration::from_millis(100);
+
 /// The moment after which a check does nothing more.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Deadline {
@@ -25,8 +28,19 @@ impl Deadline {
         self.at.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
     }
 
-    /// The fault of having passed it, with what was going on.
+    /// The later one of the two.
+    pub(super) fn later(self, other: Deadline) -> Deadline {
+        if other.at > self.at { other } else { self }
+    }
+
+    /// The fault of having passed it, with what was going on. All waiting ends at the deadline; who notices that much
+    /// later had no CPU, or was stopped, and can't tell what the site did meanwhile.
     pub(super) fn passed(&self, doing: &str) -> Fault {
+        let late = self.at.elapsed();
+        if late >= self.timeout / 2 && late >= LATE {
+            let text = format!("{doing}: this machine had no CPU for the check until {late:.1?} after its timeout");
+            return Fault::new(Outcome::AgentError, text);
+        }
         Fault::new(Outcome::Timeout, format!("{doing}: not done within {:?}", self.timeout))
     }
 }
@@ -34,4 +48,28 @@ impl Deadline {
 /// A duration as results have it: whole microseconds, a day at most.
 pub(super) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX).min(wire::limits::DURATION_US)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn outcome(ago: Duration, timeout: Duration) -> Outcome {
+        Deadline::after(Instant::now().checked_sub(ago + timeout).unwrap(), timeout).passed("waiting").outcome()
+    }
+
+    #[test]
+    fn a_deadline_that_is_noticed_much_too_late_is_the_agents_trouble() {
+        assert_eq!(outcome(SECOND, 60 * SECOND), Outcome::Timeout);
+        assert_eq!(outcome(40 * SECOND, 60 * SECOND), Outcome::AgentError);
+        assert_eq!(outcome(SECOND, SECOND), Outcome::AgentError);
+    }
+
+    #[test]
+    fn no_day_is_too_long_and_no_time_too_short() {
+        assert!(Deadline::after(Instant::now(), Duration::MAX).left().is_some());
+        assert!(Deadline::after(Instant::now(), Duration::ZERO).left().is_none());
+    }
 }

@@ -2,45 +2,56 @@
 
 use std::sync::Arc;
 
-use secrecy::ExposeSecret;
-use ureq::http::header::{AUTHORIZATION, CONNECTION, LOCATION};
-use ureq::http::{HeaderValue, Request, Response, StatusCode, Uri};
+use http::header::{
+    ACCEPT, ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE, AUTHORIZATION, CACHE_CONTROL, CONNECTION,
+    CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE, HeaderName, LOCATION, PRAGMA, USER_AGENT,
+};
+use http::{Method, Response, StatusCode, Uri};
+use secrecy::{ExposeSecret, SecretString};
 use ureq::{Agent, Body};
 use url::Url;
 use wire::Outcome;
 
-use super::body;
 use super::buffers::MOST_HEAD;
 use super::connection::{Dialer, LeftToDialer};
 use super::deadline::Deadline;
+use super::findings::Findings;
 use super::outcome::Fault;
 use super::redirect::{Path, is_redirect};
 use super::resolve::Resolver;
 use super::text::harmless;
-use super::tls::Tls;
+use super::tls::Contexts;
 use super::trace::{SharedTrace, locked};
-use crate::config::{BasicAuth, Monitor};
+use super::{body, coding, expect};
+use crate::config::{Monitor, Request};
+
+/// Headers that tell nothing secret: the only ones that go along to another site.
+const HARMLESS: [HeaderName; 7] =
+    [ACCEPT, ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CACHE_CONTROL, PRAGMA, USER_AGENT];
+
+/// Headers that speak of the body.
+const OF_THE_BODY: [HeaderName; 3] = [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE];
 
 /// What HTTP checks share.
 pub(super) struct Http {
     config: ureq::config::Config,
-    tls: Arc<Tls>,
+    pub(super) tls: Contexts,
     resolver: Arc<Resolver>,
 }
 
-/// What a check found out about the answer. It is filled on the way and stays when the check fails later.
-#[derive(Debug, Default)]
-pub(super) struct Findings {
-    pub(super) status_code: Option<u16>,
-    pub(super) reason: Option<String>,
-    pub(super) redirects: Option<u32>,
-    pub(super) pattern_matched: Option<bool>,
-    pub(super) body_bytes: Option<u64>,
-    pub(super) truncated: Option<bool>,
+/// One hop's request.
+struct Hop<'a> {
+    url: &'a Url,
+    method: &'a Method,
+    body: Option<&'a SecretString>,
+    /// Headers, and who asks.
+    request: &'a Request,
+    /// Whether it goes to the monitor's own site, and so may hold what is secret.
+    is_own: bool,
 }
 
 impl Http {
-    pub(super) fn new(tls: Tls, resolver: Resolver) -> Http {
+    pub(super) fn new(tls: Contexts, resolver: Arc<Resolver>) -> Http {
         // Settings belong here and not to a request: ureq would set everything up anew for each request that differs.
         let config = Agent::config_builder()
             .proxy(None)
@@ -50,23 +61,30 @@ impl Http {
             .max_idle_connections(0)
             .max_response_header_size(MOST_HEAD)
             .user_agent(concat!("website-monitor/", env!("CARGO_PKG_VERSION")))
+            .accept_encoding(coding::ASKED_FOR)
             .build();
-        Http { config, tls: Arc::new(tls), resolver: Arc::new(resolver) }
+        Http { config, tls, resolver }
     }
 
     /// Checks a monitor; the verdict is the first fault.
     pub(super) fn check(
         &self,
         monitor: &Monitor,
+        request: &Request,
         deadline: Deadline,
         trace: &SharedTrace,
         findings: &mut Findings,
     ) -> Result<(), Fault> {
-        let credentials = monitor.basic_auth.as_ref().map(authorization).transpose()?;
         let mut path = Path::new(monitor.url.clone(), monitor.follow_redirects);
+        let (mut method, mut body) = (request.method.clone(), request.body.as_ref());
         let mut response = loop {
-            let credentials = credentials.as_ref().filter(|_| path.carries_credentials());
-            let response = self.ask(path.here(), credentials, deadline, trace)?;
+            let is_own = path.carries_credentials();
+            if body.is_some() && !is_own {
+                let text = format!("the body was to be sent to another site: a redirect leads to {}", path.here());
+                return Err(Fault::new(Outcome::RedirectError, text));
+            }
+            let hop = Hop { url: path.here(), method: &method, body, request, is_own };
+            let response = self.ask(monitor, &hop, deadline, trace)?;
             findings.status_code = Some(response.status().as_u16());
             findings.reason = phrase(response.status(), trace);
             findings.redirects = Some(path.followed());
@@ -75,56 +93,70 @@ impl Http {
             }
             path.follow(response.headers().get(LOCATION))?;
             findings.redirects = Some(path.followed());
+            if becomes_get(response.status(), &method) {
+                (method, body) = (Method::GET, None);
+            }
         };
-        let status = response.status().as_u16();
-        if !monitor.expected_status.iter().any(|(first, last)| (*first..=*last).contains(&status)) {
-            let expected: Vec<String> = monitor.expected_status.iter().map(shown).collect();
-            let text = format!("status {status} is not among the expected ({})", expected.join(", "));
-            return Err(Fault::new(Outcome::StatusMismatch, text));
-        }
-        body::examine(&mut response, monitor.max_body, monitor.pattern.as_ref(), trace, findings)
+        expect::status(response.status().as_u16(), &monitor.expect)?;
+        body::examine(&mut response, monitor, trace, findings)
     }
 
     /// One request over a connection of its own, up to the end of the answer's head.
     fn ask(
         &self,
-        url: &Url,
-        credentials: Option<&HeaderValue>,
+        monitor: &Monitor,
+        hop: &Hop<'_>,
         deadline: Deadline,
         trace: &SharedTrace,
     ) -> Result<Response<Body>, Fault> {
+        let url = hop.url;
         let unusable = || Fault::new(Outcome::AgentError, format!("{url} can't be asked for"));
         let host = url.host().ok_or_else(unusable)?.to_owned();
         let port = url.port_or_known_default().ok_or_else(unusable)?;
         let uri: Uri = url.as_str().parse().map_err(|_| unusable())?;
-        let tls = (url.scheme() == "https").then(|| self.tls.clone());
-        let dialer = Dialer { host, port, tls, resolver: self.resolver.clone(), deadline, trace: trace.clone() };
+        let is_own_site = monitor.url.host() == url.host();
+        let tls = (url.scheme() == "https").then(|| self.tls.handshake(&monitor.tls, is_own_site)).transpose()?;
+        let (family, resolver) = (monitor.ip, self.resolver.clone());
+        let dialer = Dialer { host, port, family, tls, resolver, deadline, trace: trace.clone() };
 
-        let mut request = Request::get(uri).header(CONNECTION, "close");
-        if let Some(credentials) = credentials {
-            request = request.header(AUTHORIZATION, credentials);
+        let mut head = http::Request::builder().method(hop.method).uri(uri).header(CONNECTION, "close");
+        for (name, value) in &hop.request.headers {
+            let goes_along = hop.is_own || HARMLESS.contains(name);
+            if goes_along && (hop.body.is_some() || !OF_THE_BODY.contains(name)) {
+                head = head.header(name, value);
+            }
         }
-        let request = request.body(()).map_err(|_| unusable())?;
+        if let Some(authorization) = hop.request.authorization.as_ref().filter(|_| hop.is_own) {
+            head = head.header(AUTHORIZATION, authorization);
+        }
         // An agent is a handful of allocations, and the only way to tell a connector about its check.
         let agent = Agent::with_parts(self.config.clone(), dialer, LeftToDialer);
-        agent.run(request).map_err(Fault::of_head)
+        let answer = if hop.body.is_some() || may_have_body(hop.method) {
+            let body = hop.body.map_or("", SecretString::expose_secret);
+            agent.run(head.body(body).map_err(|_| unusable())?)
+        } else {
+            agent.run(head.body(()).map_err(|_| unusable())?)
+        };
+        answer.map_err(Fault::of_head)
     }
 }
 
-fn authorization(auth: &BasicAuth) -> Result<HeaderValue, Fault> {
-    let pair = format!("{}:{}", auth.user, auth.password.expose_secret());
-    let mut value = HeaderValue::from_str(&format!("Basic {}", openssl::base64::encode_block(pair.as_bytes())))
-        .map_err(|_| Fault::new(Outcome::AgentError, "user and password can't be sent"))?;
-    value.set_sensitive(true);
-    Ok(value)
+/// Methods whose requests say how long their body is, also when it is empty.
+fn may_have_body(method: &Method) -> bool {
+    matches!(*method, Method::POST | Method::PUT | Method::PATCH)
+}
+
+/// What browsers do: after these redirects, what is asked for is a page.
+fn becomes_get(status: StatusCode, method: &Method) -> bool {
+    match status.as_u16() {
+        303 => method != Method::HEAD,
+        301 | 302 => method == Method::POST,
+        _ => false,
+    }
 }
 
 /// The server's phrase, or else the standard one.
 fn phrase(status: StatusCode, trace: &SharedTrace) -> Option<String> {
     let given = locked(trace).phrase(status.as_u16()).map(harmless);
     given.or_else(|| status.canonical_reason().map(str::to_owned))
-}
-
-fn shown((first, last): &(u16, u16)) -> String {
-    if first == last { first.to_string() } else { format!("{first}-{last}") }
 }

@@ -8,6 +8,8 @@ use std::io;
 use rustix::io::Errno;
 use wire::Outcome;
 
+use super::deadline::Deadline;
+
 /// Why a check failed: its first cause.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{text}")]
@@ -50,17 +52,32 @@ impl Fault {
         }
     }
 
-    /// The fault behind an error while the body was read. `ended` tells whether the peer ended the connection.
-    pub(super) fn of_body(error: io::Error, ended: bool) -> Fault {
+    /// The fault behind an error while the body was read: the connection's, HTTP's, or that of the body's coding.
+    /// `ended` tells whether the peer ended the connection.
+    pub(super) fn of_body(error: io::Error, is_coded: bool, ended: bool) -> Fault {
         let closed = || Fault::new(Outcome::ConnectionClosed, "the connection ended before the body was whole");
+        let is_ureqs = error.get_ref().is_some_and(|inner| inner.is::<ureq::Error>());
+        if is_coded && !is_ureqs {
+            return match error.kind() {
+                io::ErrorKind::UnexpectedEof if ended => closed(),
+                _ => Fault::new(Outcome::BodyError, format!("the body is not in the coding that it claims: {error}")),
+            };
+        }
         match ureq::Error::from(error) {
             ureq::Error::Other(inner) => Fault::carried(inner),
-            ureq::Error::Decompress(_, error) if error.kind() == io::ErrorKind::UnexpectedEof && ended => closed(),
-            ureq::Error::Decompress(coding, error) => {
-                Fault::new(Outcome::BodyError, format!("the body is not the {coding} that it claims to be: {error}"))
-            }
             ureq::Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => closed(),
             other => Fault::new(Outcome::BodyError, format!("the body can't be read: {other}")),
+        }
+    }
+
+    /// The fault of a connection on which no HTTP is spoken.
+    pub(super) fn of_stream(doing: &str, error: &io::Error, deadline: Deadline) -> Fault {
+        match error.kind() {
+            io::ErrorKind::TimedOut if deadline.left().is_none() => deadline.passed(doing),
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::WriteZero => {
+                Fault::new(Outcome::ConnectionClosed, format!("{doing}: the connection ended"))
+            }
+            _ => Fault::io(Outcome::ConnectionClosed, doing, error),
         }
     }
 
@@ -79,7 +96,7 @@ impl From<Fault> for ureq::Error {
 }
 
 /// Whether the machine had no descriptors, memory or buffers: no site is to blame for that.
-fn is_own_trouble(error: &io::Error) -> bool {
+pub(super) fn is_own_trouble(error: &io::Error) -> bool {
     let own = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::NOBUFS];
     error.raw_os_error().is_some_and(|code| own.contains(&Errno::from_raw_os_error(code)))
 }
@@ -100,7 +117,7 @@ mod tests {
     fn a_fault_passes_through_ureq_and_io_unchanged() {
         let fault = Fault::new(Outcome::Timeout, "late");
         let error = io::Error::other(ureq::Error::from(fault));
-        let back = Fault::of_body(error, false);
+        let back = Fault::of_body(error, true, false);
         assert_eq!((back.outcome(), back.text()), (Outcome::Timeout, "late"));
     }
 }

@@ -1,196 +1,196 @@
 //! Names to addresses, within a deadline.
 //!
-//! `getaddrinfo` honours everything that the machine's administrator has set up, but can't be given a deadline, so it
-//! runs in threads of its own that are waited for only so long. They are shared and reused; at the bound, which only
-//! a name server that hangs can reach, look-ups queue, and those whose deadline has passed are not begun any more.
+//! `getaddrinfo` honours everything that the machine's administrator has set up, but can't be given a deadline and may
+//! hang for ever. So it runs in threads of its own (`flights`), which are waited for only so long. When names of
+//! different sites get no answer at all, one after the other, the trouble is this machine's and not theirs (`health`).
 
-use std::collections::VecDeque;
+mod flights;
+mod health;
+
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
-use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::Duration;
+use std::net::SocketAddr;
 
+use dns_lookup::{AddrInfoHints, LookupErrorKind, getaddrinfo};
+use rustix::net::{AddressFamily, SocketType};
 use url::Host;
 use wire::Outcome;
 
 use super::deadline::Deadline;
-use super::outcome::Fault;
+use super::outcome::{Fault, is_own_trouble};
+use crate::config::IpFamily;
+use flights::{Answer, Flights, Unresolved};
 
-const MOST_THREADS: usize = 256;
-const STACK: usize = 256 * 1024;
-const IDLE: Duration = Duration::from_secs(10);
-
-type Lookup = Box<dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync>;
+/// glibc's `EAI_ADDRFAMILY`: the name has addresses, but none of this family.
+const NONE_OF_THIS_FAMILY: i32 = -9;
 
 /// Looks names up.
 pub(super) struct Resolver {
-    shared: Arc<Shared>,
+    flights: Flights,
 }
 
-struct Shared {
-    state: Mutex<State>,
-    queued: Condvar,
-    lookup: Lookup,
-}
-
-#[derive(Default)]
-struct State {
-    queue: VecDeque<Question>,
-    threads: usize,
-    idle: usize,
-    closed: bool,
-}
-
-struct Question {
-    name: String,
-    port: u16,
-    deadline: Deadline,
-    answer: SyncSender<io::Result<Vec<SocketAddr>>>,
+/// Why a name has no addresses.
+#[derive(Clone, Debug)]
+enum Failure {
+    /// Somebody who should know said so.
+    NoAddress(String),
+    /// Nobody who should know gave an answer.
+    NoAnswer(String),
+    /// This machine was out of something.
+    Own(String),
 }
 
 impl Resolver {
     /// By the system's rules.
     pub(super) fn new() -> Resolver {
-        Resolver::with(Box::new(|name, port| Ok((name, port).to_socket_addrs()?.collect())))
+        Resolver { flights: Flights::new(Box::new(look_up)) }
     }
 
-    fn with(lookup: Lookup) -> Resolver {
-        Resolver { shared: Arc::new(Shared { state: Mutex::default(), queued: Condvar::new(), lookup }) }
-    }
-
-    /// The addresses of a host; never none.
-    pub(super) fn resolve(&self, host: &Host<String>, port: u16, deadline: Deadline) -> Result<Vec<SocketAddr>, Fault> {
+    /// The addresses of a host, of one family where that is asked for; never none.
+    pub(super) fn resolve(
+        &self,
+        host: &Host<String>,
+        port: u16,
+        family: IpFamily,
+        deadline: Deadline,
+    ) -> Result<Vec<SocketAddr>, Fault> {
         let name = match host {
-            Host::Ipv4(ip) => return Ok(vec![SocketAddr::from((*ip, port))]),
-            Host::Ipv6(ip) => return Ok(vec![SocketAddr::from((*ip, port))]),
+            Host::Ipv4(ip) => return literal(SocketAddr::from((*ip, port)), family),
+            Host::Ipv6(ip) => return literal(SocketAddr::from((*ip, port)), family),
             Host::Domain(name) => name,
         };
         let doing = format!("looking up {name}");
-        let (answer, answered) = sync_channel(1);
-        self.ask(Question { name: name.clone(), port, deadline, answer })
-            .map_err(|error| Fault::new(Outcome::AgentError, format!("{doing}: no thread for it: {error}")))?;
-        let Some(left) = deadline.left() else { return Err(deadline.passed(&doing)) };
-        match answered.recv_timeout(left) {
-            Ok(Ok(addresses)) if addresses.is_empty() => {
-                Err(Fault::new(Outcome::DnsError, format!("{doing}: the name has no address")))
+        let (outcome, text, dead) = match self.flights.ask(name, family, deadline) {
+            Ok(addresses) => {
+                return Ok(addresses.iter().map(|address| SocketAddr::new(address.ip(), port)).collect());
             }
-            Ok(Ok(addresses)) => Ok(addresses),
-            Ok(Err(error)) => Err(Fault::io(Outcome::DnsError, &doing, &error)),
-            Err(_) => Err(deadline.passed(&doing)),
-        }
-    }
-
-    fn ask(&self, question: Question) -> io::Result<()> {
-        let mut state = self.shared.locked();
-        state.queue.push_back(question);
-        if state.queue.len() > state.idle && state.threads < MOST_THREADS {
-            let shared = self.shared.clone();
-            let spawned = thread::Builder::new().name("lookup".into()).stack_size(STACK).spawn(move || shared.serve());
-            match spawned {
-                Ok(_) => state.threads += 1,
-                Err(error) if state.threads == 0 => return Err(error),
-                Err(_) => {}
+            Err(Unresolved::Failed { failure, dead }) => match failure {
+                Failure::NoAddress(text) => (Outcome::DnsError, format!("{doing}: {text}"), false),
+                Failure::NoAnswer(text) => (Outcome::DnsError, format!("{doing}: {text}"), dead),
+                Failure::Own(text) => (Outcome::AgentError, format!("{doing}: {text}"), false),
+            },
+            Err(Unresolved::Hanging { dead }) => {
+                let passed = deadline.passed(&doing);
+                (passed.outcome(), passed.text().to_owned(), dead)
             }
+            Err(Unresolved::NotBegun(why)) => (Outcome::AgentError, format!("{doing}: {why}"), false),
+        };
+        if dead {
+            let text = format!("{text}; nor did other sites' names get an answer: this host's name service is down");
+            return Err(Fault::new(Outcome::AgentError, text));
         }
-        drop(state);
-        self.shared.queued.notify_one();
-        Ok(())
+        Err(Fault::new(outcome, text))
     }
 }
 
-impl Drop for Resolver {
-    fn drop(&mut self) {
-        self.shared.locked().closed = true;
-        self.shared.queued.notify_all();
+fn literal(address: SocketAddr, family: IpFamily) -> Result<Vec<SocketAddr>, Fault> {
+    if family.takes(address.ip()) {
+        return Ok(vec![address]);
     }
+    Err(Fault::new(Outcome::DnsError, format!("{} is not {family}, which alone is allowed", address.ip())))
 }
 
-impl Shared {
-    fn locked(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A thread's life: answers questions until there was none for a while.
-    fn serve(&self) {
-        while let Some(question) = self.next() {
-            if question.deadline.left().is_some() {
-                let found = (self.lookup)(&question.name, question.port);
-                // Nobody waits any more when the deadline passed meanwhile.
-                question.answer.send(found).ok();
-            }
+/// One look-up, however long it takes.
+fn look_up(name: &str, family: IpFamily) -> Answer {
+    let address = match family {
+        IpFamily::Any => AddressFamily::UNSPEC,
+        IpFamily::V4 => AddressFamily::INET,
+        IpFamily::V6 => AddressFamily::INET6,
+    };
+    let hints = AddrInfoHints {
+        address: address.as_raw().into(),
+        socktype: SocketType::STREAM.as_raw().cast_signed(),
+        ..AddrInfoHints::default()
+    };
+    let no_address = || match family {
+        IpFamily::Any => Failure::NoAddress("the name has no address".into()),
+        other => Failure::NoAddress(format!("the name has no {other} address")),
+    };
+    let found = match getaddrinfo(Some(name), None, Some(hints)) {
+        Ok(found) => found,
+        Err(error) => {
+            let (kind, number) = (error.kind(), error.error_num());
+            let error = io::Error::from(error);
+            return Err(match kind {
+                LookupErrorKind::NoData => no_address(),
+                _ if number == NONE_OF_THIS_FAMILY => no_address(),
+                LookupErrorKind::Memory => Failure::Own(error.to_string()),
+                LookupErrorKind::Again => Failure::NoAnswer(error.to_string()),
+                LookupErrorKind::System | LookupErrorKind::IO if is_own_trouble(&error) => {
+                    Failure::Own(error.to_string())
+                }
+                LookupErrorKind::System => Failure::NoAnswer(error.to_string()),
+                _ => Failure::NoAddress(error.to_string()),
+            });
         }
-    }
-
-    fn next(&self) -> Option<Question> {
-        let mut state = self.locked();
-        state.idle += 1;
-        let (mut state, _) = self
-            .queued
-            .wait_timeout_while(state, IDLE, |state| state.queue.is_empty() && !state.closed)
-            .unwrap_or_else(PoisonError::into_inner);
-        state.idle -= 1;
-        let question = state.queue.pop_front();
-        if question.is_none() {
-            state.threads -= 1;
-        }
-        question
-    }
+    };
+    let addresses: Vec<SocketAddr> = found.filter_map(|found| Some(found.ok()?.sockaddr)).collect();
+    if addresses.is_empty() { Err(no_address()) } else { Ok(addresses.into()) }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::channel;
-    use std::time::Instant;
+    use std::time::{Duration, Instant};
 
     use super::*;
-
-    fn soon() -> Deadline {
-        Deadline::after(Instant::now(), Duration::from_millis(50))
-    }
 
     fn later() -> Deadline {
         Deadline::after(Instant::now(), Duration::from_secs(60))
     }
 
-    fn name(name: &str) -> Host<String> {
-        Host::Domain(name.into())
+    fn with(lookup: impl Fn(&str, IpFamily) -> Answer + Send + Sync + 'static) -> Resolver {
+        Resolver { flights: Flights::new(Box::new(lookup)) }
+    }
+
+    fn resolve(resolver: &Resolver, name: &str) -> Result<Vec<SocketAddr>, Fault> {
+        resolver.resolve(&Host::Domain(name.into()), 80, IpFamily::Any, later())
     }
 
     #[test]
-    fn an_address_needs_no_look_up() {
-        let resolver = Resolver::with(Box::new(|_, _| panic!("looked up")));
-        let v4 = resolver.resolve(&Host::parse("127.0.0.1").unwrap(), 80, later()).unwrap();
-        let v6 = resolver.resolve(&Host::parse("[::1]").unwrap(), 443, later()).unwrap();
-        assert_eq!((v4[0].to_string(), v6[0].to_string()), ("127.0.0.1:80".into(), "[::1]:443".into()));
+    fn an_address_needs_no_look_up_but_must_be_of_the_family() {
+        let resolver = with(|_, _| panic!("looked up"));
+        let (v4, v6) = (Host::parse("127.0.0.1").unwrap(), Host::parse("[::1]").unwrap());
+        let of = |host, family| resolver.resolve(host, 443, family, later()).map(|found| found[0].to_string());
+        assert_eq!(of(&v4, IpFamily::Any).unwrap(), "127.0.0.1:443");
+        assert_eq!(of(&v6, IpFamily::V6).unwrap(), "[::1]:443");
+        let fault = of(&v6, IpFamily::V4).unwrap_err();
+        assert_eq!((fault.outcome(), fault.text()), (Outcome::DnsError, "::1 is not IPv4, which alone is allowed"));
     }
 
     #[test]
-    fn a_name_server_that_hangs_is_a_timeout_and_stops_no_other_name() {
-        let (hang, hung) = channel::<()>();
-        let hung = Mutex::new(hung);
-        let resolver = Resolver::with(Box::new(move |name, port| {
-            if name == "hangs" {
-                hung.lock().unwrap().recv().ok();
-            }
-            Ok(vec![SocketAddr::from(([127, 0, 0, 1], port))])
-        }));
-        let fault = resolver.resolve(&name("hangs"), 80, soon()).unwrap_err();
-        assert_eq!(fault.outcome(), Outcome::Timeout);
-        assert_eq!(resolver.resolve(&name("answers"), 80, later()).unwrap()[0].port(), 80);
-        drop(hang);
+    fn the_systems_rules_know_this_host_and_keep_to_the_family() {
+        let resolver = Resolver::new();
+        let localhost = Host::Domain("localhost".into());
+        let found = resolver.resolve(&localhost, 80, IpFamily::V4, later()).unwrap();
+        assert!(found.iter().all(SocketAddr::is_ipv4) && found[0].port() == 80, "{found:?}");
     }
 
     #[test]
-    fn a_name_that_is_unknown_or_has_no_address_is_a_dns_error() {
-        let resolver = Resolver::with(Box::new(|name, _| match name {
-            "empty" => Ok(Vec::new()),
-            _ => Err(io::Error::other("no such name")),
-        }));
-        for host in ["empty", "unknown"] {
-            let fault = resolver.resolve(&name(host), 80, later()).unwrap_err();
-            assert_eq!(fault.outcome(), Outcome::DnsError, "{fault}");
+    fn what_is_known_not_to_exist_and_what_got_no_answer_are_dns_errors_with_their_reason() {
+        let resolver = with(|name, _| match name {
+            "gone.example" => Err(Failure::NoAddress("no such name".into())),
+            _ => Err(Failure::NoAnswer("try again".into())),
+        });
+        let gone = resolve(&resolver, "gone.example").unwrap_err();
+        assert_eq!((gone.outcome(), gone.text()), (Outcome::DnsError, "looking up gone.example: no such name"));
+        assert_eq!(resolve(&resolver, "mute.example").unwrap_err().outcome(), Outcome::DnsError);
+    }
+
+    #[test]
+    fn a_host_without_name_service_blames_itself_and_not_the_sites() {
+        let resolver = with(|name, _| match name {
+            "up.example" => Ok(vec![SocketAddr::from(([127, 0, 0, 1], 0))].into()),
+            _ => Err(Failure::NoAnswer("try again".into())),
+        });
+        let outcome = |name: &str| resolve(&resolver, name).map_or_else(|fault| fault.outcome(), |_| Outcome::Success);
+        // One domain, however many of its names: it may be that domain's own trouble.
+        for name in ["www.shop.example", "api.shop.example", "shop.example", "www.news.example", "shop.example"] {
+            assert_eq!(outcome(name), Outcome::DnsError, "{name}");
         }
+        assert_eq!(outcome("a.third.example"), Outcome::AgentError);
+        assert_eq!(outcome("www.shop.example"), Outcome::AgentError);
+        let text = resolve(&resolver, "shop.example").unwrap_err().text().to_owned();
+        assert!(text.contains("this host's name service is down"), "{text}");
+        assert_eq!(outcome("up.example"), Outcome::Success);
+        assert_eq!(outcome("www.shop.example"), Outcome::DnsError, "an answer makes the others suspect again");
     }
 }

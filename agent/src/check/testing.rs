@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::config::Monitor;
+use crate::config::{Expect, Monitor, Request, Target};
 
 /// A monitor of this url with the defaults of the configuration, but a long timeout: machines that run tests are busy.
 pub(crate) fn monitor(url: &str) -> Monitor {
@@ -16,13 +16,21 @@ pub(crate) fn monitor(url: &str) -> Monitor {
         id: "m".into(),
         name: "a monitor".into(),
         url: Url::parse(url).unwrap(),
-        basic_auth: None,
+        target: Target::Http(Request::default()),
         pattern: None,
+        expect: Expect {
+            status: vec![(200, 399)],
+            pattern_absent: None,
+            max_response_time: None,
+            certificate_valid_for: None,
+        },
         interval: Duration::from_secs(30),
         timeout: Duration::from_secs(60),
-        expected_status: vec![(200, 399)],
         follow_redirects: 10,
+        retries: 0,
         max_body: 1024 * 1024,
+        tls: Default::default(),
+        ip: Default::default(),
         tags: Default::default(),
     }
 }
@@ -54,6 +62,22 @@ impl Server {
         Server { port, requests }
     }
 
+    /// Each connection's request is read with its body, as long as its head says, and handed to the script.
+    pub(crate) fn with_bodies(script: impl Fn(&str, &mut TcpStream) + Send + Sync + 'static) -> Server {
+        let requests = Arc::<Mutex<Vec<String>>>::default();
+        let log = requests.clone();
+        let port = listen(move |mut stream| {
+            let mut request = read_head(&mut stream);
+            let length = request.lines().find_map(|line| line.strip_prefix("content-length: "));
+            let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
+            stream.read_exact(&mut body).unwrap();
+            request.push_str(std::str::from_utf8(&body).unwrap());
+            log.lock().unwrap().push(request.clone());
+            script(&request, &mut stream);
+        });
+        Server { port, requests }
+    }
+
     /// The url of a path on this server.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
@@ -67,7 +91,12 @@ impl Server {
 
 /// Accepts connections, each in a thread of its own; the port.
 pub(crate) fn listen(handle: impl Fn(TcpStream) + Send + Sync + 'static) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listen_on("127.0.0.1", handle)
+}
+
+/// The same on another address.
+pub(crate) fn listen_on(address: &str, handle: impl Fn(TcpStream) + Send + Sync + 'static) -> u16 {
+    let listener = TcpListener::bind((address, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
     let handle = Arc::new(handle);
     thread::spawn(move || {

@@ -3,11 +3,20 @@
 mod answers;
 mod certificates;
 mod connections;
+mod expectations;
+mod names;
+mod pki;
+mod ports;
 mod redirects;
+mod requests;
+mod verdicts;
 
 use std::time::Duration;
 
+use ::http::HeaderValue;
+
 use super::*;
+use crate::config::Request;
 use testing::monitor;
 
 /// Checks a url once.
@@ -35,6 +44,14 @@ fn sane(result: CheckResult) -> CheckResult {
 /// A monitor that gives up soon, for servers that never get done.
 fn impatient(url: &str) -> Monitor {
     Monitor { timeout: Duration::from_secs(1), ..monitor(url) }
+}
+
+/// A monitor that says who asks.
+fn authorized(url: &str, authorization: &'static str) -> Monitor {
+    let mut authorization = HeaderValue::from_static(authorization);
+    authorization.set_sensitive(true);
+    let request = Request { authorization: Some(authorization), ..Request::default() };
+    Monitor { target: Target::Http(request), ..monitor(url) }
 }
 
 /// Asserts that a check timed out, and did so at its deadline and not much later.

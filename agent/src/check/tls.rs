@@ -1,90 +1,87 @@
 //! The TLS handshake, and the verdict on the peer's certificate.
 //!
-//! One context serves all checks: a context of its own costs a connection a quarter more. OpenSSL verifies the chain
-//! and the name in any case, but is told to go on when it objects; the verdict is read after the handshake and before
-//! a byte of HTTP is sent. So a bad certificate is on record with its dates and its fault, and no request, with what
+//! ```text
+//! Contexts ─▶ Context, one for each set of authorities ─▶ handshake ─▶ examination: chain and name, or the verdict
+//!                └─ memory: verdicts on chains               │           that is remembered of the same
+//!                                                            └─▶ judged before a byte of HTTP is sent
+//! ```
+//!
+//! One context serves all monitors that trust the same authorities: one for each connection would cost it a quarter
+//! more, and a store of its own for each monitor a megabyte. What else a monitor's `tls` asks for is set on its
+//! connection.
+//!
+//! OpenSSL verifies the chain and the name in any case, but is told to go on when it objects; the verdict is read after
+//! the handshake. So a bad certificate is on record with its dates and all of its faults, and no request, with what
 //! credentials it may hold, goes to a peer that did not prove itself.
 
-use std::io;
+mod certificate;
+mod context;
+mod examination;
+mod memory;
+mod verdict;
 
-use jiff::Timestamp;
-use openssl::asn1::{Asn1Time, Asn1TimeRef};
+use std::io;
+use std::sync::Arc;
+
 use openssl::error::ErrorStack;
-use openssl::nid::Nid;
-use openssl::ssl::{
-    self, SslConnector, SslConnectorBuilder, SslMethod, SslOptions, SslRef, SslSessionCacheMode, SslStream,
-    SslVerifyMode,
-};
-use openssl::x509::{X509NameRef, X509VerifyResult};
+use openssl::ssl::{self, SslStream};
 use url::Host;
-use wire::{Certificate, Outcome};
+use wire::Outcome;
 
 use super::outcome::Fault;
 use super::socket::Socket;
-use super::text::harmless;
 use super::trace::{SharedTrace, locked};
+use crate::config::Tls;
+use context::Context;
+pub(super) use context::Contexts;
 
-/// What all TLS connections share: the trust store and the settings.
-pub(super) struct Tls {
-    connector: SslConnector,
+/// How one hop speaks TLS.
+pub(super) struct Handshake {
+    context: Arc<Context>,
+    tls: Tls,
 }
 
-impl Tls {
-    /// With the system's roots.
-    pub(super) fn new() -> Result<Tls, ErrorStack> {
-        Ok(Tls { connector: Tls::builder()?.build() })
+impl Contexts {
+    /// How a hop speaks TLS that a monitor with these settings takes. A hop to another site than the monitor's own is
+    /// shown no certificate of ours and is called by its own name.
+    pub(super) fn handshake(&self, tls: &Tls, is_own_site: bool) -> Result<Handshake, Fault> {
+        let context = self.of(&tls.authorities).map_err(own_trouble)?;
+        let mut tls = tls.clone();
+        if !is_own_site {
+            tls.identity = None;
+            tls.server_name = None;
+        }
+        Ok(Handshake { context, tls })
     }
+}
 
-    /// With one more root.
-    #[cfg(test)]
-    pub(super) fn trusting(root: &openssl::x509::X509Ref) -> Result<Tls, ErrorStack> {
-        let mut builder = Tls::builder()?;
-        builder.cert_store_mut().add_cert(root.to_owned())?;
-        Ok(Tls { connector: builder.build() })
-    }
-
-    fn builder() -> Result<SslConnectorBuilder, ErrorStack> {
-        let mut builder = SslConnector::builder(SslMethod::tls_client())?;
-        builder.set_verify(SslVerifyMode::NONE);
-        builder.set_session_cache_mode(SslSessionCacheMode::OFF);
-        // The cheapest key share first: later versions of OpenSSL would begin with a post-quantum one.
-        builder.set_groups_list("X25519:P-256:X448:P-384:P-521")?;
-        // Many servers end without saying so. A body whose length is known is checked against it all the same.
-        builder.set_options(SslOptions::IGNORE_UNEXPECTED_EOF);
-        Ok(builder)
-    }
-
+impl Handshake {
     /// Shakes hands and judges the certificate.
-    pub(super) fn handshake(
+    pub(super) fn shake(
         &self,
         host: &Host<String>,
         socket: Socket,
         trace: &SharedTrace,
     ) -> Result<SslStream<Socket>, Fault> {
         let deadline = socket.deadline();
-        let name = match host {
-            Host::Domain(name) => name.trim_end_matches('.').to_owned(),
-            Host::Ipv4(ip) => ip.to_string(),
-            Host::Ipv6(ip) => ip.to_string(),
-        };
-        let ssl = self.connector.configure().and_then(|connection| connection.into_ssl(&name)).map_err(own_trouble)?;
+        let name = self.tls.server_name.as_ref().unwrap_or(host);
+        let ssl = self.context.prepare(&self.tls, name).map_err(own_trouble)?;
         let mut stream = SslStream::new(ssl, socket).map_err(own_trouble)?;
         let shaken = stream.connect();
-        let verdict = judge(stream.ssl(), &name, trace);
-        match shaken {
-            Ok(()) => verdict?,
-            Err(error) => {
-                if error.io_error().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut) {
-                    return Err(deadline.passed("the TLS handshake"));
-                }
-                // A certificate that was seen and is bad came before whatever ended the handshake.
-                if stream.ssl().peer_certificate().is_some() {
-                    verdict?;
-                }
-                return Err(Fault::new(Outcome::TlsError, format!("the TLS handshake failed: {}", describe(&error))));
-            }
+        if let Some(verdict) = self.context.verdict(stream.ssl())? {
+            locked(trace).showed(verdict.certificate().clone());
+            // A certificate that was seen and is bad came before whatever ended the handshake.
+            verdict.accepted()?;
+        } else if shaken.is_ok() {
+            return Err(Fault::new(Outcome::TlsError, "the peer showed no certificate"));
         }
-        Ok(stream)
+        match shaken {
+            Ok(()) => Ok(stream),
+            Err(error) if error.io_error().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut) => {
+                Err(deadline.passed("the TLS handshake"))
+            }
+            Err(error) => Err(Fault::new(Outcome::TlsError, format!("the TLS handshake failed: {}", describe(&error)))),
+        }
     }
 }
 
@@ -96,64 +93,6 @@ pub(super) fn alert(error: &io::Error) -> Option<Fault> {
 
 fn own_trouble(error: ErrorStack) -> Fault {
     Fault::new(Outcome::AgentError, format!("TLS can't be set up: {error}"))
-}
-
-/// Reads the verdict and puts the certificate on record. The verdict counts only where a certificate was seen: OpenSSL
-/// says "ok" also when it verified nothing.
-fn judge(ssl: &SslRef, name: &str, trace: &SharedTrace) -> Result<(), Fault> {
-    let Some(certificate) = ssl.peer_certificate() else {
-        return Err(Fault::new(Outcome::TlsError, "the peer showed no certificate"));
-    };
-    let verdict = ssl.verify_result();
-    let fault = (verdict != X509VerifyResult::OK).then(|| fault_word(verdict).to_owned());
-    let bad = fault.is_some();
-    let subject = harmless(distinguished_name(certificate.subject_name()).as_bytes());
-    let issuer = harmless(distinguished_name(certificate.issuer_name()).as_bytes());
-    let text = format!("the certificate of {name} ({subject}) is not accepted: {}", verdict.error_string());
-    let not_after = timestamp(certificate.not_after()).unwrap_or(Timestamp::UNIX_EPOCH);
-    locked(trace).showed(Certificate { not_after, subject, issuer, fault });
-    if bad { Err(Fault::new(Outcome::CertificateError, text)) } else { Ok(()) }
-}
-
-/// One word for the reasons that people meet, by OpenSSL's `X509_V_ERR_…` numbers, which never change.
-fn fault_word(verdict: X509VerifyResult) -> &'static str {
-    match verdict.as_raw() {
-        2 | 20 | 21 => "unknown_issuer",
-        9 => "not_yet_valid",
-        10 => "expired",
-        18 => "self_signed",
-        19 => "self_signed_root",
-        23 => "revoked",
-        24 | 79 => "invalid_ca",
-        26 => "wrong_purpose",
-        47 | 48 => "name_not_permitted",
-        62 | 64 => "wrong_host",
-        66..=68 => "too_weak",
-        _ => "not_trusted",
-    }
-}
-
-/// A name as people write it: `CN=shop.example, O=Example`.
-fn distinguished_name(name: &X509NameRef) -> String {
-    let mut text = String::new();
-    for entry in name.entries() {
-        if !text.is_empty() {
-            text.push_str(", ");
-        }
-        let kind = entry.object().nid();
-        text.push_str(if kind == Nid::UNDEF { "?" } else { kind.short_name().unwrap_or("?") });
-        text.push('=');
-        match entry.data().to_string() {
-            Ok(value) => text.push_str(&value),
-            Err(_) => text.push_str(&String::from_utf8_lossy(entry.data().as_slice())),
-        }
-    }
-    text
-}
-
-fn timestamp(time: &Asn1TimeRef) -> Option<Timestamp> {
-    let since = Asn1Time::from_unix(0).ok()?.diff(time).ok()?;
-    Timestamp::from_second(i64::from(since.days) * 86_400 + i64::from(since.secs)).ok()
 }
 
 /// OpenSSL's reason without its file names and numbers.

@@ -80,6 +80,11 @@ impl Trace {
     }
 
     /// The certificate that was shown last.
+    pub(super) fn certificate(&self) -> Option<&Certificate> {
+        self.certificate.as_ref()
+    }
+
+    /// The certificate that was shown last, to keep.
     pub(super) fn take_certificate(&mut self) -> Option<Certificate> {
         self.certificate.take()
     }

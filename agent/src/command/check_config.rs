@@ -3,13 +3,12 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use regex::bytes::Regex;
 use serde_json::{Value, json};
 use settings::Fault;
 use settings::quantity::{show_duration, show_size};
 
 use super::{CONFIGURATION, FOUND, Format};
-use crate::config::Config;
+use crate::config::{Config, Target};
 use crate::publish;
 
 /// Checks the file at `path`. Returns 0, 1 when entries would be skipped, or 78 when the file is refused.
@@ -102,15 +101,26 @@ fn write_config(config: &Config, out: &mut impl Write) -> io::Result<()> {
     for monitor in &config.monitors {
         let (interval, timeout) = (show_duration(monitor.interval), show_duration(monitor.timeout));
         write!(out, "  {}: {} every {interval}, timeout {timeout}", monitor.id, monitor.url)?;
-        if let Some(pattern) = monitor.pattern.as_ref().map(Regex::as_str) {
-            write!(out, ", pattern {pattern}")?;
+        if let Some(pattern) = &monitor.pattern {
+            write!(out, ", pattern {}", pattern.as_str())?;
         }
-        if monitor.basic_auth.is_some() {
-            write!(out, ", with user and password")?;
-        }
+        write_request(&monitor.target, out)?;
         writeln!(out)?;
     }
     Ok(())
+}
+
+/// What is special about a request; never what may be secret.
+fn write_request(target: &Target, out: &mut impl Write) -> io::Result<()> {
+    let Target::Http(request) = target else { return Ok(()) };
+    if request.method != http::Method::GET {
+        write!(out, ", {}", request.method)?;
+    }
+    match request.authorization.as_ref().map(|value| value.as_bytes().starts_with(b"Basic ")) {
+        Some(true) => write!(out, ", with user and password"),
+        Some(false) => write!(out, ", with a token"),
+        None => Ok(()),
+    }
 }
 
 fn write_faults(faults: &[Fault], out: &mut impl Write) -> io::Result<()> {

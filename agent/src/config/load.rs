@@ -8,7 +8,9 @@ use serde_yaml::Value;
 use settings::{Fault, Kafka, Log, Section};
 
 use super::monitor::{Common, Draft, INTERVAL, Options};
-use super::{Config, Identity, OutboxConfig, WhenFull, ids, include, lines, pattern, revision};
+use super::pattern::Pattern;
+use super::tls::TlsFiles;
+use super::{Config, Identity, OutboxConfig, WhenFull, ids, include, lines, revision};
 
 const LEAST_OUTBOX: u64 = 16 << 20;
 const MOST_WORKERS: u64 = 4096;
@@ -88,11 +90,15 @@ fn read_root(root: &mut Section<'_>) -> Root {
     if !root.has("include") {
         root.require("monitors", "list what to check, such as `monitors: [{url: \"https://example.org/\"}]`");
     }
+    let defaults = root.section("defaults", Options::read);
+    let tls_files = TlsFiles::new();
     let common = Common {
         // Where it is wrong nothing runs, but the entries are still read for their own faults.
         interval: root.duration("interval", INTERVAL).unwrap_or(Duration::from_secs(30)),
-        url_regex: root.parse("url_regex", pattern::compile),
-        defaults: root.section("defaults", Options::read),
+        url_regex: root.parse("url_regex", Pattern::compile),
+        default_tls: tls_files.load(&defaults.tls, root, "defaults.tls"),
+        tls_files,
+        defaults,
     };
     Root {
         agent: root.section("agent", read_agent),

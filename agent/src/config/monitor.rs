@@ -4,64 +4,89 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use regex::bytes::Regex;
+use secrecy::SecretString;
 use serde_yaml::Value;
 use settings::{Fault, Section};
 use url::Url;
 
-use super::{BasicAuth, pattern, status, target};
+use super::expect::{Expect, ExpectOptions};
+use super::pattern::Pattern;
+use super::request::RequestOptions;
+use super::target::{self, Kind, Port, Target};
+use super::tls::{TlsFiles, TlsOptions};
+use super::{IpFamily, Tls, family};
 
 /// The shortest and longest interval.
 pub(super) const INTERVAL: std::ops::RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(86_400);
 const TIMEOUT: std::ops::RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(3_600);
 const MOST_REDIRECTS: u64 = 100;
+const MOST_RETRIES: u64 = 10;
 const MAX_BODY: std::ops::RangeInclusive<u64> = 1..=16 << 20;
 
 /// Options that stand in an entry and in `defaults`; absent where they don't.
 #[derive(Clone, Default)]
 pub(super) struct Options {
-    pattern: Option<Regex>,
+    request: RequestOptions,
+    send: Option<SecretString>,
+    pattern: Option<Pattern>,
+    expect: ExpectOptions,
     interval: Option<Duration>,
     timeout: Option<Duration>,
-    expected_status: Option<Vec<(u16, u16)>>,
     follow_redirects: Option<u32>,
+    retries: Option<u32>,
     max_body: Option<u64>,
+    pub(super) tls: TlsOptions,
+    ip: Option<IpFamily>,
     tags: BTreeMap<String, String>,
 }
 
 impl Options {
     pub(super) fn read(section: &mut Section<'_>) -> Options {
         Options {
-            pattern: section.parse("pattern", pattern::compile),
+            request: RequestOptions::read(section),
+            send: section.secret("send"),
+            pattern: section.parse("pattern", Pattern::compile),
+            expect: section.section("expect", ExpectOptions::read),
             interval: section.duration("interval", INTERVAL),
             timeout: section.duration("timeout", TIMEOUT),
-            expected_status: section.section("expect", |expect| expect.items("status", status::range)),
             follow_redirects: section.integer("follow_redirects", 0..=MOST_REDIRECTS),
+            retries: section.integer("retries", 0..=MOST_RETRIES),
             max_body: section.size("max_body", MAX_BODY),
+            tls: section.section("tls", TlsOptions::read),
+            ip: section.convert("ip", family::parse),
             tags: section.texts("tags", wire::limits::ENTRIES, wire::limits::TEXT),
         }
     }
 
-    fn over(self, defaults: &Options) -> Options {
-        let mut tags = defaults.tags.clone();
-        tags.extend(self.tags);
-        Options {
-            pattern: self.pattern.or_else(|| defaults.pattern.clone()),
-            interval: self.interval.or(defaults.interval),
-            timeout: self.timeout.or(defaults.timeout),
-            expected_status: self.expected_status.or_else(|| defaults.expected_status.clone()),
-            follow_redirects: self.follow_redirects.or(defaults.follow_redirects),
-            max_body: self.max_body.or(defaults.max_body),
-            tags,
-        }
+    /// The options that stand in this entry and have no effect on what its url leads to. In `defaults` they may stand
+    /// for other entries.
+    fn without_effect(&self, kind: &Kind) -> Vec<&'static str> {
+        let mut given: Vec<&str> = self.request.given().chain(self.expect.given()).collect();
+        let own = [
+            (self.send.is_some(), "send"),
+            (self.follow_redirects.is_some(), "follow_redirects"),
+            (self.max_body.is_some(), "max_body"),
+            (self.tls.is_given(), "tls"),
+            (self.ip.is_some(), "ip"),
+        ];
+        given.extend(own.into_iter().filter_map(|(given, name)| given.then_some(name)));
+        given.retain(|option| match kind {
+            Kind::Http(_) => *option == "send",
+            Kind::Tcp(..) => !["send", "max_body", "ip"].contains(option),
+            Kind::Dns(_) => !["expect.pattern_absent", "ip"].contains(option),
+        });
+        given
     }
 }
 
 /// What all entries have in common.
 pub(super) struct Common {
     pub(super) interval: Duration,
-    pub(super) url_regex: Option<Regex>,
+    pub(super) url_regex: Option<Pattern>,
     pub(super) defaults: Options,
+    pub(super) tls_files: TlsFiles,
+    /// What `defaults.tls` makes; none where it is wrong, which was told then.
+    pub(super) default_tls: Option<Tls>,
 }
 
 /// A sound entry that has no id yet.
@@ -72,9 +97,17 @@ pub(super) struct Draft {
     pub(super) id: Option<String>,
     pub(super) name: Option<String>,
     pub(super) url: Url,
-    basic_auth: Option<BasicAuth>,
-    options: Options,
+    pattern: Option<Pattern>,
+    target: Target,
+    expect: Expect,
     interval: Duration,
+    timeout: Duration,
+    follow_redirects: u32,
+    retries: u32,
+    max_body: u64,
+    tls: Tls,
+    ip: IpFamily,
+    tags: BTreeMap<String, String>,
 }
 
 impl Draft {
@@ -85,15 +118,68 @@ impl Draft {
             section.require("url", "give the address to check");
             let id = section.text_within("id", wire::limits::MONITOR);
             let name = section.text_within("name", wire::limits::NAME);
-            let target = section.parse("url", |text| target::parse(text, common.url_regex.as_ref()));
-            let options = Options::read(section).over(&common.defaults);
-            if options.tags.len() > wire::limits::ENTRIES {
+            let address = section.parse("url", |text| target::parse(text, common.url_regex.as_ref()));
+            let has_own_tls = section.has("tls");
+            let own = Options::read(section);
+            let address = address?;
+            for option in own.without_effect(&address.kind) {
+                section.fault(option, format!("has no effect on {}", address.kind.scheme()), "remove it");
+            }
+            let defaults = &common.defaults;
+            let mut tags = defaults.tags.clone();
+            tags.extend(own.tags);
+            if tags.len() > wire::limits::ENTRIES {
                 let most = wire::limits::ENTRIES;
                 section.fault("tags", "are too many with those of defaults", format!("keep at most {most}"));
             }
-            let (url, basic_auth) = target?;
-            let interval = options.interval.unwrap_or(common.interval);
-            Some(Draft { file: file.into(), entry: entry.clone(), id, name, url, basic_auth, options, interval })
+            let tls = match has_own_tls {
+                true => common.tls_files.load(&own.tls.over(&defaults.tls), section, "tls"),
+                false => common.default_tls.clone(),
+            };
+            let ip = own.ip.or(defaults.ip).unwrap_or_default();
+            family::check(ip, address.host(), section);
+            let timeout = own.timeout.or(defaults.timeout).unwrap_or(Duration::from_secs(5));
+            if own.expect.max_response_time.is_some_and(|most| most >= timeout) {
+                section.fault("expect.max_response_time", "is not below the timeout", "lower it, or raise the timeout");
+            }
+            let has_own_pattern = own.pattern.is_some() || own.expect.pattern_absent.is_some();
+            let mut pattern = own.pattern.or_else(|| defaults.pattern.clone());
+            let mut expect = own.expect.over(&defaults.expect);
+            let target = match address.kind {
+                Kind::Http(credentials) => {
+                    let request = own.request.over(&defaults.request, credentials, section);
+                    if request.method == http::Method::HEAD {
+                        if has_own_pattern {
+                            let problem = "can't be found in an answer to HEAD, which has no body";
+                            section.fault("pattern", problem, "write `method: GET`, or remove the pattern");
+                        }
+                        (pattern, expect.pattern_absent) = (None, None);
+                    }
+                    Target::Http(request)
+                }
+                Kind::Tcp(host, port) => {
+                    Target::Tcp(Port { host, port, send: own.send.or_else(|| defaults.send.clone()) })
+                }
+                Kind::Dns(question) => Target::Dns(question),
+            };
+            Some(Draft {
+                file: file.into(),
+                entry: entry.clone(),
+                id,
+                name,
+                url: address.url,
+                pattern,
+                target,
+                expect,
+                interval: own.interval.or(defaults.interval).unwrap_or(common.interval),
+                timeout,
+                follow_redirects: own.follow_redirects.or(defaults.follow_redirects).unwrap_or(10),
+                retries: own.retries.or(defaults.retries).unwrap_or(0),
+                max_body: own.max_body.or(defaults.max_body).unwrap_or(1 << 20),
+                tls: tls?,
+                ip,
+                tags,
+            })
         });
         match draft {
             Some(draft) if faults.is_empty() => Ok(draft),
@@ -103,7 +189,7 @@ impl Draft {
 
     /// The pattern that its body must hold, as it was written.
     pub(super) fn pattern(&self) -> Option<&str> {
-        self.options.pattern.as_ref().map(Regex::as_str)
+        self.pattern.as_ref().map(Pattern::as_str)
     }
 
     /// The monitor, once its id is known.
@@ -113,14 +199,17 @@ impl Draft {
             // A url is ASCII, and may be longer than a name.
             name: self.name.unwrap_or_else(|| self.url.as_str().chars().take(wire::limits::NAME).collect()),
             url: self.url,
-            basic_auth: self.basic_auth,
-            pattern: self.options.pattern,
+            target: self.target,
+            pattern: self.pattern,
+            expect: self.expect,
             interval: self.interval,
-            timeout: self.options.timeout.unwrap_or(Duration::from_secs(5)),
-            expected_status: self.options.expected_status.unwrap_or_else(|| vec![(200, 399)]),
-            follow_redirects: self.options.follow_redirects.unwrap_or(10),
-            max_body: self.options.max_body.unwrap_or(1 << 20),
-            tags: self.options.tags,
+            timeout: self.timeout,
+            follow_redirects: self.follow_redirects,
+            retries: self.retries,
+            max_body: self.max_body,
+            tls: self.tls,
+            ip: self.ip,
+            tags: self.tags,
         }
     }
 }

@@ -14,10 +14,10 @@ pub(super) fn of(config: &Config) -> String {
     add(&(&kafka.bootstrap_servers, &kafka.topic, kafka.create_topic, kafka.partitions, kafka.replication_factor));
     add(&(kafka.security.protocol, &kafka.properties, &config.log));
     for monitor in &config.monitors {
-        add(&(&monitor.id, &monitor.name, monitor.url.as_str(), monitor.basic_auth.is_some()));
-        add(&monitor.pattern.as_ref().map(regex::bytes::Regex::as_str));
-        add(&(monitor.interval, monitor.timeout, &monitor.expected_status));
-        add(&(monitor.follow_redirects, monitor.max_body, &monitor.tags));
+        add(&(&monitor.id, &monitor.name, monitor.url.as_str(), &monitor.target));
+        add(&(&monitor.pattern, &monitor.expect, monitor.interval, monitor.timeout));
+        add(&(monitor.follow_redirects, monitor.retries, monitor.max_body, &monitor.tags));
+        add(&(&monitor.tls, monitor.ip));
     }
     let hash = openssl::sha::sha256(text.as_bytes());
     hash[..6].iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))

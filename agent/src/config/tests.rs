@@ -26,6 +26,11 @@ fn fixture(name: &str) -> Config {
     Config::load(&Path::new("testdata").join(name)).unwrap()
 }
 
+fn request(monitor: &Monitor) -> &Request {
+    let Target::Http(request) = &monitor.target else { panic!("{} is not of the web", monitor.url) };
+    request
+}
+
 #[test]
 fn every_fixture_tells_exactly_its_faults() {
     let mut fixtures: Vec<PathBuf> =
@@ -81,10 +86,10 @@ fn the_simple_file_gets_every_default() {
     assert_eq!((named.id.as_str(), named.name.as_str()), ("monitor 1", "monitor 1"));
     assert_eq!(named.pattern.as_ref().unwrap().as_str(), "cart|basket$");
     assert_eq!((unnamed.id.as_str(), unnamed.name.as_str()), ("http://localhost:8080/health", unnamed.url.as_str()));
-    assert!(unnamed.pattern.is_none() && unnamed.basic_auth.is_none() && unnamed.tags.is_empty());
+    assert!(unnamed.pattern.is_none() && request(unnamed).authorization.is_none() && unnamed.tags.is_empty());
     for monitor in [named, unnamed] {
         assert_eq!((monitor.interval, monitor.timeout), (Duration::from_secs(5), Duration::from_secs(5)));
-        assert_eq!(monitor.expected_status, [(200, 399)]);
+        assert_eq!(monitor.expect.status, [(200, 399)]);
         assert_eq!((monitor.follow_redirects, monitor.max_body), (10, 1 << 20));
     }
 }
@@ -100,11 +105,10 @@ fn every_option_arrives() {
     assert_eq!(config.log.format, settings::LogFormat::Json);
     let [shop, by_id, included] = config.monitors.as_slice() else { panic!("three monitors") };
     assert_eq!(shop.url.as_str(), "https://shop.example/cart?full=1");
-    let auth = shop.basic_auth.as_ref().unwrap();
-    assert_eq!((auth.user.as_str(), auth.password.expose_secret()), ("us@er", "s3cret"));
+    assert_eq!(request(shop).authorization.as_ref().unwrap(), "Basic dXNAZXI6czNjcmV0");
     assert_eq!(shop.pattern.as_ref().unwrap().as_str(), r"^\d+ items$");
     assert_eq!((shop.interval, shop.timeout), (Duration::from_secs(10), Duration::from_millis(500)));
-    assert_eq!(shop.expected_status, [(200, 299), (404, 404)]);
+    assert_eq!(shop.expect.status, [(200, 299), (404, 404)]);
     assert_eq!((shop.follow_redirects, shop.max_body), (0, 64 << 10));
     assert_eq!((shop.tags["team"].as_str(), shop.tags["tier"].as_str()), ("web", "2"));
     assert_eq!((by_id.id.as_str(), by_id.timeout), ("by-id", Duration::from_secs(3)));
@@ -112,9 +116,61 @@ fn every_option_arrives() {
 }
 
 #[test]
+fn every_option_of_a_monitor_arrives_over_those_of_defaults() {
+    let config = fixture("valid-options.yaml");
+    let [api, login, own, mail, names] = config.monitors.as_slice() else { panic!("five monitors") };
+    let sent = request(api);
+    let header = |request: &Request, name: &str| request.headers[name].to_str().unwrap().to_owned();
+    assert_eq!((sent.method.as_str(), header(sent, "accept")), ("POST", "application/json".into()));
+    assert_eq!((header(sent, "x-team"), header(sent, "x-key")), ("web".into(), "s3cret in a file".into()));
+    assert_eq!(sent.body.as_ref().unwrap().expose_secret(), "s3cret in a file");
+    assert_eq!(sent.authorization.as_ref().unwrap(), "Bearer s3cret-of-all");
+    let seconds = |seconds| Some(Duration::from_secs(seconds));
+    assert_eq!((&api.expect.status, api.retries), (&vec![(201, 201)], 3));
+    assert_eq!(api.expect.pattern_absent.as_ref().unwrap().as_str(), "Error");
+    assert_eq!((api.expect.max_response_time, api.expect.certificate_valid_for), (seconds(1), seconds(14 * 86_400)));
+    let sent = request(login);
+    assert_eq!((sent.method.as_str(), header(sent, "accept")), ("GET", "text/html".into()));
+    assert_eq!(sent.authorization.as_ref().unwrap(), "Basic dXNAZXI6czNjcmV0IGluIGEgZmlsZQ==");
+    assert_eq!((login.expect.max_response_time, login.retries), (seconds(2), 1));
+    assert_eq!(
+        (request(own).authorization.as_ref(), header(request(own), "authorization")),
+        (None, "s3cret-scheme x".into())
+    );
+    let Target::Tcp(port) = &mail.target else { panic!("a port") };
+    assert_eq!((port.host.to_string(), port.port), ("mail.example".into(), 25));
+    assert_eq!(port.send.as_ref().unwrap().expose_secret(), "s3cret");
+    let Target::Dns(question) = &names.target else { panic!("a question") };
+    assert_eq!(format!("{} {}", question.name, question.kind), "shop.example MX");
+}
+
+#[test]
 fn no_secret_stands_in_debug() {
-    let shown = format!("{:?}", fixture("valid-full.yaml"));
-    assert!(!shown.contains("s3cret") && !shown.contains("us@er"), "{shown}");
+    for name in ["valid-full.yaml", "valid-options.yaml"] {
+        let shown = format!("{:?}", fixture(name));
+        assert!(!shown.contains("s3cret") && !shown.contains("us@er"), "{shown}");
+        let encoded = ["czNjcmV0", "MzNjcmV0", "dXNAZXI"];
+        assert!(!encoded.iter().any(|part| shown.contains(part)), "{shown}");
+    }
+}
+
+#[test]
+fn a_head_has_no_body_for_the_pattern_of_defaults() {
+    let text = "interval: 1\ndefaults: {pattern: x, expect: {pattern_absent: y}}\n\
+                monitors: [{url: 'http://a/', method: HEAD}, {url: 'tcp://a:1'}]";
+    let config = load(text).unwrap();
+    let [head, port] = config.monitors.as_slice() else { panic!("two monitors: {:?}", config.faults) };
+    assert!(head.pattern.is_none() && head.expect.pattern_absent.is_none());
+    assert!(port.pattern.is_some());
+}
+
+#[test]
+fn equal_patterns_of_many_monitors_are_one_program() {
+    let entry = |n: usize| format!("{{url: 'http://a/{n}', pattern: 'in the (cart|basket)'}}");
+    let entries: Vec<String> = (0..100).map(entry).collect();
+    let config = load(&format!("interval: 1\nmonitors: [{}]", entries.join(", "))).unwrap();
+    let first = config.monitors[0].pattern.as_ref().unwrap();
+    assert!(config.monitors.iter().all(|monitor| monitor.pattern.as_ref().unwrap().is_same(first)));
 }
 
 #[test]

@@ -1,8 +1,7 @@
 //! A chunk: one sled database with the records of consecutive positions.
 //!
 //! sled 0.34 never gives space back, so chunks are small, and freeing one means removing its directory.
-//! Its `flush()` is not durable on Linux (it calls `sync_file_range`), so each append ends with `fdatasync` on a
-//! descriptor of our own.
+//! Its `flush()`, with which each append ends, is made durable by `durable`.
 //!
 //! ```text
 //! head.json           where the epoch stood when the chunk was made; ours, beside sled's files
@@ -129,7 +128,7 @@ impl Chunk {
                 opened.db.insert(hole.key(), &hole.last.to_be_bytes())?;
             }
             opened.db.flush()?;
-            Ok(opened.file.sync_data()?)
+            Ok(())
         });
         chunk.close();
         filled.and_then(|()| Ok(chunk.sync_made()?)).map_err(|error| match error {
@@ -197,7 +196,7 @@ impl Chunk {
                 opened.db.insert(hole.key(), &hole.last.to_be_bytes())?;
             }
             opened.db.flush()?;
-            Ok(opened.file.sync_data()?)
+            Ok(())
         })
     }
 
@@ -312,7 +311,7 @@ impl Chunk {
         })
     }
 
-    /// Keeps the cursor over a kill. Not over a power cut: what is sent again then is stored once all the same.
+    /// Keeps the cursor.
     pub(super) fn set_cursor(&self, position: u64) -> Result<(), ChunkError> {
         self.with(|opened| {
             opened.db.insert(CURSOR, &position.to_be_bytes())?;

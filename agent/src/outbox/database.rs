@@ -3,7 +3,7 @@
 //! sled's recovery may panic on damage, so opening and reading are [`fenced`].
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::chunk::ChunkError;
 use super::frame;
+use super::root::sync_directory;
 
 /// How long sled may take to let go of a database that was closed.
 const LET_GO: Duration = Duration::from_secs(5);
@@ -39,8 +40,6 @@ impl From<frame::Damaged> for ChunkError {
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) db: sled::Db,
-    /// A second descriptor of sled's file `db`, for `fdatasync`.
-    pub(super) file: File,
 }
 
 pub(super) fn open(path: &Path, segment_size: usize) -> Result<Opened, ChunkError> {
@@ -60,7 +59,9 @@ pub(super) fn open(path: &Path, segment_size: usize) -> Result<Opened, ChunkErro
             other => break other?,
         }
     };
-    Ok(Opened { db, file: File::open(path.join("db"))? })
+    // Opening may have put another snapshot into the place of one.
+    sync_directory(path)?;
+    Ok(Opened { db })
 }
 
 /// Removes those of sled's snapshots whose names are `such`.

@@ -8,9 +8,10 @@
 //! A file is taken as a whole or not at all, by the rules of a start. What a reload reads is all that a start reads:
 //! included files, variables, secrets, certificates, the system's trust store.
 
+use std::mem;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use settings::Fault;
@@ -35,11 +36,13 @@ struct State {
     slowest: Duration,
     /// When it was last said that the last reload was refused; none when it was not.
     refused: Option<Instant>,
+    /// Checkers that were replaced, as long as a check runs with them.
+    earlier: Vec<Weak<Checker>>,
 }
 
 impl Reloads {
     pub(super) fn new(config: &Config) -> Reloads {
-        let state = Mutex::new(State { slowest: slowest(config), refused: None });
+        let state = Mutex::new(State { slowest: slowest(config), refused: None, earlier: Vec::new() });
         Reloads { file: config.file.clone(), fixed: config.fixed(), state }
     }
 
@@ -57,8 +60,15 @@ impl Reloads {
         }
     }
 
-    fn taken(&self, config: &Config) {
+    /// What still runs as it was configured before is not tried again either: the agent stops.
+    pub(super) fn stop_earlier(&self) {
+        locked(&self.state).earlier.iter().filter_map(Weak::upgrade).for_each(|checker| checker.stop());
+    }
+
+    fn taken(&self, config: &Config, earlier: &Arc<Checker>) {
         let mut state = locked(&self.state);
+        state.earlier.retain(|checker| checker.strong_count() > 0);
+        state.earlier.push(Arc::downgrade(earlier));
         state.slowest = state.slowest.max(slowest(config));
         state.refused = None;
     }
@@ -90,9 +100,9 @@ impl Running {
             log::warn!(option = option.as_str(); "it changes with a restart only: the agent goes on with the old value");
         }
 
-        self.reloads.taken(&config);
+        let earlier = mem::replace(&mut *locked(&self.checker), Arc::new(checker));
+        self.reloads.taken(&config, &earlier);
         self.reporter.runs(&config);
-        *locked(&self.checker) = Arc::new(checker);
         let revision = config.revision;
         let monitors: Vec<_> = config.monitors.into_iter().map(Arc::new).collect();
         let count = monitors.len();

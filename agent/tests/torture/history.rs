@@ -72,6 +72,12 @@ impl History {
         }
     }
 
+    /// Takes in what was only heard after the end had begun: it promises nothing, but what was sent may be gone.
+    pub(crate) fn learn_late(&mut self, told: &[String]) {
+        let sent: Vec<String> = told.iter().filter(|line| line.starts_with("sent ")).cloned().collect();
+        self.learn(&sent, End::PowerCut);
+    }
+
     /// Compares with everything that a child has found; what is owed must be there, or be declared.
     pub(crate) fn compare(&mut self, told: &[String], end: End) {
         assert_eq!(told.last().map(String::as_str), Some("end"), "the outbox could not be read to its end: {told:?}");

@@ -18,8 +18,9 @@ fn a_kill_loses_nothing_that_was_answered_for() {
             history = history.anew();
             outbox = directory.path().join(format!("outbox-{cycle}"));
         }
-        let told = Running::start("work", cycle, &outbox).until(Moment::any(cycle), || {});
+        let (told, late) = Running::start("work", cycle, &outbox).until(Moment::any(cycle), || {});
         history.learn(&told, End::Kill);
+        history.learn(&late, End::Kill);
         // Not after each: looking leaves every chunk well closed, and the next start would have less to mend.
         if cycle % 3 == 2 || (cycle + 1) % LIFE == 0 || cycle + 1 == cycles {
             let found = Running::start("list", cycle, &outbox).join();

@@ -68,8 +68,8 @@ impl Running {
         Running { child, lines }
     }
 
-    /// Lets it run until the moment has come, then strikes; every line that it has told.
-    pub(crate) fn until(mut self, moment: Moment, strike: impl FnOnce()) -> Vec<String> {
+    /// Lets it run until the moment has come, then strikes; what was heard of it before the blow, and what later.
+    pub(crate) fn until(mut self, moment: Moment, strike: impl FnOnce()) -> (Vec<String>, Vec<String>) {
         let mut told = Vec::new();
         let (mut kept, mut moved) = (0, 0);
         let deadline = Instant::now() + if let Moment::After(time) = moment { time } else { PATIENCE };
@@ -89,11 +89,11 @@ impl Running {
                 _ => {}
             }
         }
+        told.extend(self.lines.try_iter());
         strike();
         self.child.kill().expect("the child can be killed");
         self.child.wait().expect("the child has ended");
-        told.extend(self.lines.iter());
-        told
+        (told, self.lines.iter().collect())
     }
 
     /// Lets it come to its own end; every line that it has told.

@@ -1,147 +1,253 @@
-//! Certificates, good and bad, from an authority that the test makes.
+//! Every fault that a certificate may have, and each told the same when its verdict is remembered.
 
 use std::io::{Read, Write};
-use std::net::IpAddr;
-use std::sync::{Arc, Mutex};
 use std::thread;
 
-use openssl::asn1::Asn1Time;
-use openssl::bn::BigNum;
-use openssl::ec::{EcGroup, EcKey};
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
-use openssl::pkey::{PKey, Private};
-use openssl::ssl::{SslAcceptor, SslMethod};
-use openssl::x509::extension::{BasicConstraints, SubjectAlternativeName};
-use openssl::x509::{X509, X509NameBuilder};
+use openssl::ssl::{SslVerifyMode, SslVersion};
+use openssl::x509::store::X509StoreBuilder;
+use url::Host;
 
+use super::pki::*;
 use super::*;
-use crate::check::testing::{Server, hang, listen, read_head, serve};
+use crate::check::testing::{Server, hang, listen, serve};
+use crate::config::{Tls, TlsVersion};
 
-const DAY: i64 = 86_400;
-const CENTURY: i64 = 36_500;
-/// 2021-01-01: when the certificates begin.
-const BEGIN: i64 = 1_609_459_200;
-
-struct Authority {
-    key: PKey<Private>,
-    certificate: X509,
-}
-
-fn new_key() -> PKey<Private> {
-    let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
-    PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap()
-}
-
-/// A certificate of `name`, valid from [`BEGIN`] for so many days; signed by itself without an issuer.
-fn certify(name: &str, key: &PKey<Private>, days: i64, issuer: Option<&Authority>) -> X509 {
-    let mut subject = X509NameBuilder::new().unwrap();
-    subject.append_entry_by_nid(Nid::ORGANIZATIONNAME, "Tests").unwrap();
-    subject.append_entry_by_nid(Nid::COMMONNAME, name).unwrap();
-    let subject = subject.build();
-    let mut builder = X509::builder().unwrap();
-    builder.set_version(2).unwrap();
-    let serial = BigNum::from_u32(rand::random::<u32>() | 1).unwrap().to_asn1_integer().unwrap();
-    builder.set_serial_number(&serial).unwrap();
-    builder.set_subject_name(&subject).unwrap();
-    builder.set_issuer_name(issuer.map_or(&subject, |issuer| issuer.certificate.subject_name())).unwrap();
-    builder.set_pubkey(key).unwrap();
-    builder.set_not_before(&Asn1Time::from_unix(BEGIN).unwrap()).unwrap();
-    builder.set_not_after(&Asn1Time::from_unix(BEGIN + days * DAY).unwrap()).unwrap();
-    if name == "Authority" {
-        builder.append_extension(BasicConstraints::new().critical().ca().build().unwrap()).unwrap();
-    } else {
-        let mut names = SubjectAlternativeName::new();
-        match name.parse::<IpAddr>() {
-            Ok(_) => names.ip(name),
-            Err(_) => names.dns(name),
-        };
-        let names = names.build(&builder.x509v3_context(None, None)).unwrap();
-        builder.append_extension(names).unwrap();
+/// All faults of a result's certificate.
+fn faults(result: &CheckResult) -> Vec<&str> {
+    let Some(certificate) = &result.certificate else { return Vec::new() };
+    match certificate.faults.as_slice() {
+        [] => certificate.fault.as_deref().into_iter().collect(),
+        faults => {
+            assert_eq!(certificate.fault, faults.first().cloned());
+            faults.iter().map(String::as_str).collect()
+        }
     }
-    builder.sign(issuer.map_or(key, |issuer| &issuer.key), MessageDigest::sha256()).unwrap();
-    builder.build()
 }
 
-fn authority() -> Authority {
-    let key = new_key();
-    let certificate = certify("Authority", &key, CENTURY, None);
-    Authority { key, certificate }
+/// Checks a server that shows a chain, twice with one checker: the second verdict is remembered, and must be the same.
+fn judge(host: &str, trusted: &Issued, leaf: &Issued, chain: &[&Issued]) -> CheckResult {
+    let server = TlsServer::start(acceptor(leaf, chain));
+    let checker = Checker::new().unwrap();
+    let monitor = server.monitor(host, trusted);
+    let check = || sane(checker.check(&monitor, Timestamp::now()));
+    let (cold, warm) = (check(), check());
+    assert_eq!(checker.http.tls.recalled(&monitor.tls.authorities), 1, "{cold:?}");
+    let told = |result: &CheckResult| (result.outcome, result.certificate.clone(), result.error.clone());
+    assert_eq!(told(&cold), told(&warm));
+    let accepted = cold.outcome == Outcome::Success;
+    assert_eq!(server.requests().len(), if accepted { 2 } else { 0 }, "{cold:?}");
+    cold
 }
 
-/// A server with this certificate that answers 200; its port, and the requests that reached it.
-fn serve_tls(certificate: &X509, key: &PKey<Private>) -> (u16, Arc<Mutex<Vec<String>>>) {
-    let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server()).unwrap();
-    acceptor.set_certificate(certificate).unwrap();
-    acceptor.set_private_key(key).unwrap();
-    let acceptor = acceptor.build();
-    let requests = Arc::<Mutex<Vec<String>>>::default();
-    let log = requests.clone();
-    let port = listen(move |stream| {
-        let Ok(mut stream) = acceptor.accept(stream) else { return };
-        let request = read_head(&mut stream);
-        if !request.is_empty() {
-            log.lock().unwrap().push(request);
-        }
-        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\nhello").ok();
-        if stream.shutdown().is_ok() {
-            hang(stream);
-        }
-    });
-    (port, requests)
-}
-
-/// Checks `https://<host>:<port>/` of a server whose certificate is for `name`, trusting the authority that signed it,
-/// if one did. Also tells how many requests reached the server.
-fn check_certificate(name: &str, host: &str, days: i64, signed: bool) -> (CheckResult, usize) {
-    let (authority, key) = (authority(), new_key());
-    let (port, requests) = serve_tls(&certify(name, &key, days, signed.then_some(&authority)), &key);
-    let checker = Checker::trusting(&authority.certificate);
-    let result = sane(checker.check(&monitor(&format!("https://{host}:{port}/")), Timestamp::now()));
-    let requests = requests.lock().unwrap().len();
-    (result, requests)
-}
-
-fn fault(result: &CheckResult) -> Option<&str> {
-    result.certificate.as_ref()?.fault.as_deref()
+#[track_caller]
+fn assert_judged(host: &str, trusted: &Issued, leaf: &Issued, chain: &[&Issued], expected: &[&str], words: &str) {
+    let result = judge(host, trusted, leaf, chain);
+    let outcome = if expected.is_empty() { Outcome::Success } else { Outcome::CertificateError };
+    assert_eq!((result.outcome, faults(&result).as_slice()), (outcome, expected), "{result:?}");
+    assert!(result.error.as_deref().unwrap_or_default().contains(words), "{result:?}");
 }
 
 #[test]
 fn a_good_certificate_is_on_record_with_its_dates_and_names() {
+    let root = root();
     for host in ["127.0.0.1", "localhost"] {
-        let (result, requests) = check_certificate(host, host, CENTURY, true);
+        let result = judge(host, &root, &wish(host, Some(&root)).issue(), &[]);
         assert_eq!((result.outcome, result.body_bytes), (Outcome::Success, Some(5)), "{result:?}");
         assert!(result.phases.tls.is_some());
         let certificate = result.certificate.unwrap();
-        assert_eq!(certificate.not_after, Timestamp::from_second(BEGIN + CENTURY * DAY).unwrap());
+        assert_eq!(certificate.not_after, Timestamp::from_second(END).unwrap());
         assert_eq!(certificate.subject, format!("O=Tests, CN={host}"));
-        assert_eq!((certificate.issuer.as_str(), certificate.fault), ("O=Tests, CN=Authority", None));
-        assert_eq!(requests, 1);
+        assert_eq!((certificate.issuer.as_str(), certificate.fault), ("O=Tests, CN=Root", None));
     }
 }
 
 #[test]
-fn bad_certificates_are_on_record_with_their_fault_and_get_no_request() {
-    for (name, host, days, signed, expected) in [
-        ("127.0.0.1", "127.0.0.1", 365, true, "expired"),
-        ("other.example", "localhost", CENTURY, true, "wrong_host"),
-        ("127.0.0.2", "127.0.0.1", CENTURY, true, "wrong_host"),
-        ("127.0.0.1", "127.0.0.1", CENTURY, false, "self_signed"),
-    ] {
-        let (result, requests) = check_certificate(name, host, days, signed);
-        assert_eq!((result.outcome, fault(&result)), (Outcome::CertificateError, Some(expected)), "{result:?}");
-        assert_eq!(result.certificate.unwrap().not_after, Timestamp::from_second(BEGIN + days * DAY).unwrap());
-        assert_eq!((result.status_code, requests), (None, 0));
-        assert!(result.error.unwrap().contains(&format!("CN={name}")));
-    }
+fn good_chains_of_all_kinds_are_accepted() {
+    let root = root();
+    let middle = Wish { is_ca: true, key: ec_key(Nid::SECP384R1), ..wish("Middle", Some(&root)) }.issue();
+    assert_judged("localhost", &root, &wish("localhost", Some(&middle)).issue(), &[&middle], &[], "");
+    let rsa = Wish { key: rsa_key(2048), ..wish("localhost", Some(&root)) }.issue();
+    assert_judged("localhost", &root, &rsa, &[], &[], "");
+    let p521 = Wish { key: ec_key(Nid::SECP521R1), ..wish("localhost", Some(&root)) }.issue();
+    assert_judged("localhost", &root, &p521, &[], &[], "");
+    let by_common_name = Wish { has_alternative_name: false, ..wish("localhost", Some(&root)) }.issue();
+    assert_judged("localhost", &root, &by_common_name, &[], &[], "");
+    let authority_as_leaf = Wish { is_ca: true, ..wish("127.0.0.1", Some(&root)) }.issue();
+    assert_judged("127.0.0.1", &root, &authority_as_leaf, &[], &[], "");
+    assert_judged("localhost", &root, &wish("*.0.0.1", Some(&root)).issue(), &[], &["wrong_host"], "it is for *.0.0.1");
+    // What is named as trusted is so, also when it is no root.
+    assert_judged("localhost", &middle, &wish("localhost", Some(&middle)).issue(), &[&middle], &[], "");
+    let own = wish("localhost", None).issue();
+    assert_judged("localhost", &own, &own, &[], &[], "");
 }
 
 #[test]
-fn an_authority_that_is_not_trusted_is_a_fault_of_the_certificate() {
-    let (authority, key) = (authority(), new_key());
-    let (port, _) = serve_tls(&certify("127.0.0.1", &key, CENTURY, Some(&authority)), &key);
-    let result = check(&format!("https://127.0.0.1:{port}/"));
-    assert_eq!((result.outcome, fault(&result)), (Outcome::CertificateError, Some("unknown_issuer")), "{result:?}");
+fn dates_are_faults_of_the_certificate_or_of_its_issuers() {
+    let root = root();
+    let expired = Wish { end: BEGIN + 365 * DAY, ..wish("localhost", Some(&root)) }.issue();
+    assert_judged("localhost", &root, &expired, &[], &["expired"], "certificate has expired");
+    let future = Wish { begin: END - DAY, ..wish("localhost", Some(&root)) }.issue();
+    assert_judged("localhost", &root, &future, &[], &["not_yet_valid"], "not yet valid");
+    let middle = Wish { is_ca: true, end: BEGIN + DAY, ..wish("Middle", Some(&root)) }.issue();
+    let leaf = wish("localhost", Some(&middle)).issue();
+    assert_judged("localhost", &root, &leaf, &[&middle], &["issuer_expired"], "(its issuer O=Tests, CN=Middle)");
+    let old = Wish { is_ca: true, end: BEGIN + DAY, ..wish("Old", None) }.issue();
+    assert_judged("localhost", &old, &wish("localhost", Some(&old)).issue(), &[], &["issuer_expired"], "CN=Old");
+}
+
+#[test]
+fn names_are_faults_and_the_right_ones_are_told() {
+    let root = root();
+    let other = wish("other.example", Some(&root)).issue();
+    assert_judged("localhost", &root, &other, &[], &["wrong_host"], "it is for other.example");
+    let other = wish("127.0.0.9", Some(&root)).issue();
+    assert_judged("127.0.0.1", &root, &other, &[], &["wrong_host"], "it is for 127.0.0.9");
+    let both = Wish { end: BEGIN + DAY, ..wish("other.example", Some(&root)) }.issue();
+    assert_judged("localhost", &root, &both, &[], &["wrong_host", "expired"], "certificate has expired");
+    let narrow = Wish { is_ca: true, permits: Some("DNS:example.org"), ..wish("Narrow", Some(&root)) }.issue();
+    let leaf = wish("localhost", Some(&narrow)).issue();
+    assert_judged("localhost", &root, &leaf, &[&narrow], &["name_not_permitted"], "permitted subtree violation");
+}
+
+#[test]
+fn authorities_that_are_unknown_missing_or_none_are_faults() {
+    let (root, stranger) = (root(), root());
+    let lone = wish("localhost", None).issue();
+    assert_judged("localhost", &root, &lone, &[], &["self_signed"], "self-signed certificate");
+    let strange = wish("localhost", Some(&authority("Stranger", None))).issue();
+    assert_judged("localhost", &root, &strange, &[], &["unknown_issuer"], "unable to get local issuer");
+    let other = authority("Other", None);
+    let leaf = wish("localhost", Some(&other)).issue();
+    assert_judged("localhost", &root, &leaf, &[&other], &["self_signed_root"], "self-signed certificate in");
+    let middle = authority("Middle", Some(&root));
+    let leaf = wish("localhost", Some(&middle)).issue();
+    assert_judged("localhost", &root, &leaf, &[], &["unknown_issuer"], "unable to get local issuer");
+    let lone = wish("Lone", None).issue();
+    let leaf = wish("localhost", Some(&lone)).issue();
+    assert_judged("localhost", &lone, &leaf, &[], &["invalid_ca"], "invalid CA certificate");
+    // Of the same name as one that is trusted, but not the same: its signature shows it.
+    let forged = wish("localhost", Some(&stranger)).issue();
+    assert_judged("localhost", &root, &forged, &[], &["bad_signature"], "signature failure");
+}
+
+#[test]
+fn a_purpose_that_is_not_a_servers_and_weak_keys_and_digests_are_faults() {
+    let root = root();
+    let client = Wish { client_only: true, ..wish("localhost", Some(&root)) }.issue();
+    assert_judged("localhost", &root, &client, &[], &["wrong_purpose"], "purpose");
+    let small = Wish { key: rsa_key(1024), ..wish("localhost", Some(&root)) }.issue();
+    assert_judged("localhost", &root, &small, &[], &["too_weak"], "key too weak");
+    let sha1 = Wish { digest: MessageDigest::sha1(), ..wish("localhost", Some(&root)) }.issue();
+    assert_judged("localhost", &root, &sha1, &[], &["too_weak"], "digest algorithm too weak");
+    let middle = Wish { is_ca: true, key: rsa_key(1024), ..wish("Middle", Some(&root)) }.issue();
+    let leaf = wish("localhost", Some(&middle)).issue();
+    assert_judged("localhost", &root, &leaf, &[&middle], &["too_weak"], "key too weak (its issuer");
+}
+
+#[test]
+fn many_faults_at_once_are_all_told() {
+    let root = root();
+    let (key, end) = (rsa_key(1024), BEGIN + DAY);
+    let worst =
+        Wish { key, end, client_only: true, ..wish("other.example", Some(&authority("Stranger", None))) }.issue();
+    let expected = ["too_weak", "unknown_issuer", "wrong_purpose", "wrong_host", "expired"];
+    assert_judged("localhost", &root, &worst, &[], &expected, "it is for other.example");
+}
+
+#[test]
+fn a_certificate_that_is_not_judged_is_on_record_all_the_same() {
+    let server = TlsServer::start(acceptor(&wish("other.example", None).issue(), &[]));
+    let mut monitor = server.monitor("localhost", &root());
+    monitor.tls.verify = false;
+    let result = check_monitor(&monitor);
+    assert_eq!((result.outcome, server.requests().len()), (Outcome::Success, 1), "{result:?}");
+    let certificate = result.certificate.unwrap();
+    assert_eq!((certificate.subject.as_str(), certificate.fault), ("O=Tests, CN=other.example", None));
+}
+
+#[test]
+fn another_name_is_asked_for_and_verified_where_it_is_set() {
+    let root = root();
+    let server = TlsServer::start(acceptor(&wish("shop.example", Some(&root)).issue(), &[]));
+    let mut monitor = server.monitor("127.0.0.1", &root);
+    assert_eq!(faults(&check_monitor(&monitor)), ["wrong_host"]);
+    monitor.tls.server_name = Some(Host::parse("Shop.example").unwrap());
+    let result = check_monitor(&monitor);
+    assert_eq!(result.outcome, Outcome::Success, "{result:?}");
+    assert!(server.requests()[0].contains(&format!("host: 127.0.0.1:{}\r\n", server.port)), "{:?}", server.requests());
+}
+
+#[test]
+fn old_versions_are_spoken_only_where_they_are_asked_for_and_forgive_no_weak_certificate() {
+    let root = root();
+    let old = |leaf: &Issued| {
+        let mut acceptor = acceptor(leaf, &[]);
+        acceptor.clear_options(openssl::ssl::SslOptions::NO_TLSV1 | openssl::ssl::SslOptions::NO_TLSV1_1);
+        acceptor.set_cipher_list("ALL:@SECLEVEL=0").unwrap();
+        acceptor.set_min_proto_version(Some(SslVersion::TLS1)).unwrap();
+        acceptor.set_max_proto_version(Some(SslVersion::TLS1_1)).unwrap();
+        TlsServer::start(acceptor)
+    };
+    let server = old(&Wish { key: rsa_key(2048), ..wish("localhost", Some(&root)) }.issue());
+    let mut monitor = server.monitor("localhost", &root);
+    let result = check_monitor(&monitor);
+    assert_eq!(result.outcome, Outcome::TlsError, "{result:?}");
+    monitor.tls.min_version = TlsVersion::V1_0;
+    let result = check_monitor(&monitor);
+    assert_eq!(result.outcome, Outcome::Success, "{result:?}");
+    let server = old(&Wish { key: rsa_key(1024), ..wish("localhost", Some(&root)) }.issue());
+    let mut monitor = server.monitor("localhost", &root);
+    monitor.tls.min_version = TlsVersion::V1_0;
+    assert_eq!(faults(&check_monitor(&monitor)), ["too_weak"]);
+    // And the other way round.
+    let server = TlsServer::start({
+        let mut acceptor = acceptor(&wish("localhost", Some(&root)).issue(), &[]);
+        acceptor.set_max_proto_version(Some(SslVersion::TLS1_2)).unwrap();
+        acceptor
+    });
+    let mut monitor = server.monitor("localhost", &root);
+    assert_eq!(check_monitor(&monitor).outcome, Outcome::Success);
+    monitor.tls.min_version = TlsVersion::V1_3;
+    let result = check_monitor(&monitor);
+    assert_eq!(result.outcome, Outcome::TlsError, "{result:?}");
+    assert!(result.error.as_ref().unwrap().contains("protocol version"), "{result:?}");
+}
+
+#[test]
+fn a_client_certificate_is_shown_to_the_monitors_own_site_and_to_no_other() {
+    let root = root();
+    let demanding = |leaf: &Issued, version| {
+        let mut acceptor = acceptor(leaf, &[]);
+        let mut store = X509StoreBuilder::new().unwrap();
+        store.add_cert(root.certificate.clone()).unwrap();
+        acceptor.set_cert_store(store.build());
+        acceptor.set_verify(SslVerifyMode::PEER | SslVerifyMode::FAIL_IF_NO_PEER_CERT);
+        acceptor.set_max_proto_version(Some(version)).unwrap();
+        TlsServer::start(acceptor)
+    };
+    let middle = authority("Middle", Some(&root));
+    let own = Wish { client_only: true, ..wish("edge-1", Some(&middle)) }.issue();
+    let identity = crate::config::TlsIdentity::of(vec![own.certificate, middle.certificate.clone()], own.key);
+    let leaf = wish("localhost", Some(&root)).issue();
+    for version in [SslVersion::TLS1_2, SslVersion::TLS1_3] {
+        let server = demanding(&leaf, version);
+        let mut monitor = server.monitor("localhost", &root);
+        let refused = check_monitor(&monitor);
+        assert_eq!((refused.outcome, faults(&refused).len()), (Outcome::TlsError, 0), "{refused:?}");
+        assert!(refused.certificate.is_some());
+        monitor.tls.identity = Some(identity.clone().into());
+        let result = check_monitor(&monitor);
+        assert_eq!((result.outcome, server.requests().len()), (Outcome::Success, 1), "{result:?}");
+        let port = server.port;
+        let elsewhere = Server::start(move |_, mut stream| {
+            let to = format!("https://localhost:{port}/");
+            stream.write_all(format!("HTTP/1.1 302 Found\r\nLocation: {to}\r\n\r\n").as_bytes()).ok();
+        });
+        let led_there = Monitor { url: elsewhere.url("/").parse().unwrap(), ..monitor };
+        assert_eq!(check_monitor(&led_there).outcome, Outcome::TlsError);
+    }
 }
 
 #[test]
@@ -164,29 +270,32 @@ fn a_handshake_that_the_peer_ends_is_a_tls_error() {
 
 #[test]
 fn a_redirect_from_http_to_https_is_followed() {
-    let (authority, key) = (authority(), new_key());
-    let (port, requests) = serve_tls(&certify("127.0.0.1", &key, CENTURY, Some(&authority)), &key);
-    let server = Server::start(move |_, mut stream| {
+    let root = root();
+    let server = TlsServer::start(acceptor(&wish("127.0.0.1", Some(&root)).issue(), &[]));
+    let port = server.port;
+    let plain = Server::start(move |_, mut stream| {
         let to = format!("https://127.0.0.1:{port}/in");
         stream.write_all(format!("HTTP/1.1 301 Moved\r\nLocation: {to}\r\n\r\n").as_bytes()).ok();
     });
-    let result = sane(Checker::trusting(&authority.certificate).check(&monitor(&server.url("/")), Timestamp::now()));
+    let tls = Tls { authorities: trusting(&root), ..Tls::default() };
+    let result = check_monitor(&Monitor { tls, ..monitor(&plain.url("/")) });
     assert_eq!((result.outcome, result.redirects), (Outcome::Success, Some(1)), "{result:?}");
     assert!(result.certificate.is_some() && result.peer == Some(format!("127.0.0.1:{port}")));
-    assert!(requests.lock().unwrap()[0].starts_with("GET /in "));
+    assert!(server.requests()[0].starts_with("GET /in "));
 }
 
 #[test]
 fn http_and_https_checks_share_a_checker_across_threads() {
-    let (authority, key) = (authority(), new_key());
-    let (port, _) = serve_tls(&certify("127.0.0.1", &key, CENTURY, Some(&authority)), &key);
-    let plain = serve(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-    let checker = Checker::trusting(&authority.certificate);
+    let root = root();
+    let server = TlsServer::start(acceptor(&wish("127.0.0.1", Some(&root)).issue(), &[]));
+    let secure = server.monitor("127.0.0.1", &root);
+    let plain = monitor(&serve(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
+    let checker = Checker::new().unwrap();
     thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
-                for url in [plain.clone(), format!("https://127.0.0.1:{port}/")] {
-                    let result = checker.check(&monitor(&url), Timestamp::now());
+                for monitor in [&plain, &secure] {
+                    let result = checker.check(monitor, Timestamp::now());
                     assert_eq!(result.outcome, Outcome::Success, "{result:?}");
                 }
             });

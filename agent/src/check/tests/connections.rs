@@ -4,11 +4,9 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::thread;
 
-use secrecy::SecretString;
-
 use super::*;
 use crate::check::testing::{Server, hang, listen, serve};
-use crate::config::BasicAuth;
+use crate::config::IpFamily;
 
 const EMPTY: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
@@ -43,6 +41,17 @@ fn a_name_is_looked_up_and_each_of_its_addresses_is_tried() {
     assert_eq!(result.outcome, Outcome::Success, "{result:?}");
     let host = url.trim_start_matches("http://").trim_end_matches('/');
     assert!(server.requests()[0].contains(&format!("host: {host}\r\n")), "{:?}", server.requests());
+}
+
+#[test]
+fn a_monitor_keeps_to_its_family() {
+    let server = always(EMPTY);
+    let url = server.url("/").replace("127.0.0.1", "localhost");
+    let result = check_monitor(&Monitor { ip: IpFamily::V4, ..monitor(&url) });
+    assert_eq!(result.outcome, Outcome::Success, "{result:?}");
+    // Where the host has no IPv6 its name has no such address, or nobody listens there.
+    let result = check_monitor(&Monitor { ip: IpFamily::V6, ..monitor(&url) });
+    assert!(!result.error.unwrap().contains("127.0.0.1") && server.requests().len() == 1);
 }
 
 #[test]
@@ -122,9 +131,7 @@ fn every_character_that_a_url_may_hold_can_be_asked_for() {
 #[test]
 fn basic_authentication_is_sent_and_never_shown() {
     let server = always(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n");
-    let mut monitor = monitor(&server.url("/"));
-    let password = SecretString::from("open:sesame");
-    monitor.basic_auth = Some(BasicAuth { user: "aladdin".into(), password });
+    let monitor = authorized(&server.url("/"), "Basic YWxhZGRpbjpvcGVuOnNlc2FtZQ==");
     let result = check_monitor(&monitor);
     assert_eq!(result.outcome, Outcome::StatusMismatch);
     let sent = "authorization: Basic YWxhZGRpbjpvcGVuOnNlc2FtZQ==\r\n";

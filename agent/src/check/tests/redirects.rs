@@ -2,11 +2,8 @@
 
 use std::io::Write;
 
-use secrecy::SecretString;
-
 use super::*;
 use crate::check::testing::Server;
-use crate::config::BasicAuth;
 
 /// A server that sends `/n` to `/n+1` until it answers at `/last`, `/loop` to itself, `/to?x` to x, `/nowhere` without
 /// a Location.
@@ -80,8 +77,7 @@ fn a_body_of_a_redirect_is_not_waited_for() {
 #[test]
 fn credentials_do_not_follow_to_another_site() {
     let (here, there) = (server(0), server(0));
-    let mut monitor = monitor(&here.url(&format!("/to?{}", there.url("/0"))));
-    monitor.basic_auth = Some(BasicAuth { user: "aladdin".into(), password: SecretString::from("sesame") });
+    let monitor = authorized(&here.url(&format!("/to?{}", there.url("/0"))), "Basic YWxhZGRpbjpvcGVuOnNlc2FtZQ==");
     let result = check_monitor(&monitor);
     assert_eq!(result.outcome, Outcome::Success, "{result:?}");
     assert!(here.requests()[0].contains("authorization: Basic"));

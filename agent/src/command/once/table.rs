@@ -139,8 +139,13 @@ mod tests {
         good.status_code = Some(200);
         good.phases = Phases { dns: None, connect: Some(100), tls: Some(300), first_byte: Some(500), body: Some(100) };
         let not_after = Timestamp::from_second(1_000_000).unwrap() + Duration::from_secs(86_400 * 12 + 3_600);
-        good.certificate =
-            Some(wire::Certificate { not_after, subject: "CN=a".into(), issuer: "CN=b".into(), fault: None });
+        good.certificate = Some(wire::Certificate {
+            not_after,
+            subject: "CN=a".into(),
+            issuer: "CN=b".into(),
+            fault: None,
+            faults: Vec::new(),
+        });
         let mut bad = result("näme", Outcome::ConnectionRefused);
         bad.error = Some("connecting to 127.0.0.1:1: refused".into());
         bad.response_time_us = Some(5_012_345);
