@@ -34,16 +34,22 @@ pub(crate) struct Run {
 #[derive(FromArgs)]
 #[argh(subcommand, name = "check-config")]
 pub(crate) struct CheckConfig {
+    /// table or json (default: table)
+    #[argh(option, default = "Format::Table")]
+    pub(crate) format: Format,
     /// configuration file (default: /etc/website-monitor/agent.yaml)
     #[argh(option, short = 'c', long = "config", default = "default_config()")]
     pub(crate) config: PathBuf,
 }
 
-/// check every monitor once and print the results; needs no Kafka; exit 1 when a check fails or an
-/// entry is skipped
+/// check every monitor once, or those that are named, and print the results; needs no Kafka; exit 1 when a check fails
+/// or an entry is skipped
 #[derive(FromArgs)]
 #[argh(subcommand, name = "once")]
 pub(crate) struct Once {
+    /// only this monitor, by id or name; may be given several times
+    #[argh(option, short = 'm', long = "monitor", arg_name = "name")]
+    pub(crate) monitors: Vec<String>,
     /// configuration file (default: /etc/website-monitor/agent.yaml)
     #[argh(option, short = 'c', long = "config", default = "default_config()")]
     pub(crate) config: PathBuf,

@@ -4,6 +4,8 @@
 //! file ──▶ load ──▶ include      more files with monitors
 //!                └▶ monitor      one entry at a time: target (url), request, pattern, what to expect, tls, …
 //!                └▶ ids          a unique id for each, exact repeats refused
+//! lines      of faults
+//! reload     what stays of the running configuration when the file is read anew
 //! ```
 //!
 //! Two kinds of fault: one inside of an entry of `monitors` skips that entry, any other refuses the file. Either way
@@ -13,9 +15,11 @@ mod expect;
 mod family;
 mod ids;
 mod include;
+mod lines;
 mod load;
 mod monitor;
 mod pattern;
+mod reload;
 mod request;
 mod revision;
 mod status;
@@ -24,7 +28,7 @@ mod target;
 mod tests;
 mod tls;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -34,6 +38,7 @@ pub use expect::Expect;
 pub use family::IpFamily;
 pub use load::Refused;
 pub use pattern::{Pattern, TooCostly};
+pub use reload::{Fixed, Kept};
 pub use request::Request;
 pub use target::{Port, Question, Target};
 pub use tls::{Authorities, Identity as TlsIdentity, Tls, TlsVersion};
@@ -41,6 +46,8 @@ pub use tls::{Authorities, Identity as TlsIdentity, Tls, TlsVersion};
 /// Everything that the agent needs to know.
 #[derive(Debug)]
 pub struct Config {
+    /// The file that it was read from.
+    pub file: PathBuf,
     /// Who the agent is.
     pub agent: Identity,
     /// What it checks.
@@ -55,6 +62,8 @@ pub struct Config {
     pub log: settings::Log,
     /// Entries that were skipped since they are wrong.
     pub faults: Vec<settings::Fault>,
+    /// What their monitors would be called, where that can be told.
+    pub skipped: HashSet<String>,
     /// A short hash of what runs: it changes whenever that changes.
     pub revision: String,
 }

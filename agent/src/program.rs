@@ -8,17 +8,18 @@ use agent::RunError;
 use agent::command::{self, CONFIGURATION, LOCKED, UNAVAILABLE};
 use agent::config::Config;
 use agent::outbox::OpenError;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::arguments::{Arguments, Command, OutboxSubcommand};
 
 pub(crate) fn main(arguments: Arguments) -> ExitCode {
     let out = &mut io::stdout().lock();
     let done = match arguments.command {
-        Command::Run(run) => return with_config(&run.config, run_agent),
-        Command::CheckConfig(check) => command::check_config::run(&check.config, out),
+        Command::Run(run) => run_agent(&run.config),
+        Command::CheckConfig(check) => command::check_config::run(&check.config, check.format, out),
         Command::Once(once) => {
-            return with_config(&once.config, |config| command::once::run(&config, once.format, out));
+            return with_config(&once.config, |config| command::once::run(&config, &once.monitors, once.format, out));
         }
         Command::Outbox(outbox) => match outbox.command {
             OutboxSubcommand::Status(status) => {
@@ -38,10 +39,18 @@ pub(crate) fn main(arguments: Arguments) -> ExitCode {
 
 /// Runs a command on a configuration; one that is refused says everything that is wrong with it.
 fn with_config(path: &Path, command: impl FnOnce(Config) -> io::Result<u8>) -> ExitCode {
+    match load(path) {
+        Some(config) => exit_code(command(config)),
+        None => ExitCode::from(CONFIGURATION),
+    }
+}
+
+/// The configuration, if it is one that can run.
+fn load(path: &Path) -> Option<Config> {
     match Config::load(path) {
         Ok(config) => {
             config.log.init();
-            exit_code(command(config))
+            Some(config)
         }
         Err(refused) => {
             settings::Log::default().init();
@@ -49,7 +58,7 @@ fn with_config(path: &Path, command: impl FnOnce(Config) -> io::Result<u8>) -> E
                 log::error!("{fault}");
             }
             log::error!("the configuration is refused; `website-monitor-agent check-config` shows it whole");
-            ExitCode::from(CONFIGURATION)
+            None
         }
     }
 }
@@ -66,20 +75,42 @@ fn exit_code(done: io::Result<u8>) -> ExitCode {
     }
 }
 
-fn run_agent(config: Config) -> io::Result<u8> {
+/// What a running agent is told from outside.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    /// Read the configuration anew.
+    hangup: Signal,
+}
+
+impl Signals {
+    fn take(runtime: &Runtime) -> io::Result<Signals> {
+        let _context = runtime.enter();
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
+fn run_agent(file: &Path) -> io::Result<u8> {
     agent::memory::give_back_large_buffers();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let ran = runtime.block_on(async {
-        // Before anything else, so that a stop is clean from the first moment on.
-        let (mut term, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        let stop = async move {
-            tokio::select! {
-                _ = term.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-        };
-        Ok::<_, io::Error>(agent::run(config, stop).await)
-    })?;
+    // Before anything else, so that a stop is clean and a reload harmless from the first moment on.
+    let mut signals = Signals::take(&runtime)?;
+    let Some(config) = load(file) else { return Ok(CONFIGURATION) };
+    let Signals { terminate, interrupt, hangup } = &mut signals;
+    let stop = async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    let reload = async || {
+        hangup.recv().await;
+    };
+    let ran = runtime.block_on(agent::run(config, stop, reload));
     // A thread that hangs in a disk or a resolver must not hold up the end.
     runtime.shutdown_background();
     let Err(error) = ran else { return Ok(0) };

@@ -4,12 +4,12 @@
 //! how many numbers were issued, `oldest_pending` up to where Kafka has acknowledged them.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use jiff::Timestamp;
 use wire::{AgentEvent, AgentReport, Clock, Configuration, Content, MonitorDue, Pending, Previous};
 
-use crate::config::{Config, Identity};
+use crate::config::Config;
 use crate::outbox::{Opening, Status};
 
 /// Most bytes of monitors' ids in one report; a longer list goes into several.
@@ -18,40 +18,67 @@ const MONITOR_BYTES: usize = 32 * 1024;
 /// Makes the reports of one agent.
 #[derive(Debug)]
 pub(crate) struct Reporter {
-    agent: Identity,
-    configuration: Configuration,
-    monitors: Vec<Vec<MonitorDue>>,
+    agent: String,
+    running: RwLock<Running>,
     /// Of the running epoch. Every report repeats it, so that the chain holds even when the first one was dropped.
     previous: Mutex<Option<Previous>>,
+}
+
+/// What runs.
+#[derive(Debug)]
+struct Running {
+    labels: BTreeMap<String, String>,
+    configuration: Configuration,
+    monitors: Vec<Vec<MonitorDue>>,
+}
+
+impl Running {
+    fn of(config: &Config) -> Running {
+        let due = config.monitors.iter().map(|monitor| MonitorDue {
+            id: monitor.id.clone(),
+            interval_ms: u64::try_from(monitor.interval.as_millis()).unwrap_or(u64::MAX),
+        });
+        Running {
+            labels: config.agent.labels.clone(),
+            configuration: Configuration { revision: config.revision.clone(), faults: config.faults.len() as u64 },
+            monitors: in_portions(due),
+        }
+    }
 }
 
 impl Reporter {
     /// A reporter of what `config` runs.
     pub(crate) fn new(config: &Config) -> Reporter {
-        let due = config.monitors.iter().map(|monitor| MonitorDue {
-            id: monitor.id.clone(),
-            interval_ms: u64::try_from(monitor.interval.as_millis()).unwrap_or(u64::MAX),
-        });
         Reporter {
-            agent: config.agent.clone(),
-            configuration: Configuration { revision: config.revision.clone(), faults: config.faults.len() as u64 },
-            monitors: in_portions(due),
+            agent: config.agent.name.clone(),
+            running: RwLock::new(Running::of(config)),
             previous: Mutex::new(None),
         }
+    }
+
+    /// From now on this runs.
+    pub(crate) fn runs(&self, config: &Config) {
+        *self.running.write().unwrap_or_else(PoisonError::into_inner) = Running::of(config);
     }
 
     /// The first record of an epoch.
     pub(crate) fn start(&self, opening: &Opening, clock: Clock) -> Vec<u8> {
         *self.previous.lock().unwrap_or_else(PoisonError::into_inner) = opening.previous;
         let status = Status { highest_seq: 0, ..opening.status.clone() };
-        let monitors = self.monitors.first().cloned().unwrap_or_default();
+        let monitors = self.portions().into_iter().next().unwrap_or_default();
         self.payload(AgentEvent::Start, &status, BTreeMap::new(), clock, monitors)
     }
 
     /// The records that follow the first one when the monitors don't fit into it.
     pub(crate) fn start_continued(&self, status: &Status, clock: Clock) -> Vec<Vec<u8>> {
-        let rest = self.monitors.iter().skip(1).cloned();
+        let rest = self.portions().into_iter().skip(1);
         rest.map(|monitors| self.payload(AgentEvent::Start, status, BTreeMap::new(), clock, monitors)).collect()
+    }
+
+    /// The records that say what runs after a reload; never none.
+    pub(crate) fn reload(&self, status: &Status, missed: &BTreeMap<String, u64>, clock: Clock) -> Vec<Vec<u8>> {
+        let portions = self.portions().into_iter();
+        portions.map(|monitors| self.payload(AgentEvent::Reload, status, missed.clone(), clock, monitors)).collect()
     }
 
     /// A report without the monitors.
@@ -63,6 +90,14 @@ impl Reporter {
         clock: Clock,
     ) -> Vec<u8> {
         self.payload(event, status, missed, clock, Vec::new())
+    }
+
+    fn running(&self) -> RwLockReadGuard<'_, Running> {
+        self.running.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn portions(&self) -> Vec<Vec<MonitorDue>> {
+        self.running().monitors.clone()
     }
 
     fn payload(
@@ -84,11 +119,11 @@ impl Reporter {
             outbox_bytes: status.bytes,
             missed,
             clock,
-            configuration: self.configuration.clone(),
-            labels: self.agent.labels.clone(),
+            configuration: self.running().configuration.clone(),
+            labels: self.running().labels.clone(),
             monitors,
         };
-        wire::payload(&self.agent.name, &Content::Agent(Box::new(report)))
+        wire::payload(&self.agent, &Content::Agent(Box::new(report)))
     }
 }
 

@@ -1,4 +1,4 @@
-//! The running agent: its parts in the order of the data, a tick every second, and a clean stop.
+//! The running agent: its parts in the order of the data, a tick every second, reloads, and a clean stop.
 //!
 //! ```text
 //! schedule ──▶ check ──▶ intake ──▶ │ outbox ──▶ publisher │
@@ -9,9 +9,13 @@
 //! disk refuses, delivery is tried again at each tick while checks go on.
 
 mod delivery;
+mod gaps;
+mod reload;
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -22,12 +26,14 @@ use wire::{CheckResult, Content};
 
 use crate::check::{Checker, SetupError};
 use crate::clock::JumpWatch;
-use crate::config::Config;
+use crate::config::{Config, Monitor};
 use crate::outbox::{AppendError, Intake, OpenError};
 use crate::publish;
 use crate::report::Reporter;
 use crate::schedule::Schedule;
 use delivery::{Delivery, LAST_DRAIN, LAST_REPORT, Setup};
+use gaps::Gaps;
+use reload::Reloads;
 
 /// How often the outbox's status is written, its room is looked at, and the clocks are compared.
 const TICK: Duration = Duration::from_secs(1);
@@ -57,15 +63,15 @@ pub enum RunError {
     Thread(#[from] io::Error),
 }
 
-/// Runs the agent until `stop` resolves, then stops it cleanly. Needs nothing remote to start.
+/// Runs the agent until `stop` resolves, then stops it cleanly. Needs nothing remote to start. Each time that `reload`
+/// resolves, the configuration is read anew.
 ///
 /// # Errors
 /// When the outbox can't be opened, or the machine refuses what is needed to begin; later, when a part breaks down that
 /// the others would wait for without end.
-pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), RunError> {
+pub async fn run(config: Config, stop: impl Future<Output = ()>, reload: impl AsyncFnMut()) -> Result<(), RunError> {
     config.log_faults();
     tokio::pin!(stop);
-    let patience = patience(&config);
     let running = tokio::select! {
         // While a disk hangs or refuses, this may last.
         () = &mut stop => {
@@ -75,11 +81,13 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), R
         started = spawn_blocking(move || Running::start(config)) => Arc::new(started.map_err(io::Error::other)??),
     };
     let pending = running.delivery().as_ref().map_or(0, |delivery| delivery.outbox().pending());
-    log::info!(monitors = running.monitors, pending; "the agent runs");
+    log::info!(monitors = running.schedule.monitors().len(), pending; "the agent runs");
     let ended = tokio::select! {
         () = &mut stop => Ok(()),
         broken = tick_until_broken(&running) => Err(broken),
+        never = reload_when_asked(&running, reload) => match never {},
     };
+    let patience = running.patience();
     log::info!("the agent stops: running checks end, the outbox is flushed");
     match timeout(patience, spawn_blocking(move || running.stop())).await {
         Ok(Ok(())) => {}
@@ -87,12 +95,6 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), R
         Err(_) => log::error!("something hangs, maybe a disk: the stop waits no longer"),
     }
     ended
-}
-
-/// How long a stop may take: as long as the slowest check, and the last attempts to keep and to publish.
-fn patience(config: &Config) -> Duration {
-    let slowest = config.monitors.iter().map(|monitor| monitor.timeout).max();
-    slowest.unwrap_or_default() + 2 * (LAST_DRAIN + LAST_REPORT)
 }
 
 /// Ticks for as long as all parts run; answers which one does not.
@@ -111,17 +113,31 @@ async fn tick_until_broken(running: &Arc<Running>) -> RunError {
     }
 }
 
+/// Reads the configuration anew whenever that is asked for; once for all who ask meanwhile.
+async fn reload_when_asked(running: &Arc<Running>, mut reload: impl AsyncFnMut()) -> Infallible {
+    loop {
+        reload().await;
+        let reloading = Arc::clone(running);
+        if spawn_blocking(move || reloading.reload()).await.is_err() {
+            log::error!("the reload broke down");
+        }
+    }
+}
+
 /// The parts, in the order of the data.
 struct Running {
-    monitors: usize,
-    checker: Arc<Checker>,
     schedule: Schedule,
+    /// Replaced at a reload, so that whatever it has read is read anew.
+    checker: Arc<Mutex<Arc<Checker>>>,
     intake: Intake,
     setup: Setup,
     reporter: Arc<Reporter>,
     /// None while the outbox can't be opened.
     delivery: Mutex<Option<Delivery>>,
     periodic: Mutex<Periodic>,
+    reloads: Reloads,
+    /// A reload has not been reported.
+    reloaded: AtomicBool,
 }
 
 struct Periodic {
@@ -129,6 +145,7 @@ struct Periodic {
     /// The clock jumped, and the new epoch has not begun.
     jumped: bool,
     reported: Instant,
+    gaps: Gaps,
     full: bool,
 }
 
@@ -147,35 +164,47 @@ impl Running {
             }
             Err(error) => return Err(error),
         };
-        let checker = Arc::new(Checker::new()?);
+        let checker = Arc::new(Mutex::new(Arc::new(Checker::new()?)));
+        let reloads = Reloads::new(&config);
         let monitors: Vec<_> = config.monitors.into_iter().map(Arc::new).collect();
-        let count = monitors.len();
         let run = {
             let (agent, intake, checker) = (config.agent.name.clone(), intake.clone(), checker.clone());
-            move |monitor: &_, scheduled_at: Timestamp| keep(&intake, &agent, checker.check(monitor, scheduled_at))
+            move |monitor: &Monitor, scheduled_at: Timestamp| {
+                let checker = locked(&checker).clone();
+                keep(&intake, &agent, checker.check(monitor, scheduled_at));
+            }
         };
         let schedule = Schedule::start(&config.agent.name, monitors, config.workers, Arc::new(run));
+        let (reported, gaps) = (Instant::now(), Gaps::default());
         Ok(Running {
-            monitors: count,
-            checker,
             schedule,
+            checker,
             intake,
             setup,
             reporter,
             delivery: Mutex::new(delivery),
-            periodic: Mutex::new(Periodic { clock, jumped: false, reported: Instant::now(), full: false }),
+            periodic: Mutex::new(Periodic { clock, jumped: false, reported, gaps, full: false }),
+            reloads,
+            reloaded: AtomicBool::new(false),
         })
     }
 
     fn delivery(&self) -> MutexGuard<'_, Option<Delivery>> {
-        self.delivery.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.delivery)
+    }
+
+    /// How long a stop may take: as long as the slowest check, and the last attempts to keep and to publish.
+    fn patience(&self) -> Duration {
+        self.reloads.slowest() + 2 * (LAST_DRAIN + LAST_REPORT)
     }
 
     /// Fails when a part has ended by itself.
     fn tick(&self) -> Result<(), RunError> {
-        let mut periodic = self.periodic.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut periodic = locked(&self.periodic);
         periodic.jumped |= periodic.clock.look();
         let clock = periodic.clock.seen();
+        periodic.gaps.tell(|| self.schedule.missed());
+        self.reloads.remind();
         let mut delivery = self.delivery();
         let Some(delivery) = &mut *delivery else {
             match Delivery::open(&self.setup, &self.intake, &self.reporter, clock) {
@@ -197,6 +226,8 @@ impl Running {
         if delivery.is_settled(clock) {
             if std::mem::take(&mut periodic.jumped) {
                 delivery.begin_epoch(clock);
+            } else if self.reloaded.swap(false, Ordering::Relaxed) {
+                delivery.report_reload(&self.schedule.missed(), clock);
             } else if periodic.reported.elapsed() >= REPORT_EVERY {
                 periodic.reported = Instant::now();
                 delivery.report(self.schedule.missed(), clock);
@@ -226,17 +257,22 @@ impl Running {
             // Or the stop would wait for a disk that refuses.
             delivery.outbox().hurry();
         }
-        self.checker.stop();
+        locked(&self.checker).stop();
+        self.reloads.stop_earlier();
         self.schedule.stop();
         let delivery = self.delivery().take();
         let Some(delivery) = delivery else {
             log::error!(lost = self.intake.len() as u64 + self.intake.thrown_away(); "the agent has stopped; results are lost: the disk refused them");
             return;
         };
-        let clock = self.periodic.lock().unwrap_or_else(PoisonError::into_inner).clock.seen();
+        let clock = locked(&self.periodic).clock.seen();
         let pending = delivery.stop(self.schedule.missed(), clock);
         log::info!(pending; "the agent has stopped");
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Hands a result to the outbox. There is no check without a result, so one that is too large goes without its tags.

@@ -2,20 +2,28 @@
 //!
 //! ```text
 //! clock ─▶ grid: which slots are due ─▶ plan: may it start, or is it missed and why ─▶ pool ─▶ run(monitor, slot)
+//!            └ phases: spread evenly      └ lanes: who may have a worker
 //! ```
 //!
 //! Each monitor has an exact grid of slots that neither drifts nor follows jumps of the wall clock. A slot is
 //! filled by one check, or it is missed and counted with a reason; `plan` has the rules. One thread watches
 //! the clock; a worker that ends a check takes the next slot that waits, without a way over that thread.
+//!
+//! Monitors can be [replaced](Schedule::replace) while all this goes on; those that stay notice nothing of it.
 
 mod clock;
 mod grid;
+mod lanes;
+mod missed;
+mod phases;
 mod plan;
 mod pool;
+mod roster;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::iter;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -24,10 +32,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::config::Monitor;
-use clock::{Clock, Wall};
-use grid::{Moment, Slots, phase};
-use plan::{Plan, Start};
+use clock::{Clock, Sleep, Wall};
+use grid::{Moment, Slots};
+use missed::Missed;
+use phases::phases;
+use plan::Plan;
 use pool::Pool;
+use roster::Roster;
 
 /// Longest sleep of the thread that watches the clock. A condition's own clock stands still while the machine sleeps.
 const LOOK: Duration = Duration::from_secs(1);
@@ -37,29 +48,53 @@ type Run = dyn Fn(&Monitor, Timestamp) + Send + Sync;
 
 /// A running schedule. It stops when dropped.
 pub struct Schedule {
-    shared: Arc<Shared>,
+    agent: String,
+    /// When it began, since the Unix epoch by the wall clock as it was then: all grids hang on it.
+    began: Duration,
+    engine: Arc<Engine>,
+    pool: Arc<Pool<Task>>,
     watch: Mutex<Option<JoinHandle<()>>>,
 }
 
-struct Shared {
-    monitors: Vec<Arc<Monitor>>,
+/// What [`Schedule::replace`] has changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Monitors that were not there before.
+    pub added: usize,
+    /// Monitors that are there no more.
+    pub removed: usize,
+    /// Monitors that have other options; of a secret it is not known whether it is another.
+    pub changed: usize,
+}
+
+struct Engine {
     run: Arc<Run>,
     clock: Clock,
-    pool: Pool,
     state: Mutex<State>,
     changed: Condvar,
 }
 
 struct State {
+    roster: Roster,
     plan: Plan,
     wall: Wall,
+    sleep: Sleep,
     stopping: bool,
 }
 
 /// A check to make.
 struct Task {
-    start: Start,
+    index: usize,
+    monitor: Arc<Monitor>,
     scheduled_at: Timestamp,
+}
+
+/// A monitor with its place in the grid.
+struct Place {
+    monitor: Arc<Monitor>,
+    phase: Duration,
+    /// It is new, or has other options.
+    renewed: bool,
 }
 
 impl Schedule {
@@ -69,46 +104,111 @@ impl Schedule {
     /// # Panics
     /// When no thread can be made at all.
     pub fn start(agent: &str, monitors: Vec<Arc<Monitor>>, workers: usize, run: Arc<Run>) -> Schedule {
-        let (clock, wall) = (Clock::start(), Wall::new(Timestamp::now()));
-        let slots = |monitor: &Arc<Monitor>| {
-            Slots::new(phase(agent, &monitor.id, monitor.interval), monitor.interval, wall.since_epoch())
-        };
-        let plan = Plan::new(monitors.iter().map(slots).collect(), workers);
-        let state = Mutex::new(State { plan, wall, stopping: false });
-        let pool = Pool::new(workers);
-        let shared = Arc::new(Shared { monitors, run, clock, pool, state, changed: Condvar::new() });
-        let watching = shared.clone();
-        let watch = thread::Builder::new().name("schedule".into()).spawn(move || watching.watch());
-        Schedule { shared, watch: Mutex::new(Some(watch.expect("a thread for the schedule can be made"))) }
+        let wall = Wall::new(Timestamp::now());
+        let began = wall.since_epoch();
+        let (roster, plan, sleep) = (Roster::default(), Plan::new(workers), Sleep::new());
+        let state = Mutex::new(State { roster, plan, wall, sleep, stopping: false });
+        let engine = Arc::new(Engine { run, clock: Clock::start(), state, changed: Condvar::new() });
+        let working = engine.clone();
+        let pool = Arc::new(Pool::new(workers, move |task| working.work(task)));
+        let (watching, waking) = (engine.clone(), pool.clone());
+        let schedule = Schedule { agent: agent.into(), began, engine, pool, watch: Mutex::default() };
+        schedule.replace(monitors, workers);
+        let watch = thread::Builder::new().name("schedule".into()).spawn(move || watching.watch(&waking));
+        *schedule.watch() = Some(watch.expect("a thread for the schedule can be made"));
+        schedule
+    }
+
+    /// From now on these are the monitors, and so many checks are made at once; for one caller at a time. A monitor whose
+    /// id stays keeps its grid (unless its interval is another), a check that runs, and its place among those that wait.
+    /// Checks of monitors that go are not cut off.
+    pub fn replace(&self, monitors: Vec<Arc<Monitor>>, workers: usize) -> Changes {
+        let phases = phases(&self.agent, monitors.iter().map(|monitor| (monitor.id.as_str(), monitor.interval)));
+        let here = self.monitors().into_iter().map(|monitor| (monitor.id.clone(), monitor));
+        let mut before: HashMap<String, Arc<Monitor>> = here.collect();
+        let mut changes = Changes::default();
+        // All that takes long comes before checks have to wait for it.
+        let places = monitors.into_iter().zip(phases).map(|(monitor, phase)| {
+            let renewed = match before.remove(&monitor.id) {
+                None => {
+                    changes.added += 1;
+                    true
+                }
+                Some(old) => {
+                    let changed = format!("{old:?}") != format!("{monitor:?}");
+                    changes.changed += usize::from(changed);
+                    changed
+                }
+            };
+            Place { monitor, phase, renewed }
+        });
+        let places: Vec<Place> = places.collect();
+        changes.removed = before.len();
+
+        let mut state = self.engine.locked();
+        let now = self.engine.clock.now();
+        state.advance(now);
+        for id in before.keys() {
+            state.remove(id);
+        }
+        for place in places {
+            state.place(place, now, self.began);
+        }
+        state.plan.resize(workers);
+        state.plan.reschedule();
+        drop(state);
+        self.pool.resize(workers);
+        self.engine.changed.notify_all();
+        changes
+    }
+
+    /// The monitors, as they are now.
+    pub fn monitors(&self) -> Vec<Arc<Monitor>> {
+        self.engine.locked().roster.all().cloned().collect()
     }
 
     /// Starts no new checks until [`resume`](Schedule::resume); the slots are missed.
     pub fn pause(&self) {
-        self.shared.locked().plan.pause();
+        self.engine.locked().plan.hold(Missed::Paused);
     }
 
     /// Fills slots again.
     pub fn resume(&self) {
-        let mut state = self.shared.locked();
+        let mut state = self.engine.locked();
         // What passed until now was paused, even if nobody has looked at the clock meanwhile.
-        state.plan.advance(self.shared.clock.now());
-        state.plan.resume();
+        state.advance(self.engine.clock.now());
+        if !state.stopping {
+            state.plan.release();
+        }
     }
 
-    /// Slots without a check since the start, by reason: `overlap`, `no_worker`, `late`, `paused`.
+    /// Slots without a check since the start, by reason: `overlap`, `no_worker`, `late`, `suspended`, `paused`,
+    /// `stopped`.
     pub fn missed(&self) -> BTreeMap<String, u64> {
-        self.shared.locked().plan.missed()
+        let mut state = self.engine.locked();
+        if state.stopping {
+            // Nobody else looks at the clock any more.
+            state.advance(self.engine.clock.now());
+        }
+        state.plan.missed()
     }
 
     /// Starts no new checks, and returns when those that run have ended.
     pub fn stop(&self) {
-        self.shared.locked().stopping = true;
-        self.shared.changed.notify_all();
-        let watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut state = self.engine.locked();
+        state.stopping = true;
+        state.plan.hold(Missed::Stopped);
+        drop(state);
+        self.engine.changed.notify_all();
+        let watch = self.watch().take();
         if watch.is_some_and(|watch| watch.join().is_err()) {
             log::error!("the schedule's thread broke down");
         }
-        self.shared.pool.close();
+        self.pool.close();
+    }
+
+    fn watch(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
+        self.watch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -118,19 +218,27 @@ impl Drop for Schedule {
     }
 }
 
-impl Shared {
+impl Engine {
     fn locked(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Watches the clock and hands out what is due.
-    fn watch(self: Arc<Shared>) {
+    fn watch(&self, pool: &Pool<Task>) {
+        let mut tasks = Vec::new();
         let mut state = self.locked();
         while !state.stopping {
             let now = self.clock.now();
-            state.plan.advance(now);
-            while let Some(task) = state.next_task(now) {
-                self.hand_out(&mut state, task);
+            state.advance(now);
+            tasks.extend(iter::from_fn(|| state.next_task(now)));
+            if !tasks.is_empty() {
+                // Workers that end a check will want the lock.
+                drop(state);
+                tasks.drain(..).for_each(|task| self.hand_out(pool, task));
+                state = self.locked();
+                if state.stopping {
+                    break;
+                }
             }
             let next = state.plan.next_due().map(|due| due.saturating_sub(self.clock.now()));
             let sleep = next.unwrap_or(LOOK).min(LOOK);
@@ -138,12 +246,13 @@ impl Shared {
         }
     }
 
-    fn hand_out(self: &Arc<Shared>, state: &mut State, task: Task) {
-        let monitor = task.start.monitor;
-        let shared = self.clone();
-        if let Err(error) = self.pool.run(Box::new(move || shared.work(task))) {
+    fn hand_out(&self, pool: &Pool<Task>, task: Task) {
+        let index = task.index;
+        if let Err(error) = pool.run(task) {
             log::error!(error:%; "no worker thread can be made");
-            state.plan.failed_to_start(monitor);
+            let mut state = self.locked();
+            let left = state.plan.failed_to_start(index);
+            state.forget(index, left);
         }
     }
 
@@ -151,25 +260,69 @@ impl Shared {
     fn work(&self, task: Task) {
         let mut next = Some(task);
         while let Some(task) = next {
-            let monitor = &self.monitors[task.start.monitor];
             let began = self.clock.now();
-            if catch_unwind(AssertUnwindSafe(|| (self.run)(monitor, task.scheduled_at))).is_err() {
-                log::error!(monitor = monitor.id.as_str(); "a check broke down");
+            if catch_unwind(AssertUnwindSafe(|| (self.run)(&task.monitor, task.scheduled_at))).is_err() {
+                log::error!(monitor = task.monitor.id.as_str(); "a check broke down");
             }
             let now = self.clock.now();
             let mut state = self.locked();
-            state.plan.finished(task.start.monitor, now.saturating_sub(began));
+            let left = state.plan.finished(task.index, now.saturating_sub(began));
+            state.forget(task.index, left);
             next = state.next_task(now);
         }
     }
 }
 
 impl State {
+    fn advance(&mut self, now: Moment) {
+        let overdue = match self.sleep.look() {
+            Some(slept) => {
+                log::warn!(seconds = slept.as_secs(); "the machine slept: nothing was checked meanwhile");
+                Missed::Suspended
+            }
+            None => Missed::Late,
+        };
+        self.plan.advance(now, overdue);
+    }
+
     fn next_task(&mut self, now: Moment) -> Option<Task> {
         if self.stopping {
             return None;
         }
         let start = self.plan.start(now)?;
-        Some(Task { start, scheduled_at: self.wall.name(start.slot, now, Timestamp::now()) })
+        let monitor = self.roster.get(start.monitor)?.clone();
+        Some(Task { index: start.monitor, monitor, scheduled_at: self.wall.name(start.slot, now, Timestamp::now()) })
+    }
+
+    fn place(&mut self, place: Place, now: Moment, began: Duration) {
+        let Place { monitor, phase, renewed } = place;
+        let interval = monitor.interval;
+        let anew = Slots::from(now, phase, interval, began);
+        let Some(index) = self.roster.find(&monitor.id) else {
+            let index = self.roster.seat(monitor);
+            return self.plan.add(index, anew);
+        };
+        // One that has not quite left has had no slots meanwhile.
+        let stayed = self.roster.get(index).is_some();
+        self.roster.replace(index, monitor);
+        self.plan.keep(index, renewed, |slots| match stayed && slots.interval() == interval {
+            true => slots.shifted(phase, began),
+            false => anew,
+        });
+    }
+
+    fn remove(&mut self, id: &str) {
+        let Some(index) = self.roster.find(id) else { return };
+        match self.plan.remove(index) {
+            true => self.roster.free(index),
+            false => self.roster.leave(index),
+        }
+    }
+
+    /// A run has ended; its monitor may have been removed meanwhile.
+    fn forget(&mut self, index: usize, left: bool) {
+        if left {
+            self.roster.free(index);
+        }
     }
 }

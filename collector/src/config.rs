@@ -51,7 +51,7 @@ impl Config {
     /// # Errors
     /// All faults of the file.
     pub fn read(path: &Path) -> Result<Config, Vec<Fault>> {
-        let value = settings::read(path).map_err(|fault| vec![fault])?;
+        let value = settings::read(path).map_err(|fault| vec![*fault])?;
         let (config, faults) = Section::read(path, None, value, |root| Config {
             kafka: root.section("kafka", Kafka::of_collector),
             database: root.section("database", Database::of),

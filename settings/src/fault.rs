@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 
 /// One fault: where it is, what is wrong, and what to do.
 ///
-/// Shown as one line: `agent.yaml: monitor 2 (shop): timeout: "fast" is no duration; write 30 (seconds) or 1m30s`.
+/// Shown as one line: `agent.yaml:12: monitor 2 (shop): timeout: "fast" is no duration; write 30 (seconds) or 1m30s`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// The file, as it was named.
     pub file: PathBuf,
+    /// The line, from 1, where it is known.
+    pub line: Option<usize>,
     /// The entry of a list, by position and name; `None` outside of entries.
     pub entry: Option<String>,
     /// The option, with its sections: `kafka.ssl.ca_file`.
@@ -23,13 +25,17 @@ pub struct Fault {
 impl Fault {
     /// A fault of a whole file.
     pub fn of_file(file: &Path, problem: impl Into<String>, mend: impl Into<String>) -> Fault {
-        Fault { file: file.into(), entry: None, option: None, problem: problem.into(), mend: mend.into() }
+        Fault { file: file.into(), line: None, entry: None, option: None, problem: problem.into(), mend: mend.into() }
     }
 }
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut line = format!("{}: ", self.file.display());
+        let mut line = self.file.display().to_string();
+        if let Some(number) = self.line {
+            write!(line, ":{number}")?;
+        }
+        line.push_str(": ");
         for place in [&self.entry, &self.option].into_iter().flatten() {
             line.push_str(place);
             line.push_str(": ");
@@ -52,8 +58,9 @@ mod tests {
     #[test]
     fn a_fault_is_one_line_whatever_was_configured() {
         let mut fault = Fault::of_file(Path::new("a.yaml"), "\"x\ny\x1b[2J\" is wrong", "correct it");
+        fault.line = Some(7);
         fault.entry = Some("monitor 1 (a\tb)".into());
         fault.option = Some("url".into());
-        assert_eq!(fault.to_string(), r#"a.yaml: monitor 1 (a\tb): url: "x\ny\u{1b}[2J" is wrong; correct it"#);
+        assert_eq!(fault.to_string(), r#"a.yaml:7: monitor 1 (a\tb): url: "x\ny\u{1b}[2J" is wrong; correct it"#);
     }
 }

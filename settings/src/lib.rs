@@ -11,6 +11,7 @@
 
 mod fault;
 mod kafka;
+mod line;
 mod log;
 pub mod quantity;
 mod read;
@@ -20,6 +21,7 @@ mod variables;
 
 pub use fault::Fault;
 pub use kafka::{Kafka, Properties, Protocol, Sasl, Security};
+pub use line::line;
 pub use log::{Log, LogFormat};
 pub use quantity::{duration, shown, size};
 pub use read::read;

@@ -11,13 +11,14 @@ use crate::Fault;
 ///
 /// # Errors
 /// A [`Fault`] that names the file and, where YAML knows it, the line.
-pub fn read(path: &Path) -> Result<Value, Fault> {
+pub fn read(path: &Path) -> Result<Value, Box<Fault>> {
     let bytes = fs::read(path).map_err(|error| {
         Fault::of_file(path, format!("can't be read: {error}"), "name a file that exists and may be read")
     })?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let line = 1 + error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count();
-        Fault::of_file(path, format!("line {line} is not UTF-8"), "save the file as UTF-8")
+        let fault = Fault::of_file(path, format!("line {line} is not UTF-8"), "save the file as UTF-8");
+        Fault { line: Some(line), ..fault }
     })?;
     let wrong = |error: serde_yaml::Error| {
         let told = error.to_string();
@@ -25,7 +26,8 @@ pub fn read(path: &Path) -> Result<Value, Fault> {
             true => "give it once",
             false => "correct the indentation, quotes or brackets there",
         };
-        Fault::of_file(path, format!("is not YAML: {told}"), mend)
+        let line = error.location().map(|location| location.line());
+        Box::new(Fault { line, ..Fault::of_file(path, format!("is not YAML: {told}"), mend) })
     };
     // Some editors mark UTF-8 with it; the parser would take it for a document of its own.
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
@@ -58,7 +60,7 @@ mod tests {
     #[test]
     fn wrong_yaml_is_told_with_its_line() {
         let fault = read_text(b"interval: 5\nmonitors: [\n").unwrap_err();
-        assert!(fault.starts_with("agent.yaml: is not YAML: "), "{fault}");
+        assert!(fault.starts_with("agent.yaml:3: is not YAML: "), "{fault}");
         assert!(fault.contains("line 3"), "{fault}");
     }
 
@@ -71,7 +73,7 @@ mod tests {
     #[test]
     fn a_line_in_another_charset_is_told() {
         let fault = read_text(b"interval: 5\nname: caf\xe9\n").unwrap_err();
-        assert_eq!(fault, "agent.yaml: line 2 is not UTF-8; save the file as UTF-8");
+        assert_eq!(fault, "agent.yaml:2: line 2 is not UTF-8; save the file as UTF-8");
     }
 
     #[test]

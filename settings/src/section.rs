@@ -125,7 +125,7 @@ impl<'a> Section<'a> {
     fn add(&mut self, option: Option<String>, problem: impl Into<String>, mend: impl Into<String>) {
         let (problem, mend) = (problem.into(), mend.into());
         let entry = self.entry.map(String::from);
-        self.faults.push(Fault { file: self.file.into(), entry, option, problem, mend });
+        self.faults.push(Fault { file: self.file.into(), line: None, entry, option, problem, mend });
     }
 
     /// Adds a fault of option `key`.

@@ -12,6 +12,7 @@ mod outage;
 mod proof;
 mod rebalance;
 mod refusal;
+mod reload;
 mod replay;
 mod secrets;
 mod stack;

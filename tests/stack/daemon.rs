@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::directory::directory;
-use crate::process::{Finished, Process};
+use crate::process::{Finished, Process, Signal};
 
 const BOUND: Duration = Duration::from_secs(60);
 
@@ -115,6 +115,13 @@ impl Daemon {
     pub fn resume(&self) {
         if let Some(process) = &*self.slot() {
             process.resume();
+        }
+    }
+
+    /// SIGHUP.
+    pub fn hang_up(&self) {
+        if let Some(process) = &*self.slot() {
+            process.signal(Signal::HUP);
         }
     }
 

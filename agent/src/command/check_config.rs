@@ -3,10 +3,11 @@
 use std::io::{self, Write};
 use std::path::Path;
 
+use serde_json::{Value, json};
 use settings::Fault;
 use settings::quantity::{show_duration, show_size};
 
-use super::{CONFIGURATION, FOUND};
+use super::{CONFIGURATION, FOUND, Format};
 use crate::config::{Config, Target};
 use crate::publish;
 
@@ -14,34 +15,76 @@ use crate::publish;
 ///
 /// # Errors
 /// When `out` takes no more.
-pub fn run(path: &Path, out: &mut impl Write) -> io::Result<u8> {
-    match Config::load(path) {
-        Ok(config) => match publish::check(&config.kafka) {
-            Ok(()) => {
-                write_config(&config, out)?;
-                write_faults(&config.faults, out)?;
-                Ok(if config.faults.is_empty() { 0 } else { FOUND })
-            }
-            Err(problem) => {
-                let mut faults = config.faults;
-                faults.push(Fault {
-                    file: path.to_owned(),
-                    entry: None,
-                    option: Some("kafka".into()),
-                    problem,
-                    mend: "see librdkafka's CONFIGURATION.md for what it knows".into(),
-                });
-                refuse(&faults, out)
-            }
-        },
-        Err(refused) => refuse(&refused.faults, out),
+pub fn run(path: &Path, format: Format, out: &mut impl Write) -> io::Result<u8> {
+    let checked = check(path);
+    match format {
+        Format::Table => write_table(&checked, out)?,
+        Format::Json => writeln!(out, "{}", json(&checked))?,
     }
+    Ok(match checked {
+        Ok(config) if config.faults.is_empty() => 0,
+        Ok(_) => FOUND,
+        Err(_) => CONFIGURATION,
+    })
 }
 
-fn refuse(faults: &[Fault], out: &mut impl Write) -> io::Result<u8> {
-    write_faults(faults, out)?;
-    writeln!(out, "refused: nothing runs until this is mended")?;
-    Ok(CONFIGURATION)
+/// What would run, or why nothing would.
+fn check(path: &Path) -> Result<Config, Vec<Fault>> {
+    let config = Config::load(path).map_err(|refused| refused.faults)?;
+    let Err(problem) = publish::check(&config.kafka) else { return Ok(config) };
+    let mut faults = config.faults;
+    let fault = Fault::of_file(path, problem, "see librdkafka's CONFIGURATION.md for what it knows");
+    faults.push(Fault { option: Some("kafka".into()), ..fault });
+    Err(faults)
+}
+
+fn json(checked: &Result<Config, Vec<Fault>>) -> Value {
+    let (config, faults) = match checked {
+        Ok(config) => (Some(config), &config.faults),
+        Err(faults) => (None, faults),
+    };
+    let monitors = config.into_iter().flat_map(|config| &config.monitors);
+    let monitors = monitors.map(|monitor| {
+        let (interval, timeout) = (monitor.interval.as_secs_f64(), monitor.timeout.as_secs_f64());
+        json!({"id": monitor.id, "name": monitor.name, "url": monitor.url.as_str(), "interval": interval, "timeout": timeout})
+    });
+    let faults = faults.iter().map(|fault| {
+        json!({
+            "file": fault.file.to_string_lossy(), "line": fault.line, "entry": fault.entry, "option": fault.option,
+            "problem": fault.problem, "mend": fault.mend,
+        })
+    });
+    json!({
+        "refused": config.is_none(),
+        "revision": config.map(|config| &config.revision),
+        "checks_per_minute": config.map(checks_per_minute),
+        "monitors": monitors.collect::<Vec<_>>(),
+        "faults": faults.collect::<Vec<_>>(),
+    })
+}
+
+fn checks_per_minute(config: &Config) -> f64 {
+    config.monitors.iter().map(|monitor| 60.0 / monitor.interval.as_secs_f64()).sum()
+}
+
+/// How many workers are busy when every check takes its whole timeout.
+fn workers_at_worst(config: &Config) -> f64 {
+    let shares = config.monitors.iter().map(|monitor| monitor.timeout.as_secs_f64() / monitor.interval.as_secs_f64());
+    // One that takes longer than its interval misses slots, but never runs twice at once.
+    shares.map(|share| share.min(1.0)).sum::<f64>().ceil()
+}
+
+fn write_table(checked: &Result<Config, Vec<Fault>>, out: &mut impl Write) -> io::Result<()> {
+    match checked {
+        Ok(config) => {
+            write_config(config, out)?;
+            write_faults(&config.faults, out)
+        }
+        Err(faults) => {
+            write_faults(faults, out)?;
+            writeln!(out, "refused: nothing runs until this is mended")
+        }
+    }
 }
 
 fn write_config(config: &Config, out: &mut impl Write) -> io::Result<()> {
@@ -51,7 +94,9 @@ fn write_config(config: &Config, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "kafka     {}, topic {}, {protocol}", kafka.bootstrap_servers, kafka.topic)?;
     let (size, policy) = (show_size(outbox.max_size), outbox.when_full.as_str());
     writeln!(out, "outbox    {}, at most {size}, then {policy}", outbox.path.display())?;
-    writeln!(out, "workers   {}", config.workers)?;
+    let (rate, busy) = (checks_per_minute(config), workers_at_worst(config));
+    writeln!(out, "checks    {rate:.1} a minute")?;
+    writeln!(out, "workers   {}; checks that all take their whole timeout keep {busy} of them busy", config.workers)?;
     writeln!(out, "monitors  {}", config.monitors.len())?;
     for monitor in &config.monitors {
         let (interval, timeout) = (show_duration(monitor.interval), show_duration(monitor.timeout));
@@ -93,7 +138,7 @@ mod tests {
 
     fn check(fixture: &str) -> (u8, String) {
         let mut out = Vec::new();
-        let exit = run(&Path::new("testdata").join(fixture), &mut out).unwrap();
+        let exit = run(&Path::new("testdata").join(fixture), Format::Table, &mut out).unwrap();
         (exit, String::from_utf8(out).unwrap())
     }
 
@@ -108,7 +153,8 @@ mod tests {
             [
                 "kafka     a.example:9093,b.example:9093, topic checks, sasl_ssl",
                 "outbox    testdata/outbox, at most 64.0 MiB, then pause",
-                "workers   8",
+                "checks    7.3 a minute",
+                "workers   8; checks that all take their whole timeout keep 1 of them busy",
                 "monitors  3",
                 r"  shop: https://shop.example/cart?full=1 every 10s, timeout 500ms, pattern ^\d+ items$, with user and password",
                 "  by-id: https://shop.example/ every 1m 30s, timeout 3s",
@@ -125,16 +171,31 @@ mod tests {
         let text = "interval: 5\nmonitors: [{url: 'http://localhost/'}]\nkafka: {properties: {lingr.ms: 5}}\n";
         std::fs::write(&file, text).unwrap();
         let mut out = Vec::new();
-        assert_eq!(run(&file, &mut out).unwrap(), CONFIGURATION);
+        assert_eq!(run(&file, Format::Table, &mut out).unwrap(), CONFIGURATION);
         let out = String::from_utf8(out).unwrap();
         assert!(out.contains("agent.yaml: kafka: ") && out.contains("lingr.ms"), "{out}");
+    }
+
+    #[test]
+    fn json_has_what_would_run_or_what_is_wrong() {
+        let shown = |fixture: &str| -> Value {
+            let mut out = Vec::new();
+            run(&Path::new("testdata").join(fixture), Format::Json, &mut out).unwrap();
+            serde_json::from_slice(&out).unwrap()
+        };
+        let sound = shown("valid-full.yaml");
+        assert_eq!((&sound["refused"], sound["monitors"].as_array().unwrap().len()), (&json!(false), 3));
+        let refused = shown("invalid-everything.yaml");
+        assert_eq!((&refused["refused"], refused["faults"].as_array().unwrap().len()), (&json!(true), 6));
+        assert!(refused["faults"][0]["line"].is_u64(), "{refused}");
+        assert!(!sound.to_string().contains("s3cret"));
     }
 
     #[test]
     fn a_refused_file_shows_nothing_that_would_run() {
         let (exit, out) = check("invalid-everything.yaml");
         assert_eq!(exit, CONFIGURATION);
-        assert!(out.starts_with("6 faults\n  testdata/invalid-everything.yaml: interval: "), "{out}");
+        assert!(out.starts_with("6 faults\n  testdata/invalid-everything.yaml:"), "{out}");
         assert!(out.ends_with("refused: nothing runs until this is mended\n"), "{out}");
     }
 }

@@ -1,4 +1,6 @@
-//! `once`: every monitor is checked once, now, without an outbox and without Kafka.
+//! `once`: monitors are checked once, now, without an outbox and without Kafka.
+
+mod table;
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,25 +14,60 @@ use super::{FOUND, Format};
 use crate::check::Checker;
 use crate::config::{Config, Monitor};
 
-/// Checks every monitor once, as many at a time as there are workers, and writes the results in the configuration's
-/// order. The answer is the exit code: 1 when a check failed or an entry was skipped.
+/// Checks every monitor once, or those that are named by id or name; as many at a time as there are workers. Writes the
+/// results in the configuration's order. The answer is the exit code: 1 when a check failed, a name is unknown, or,
+/// where all were meant, an entry was skipped.
 ///
 /// # Errors
 /// When `out` can't be written, or no check can be made at all.
-pub fn run(config: &Config, format: Format, out: &mut impl Write) -> io::Result<u8> {
-    config.log_faults();
+pub fn run(config: &Config, names: &[String], format: Format, out: &mut impl Write) -> io::Result<u8> {
+    let monitors = match choose(config, names) {
+        Ok(monitors) => monitors,
+        Err(problem) => {
+            log::error!("{problem}");
+            return Ok(FOUND);
+        }
+    };
+    if names.is_empty() {
+        config.log_faults();
+    }
     let checker = Checker::new().map_err(io::Error::other)?;
-    let results = check_all(&checker, &config.monitors, config.workers);
+    let results = check_all(&checker, &monitors, config.workers);
     match format {
-        Format::Table => write_table(&results, out)?,
+        Format::Table => table::write(&results, Timestamp::now(), out)?,
         Format::Json => write_json(&results, out)?,
     }
     out.flush()?;
     let failed = results.iter().any(|result| result.outcome != Outcome::Success);
-    Ok(if failed || !config.faults.is_empty() { FOUND } else { 0 })
+    let skipped = names.is_empty() && !config.faults.is_empty();
+    Ok(if failed || skipped { FOUND } else { 0 })
 }
 
-fn check_all(checker: &Checker, monitors: &[Monitor], workers: usize) -> Vec<CheckResult> {
+/// The monitors that are meant, in the configuration's order.
+fn choose<'a>(config: &'a Config, names: &[String]) -> Result<Vec<&'a Monitor>, String> {
+    let is = |monitor: &Monitor, name: &String| monitor.id == *name || monitor.name == *name;
+    if let Some(unknown) = names.iter().find(|name| !config.monitors.iter().any(|monitor| is(monitor, name))) {
+        return Err(tell_unknown(config, unknown));
+    }
+    let meant = |monitor: &&Monitor| names.is_empty() || names.iter().any(|name| is(monitor, name));
+    Ok(config.monitors.iter().filter(meant).collect())
+}
+
+fn tell_unknown(config: &Config, unknown: &str) -> String {
+    if config.skipped.contains(unknown) {
+        return format!("the entry of the monitor {unknown:?} is faulty; `check-config` shows what is wrong with it");
+    }
+    let known = config.monitors.iter().flat_map(|monitor| [monitor.id.as_str(), monitor.name.as_str()]);
+    let distance = |known: &str| strsim::damerau_levenshtein(&known.to_lowercase(), &unknown.to_lowercase());
+    match known.map(|known| (distance(known), known)).min() {
+        Some((distance, nearest)) if distance <= 1 + unknown.chars().count() / 3 => {
+            format!("there is no monitor {unknown:?}; did you mean {nearest:?}?")
+        }
+        _ => format!("there is no monitor {unknown:?}; `check-config` lists them"),
+    }
+}
+
+fn check_all(checker: &Checker, monitors: &[&Monitor], workers: usize) -> Vec<CheckResult> {
     let next = AtomicUsize::new(0);
     let results = Mutex::new(Vec::with_capacity(monitors.len()));
     let work = || {
@@ -64,26 +101,10 @@ fn write_json(results: &[CheckResult], out: &mut impl Write) -> io::Result<()> {
     Ok(())
 }
 
-fn write_table(results: &[CheckResult], out: &mut impl Write) -> io::Result<()> {
-    let width = |lengths: &mut dyn Iterator<Item = usize>| lengths.max().unwrap_or(0);
-    let name = width(&mut results.iter().map(|result| result.name.chars().count())).max("NAME".len());
-    let outcome = width(&mut results.iter().map(|result| result.outcome.as_str().len())).max("OUTCOME".len());
-    writeln!(out, "{:name$}  {:outcome$}  {:>4}  {:>9}  ERROR", "NAME", "OUTCOME", "CODE", "MS")?;
-    for result in results {
-        let code = result.status_code.map_or_else(|| "-".to_owned(), |code| code.to_string());
-        let micros = result.response_time_us.unwrap_or(0);
-        let millis = format!("{}.{}", micros / 1000, micros % 1000 / 100);
-        let error = result.error.as_deref().unwrap_or("");
-        let line =
-            format!("{:name$}  {:outcome$}  {code:>4}  {millis:>9}  {error}", result.name, result.outcome.as_str());
-        writeln!(out, "{}", line.trim_end())?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
+    use std::path::Path;
 
     use super::*;
     use crate::check::testing::{monitor, serve};
@@ -93,26 +114,13 @@ mod tests {
         let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let mut refused = monitor(&format!("http://{free}/"));
         refused.name = "näme".into();
-        check_all(&Checker::new().unwrap(), &[good.clone(), refused, good], 3)
+        check_all(&Checker::new().unwrap(), &[&good, &refused, &good], 3)
     }
 
     #[test]
     fn every_monitor_has_its_result_in_the_configurations_order() {
         let outcomes: Vec<Outcome> = results().iter().map(|result| result.outcome).collect();
         assert_eq!(outcomes, [Outcome::Success, Outcome::ConnectionRefused, Outcome::Success]);
-    }
-
-    #[test]
-    fn the_table_has_a_line_for_each_monitor_and_the_error_of_those_that_failed() {
-        let mut out = Vec::new();
-        write_table(&results(), &mut out).unwrap();
-        let table = String::from_utf8(out).unwrap();
-        let lines: Vec<&str> = table.lines().collect();
-        assert_eq!(lines.len(), 4, "{table}");
-        assert!(lines[0].starts_with("NAME       OUTCOME             CODE"), "{table}");
-        assert!(lines[1].starts_with("a monitor  success              200"), "{table}");
-        assert!(lines[2].starts_with("näme       connection_refused     -"), "{table}");
-        assert!(lines[2].contains("refused (os error"), "{table}");
     }
 
     #[test]
@@ -124,5 +132,19 @@ mod tests {
             out.split_inclusive(|byte| *byte == b'\n').map(|line| serde_json::from_slice(line).unwrap()).collect();
         assert_eq!(lines.len(), 3);
         assert_eq!(lines[1].outcome, results[1].outcome);
+    }
+
+    #[test]
+    fn monitors_are_chosen_by_id_or_name_and_an_unknown_one_is_an_error_with_a_suggestion() {
+        let config = Config::load(Path::new("testdata/valid-full.yaml")).unwrap();
+        let chosen = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            choose(&config, &names).map(|chosen| chosen.iter().map(|monitor| monitor.id.clone()).collect::<Vec<_>>())
+        };
+        assert_eq!(chosen(&[]).unwrap().len(), 3);
+        assert_eq!(chosen(&["by-id", "shop"]).unwrap(), ["shop", "by-id"]);
+        assert_eq!(chosen(&["shop", "shpo"]).unwrap_err(), "there is no monitor \"shpo\"; did you mean \"shop\"?");
+        let unlike = chosen(&["something else"]).unwrap_err();
+        assert!(unlike.ends_with("`check-config` lists them"), "{unlike}");
     }
 }

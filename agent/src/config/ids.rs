@@ -5,7 +5,9 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
+use serde_yaml::Value;
 use settings::Fault;
+use url::Url;
 
 use super::Monitor;
 use super::monitor::Draft;
@@ -40,6 +42,19 @@ pub(super) fn assign(drafts: Vec<Draft>, faults: &mut Vec<Fault>) -> Vec<Monitor
     }
     monitors.sort_by_key(|(position, _)| *position);
     monitors.into_iter().map(|(_, monitor)| monitor).collect()
+}
+
+/// What the monitor of an entry would be called that can't be read as a whole.
+pub(super) fn apparent(entry: &Value) -> Option<String> {
+    let text = |key: &str| entry.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let url = || {
+        let mut url = Url::parse(text("url")?).ok()?;
+        // As far as a url has them, both can be taken away.
+        url.set_password(None).ok()?;
+        url.set_username("").ok()?;
+        Some(url.into())
+    };
+    text("id").or_else(|| text("name")).map(String::from).or_else(url)
 }
 
 fn without_repeats(drafts: Vec<Draft>, faults: &mut Vec<Fault>) -> Vec<Draft> {
@@ -98,6 +113,7 @@ impl Place {
 fn fault(draft: &Draft, problem: impl Into<String>, mend: &str) -> Fault {
     Fault {
         file: draft.file.clone(),
+        line: None,
         entry: Some(draft.entry.clone()),
         option: None,
         problem: problem.into(),

@@ -47,7 +47,7 @@ pub(super) fn entries(file: &Path, faults: &mut Vec<Fault>) -> Vec<Value> {
             entries.unwrap_or_default()
         }
         Err(fault) => {
-            faults.push(fault);
+            faults.push(*fault);
             Vec::new()
         }
     }

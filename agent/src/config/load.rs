@@ -1,5 +1,6 @@
 //! From a file to a checked configuration, or to everything that is wrong with it.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use settings::{Fault, Kafka, Log, Section};
 use super::monitor::{Common, Draft, INTERVAL, Options};
 use super::pattern::Pattern;
 use super::tls::TlsFiles;
-use super::{Config, Identity, OutboxConfig, WhenFull, ids, include, revision};
+use super::{Config, Identity, OutboxConfig, WhenFull, ids, include, lines, revision};
 
 const LEAST_OUTBOX: u64 = 16 << 20;
 const MOST_WORKERS: u64 = 4096;
@@ -40,28 +41,35 @@ impl Config {
     /// # Errors
     /// [`Refused`] when something outside of the entries is wrong.
     pub fn load(path: &Path) -> Result<Config, Refused> {
-        let value = settings::read(path).map_err(|fault| Refused { faults: vec![fault] })?;
+        let value = settings::read(path).map_err(|fault| Refused { faults: vec![*fault] })?;
         let (root, mut refusals) = Section::read(path, None, value, read_root);
         let mut lists = vec![(path.to_path_buf(), root.entries)];
         for file in root.included {
             let entries = include::entries(&file, &mut refusals);
             lists.push((file, entries));
         }
-        let (mut drafts, mut faults) = (Vec::new(), Vec::new());
+        let (mut drafts, mut faults, mut skipped) = (Vec::new(), Vec::new(), HashSet::new());
         for (file, entries) in lists {
             for (index, value) in entries.into_iter().enumerate() {
+                let apparent = ids::apparent(&value);
                 match Draft::read(&file, index + 1, value, &root.common) {
                     Ok(draft) => drafts.push(draft),
-                    Err(wrong) => faults.extend(wrong),
+                    Err(wrong) => {
+                        faults.extend(wrong);
+                        skipped.extend(apparent);
+                    }
                 }
             }
         }
         let monitors = ids::assign(drafts, &mut faults);
         if !refusals.is_empty() {
             refusals.append(&mut faults);
+            lines::add(&mut refusals);
             return Err(Refused { faults: refusals });
         }
+        lines::add(&mut faults);
         let mut config = Config {
+            file: path.to_path_buf(),
             agent: root.agent,
             monitors,
             workers: root.workers,
@@ -69,6 +77,7 @@ impl Config {
             kafka: root.kafka,
             log: root.log,
             faults,
+            skipped,
             revision: String::new(),
         };
         config.revision = revision::of(&config);

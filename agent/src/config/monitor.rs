@@ -214,6 +214,11 @@ impl Draft {
     }
 }
 
+/// The position of an entry, by how faults call it.
+pub(super) fn position(label: &str) -> Option<usize> {
+    label.strip_prefix("monitor ")?.split(' ').next()?.parse().ok()
+}
+
 /// How faults call an entry: by position, and by name where it has one.
 fn label(position: usize, value: &Value) -> String {
     match value.get("name").or_else(|| value.get("id")).and_then(Value::as_str) {

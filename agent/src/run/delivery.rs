@@ -123,6 +123,17 @@ impl Delivery {
         }
     }
 
+    /// Says what runs after a reload.
+    pub(super) fn report_reload(&mut self, missed: &BTreeMap<String, u64>, clock: Clock) {
+        for report in self.reporter.reload(&self.outbox.status(), missed, clock) {
+            match self.outbox.append_soon(report) {
+                // They are kept in order, so that the last one answers for all.
+                Ok(kept) => self.asked = Some(Asked::Report(kept)),
+                Err(error) => log::error!(error:%; "a report of the monitors could not be kept"),
+            }
+        }
+    }
+
     pub(super) fn publish_status(&self) {
         if let Err(error) = self.outbox.publish_status() {
             log::debug!(error:%; "the outbox's status could not be written");

@@ -10,6 +10,9 @@ use super::grid::Moment;
 /// A difference between the clocks below this is no jump: time servers correct less without one.
 const JUMP: SignedDuration = SignedDuration::from_secs(1);
 
+/// Less than this may pass between reading one clock and the next.
+const LEAST_SLEEP: Duration = Duration::from_secs(1);
+
 /// The monotonic clock, from the moment at which the schedule began. It goes on while the machine sleeps, so that the
 /// slots of that time pass, and are counted as missed.
 #[derive(Clone, Copy, Debug)]
@@ -19,16 +22,48 @@ pub(super) struct Clock {
 
 impl Clock {
     pub(super) fn start() -> Clock {
-        Clock { began: since_boot() }
+        Clock { began: read(ClockId::Boottime) }
     }
 
     pub(super) fn now(&self) -> Moment {
-        since_boot().saturating_sub(self.began)
+        read(ClockId::Boottime).saturating_sub(self.began)
     }
 }
 
-fn since_boot() -> Duration {
-    Duration::try_from(clock_gettime(ClockId::Boottime)).unwrap_or_default()
+fn read(clock: ClockId) -> Duration {
+    Duration::try_from(clock_gettime(clock)).unwrap_or_default()
+}
+
+/// Notices that the machine slept: of the two clocks that only count, one stands still then.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sleep {
+    until_now: Duration,
+}
+
+impl Sleep {
+    pub(super) fn new() -> Sleep {
+        Sleep { until_now: total_sleep() }
+    }
+
+    /// How long it slept since the last look, if it did.
+    pub(super) fn look(&mut self) -> Option<Duration> {
+        self.compare(total_sleep())
+    }
+
+    fn compare(&mut self, total: Duration) -> Option<Duration> {
+        let slept = total.saturating_sub(self.until_now);
+        if slept < LEAST_SLEEP {
+            return None;
+        }
+        self.until_now = total;
+        Some(slept)
+    }
+}
+
+/// Since the machine was booted; a little too much, since the clocks are read one after the other.
+fn total_sleep() -> Duration {
+    let counted = read(ClockId::Monotonic);
+    read(ClockId::Boottime).saturating_sub(counted)
 }
 
 /// What moments are called by the wall clock.
@@ -71,6 +106,7 @@ mod tests {
         Timestamp::from_second(seconds).unwrap()
     }
 
+    const SECOND: Duration = Duration::from_secs(1);
     const SLOT: Moment = Duration::from_secs(10);
     const NOW: Moment = Duration::from_millis(10_003);
 
@@ -80,6 +116,14 @@ mod tests {
         assert_eq!(wall.since_epoch(), Duration::from_secs(1_000));
         assert_eq!(wall.name(SLOT, NOW, at(1_010)), at(1_010));
         assert_eq!(wall.name(2 * SLOT, 2 * NOW, at(1_020)), at(1_020));
+    }
+
+    #[test]
+    fn sleep_is_told_once_and_what_passes_between_two_readings_is_none() {
+        let mut sleep = Sleep { until_now: 40 * SECOND };
+        assert_eq!(sleep.compare(40 * SECOND + Duration::from_millis(3)), None);
+        assert_eq!(sleep.compare(100 * SECOND), Some(60 * SECOND));
+        assert_eq!(sleep.compare(100 * SECOND), None);
     }
 
     #[test]

@@ -3,31 +3,15 @@
 //! A monitor's slots lie at `k · interval + phase` since the Unix epoch, for whole k, by the wall clock as it was when
 //! the schedule began. From then on only the monotonic time since that moment counts: `slot = k · interval + phase −
 //! began`. So nothing drifts, a wall clock that jumps moves no slot, and after a restart the slots lie where they were.
+//! Which phases the monitors have is told in `phases`.
 
 use std::time::Duration;
 
 /// A point on the monotonic clock: the time since the schedule began.
 pub(super) type Moment = Duration;
 
-/// Where a monitor's slots lie within its interval: spread evenly over the monitors of an agent, and over agents that
-/// check the same monitor, yet the same at each start.
-///
-/// The hash is FNV-1a with 64 bits over the agent's name, a zero byte and the monitor's id, then the finalizer of
-/// SplitMix64, which spreads it over all bits; it is scaled to the interval by `hash · interval / 2^64`. It is part of
-/// what the agent promises: with another hash all slots would move at an update.
-pub(super) fn phase(agent: &str, monitor: &str, interval: Duration) -> Duration {
-    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
-    for byte in agent.bytes().chain([0]).chain(monitor.bytes()) {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    }
-    hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    hash ^= hash >> 31;
-    nanos((u128::from(hash) * interval.as_nanos()) >> 64)
-}
-
 /// The slots of one monitor, from the next one on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Slots {
     next: Moment,
     interval: Duration,
@@ -43,12 +27,24 @@ pub(super) struct Due {
 }
 
 impl Slots {
-    /// The slots of a monitor in a schedule that begins at `began` after the Unix epoch; the first is at or after that.
-    pub(super) fn new(phase: Duration, interval: Duration, began: Duration) -> Slots {
+    /// The slots of a monitor from `now` on, in a schedule that began at `began` after the Unix epoch.
+    pub(super) fn from(now: Moment, phase: Duration, interval: Duration, began: Duration) -> Slots {
         let interval = interval.max(Duration::from_nanos(1));
-        let since = (began.as_nanos() + interval.as_nanos() - phase.as_nanos()) % interval.as_nanos();
-        let next = (interval.as_nanos() - since) % interval.as_nanos();
-        Slots { next: nanos(next), interval }
+        let since = (began + now).as_nanos() + interval.as_nanos() - phase.as_nanos();
+        let next = (interval.as_nanos() - since % interval.as_nanos()) % interval.as_nanos();
+        Slots { next: now + nanos(next), interval }
+    }
+
+    /// The slots at another phase, moved by the shorter way. The next one may be overdue then: none is lost or doubled.
+    pub(super) fn shifted(self, phase: Duration, began: Duration) -> Slots {
+        let interval = self.interval.as_nanos();
+        let later = (phase.as_nanos() + interval - (began + self.next).as_nanos() % interval) % interval;
+        let (later, sooner) = (nanos(later), nanos(interval - later));
+        let next = match self.next.checked_sub(sooner) {
+            Some(earlier) if sooner < later => earlier,
+            _ => self.next + later,
+        };
+        Slots { next, ..self }
     }
 
     /// The next slot.
@@ -72,7 +68,7 @@ impl Slots {
 }
 
 /// Intervals and times since the epoch are below 2^64 nanoseconds, which are 584 years.
-fn nanos(nanos: u128) -> Duration {
+pub(super) fn nanos(nanos: u128) -> Duration {
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 
@@ -85,30 +81,11 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn the_phase_is_what_it_always_was() {
-        let phases: Vec<u128> = [("edge-1", "shop"), ("edge-1", "shop2"), ("edge-2", "shop"), ("", "")]
-            .iter()
-            .map(|(agent, monitor)| phase(agent, monitor, 10 * SECOND).as_micros())
-            .collect();
-        assert_eq!(phases, [3_842_255, 3_343_913, 2_145_472, 1_483_830]);
-    }
-
-    #[test]
-    fn phases_spread_evenly_over_the_interval() {
-        let mut tenths = [0; 10];
-        for monitor in 0..10_000 {
-            let phase = phase("edge-1", &format!("monitor {monitor}"), 10 * SECOND);
-            tenths[usize::try_from(phase.as_secs()).unwrap()] += 1;
-        }
-        assert!(tenths.iter().all(|count| (850..1150).contains(count)), "{tenths:?}");
-    }
-
-    #[test]
     fn slots_lie_at_the_same_wall_clock_phase_after_a_restart() {
         let (phase, interval) = (3 * SECOND, 10 * SECOND);
-        let first = Slots::new(phase, interval, 1001 * SECOND);
-        let second = Slots::new(phase, interval, 1007 * SECOND);
-        let exactly = Slots::new(phase, interval, 1003 * SECOND);
+        let first = Slots::from(Duration::ZERO, phase, interval, 1001 * SECOND);
+        let second = Slots::from(Duration::ZERO, phase, interval, 1007 * SECOND);
+        let exactly = Slots::from(Duration::ZERO, phase, interval, 1003 * SECOND);
         assert_eq!(first.next(), 2 * SECOND, "1003");
         assert_eq!(second.next(), 6 * SECOND, "1013");
         assert_eq!(exactly.next(), Duration::ZERO, "1003");
@@ -116,11 +93,30 @@ mod tests {
 
     #[test]
     fn slots_that_passed_are_counted_and_the_last_of_them_is_due() {
-        let mut slots = Slots::new(Duration::ZERO, 10 * SECOND, Duration::ZERO);
+        let mut slots = Slots::from(Duration::ZERO, Duration::ZERO, 10 * SECOND, Duration::ZERO);
         assert_eq!(slots.take_due(Duration::ZERO), Some(Due { slot: Duration::ZERO, earlier: 0 }));
         assert_eq!(slots.take_due(9 * SECOND), None);
         assert_eq!(slots.take_due(45 * SECOND), Some(Due { slot: 40 * SECOND, earlier: 3 }));
         assert_eq!(slots.next(), 50 * SECOND);
+    }
+
+    #[test]
+    fn slots_that_begin_later_lie_on_the_same_grid() {
+        let slots = Slots::from(25 * SECOND, 3 * SECOND, 10 * SECOND, 1001 * SECOND);
+        assert_eq!(slots.next(), 32 * SECOND, "1033");
+    }
+
+    #[test]
+    fn slots_that_shift_go_the_shorter_way_and_keep_their_number() {
+        let began = 1000 * SECOND;
+        let mut slots = Slots::from(Duration::ZERO, 3 * SECOND, 10 * SECOND, began);
+        assert_eq!(slots.take_due(13 * SECOND), Some(Due { slot: 13 * SECOND, earlier: 1 }));
+        for (phase, next) in [(4, 24), (1, 21), (9, 19), (3, 23), (3, 23)] {
+            slots = slots.shifted(phase * SECOND, began);
+            assert_eq!(slots.next(), next * SECOND, "phase {phase}");
+        }
+        let first = Slots::from(Duration::ZERO, Duration::ZERO, 10 * SECOND, began);
+        assert_eq!(first.shifted(9 * SECOND, began).next(), 9 * SECOND, "there is nothing before the begin");
     }
 
     proptest! {
@@ -134,7 +130,7 @@ mod tests {
             let interval = Duration::from_nanos(interval);
             let phase = interval.mul_f64(fraction).min(interval - Duration::from_nanos(1));
             let began = Duration::from_nanos(began);
-            let mut slots = Slots::new(phase, interval, began);
+            let mut slots = Slots::from(Duration::ZERO, phase, interval, began);
             prop_assert!(slots.next() < interval);
             let first = slots.next();
             let (mut now, mut taken) = (Duration::ZERO, 0_u128);

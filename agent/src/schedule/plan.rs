@@ -3,51 +3,26 @@
 //! ```text
 //!          due                    a worker is free
 //! slots ────────▶ waiting (lane) ──────────────────▶ running ──▶ finished
-//!   │ overlap, late, paused        │ no_worker, paused
+//!   │ overlap, late, paused, …     │ no_worker, paused, …
 //!   └────────────▶ missed ◀────────┘
 //! ```
 //!
-//! A slot that is due waits for a free worker in one of two lanes, and not longer than [`PATIENCE`] or half its
-//! interval: a check much after its slot would be no measurement of that time. The slow lane is for monitors whose last
-//! run took more than [`SLOW_FROM`]; it may have at most half of the workers, so that sites which hang can't keep the
-//! others waiting.
+//! A slot that is due waits for a free worker in its monitor's lane (see `lanes`), and not longer than [`PATIENCE`] or
+//! half its interval: a check much after its slot would be no measurement of that time.
+//!
+//! Monitors come and go while the plan runs. One that goes while its check runs keeps its index until that has ended:
+//! should it come back before, it still does not overlap itself.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::time::Duration;
 
 use super::grid::{Moment, Slots};
+use super::lanes::{Lane, Running, Workers};
+use super::missed::{Missed, Tally};
 
 /// Longest time that a slot is started late.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
-
-/// A run that takes longer makes its monitor a slow one, until a run is faster.
-pub(super) const SLOW_FROM: Duration = Duration::from_secs(1);
-
-/// Why a slot had no check.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Missed {
-    /// The monitor's last check was still running.
-    Overlap,
-    /// All workers, or all that its lane may have, were busy.
-    NoWorker,
-    /// The schedule could not run then: the machine slept, or the process was stopped.
-    Late,
-    /// The schedule was paused.
-    Paused,
-}
-
-impl Missed {
-    /// The reason's word, as in reports.
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Missed::Overlap => "overlap",
-            Missed::NoWorker => "no_worker",
-            Missed::Late => "late",
-            Missed::Paused => "paused",
-        }
-    }
-}
 
 /// A slot whose check may start now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,44 +37,81 @@ pub(super) struct Start {
 pub(super) struct Plan {
     tracks: Vec<Track>,
     due: BinaryHeap<Reverse<(Moment, usize)>>,
-    lanes: [Lane; 2],
-    workers: usize,
-    missed: BTreeMap<Missed, u64>,
-    paused: bool,
+    /// By lane, in the order in which they became due.
+    waiting: [VecDeque<Start>; 3],
+    workers: Workers,
+    missed: Tally,
+    /// Why nothing starts, if so.
+    held: Option<Missed>,
 }
 
 struct Track {
     slots: Slots,
     state: State,
-    lane: usize,
+    lane: Lane,
+    /// It was removed.
+    gone: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     Idle,
     Waiting,
-    Running,
+    Running(Running),
 }
-
-/// Slots that wait, in the order in which they became due, and how many of the lane's checks run.
-struct Lane {
-    waiting: VecDeque<Start>,
-    running: usize,
-    most: usize,
-}
-
-const FAST: usize = 0;
-const SLOW: usize = 1;
 
 impl Plan {
-    /// A plan for these monitors, with so many workers.
-    pub(super) fn new(slots: Vec<Slots>, workers: usize) -> Plan {
-        let workers = workers.max(1);
-        let due = slots.iter().enumerate().map(|(index, slots)| Reverse((slots.next(), index))).collect();
-        let tracks = slots.into_iter().map(|slots| Track { slots, state: State::Idle, lane: FAST }).collect();
-        let lane = |most| Lane { waiting: VecDeque::new(), running: 0, most };
-        let lanes = [lane(workers), lane((workers / 2).max(1))];
-        Plan { tracks, due, lanes, workers, missed: BTreeMap::new(), paused: false }
+    /// A plan without monitors, for so many workers.
+    pub(super) fn new(workers: usize) -> Plan {
+        Plan {
+            tracks: Vec::new(),
+            due: BinaryHeap::new(),
+            waiting: Default::default(),
+            workers: Workers::new(workers),
+            missed: Tally::default(),
+            held: None,
+        }
+    }
+
+    /// From now on there are so many workers.
+    pub(super) fn resize(&mut self, workers: usize) {
+        self.workers.resize(workers);
+    }
+
+    /// Puts a new monitor at an index that is free, the next one or an earlier one. [`reschedule`](Plan::reschedule)
+    /// has to follow, also after the next two.
+    pub(super) fn add(&mut self, monitor: usize, slots: Slots) {
+        let track = Track { slots, state: State::Idle, lane: Lane::New, gone: false };
+        match self.tracks.get_mut(monitor) {
+            Some(free) => *free = track,
+            None => self.tracks.push(track),
+        }
+    }
+
+    /// Gives a monitor other slots, or the same. A `renewed` one checks something else from now on, so that nobody
+    /// knows how fast it is.
+    pub(super) fn keep(&mut self, monitor: usize, renewed: bool, slots: impl FnOnce(Slots) -> Slots) {
+        let track = &mut self.tracks[monitor];
+        track.gone = false;
+        track.slots = slots(track.slots);
+        // One that waits keeps its place.
+        if renewed && track.state != State::Waiting {
+            track.lane = Lane::New;
+        }
+    }
+
+    /// Removes a monitor. Whether its index is free now; else it is once its check has [`finished`](Plan::finished).
+    pub(super) fn remove(&mut self, monitor: usize) -> bool {
+        self.stop_waiting(monitor);
+        let track = &mut self.tracks[monitor];
+        track.gone = true;
+        track.state == State::Idle
+    }
+
+    /// Looks anew at which slots come next.
+    pub(super) fn reschedule(&mut self) {
+        let there = self.tracks.iter().enumerate().filter(|(_, track)| !track.gone);
+        self.due = there.map(|(monitor, track)| Reverse((track.slots.next(), monitor))).collect();
     }
 
     /// When the plan has to be looked at again, unless a check ends before.
@@ -107,129 +119,130 @@ impl Plan {
         self.due.peek().map(|Reverse((moment, _))| *moment)
     }
 
-    /// Takes note of the slots that are due.
-    pub(super) fn advance(&mut self, now: Moment) {
-        while let Some(Reverse((moment, monitor))) = self.due.peek().copied() {
+    /// Takes note of the slots that are due. Those that are `overdue`, since nobody looked in time, are missed for that
+    /// reason.
+    pub(super) fn advance(&mut self, now: Moment, overdue: Missed) {
+        loop {
+            let Some(mut first) = self.due.peek_mut() else { break };
+            let Reverse((moment, monitor)) = *first;
             if moment > now {
                 break;
             }
-            self.due.pop();
-            self.take_slots(monitor, now);
-            self.due.push(Reverse((self.tracks[monitor].slots.next(), monitor)));
+            let slots = &mut self.tracks[monitor].slots;
+            let due = slots.take_due(now);
+            // Moves down to its new place in one step.
+            *first = Reverse((slots.next(), monitor));
+            drop(first);
+            let Some(due) = due else { continue };
+            self.take(Start { monitor, slot: due.slot }, due.earlier, now, overdue);
         }
     }
 
-    fn take_slots(&mut self, monitor: usize, now: Moment) {
-        let track = &mut self.tracks[monitor];
-        let Some(due) = track.slots.take_due(now) else { return };
-        let (state, lane) = (track.state, track.lane);
-        let in_time = now - due.slot <= patience(track.slots.interval());
-        if self.paused {
-            self.miss(Missed::Paused, due.earlier + 1);
-            return;
+    /// A slot is due, and so many before it were.
+    fn take(&mut self, start: Start, earlier: u64, now: Moment, overdue: Missed) {
+        if let Some(reason) = self.held {
+            return self.missed.add(reason, earlier + 1);
         }
-        self.miss(Missed::Late, due.earlier);
-        if state == State::Running {
-            self.miss(Missed::Overlap, 1);
-            return;
-        }
-        if state == State::Waiting {
+        self.missed.add(overdue, earlier);
+        if self.stop_waiting(start.monitor) {
             // Its turn did not come within an interval.
-            self.lanes[lane].waiting.retain(|waiting| waiting.monitor != monitor);
-            self.tracks[monitor].state = State::Idle;
-            self.miss(Missed::NoWorker, 1);
+            self.missed.add(Missed::NoWorker, 1);
         }
-        if in_time {
-            self.tracks[monitor].state = State::Waiting;
-            self.lanes[lane].waiting.push_back(Start { monitor, slot: due.slot });
+        let track = &mut self.tracks[start.monitor];
+        if track.state != State::Idle {
+            self.missed.add(Missed::Overlap, 1);
+        } else if now - start.slot > patience(track.slots) {
+            self.missed.add(overdue, 1);
         } else {
-            self.miss(Missed::Late, 1);
+            track.state = State::Waiting;
+            self.waiting[track.lane as usize].push_back(start);
         }
+    }
+
+    /// Whether it waited.
+    fn stop_waiting(&mut self, monitor: usize) -> bool {
+        let track = &mut self.tracks[monitor];
+        if track.state != State::Waiting {
+            return false;
+        }
+        track.state = State::Idle;
+        self.waiting[track.lane as usize].retain(|waiting| waiting.monitor != monitor);
+        true
     }
 
     /// The next slot whose check may start, if a worker is free for it.
     pub(super) fn start(&mut self, now: Moment) -> Option<Start> {
-        for lane in [FAST, SLOW] {
-            self.expire(lane, now);
+        self.expire(now);
+        while let Some(monitor) = self.workers.hanging(now) {
+            if let State::Running(run) = &mut self.tracks[monitor].state {
+                self.workers.notice(run, now);
+            }
         }
-        if self.running() >= self.workers {
-            return None;
-        }
-        let open = |lane: &usize| {
-            let lane = &self.lanes[*lane];
-            lane.running < lane.most && !lane.waiting.is_empty()
-        };
-        let lane = [FAST, SLOW].into_iter().filter(open).min_by_key(|lane| self.lanes[*lane].waiting[0].slot)?;
-        let start = self.lanes[lane].waiting.pop_front()?;
-        self.lanes[lane].running += 1;
-        self.tracks[start.monitor].state = State::Running;
+        let first = |lane: Lane| self.waiting[lane as usize].front().map(|start| (start.slot, lane));
+        let open = Lane::ALL.into_iter().filter(|lane| self.workers.are_free_for(*lane));
+        let (_, lane) = open.filter_map(first).min_by_key(|(slot, _)| *slot)?;
+        let start = self.waiting[lane as usize].pop_front()?;
+        self.tracks[start.monitor].state = State::Running(self.workers.begin(start.monitor, lane, now));
         Some(start)
     }
 
-    fn expire(&mut self, lane: usize, now: Moment) {
-        while let Some(first) = self.lanes[lane].waiting.front().copied() {
-            let patience = patience(self.tracks[first.monitor].slots.interval());
-            if now.saturating_sub(first.slot) <= patience {
-                break;
+    fn expire(&mut self, now: Moment) {
+        for waiting in &mut self.waiting {
+            while let Some(first) = waiting.front() {
+                let track = &mut self.tracks[first.monitor];
+                if now.saturating_sub(first.slot) <= patience(track.slots) {
+                    break;
+                }
+                track.state = State::Idle;
+                waiting.pop_front();
+                self.missed.add(Missed::NoWorker, 1);
             }
-            self.lanes[lane].waiting.pop_front();
-            self.tracks[first.monitor].state = State::Idle;
-            self.miss(Missed::NoWorker, 1);
         }
     }
 
-    /// A check ended.
-    pub(super) fn finished(&mut self, monitor: usize, took: Duration) {
-        let track = &mut self.tracks[monitor];
-        self.lanes[track.lane].running -= 1;
-        track.state = State::Idle;
-        track.lane = if took > SLOW_FROM { SLOW } else { FAST };
+    /// A check ended. Whether its monitor was removed meanwhile, so that its index is free now.
+    pub(super) fn finished(&mut self, monitor: usize, took: Duration) -> bool {
+        self.tracks[monitor].lane = Lane::after(took);
+        self.end(monitor)
     }
 
-    /// A check that was to start could not.
-    pub(super) fn failed_to_start(&mut self, monitor: usize) {
-        let track = &mut self.tracks[monitor];
-        self.lanes[track.lane].running -= 1;
-        track.state = State::Idle;
-        self.miss(Missed::NoWorker, 1);
+    /// A check that was to start could not. The same answer.
+    pub(super) fn failed_to_start(&mut self, monitor: usize) -> bool {
+        self.missed.add(Missed::NoWorker, 1);
+        self.end(monitor)
     }
 
-    /// From now on slots are missed.
-    pub(super) fn pause(&mut self) {
-        self.paused = true;
-        for lane in [FAST, SLOW] {
-            for waiting in std::mem::take(&mut self.lanes[lane].waiting) {
-                self.tracks[waiting.monitor].state = State::Idle;
-                self.miss(Missed::Paused, 1);
-            }
+    fn end(&mut self, monitor: usize) -> bool {
+        let track = &mut self.tracks[monitor];
+        if let State::Running(run) = std::mem::replace(&mut track.state, State::Idle) {
+            self.workers.end(run);
+        }
+        track.gone
+    }
+
+    /// From now on slots are missed for this reason.
+    pub(super) fn hold(&mut self, reason: Missed) {
+        self.held = Some(reason);
+        for start in self.waiting.iter_mut().flat_map(std::mem::take) {
+            self.tracks[start.monitor].state = State::Idle;
+            self.missed.add(reason, 1);
         }
     }
 
     /// From now on slots are filled again.
-    pub(super) fn resume(&mut self) {
-        self.paused = false;
-    }
-
-    /// How many checks run.
-    pub(super) fn running(&self) -> usize {
-        self.lanes.iter().map(|lane| lane.running).sum()
+    pub(super) fn release(&mut self) {
+        self.held = None;
     }
 
     /// Slots without a check, by reason.
     pub(super) fn missed(&self) -> BTreeMap<String, u64> {
-        self.missed.iter().map(|(reason, count)| (reason.as_str().to_owned(), *count)).collect()
-    }
-
-    fn miss(&mut self, reason: Missed, slots: u64) {
-        if slots > 0 {
-            *self.missed.entry(reason).or_default() += slots;
-        }
+        self.missed.by_word()
     }
 }
 
 /// How late a slot may start.
-fn patience(interval: Duration) -> Duration {
-    PATIENCE.min(interval / 2)
+fn patience(slots: Slots) -> Duration {
+    PATIENCE.min(slots.interval() / 2)
 }
 
 #[cfg(test)]
@@ -242,12 +255,20 @@ mod tests {
 
     /// Monitors with an interval of 10 s whose slots are all at the same time.
     fn plan(monitors: usize, workers: usize) -> Plan {
-        Plan::new(vec![Slots::new(Duration::ZERO, 10 * SECOND, Duration::ZERO); monitors], workers)
+        let mut plan = Plan::new(workers);
+        (0..monitors).for_each(|monitor| plan.add(monitor, slots(0)));
+        plan.reschedule();
+        plan
+    }
+
+    /// Slots every 10 s from this second on.
+    fn slots(first: u32) -> Slots {
+        Slots::from(first * SECOND, first * SECOND, 10 * SECOND, Duration::ZERO)
     }
 
     /// All monitors that may start at `now`.
     fn starts(plan: &mut Plan, now: Moment) -> Vec<usize> {
-        plan.advance(now);
+        plan.advance(now, Missed::Late);
         std::iter::from_fn(|| plan.start(now)).map(|start| start.monitor).collect()
     }
 
@@ -306,12 +327,12 @@ mod tests {
     fn while_paused_slots_are_missed_also_those_that_waited() {
         let mut plan = plan(2, 1);
         assert_eq!(starts(&mut plan, Duration::ZERO), [0]);
-        plan.pause();
+        plan.hold(Missed::Paused);
         plan.finished(0, FAST_RUN);
         assert_eq!(starts(&mut plan, Duration::ZERO), [] as [usize; 0]);
         assert_eq!(starts(&mut plan, 10 * SECOND), [] as [usize; 0]);
         assert_eq!(missed(&plan, "paused"), 3);
-        plan.resume();
+        plan.release();
         assert_eq!(starts(&mut plan, 20 * SECOND), [0]);
     }
 
@@ -353,6 +374,72 @@ mod tests {
         assert_eq!(starts(&mut plan, Duration::ZERO), [0]);
         plan.failed_to_start(0);
         assert_eq!(missed(&plan, "no_worker"), 1);
+        assert_eq!(starts(&mut plan, 10 * SECOND), [0]);
+    }
+
+    #[test]
+    fn slots_of_the_time_that_the_machine_slept_are_missed_for_that_reason() {
+        let mut plan = plan(1, 1);
+        assert_eq!(starts(&mut plan, Duration::ZERO), [0]);
+        plan.finished(0, FAST_RUN);
+        plan.advance(48 * SECOND, Missed::Suspended);
+        assert_eq!((missed(&plan, "suspended"), missed(&plan, "late")), (4, 0));
+    }
+
+    #[test]
+    fn a_monitor_that_is_kept_goes_on_as_if_nothing_had_happened() {
+        let mut plan = plan(2, 1);
+        assert_eq!(starts(&mut plan, Duration::ZERO), [0]);
+        plan.add(2, slots(5));
+        for kept in [0, 1] {
+            plan.keep(kept, false, |slots| slots);
+        }
+        plan.reschedule();
+        assert!(!plan.finished(0, FAST_RUN));
+        assert_eq!(starts(&mut plan, SECOND), [1], "it waited, and still does");
+        plan.finished(1, FAST_RUN);
+        assert_eq!(plan.next_due(), Some(5 * SECOND));
+        assert_eq!(starts(&mut plan, 5 * SECOND), [2]);
+        plan.finished(2, FAST_RUN);
+        assert_eq!(starts(&mut plan, 10 * SECOND), [0]);
+        assert_eq!(plan.missed(), BTreeMap::new());
+    }
+
+    #[test]
+    fn a_monitor_that_is_removed_has_no_slots_and_its_place_is_free_when_its_check_has_ended() {
+        let mut plan = plan(3, 1);
+        assert_eq!(starts(&mut plan, Duration::ZERO), [0]);
+        assert!(!plan.remove(0), "it runs");
+        assert!(plan.remove(1), "it waited");
+        plan.reschedule();
+        assert!(plan.finished(0, FAST_RUN));
+        assert_eq!(starts(&mut plan, 2 * SECOND), [2]);
+        assert!(!plan.finished(2, FAST_RUN));
+        assert_eq!(starts(&mut plan, 10 * SECOND), [2]);
+        assert_eq!(plan.missed(), BTreeMap::new(), "what is removed is not missed");
+    }
+
+    #[test]
+    fn a_monitor_that_comes_back_while_its_check_runs_does_not_overlap_itself() {
+        let mut plan = plan(1, 4);
+        assert_eq!(starts(&mut plan, Duration::ZERO), [0]);
+        assert!(!plan.remove(0));
+        plan.keep(0, true, |_| slots(5));
+        plan.reschedule();
+        assert_eq!(starts(&mut plan, 5 * SECOND), [] as [usize; 0]);
+        assert_eq!(missed(&plan, "overlap"), 1);
+        assert!(!plan.finished(0, SLOW_RUN));
+        assert_eq!(starts(&mut plan, 15 * SECOND), [0]);
+    }
+
+    #[test]
+    fn many_new_monitors_that_hang_leave_workers_to_those_that_are_known_to_be_fast() {
+        let mut plan = plan(1, 8);
+        assert_eq!(starts(&mut plan, Duration::ZERO), [0]);
+        plan.finished(0, FAST_RUN);
+        (1..20).for_each(|monitor| plan.add(monitor, slots(9)));
+        plan.reschedule();
+        assert_eq!(starts(&mut plan, 9 * SECOND).len(), 7);
         assert_eq!(starts(&mut plan, 10 * SECOND), [0]);
     }
 }

@@ -29,12 +29,13 @@ fn every_monitor_is_run_again_and_again_on_its_own_grid() {
     let (schedule, reports) = reporting(vec![ticking("a"), ticking("b")]);
     let reports: Vec<(String, Timestamp)> = reports.iter().take(20).collect();
     schedule.stop();
-    for id in ["a", "b"] {
+    let phases = phases("edge-1", [("a", TICK), ("b", TICK)].into_iter());
+    for (id, phase) in ["a", "b"].into_iter().zip(phases) {
         let slots: Vec<i128> =
             reports.iter().filter(|(of, _)| of == id).map(|(_, slot)| slot.as_nanosecond()).collect();
         assert!(slots.len() > 1, "{id}: {reports:?}");
         let interval = i128::try_from(TICK.as_nanos()).unwrap();
-        let offset = i128::try_from(phase("edge-1", id, TICK).as_nanos()).unwrap();
+        let offset = i128::try_from(phase.as_nanos()).unwrap();
         assert!(slots.iter().all(|slot| slot.rem_euclid(interval) == offset), "{id}: {slots:?}");
         assert!(slots.is_sorted_by(|earlier, later| earlier < later), "{id}: no slot twice: {slots:?}");
     }
@@ -56,7 +57,7 @@ fn stop_waits_for_what_runs_and_starts_nothing_more() {
     begins.recv().unwrap();
     let stopping = schedule.clone();
     let stopper = thread::spawn(move || stopping.stop());
-    while !schedule.shared.locked().stopping {
+    while !schedule.engine.locked().stopping {
         thread::yield_now();
     }
     assert_eq!(*ended.lock().unwrap(), 0, "it still runs");
@@ -106,5 +107,58 @@ fn a_check_that_panics_takes_nothing_along() {
     };
     let schedule = Schedule::start("edge-1", vec![ticking("bad"), ticking("good")], 1, Arc::new(run));
     assert_eq!(reports.iter().take(10).count(), 10);
+    schedule.stop();
+}
+
+#[test]
+fn monitors_come_and_go_and_the_others_keep_their_grid() {
+    let (schedule, reports) = reporting(vec![ticking("stays"), ticking("goes")]);
+    let slots = |of: &str, count: usize| -> Vec<i128> {
+        let of_this = reports.iter().filter(|(id, _)| id == of);
+        of_this.map(|(_, slot)| slot.as_nanosecond()).take(count).collect()
+    };
+    let before = slots("stays", 3);
+    let mut renamed = monitor("http://127.0.0.1:2/");
+    renamed.id = "comes".into();
+    renamed.interval = TICK;
+    let changes = schedule.replace(vec![Arc::new(renamed.clone()), ticking("stays")], 3);
+    assert_eq!(changes, Changes { added: 1, removed: 1, changed: 0 });
+    slots("comes", 3);
+    while reports.try_recv().is_ok() {}
+    let after: Vec<(String, Timestamp)> = reports.iter().take(10).collect();
+    assert!(after.iter().all(|(id, _)| id != "goes"), "{after:?}");
+    let interval = i128::try_from(TICK.as_nanos()).unwrap();
+    let mut stayed = after.iter().filter(|(id, _)| id == "stays").map(|(_, slot)| slot.as_nanosecond());
+    assert!(stayed.all(|slot| (slot - before[0]) % interval == 0), "{before:?} {after:?}");
+
+    renamed.url = "http://127.0.0.1:3/".parse().unwrap();
+    let changes = schedule.replace(vec![ticking("stays"), Arc::new(renamed)], 1);
+    assert_eq!(changes, Changes { added: 0, removed: 0, changed: 1 });
+    schedule.stop();
+}
+
+#[test]
+fn a_check_that_runs_while_its_monitor_is_removed_ends_in_peace_and_does_not_overlap_when_it_is_back() {
+    let (began, begins) = channel();
+    let (release, released) = channel::<()>();
+    let (began, released) = (Mutex::new(began), Mutex::new(released));
+    let run = move |_: &Monitor, _| {
+        // A second one at once would find the receiver locked.
+        let released = released.try_lock().expect("one at a time");
+        began.lock().unwrap().send(()).ok();
+        released.recv().ok();
+    };
+    let schedule = Schedule::start("edge-1", vec![ticking("a")], 4, Arc::new(run));
+    begins.recv().unwrap();
+    schedule.replace(vec![], 4);
+    assert!(schedule.monitors().is_empty());
+    schedule.replace(vec![ticking("a")], 4);
+    while schedule.missed().get("overlap").is_none_or(|missed| *missed < 3) {
+        thread::yield_now();
+    }
+    release.send(()).unwrap();
+    begins.recv().unwrap();
+    schedule.replace(vec![], 4);
+    drop(release);
     schedule.stop();
 }

@@ -59,8 +59,11 @@ fn load(dir: &Path, text: &str) -> Result<Config, Refused> {
 /// The faults of one monitor with these options.
 fn faults(dir: &Path, options: &str) -> Vec<String> {
     let config = load(dir, &format!("monitors: [{{url: 'https://a.example/', {options}}}]")).unwrap();
-    let shown = |fault: &settings::Fault| fault.to_string().replace(&format!("{}/", dir.display()), "");
-    config.faults.iter().map(shown).collect()
+    let shown = |fault: settings::Fault| {
+        let fault = settings::Fault { line: None, ..fault };
+        fault.to_string().replace(&format!("{}/", dir.display()), "")
+    };
+    config.faults.into_iter().map(shown).collect()
 }
 
 #[test]
@@ -154,7 +157,7 @@ fn a_fault_in_defaults_is_told_once_and_refuses_the_file() {
     let text = "defaults: {tls: {ca_file: none.pem}}\nmonitors: [{url: 'https://a/'}, {url: 'https://b/'}]";
     let refused = load(dir.path(), text).unwrap_err();
     assert_eq!(refused.faults.len(), 1, "{refused}");
-    assert!(refused.to_string().contains("agent.yaml: defaults.tls.ca_file: "), "{refused}");
+    assert!(refused.to_string().contains("agent.yaml:2: defaults.tls.ca_file: "), "{refused}");
 }
 
 #[test]

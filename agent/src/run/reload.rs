@@ -1,0 +1,126 @@
+//! The configuration, read anew while the agent runs.
+//!
+//! ```text
+//! file ─▶ load ── refused: nothing changes
+//!          └▶ keep (what needs a restart; monitors whose entry became faulty) ─▶ checker, schedule, reporter
+//! ```
+//!
+//! A file is taken as a whole or not at all, by the rules of a start. What a reload reads is all that a start reads:
+//! included files, variables, secrets, certificates, the system's trust store.
+
+use std::mem;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, Weak};
+use std::time::{Duration, Instant};
+
+use settings::Fault;
+
+use super::{Running, locked};
+use crate::check::Checker;
+use crate::config::{Config, Fixed};
+use crate::publish;
+
+/// How often it is said that the configuration is still an old one.
+const REMIND_EVERY: Duration = Duration::from_secs(600);
+
+/// What reloads have to know, and how the last one went.
+pub(super) struct Reloads {
+    file: PathBuf,
+    fixed: Fixed,
+    /// Never locked while a file is read, which may take long.
+    state: Mutex<State>,
+}
+
+struct State {
+    slowest: Duration,
+    /// When it was last said that the last reload was refused; none when it was not.
+    refused: Option<Instant>,
+    /// Checkers that were replaced, as long as a check runs with them.
+    earlier: Vec<Weak<Checker>>,
+}
+
+impl Reloads {
+    pub(super) fn new(config: &Config) -> Reloads {
+        let state = Mutex::new(State { slowest: slowest(config), refused: None, earlier: Vec::new() });
+        Reloads { file: config.file.clone(), fixed: config.fixed(), state }
+    }
+
+    /// The longest timeout of all monitors that ran: one that was removed may still have its check.
+    pub(super) fn slowest(&self) -> Duration {
+        locked(&self.state).slowest
+    }
+
+    /// Says from time to time that the last reload was refused.
+    pub(super) fn remind(&self) {
+        let mut state = locked(&self.state);
+        if let Some(told) = state.refused.as_mut().filter(|told| told.elapsed() >= REMIND_EVERY) {
+            *told = Instant::now();
+            log::warn!("the last reload was refused: the agent still runs with what it had before");
+        }
+    }
+
+    /// What still runs as it was configured before is not tried again either: the agent stops.
+    pub(super) fn stop_earlier(&self) {
+        locked(&self.state).earlier.iter().filter_map(Weak::upgrade).for_each(|checker| checker.stop());
+    }
+
+    fn taken(&self, config: &Config, earlier: &Arc<Checker>) {
+        let mut state = locked(&self.state);
+        state.earlier.retain(|checker| checker.strong_count() > 0);
+        state.earlier.push(Arc::downgrade(earlier));
+        state.slowest = state.slowest.max(slowest(config));
+        state.refused = None;
+    }
+}
+
+impl Running {
+    /// Reads the configuration anew, and runs with it if it is sound; for one caller at a time. Whoever manages the service is told the begin and
+    /// the end of that here.
+    pub(super) fn reload(&self) {
+        log::info!("the configuration is read anew");
+        if let Err(problems) = self.try_reload() {
+            problems.iter().for_each(|problem| log::error!("{problem}"));
+            log::error!("the configuration is refused: the agent goes on with what it had before");
+            locked(&self.reloads.state).refused = Some(Instant::now());
+        }
+    }
+
+    fn try_reload(&self) -> Result<(), Vec<String>> {
+        let mut config = Config::load(&self.reloads.file).map_err(|refused| texts(&refused.faults))?;
+        publish::check(&config.kafka).map_err(|problem| vec![format!("kafka: {problem}")])?;
+        let checker = Checker::new().map_err(|error| vec![error.to_string()])?;
+        let kept = config.keep(&self.reloads.fixed, &self.schedule.monitors());
+
+        config.log_faults();
+        for id in &kept.monitors {
+            log::warn!(monitor = id.as_str(); "its entry is faulty now: the monitor goes on as it was, until a restart");
+        }
+        for option in &kept.options {
+            log::warn!(option = option.as_str(); "it changes with a restart only: the agent goes on with the old value");
+        }
+
+        let earlier = mem::replace(&mut *locked(&self.checker), Arc::new(checker));
+        self.reloads.taken(&config, &earlier);
+        self.reporter.runs(&config);
+        let revision = config.revision;
+        let monitors: Vec<_> = config.monitors.into_iter().map(Arc::new).collect();
+        let count = monitors.len();
+        let changes = self.schedule.replace(monitors, config.workers);
+        self.reloaded.store(true, Ordering::Relaxed);
+        log::info!(
+            monitors = count, added = changes.added, removed = changes.removed, changed = changes.changed,
+            revision = revision.as_str();
+            "the agent runs with the new configuration"
+        );
+        Ok(())
+    }
+}
+
+fn texts(faults: &[Fault]) -> Vec<String> {
+    faults.iter().map(Fault::to_string).collect()
+}
+
+fn slowest(config: &Config) -> Duration {
+    config.monitors.iter().map(|monitor| monitor.timeout).max().unwrap_or_default()
+}
