@@ -87,12 +87,14 @@ impl Checker {
 
     /// Checks a monitor: once, and again as often as it asks for while it fails.
     pub fn check(&self, monitor: &Monitor, scheduled_at: Timestamp) -> CheckResult {
+        // Before the clock is read, so that no request of the first attempt lies outside of its time.
+        let mut began = Some(Instant::now());
         let checked_at = Timestamp::now();
         let late = Duration::try_from(checked_at.duration_since(scheduled_at)).unwrap_or_default();
         let mut attempts = Attempts::of(monitor, late);
         let mut last = None;
         while let Some(timeout) = attempts.next(&self.stop) {
-            let attempt = self.attempt(monitor, timeout);
+            let attempt = self.attempt(monitor, began.take().unwrap_or_else(Instant::now), timeout);
             let is_done = attempt.verdict.is_ok();
             last = Some(attempt);
             if is_done {
@@ -134,8 +136,7 @@ impl Checker {
         self.stop.stop();
     }
 
-    fn attempt(&self, monitor: &Monitor, timeout: Duration) -> Attempt {
-        let started = Instant::now();
+    fn attempt(&self, monitor: &Monitor, started: Instant, timeout: Duration) -> Attempt {
         let deadline = Deadline::after(started, timeout);
         let trace = SharedTrace::default();
         let mut findings = Findings::default();

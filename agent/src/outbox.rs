@@ -13,7 +13,8 @@
 //!   an `fdatasync`. A power cut cannot take it back. What was not answered yet may or may not be there.
 //! - **Deleted** is only what was acknowledged, a whole chunk at a time, or the oldest chunk when the directory is at
 //!   its bound and the policy is to drop; the numbers of that one are first declared in a `dropped` record.
-//! - **The cursor** is one key in the front chunk. Where it was set back, records are sent again under the same numbers.
+//! - **The cursor** is a mark that outlives the process, and one key in the front chunk that outlives the machine.
+//!   Where it was set back, records are sent again under the same numbers.
 //! - **An epoch** begins with each start. Its first record says where the one before it ended, so no copy or backup
 //!   of this directory can ever use a number for two contents.
 //! - **When the disk refuses**, the committer keeps what it has, closes the database, and tries again for as long as

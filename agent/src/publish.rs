@@ -91,6 +91,7 @@ impl Publisher {
             window: Window::new(outbox.acknowledged()),
             alone_until: 0,
             sent_alone: None,
+            kept: outbox.acknowledged(),
             oversized: Oversized::default(),
             state: Reachability::new(),
         };
@@ -157,6 +158,8 @@ struct Worker {
     alone_until: u64,
     /// The last one that was.
     sent_alone: Option<u64>,
+    /// How far the cursor is durable.
+    kept: u64,
     oversized: Oversized,
     state: Reachability,
 }
@@ -202,14 +205,14 @@ impl Worker {
                 Err(ended) => return ended,
                 Ok(_) => self.rest(),
             }
-            if let Some(ended) = self.take_reports(link) {
-                self.keep_cursor();
-                return ended;
-            }
-            let ahead = self.window.cursor().saturating_sub(self.outbox.acknowledged());
-            if kept_at.elapsed() >= pace::between_cursors(ahead, self.is_draining()) {
+            let ended = self.take_reports(link);
+            self.acknowledge();
+            if ended.is_some() || kept_at.elapsed() >= pace::CURSOR {
                 self.keep_cursor();
                 kept_at = Instant::now();
+            }
+            if let Some(ended) = ended {
+                return ended;
             }
         }
     }
@@ -342,18 +345,30 @@ impl Worker {
         }
         self.window.rewind();
         self.sent_alone = None;
+        self.acknowledge();
         self.keep_cursor();
     }
 
-    fn keep_cursor(&mut self) {
+    /// Moves the outbox's cursor over what was delivered without a gap.
+    fn acknowledge(&mut self) {
         let cursor = self.window.cursor();
         if cursor > self.outbox.acknowledged()
             && let Err(error) = self.outbox.acknowledge(cursor)
         {
-            log::debug!(error:%; "the cursor was not kept; it will be with the next one");
+            log::debug!(error:%; "what was delivered was not freed; it will be with what comes next");
         }
         // What the outbox dropped at its bound needs no report any more.
         self.window.skip_to(self.outbox.acknowledged());
+    }
+
+    fn keep_cursor(&mut self) {
+        let cursor = self.outbox.acknowledged();
+        if cursor > self.kept {
+            match self.outbox.keep_cursor() {
+                Ok(()) => self.kept = cursor,
+                Err(error) => log::debug!(error:%; "the cursor was not kept; it will be with the next one"),
+            }
+        }
     }
 
     fn pause(&self, pause: Duration) {

@@ -88,7 +88,7 @@ fn drain(path: &Path) {
         let entries = outbox.read(read, READ, usize::MAX).expect("the disk can be read");
         let Some(last) = entries.last() else { break };
         (read, count) = (last.position, count + entries.len());
-        outbox.acknowledge(read).expect("the disk takes the cursor");
+        outbox.acknowledge(read).and_then(|()| outbox.keep_cursor()).expect("the disk takes the cursor");
     }
     let rate = count as f64 / began.elapsed().as_secs_f64();
     assert!(count >= BACKLOG, "{count} of {BACKLOG} were there");

@@ -82,12 +82,13 @@ impl Outbox {
         state.last - state.acknowledged
     }
 
-    /// Moves the cursor: everything up to `position` has been delivered. Frees the chunks behind it.
+    /// Moves the cursor: everything up to `position` has been delivered. Frees the chunks behind it. Within the chunk
+    /// it outlives the process, but not the machine; [`Outbox::keep_cursor`] sees to that.
     ///
     /// # Errors
     /// When the disk refuses. What should have been freed is freed by a later call or at the next start.
     pub fn acknowledge(&self, position: u64) -> io::Result<()> {
-        let (front, freed, drained) = {
+        let (freed, drained) = {
             let mut state = self.shared.state();
             if position <= state.acknowledged {
                 return Ok(());
@@ -96,20 +97,33 @@ impl Outbox {
             self.shared.marks.set_acknowledged(state.acknowledged);
             self.shared.changed.notify_all();
             let freed = state.behind_cursor();
-            (state.chunks.front().cloned(), freed, state.acknowledged == state.last)
+            (freed, state.acknowledged == state.last)
         };
         self.shared.free(freed)?;
-        if let Some(front) = front {
-            match front.set_cursor(position) {
-                Err(ChunkError::Io(error)) => return Err(error),
-                Err(ChunkError::Damaged(damage)) => self.shared.damaged(&front, &damage),
-                Ok(()) | Err(ChunkError::Retired) => {}
-            }
-        }
         if drained {
             self.shared.intake.drained();
         }
         Ok(())
+    }
+
+    /// Makes the cursor durable, so that a power cut does not set it back.
+    ///
+    /// # Errors
+    /// When the disk refuses. Then what was delivered since is sent again after a power cut, and stored once.
+    pub fn keep_cursor(&self) -> io::Result<()> {
+        let (front, position) = {
+            let state = self.shared.state();
+            (state.chunks.front().cloned(), state.acknowledged)
+        };
+        let Some(front) = front.filter(|front| front.first() <= position) else { return Ok(()) };
+        match front.set_cursor(position) {
+            Err(ChunkError::Io(error)) => Err(error),
+            Err(ChunkError::Damaged(damage)) => {
+                self.shared.damaged(&front, &damage);
+                Ok(())
+            }
+            Ok(()) | Err(ChunkError::Retired) => Ok(()),
+        }
     }
 }
 
@@ -127,7 +141,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Makes the cursor durable.
+    /// Makes the cursor durable beside the chunks.
     pub(super) fn keep_cursor(&self) -> io::Result<()> {
         // The committer and whoever acknowledges both do; the cursor never goes back.
         let _one_at_a_time = self.freeing.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,8 +1,8 @@
 //! How often the publisher does what costs something.
 //!
 //! A trickle of results need not wake half a dozen threads and sync the disk for each one: what comes within a moment
-//! goes out together, and the cursor follows at leisure. What was delivered beyond the cursor is sent once more after a
-//! kill, and stored once. A flood, or somebody who waits for the outbox to be empty, is served at once.
+//! goes out together, and the cursor is kept at leisure. What was delivered beyond it is sent once more after a power
+//! cut, and stored once. A flood, or somebody who waits for the outbox to be empty, is served at once.
 
 use std::time::Duration;
 
@@ -14,25 +14,12 @@ pub(super) const IDLE: Duration = Duration::from_millis(100);
 pub(super) const IN_FLIGHT: Duration = Duration::from_millis(5);
 /// How often while there is nothing more to send. What comes meanwhile goes out together.
 const GATHER: Duration = Duration::from_millis(50);
-/// How often the cursor is kept, which costs an fsync.
-const CURSOR: Duration = Duration::from_millis(500);
-/// How often in a flood, since it also frees what is behind it.
-const CURSOR_IN_A_FLOOD: Duration = Duration::from_millis(50);
-/// So many records beyond the cursor are a flood.
-const FLOOD: u64 = 1_000;
+/// How often the cursor is kept over a power cut, which costs an fsync.
+pub(super) const CURSOR: Duration = Duration::from_millis(500);
 
 /// How long to leave the brokers to their reports.
 pub(super) fn between_reports(is_leisurely: bool) -> Duration {
     if is_leisurely { GATHER } else { IN_FLIGHT }
-}
-
-/// How long to leave the cursor when so many records beyond it were delivered.
-pub(super) fn between_cursors(ahead: u64, is_draining: bool) -> Duration {
-    match is_draining {
-        true => Duration::ZERO,
-        false if ahead >= FLOOD => CURSOR_IN_A_FLOOD,
-        false => CURSOR,
-    }
 }
 
 /// The pauses between attempts: from 200 ms to 5 s, with jitter so that a fleet does not come back as one.

@@ -83,7 +83,10 @@ fn deliver(outbox: &Outbox) {
         if slow && rng.random_ratio(9, 10) {
             continue;
         }
-        if outbox.acknowledge(read).is_err() {
+        let moved = outbox.acknowledge(read);
+        // A cursor that is not kept outlives a kill all the same.
+        let kept = if rng.random_ratio(1, 2) { outbox.keep_cursor() } else { Ok(()) };
+        if moved.and(kept).is_err() {
             return;
         }
         tell(&format!("moved {read}\n"));

@@ -67,8 +67,9 @@ fn cuts(directory: &Path, images: u64) -> String {
         assert_eq!(read("synced"), PROOF, "a synced file must survive");
         assert_ne!(read("written"), PROOF, "a file that was only written must not survive");
         let found = Running::start("list", n, &device.path().join("outbox")).join();
+        let evidence = Evidence(&kept);
         history.compare(&found, End::PowerCut);
-        drop(device);
+        drop((evidence, device));
         // The next incarnation finds what the cut left, not what was mended while looking.
         fs::rename(&kept, &image).expect("an image can be renamed");
     }
@@ -76,6 +77,21 @@ fn cuts(directory: &Path, images: u64) -> String {
         "power cut: {images} images, all opened, {} records answered for, {} delivered, {} declared dropped, 0 lost",
         history.kept, history.sent, history.declared
     )
+}
+
+/// What a power cut left, which is kept when it is not what it should be.
+struct Evidence<'a>(&'a Path);
+
+impl Drop for Evidence<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let copy = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("power-cut-{}.img", std::process::id()));
+            match device::copy(self.0, &copy) {
+                Ok(()) => say(&format!("what the power cut left is kept as {}", copy.display())),
+                Err(error) => say(&error),
+            }
+        }
+    }
 }
 
 /// Writes a file that was not there, durably or not.
