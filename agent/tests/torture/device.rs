@@ -8,6 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use rustix::fs::{Advice, fadvise};
 use rustix::ioctl::{Setter, ioctl, opcode};
 use rustix::thread::UnshareFlags;
 
@@ -35,7 +36,8 @@ impl Device {
     pub(crate) fn make(image: &Path, bytes: u64) -> Result<(), String> {
         let made = File::create(image).and_then(|file| file.set_len(bytes));
         made.map_err(|error| format!("{}: {error}", image.display()))?;
-        run("mkfs.ext4", &["-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", text(image)])
+        run("mkfs.ext4", &["-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", text(image)])?;
+        leave_to_the_disk(image)
     }
 
     pub(crate) fn mount(image: &Path, mount: &Path) -> Result<Device, String> {
@@ -75,7 +77,19 @@ impl Drop for Device {
 
 /// Copies an image without filling its holes.
 pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), String> {
-    run("cp", &["--sparse=always", text(from), text(to)])
+    leave_to_the_disk(from)?;
+    run("cp", &["--sparse=always", text(from), text(to)])?;
+    leave_to_the_disk(to)
+}
+
+/// Drops what the system remembers of an image. The loop device writes past that memory, so a copy could else have a
+/// page from before.
+fn leave_to_the_disk(image: &Path) -> Result<(), String> {
+    let left = File::open(image).and_then(|file| {
+        file.sync_all()?;
+        Ok(fadvise(&file, 0, None, Advice::DontNeed)?)
+    });
+    left.map_err(|error| format!("{}: {error}", image.display()))
 }
 
 fn text(path: &Path) -> &str {
