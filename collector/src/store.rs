@@ -23,6 +23,7 @@ use crate::config::{Database, Retention};
 use crate::rarely::Rarely;
 
 mod connect;
+mod figures;
 mod memory;
 mod migrate;
 mod names;
@@ -30,12 +31,18 @@ mod partitions;
 mod patience;
 mod plan;
 mod proof;
+mod rejected;
+mod rollup;
+mod schedules;
 mod tables;
 mod transaction;
 mod trouble;
 mod upkeep;
 
-pub use proof::{EpochFacts, read_facts};
+pub use figures::read_figures;
+pub use proof::{EpochFacts, Scope, read_facts};
+pub use rejected::{Place, RejectedMessage, Replayed, Wanted};
+pub use rollup::Rollup;
 pub use upkeep::Upkeep;
 
 use connect::{Connections, Session};
@@ -105,6 +112,11 @@ impl Store {
     /// Upkeep of the same tables.
     pub fn upkeep(&self, retention: Retention) -> Upkeep {
         Upkeep::new(self.connections.clone(), retention)
+    }
+
+    /// Summaries of the same tables.
+    pub fn rollup(&self) -> Rollup {
+        Rollup::new(self.connections.clone())
     }
 
     /// Stores a batch, for as long as it takes; whether it is stored. It is not only when `is_over` said that nobody

@@ -76,7 +76,7 @@ pub(super) fn learn_epochs(
 }
 
 /// The epochs that an entry names: its own, those of which it declares numbers dropped, and the one before.
-fn for_each_epoch<'a>(entry: &'a Entry, mut each: impl FnMut(Uuid, &'a str)) {
+pub(super) fn for_each_epoch<'a>(entry: &'a Entry, mut each: impl FnMut(Uuid, &'a str)) {
     match &entry.decoded {
         Ok(record) => {
             each(record.epoch, &record.agent);

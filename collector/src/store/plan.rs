@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use wire::{AgentEvent, AgentReport, CheckResult, Content, Dropped, Number};
 
 use super::memory::Memory;
+use super::schedules;
 use crate::batch::{Entry, Message};
 use crate::ranges::Ranges;
 
@@ -63,6 +64,8 @@ pub(super) struct Plan<'a> {
     pub(super) dropped: BTreeMap<i32, Ranges>,
     pub(super) reports: BTreeMap<i32, Report<'a>>,
     pub(super) claims: BTreeMap<i32, i64>,
+    /// The reports that say what should arrive.
+    pub(super) schedules: Vec<(i32, Report<'a>)>,
     /// Messages whose number was known.
     pub(super) replayed: u64,
 }
@@ -182,6 +185,9 @@ impl<'a> Plan<'a> {
 
     fn report(&mut self, epoch_id: i32, report: Report<'a>, memory: &Memory) {
         self.claim(epoch_id, number(report.report.highest_seq));
+        if schedules::is_schedule(&report) {
+            self.schedules.push((epoch_id, report));
+        }
         if let Some(previous) = &report.report.previous
             && let Some(before) = memory.epoch(&previous.epoch)
         {

@@ -92,6 +92,12 @@ pub(super) fn pg_time(at: Timestamp) -> PgTimestamp {
     PgTimestamp(at.as_microsecond() - TWO_THOUSAND)
 }
 
+/// A time of PostgreSQL.
+pub(super) fn time(at: PgTimestamp) -> Timestamp {
+    let us = at.0.saturating_add(TWO_THOUSAND);
+    Timestamp::from_microsecond(us).unwrap_or(if us < 0 { Timestamp::MIN } else { Timestamp::MAX })
+}
+
 /// The start of the hour, in UTC whatever the session's time zone is.
 pub(super) fn hour(at: PgTimestamp) -> PgTimestamp {
     const HOUR: i64 = 3_600_000_000;

@@ -19,6 +19,7 @@ use diesel::sql_types::{
 use diesel::{copy_from, sql_query};
 
 use super::plan::{Plan, Report, number};
+use super::schedules;
 use super::tables::{ResultRow, hour, pg_time, results};
 use super::trouble::{Statement, Trouble};
 use crate::ranges::Ranges;
@@ -48,6 +49,7 @@ pub(super) fn run(
         declare(connection, &plan.dropped)?;
         claim(connection, &plan.claims)?;
         report(connection, &plan.reports)?;
+        schedules::store(connection, &plan.schedules)?;
         match way {
             Way::Copy => copy(connection, rows)?,
             Way::Upsert => upsert(connection, rows)?,
@@ -66,9 +68,9 @@ pub(super) fn lock(connection: &mut PgConnection, epoch_ids: &[i32]) -> Result<(
     Ok(())
 }
 
-type SqlRanges = Vec<(Bound<i64>, Bound<i64>)>;
+pub(super) type SqlRanges = Vec<(Bound<i64>, Bound<i64>)>;
 
-fn to_sql(ranges: &Ranges) -> SqlRanges {
+pub(super) fn to_sql(ranges: &Ranges) -> SqlRanges {
     ranges.parts().iter().map(|&(start, end)| (Bound::Included(start), Bound::Excluded(end))).collect()
 }
 
