@@ -81,7 +81,7 @@ pub struct Verify {
     pub format: Format,
 }
 
-/// tell how monitors fared: uptime, coverage, outages, response times; exit 69 when the database is not there
+/// tell how monitors fared: uptime, coverage, outages, response times; exit 1 when nothing is known of those asked for, 69 when the database is not there
 #[derive(Debug, FromArgs)]
 #[argh(subcommand, name = "report")]
 pub struct Report {

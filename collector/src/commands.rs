@@ -83,6 +83,10 @@ fn prove(config: &Config, of: &Verify) -> anyhow::Result<ExitCode> {
     match store::read_facts(&config.database, &scope) {
         Ok((facts, orphans)) => {
             let proof = verify::prove(&facts, orphans);
+            if proof.accounts.is_empty() && scope != store::Scope::default() {
+                writeln!(stderr(), "no run of such an agent is known: there is nothing to prove")?;
+                return Ok(ExitCode::from(FOUND));
+            }
             let shown = match of.format {
                 Format::Table => proof.to_string(),
                 Format::Json => proof.to_json(),
@@ -105,7 +109,11 @@ fn tell(config: &Config, of: &Report) -> anyhow::Result<ExitCode> {
     anyhow::ensure!(since < until, "the window from {since} to {until} is empty; let it end after its begin");
     let window = Window { since, until };
     let query = Query { window, monitors: of.monitor.clone(), agents: of.agent.clone(), by_agent: of.by_agent };
-    match store::read_figures(&config.database, &query) {
+    match store::Reader::new(&config.database).figures(&query) {
+        Ok(figures) if figures.is_empty() && !(of.monitor.is_empty() && of.agent.is_empty()) => {
+            writeln!(stderr(), "nothing is known of such a monitor or agent from {since} to {until}")?;
+            Ok(ExitCode::from(FOUND))
+        }
         Ok(figures) => {
             let shown = match of.format {
                 ReportFormat::Table => report::table(&figures, window),

@@ -39,7 +39,7 @@ mod transaction;
 mod trouble;
 mod upkeep;
 
-pub use figures::read_figures;
+pub use figures::Reader;
 pub use proof::{EpochFacts, Scope, read_facts};
 pub use rejected::{Place, RejectedMessage, Replayed, Wanted};
 pub use rollup::Rollup;

@@ -102,16 +102,29 @@ struct OutageRow {
     error: Option<String>,
 }
 
-/// Reads what a query asks for, by monitors' ids.
-///
-/// # Errors
-/// Why the database can't be read.
-pub fn read_figures(database: &Database, query: &Query) -> Result<Vec<Figures>, Unavailable> {
-    let mut session = Connections::new(database).get()?;
-    migrate::check(&mut session, &database.schema)?;
-    let read =
-        session.build_transaction().repeatable_read().read_only().run(|connection| Read::of(connection, query))?;
-    Ok(read.figures(query.by_agent))
+/// Reads what people are told.
+pub struct Reader {
+    connections: Connections,
+    schema: String,
+}
+
+impl Reader {
+    /// A reader that connects when it first needs to.
+    pub fn new(database: &Database) -> Reader {
+        Reader { connections: Connections::new(database), schema: database.schema.clone() }
+    }
+
+    /// The figures that a query asks for, by monitors' ids.
+    ///
+    /// # Errors
+    /// Why the database can't be read.
+    pub fn figures(&self, query: &Query) -> Result<Vec<Figures>, Unavailable> {
+        let mut session = self.connections.get()?;
+        migrate::check(&mut session, &self.schema)?;
+        let mut transaction = session.build_transaction().repeatable_read().read_only();
+        let read = transaction.run(|connection| Read::of(connection, query));
+        Ok(session.judge(read)?.figures(query.by_agent))
+    }
 }
 
 /// What the tables say.
@@ -138,48 +151,50 @@ impl Read {
                 .load(connection)?;
         let agents: BTreeMap<i32, String> = agents.into_iter().map(|agent| (agent.agent_id, agent.name)).collect();
         let monitors: BTreeMap<i32, Monitor> = monitors.into_iter().map(|it| (it.monitor_id, it)).collect();
-        let agent_ids: Vec<i32> = agents.keys().copied().collect();
-        let monitor_ids: Vec<i32> = monitors.keys().copied().collect();
+        // Null, of which there is no doubt that it means all, is the cheapest.
+        let agent_ids: Option<Vec<i32>> = (!query.agents.is_empty()).then(|| agents.keys().copied().collect());
+        let monitor_ids: Option<Vec<i32>> = (!query.monitors.is_empty()).then(|| monitors.keys().copied().collect());
         let Window { since, until } = query.window;
         let (since, until) = (pg_time(since), pg_time(until));
         let uptimes = sql_query(
             "select monitor_id, agent_id, checks, success, agent_error, answered, mean_us, p50_us, p95_us, p99_us,
                     max_us
-             from uptime($1, $2, $3, $4) where monitor_id = any($5)",
+             from uptime($1, $2, $3, $4) where $5 is null or monitor_id = any($5)",
         )
         .bind::<Timestamptz, _>(since)
         .bind::<Timestamptz, _>(until)
         .bind::<Bool, _>(query.by_agent)
-        .bind::<Array<Integer>, _>(&agent_ids)
-        .bind::<Array<Integer>, _>(&monitor_ids)
+        .bind::<Nullable<Array<Integer>>, _>(&agent_ids)
+        .bind::<Nullable<Array<Integer>>, _>(&monitor_ids)
         .load(connection)?;
         let arrived = sql_query(
             "select monitor_id, agent_id, sum(checks)::bigint as checks
-             from checks_by_hour($1, $2) where agent_id = any($3) and monitor_id = any($4) group by 1, 2",
+             from checks_by_hour($1, $2)
+             where ($3 is null or agent_id = any($3)) and ($4 is null or monitor_id = any($4)) group by 1, 2",
         )
         .bind::<Timestamptz, _>(since)
         .bind::<Timestamptz, _>(until)
-        .bind::<Array<Integer>, _>(&agent_ids)
-        .bind::<Array<Integer>, _>(&monitor_ids)
+        .bind::<Nullable<Array<Integer>>, _>(&agent_ids)
+        .bind::<Nullable<Array<Integer>>, _>(&monitor_ids)
         .load(connection)?;
         let due = sql_query(
             "select agent_id, monitor, due
-             from results_due($1, $2) where agent_id = any($3) and ($4 or monitor = any($5))",
+             from results_due($1, $2) where ($3 is null or agent_id = any($3)) and ($4 or monitor = any($5))",
         )
         .bind::<Timestamptz, _>(since)
         .bind::<Timestamptz, _>(until)
-        .bind::<Array<Integer>, _>(&agent_ids)
+        .bind::<Nullable<Array<Integer>>, _>(&agent_ids)
         .bind::<Bool, _>(query.monitors.is_empty())
         .bind::<Array<Text>, _>(&query.monitors)
         .load(connection)?;
         let outages = sql_query(
             "select monitor_id, agent_id, began, ended, failures, outcome, status_code, error
-             from outages($1, $2, $3) where agent_id = any($4) order by began, agent_id",
+             from outages($1, $2, $3) where $4 is null or agent_id = any($4) order by began, agent_id",
         )
         .bind::<Timestamptz, _>(since)
         .bind::<Timestamptz, _>(until)
-        .bind::<Array<Integer>, _>(&monitor_ids)
-        .bind::<Array<Integer>, _>(&agent_ids)
+        .bind::<Nullable<Array<Integer>>, _>(&monitor_ids)
+        .bind::<Nullable<Array<Integer>>, _>(&agent_ids)
         .load(connection)?;
         Ok(Read { agents, monitors, uptimes, arrived, due, outages })
     }
