@@ -27,7 +27,7 @@ pub mod verify;
 
 use batch::Batch;
 use config::Config;
-use consume::Sink;
+use consume::{Known, Sink};
 use rarely::Rarely;
 use store::{Rollup, Store, Unavailable, Upkeep};
 
@@ -44,6 +44,10 @@ impl Sink for Store {
 
     fn write(&mut self, batch: &Batch, is_over: &dyn Fn() -> bool) -> bool {
         Store::write(self, batch, is_over)
+    }
+
+    fn knowledge(&self) -> Known {
+        Box::new(Store::knowledge(self))
     }
 }
 
@@ -67,9 +71,11 @@ async fn run_in(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resul
     let stopping = Arc::new(AtomicBool::new(false));
     let store = Store::new(&database, retention);
     let beside = [spawn_upkeep(store.upkeep(retention)), spawn_rollup(store.rollup())];
+    let mut stores: Vec<Store> = (1..database.writers()).map(|_| store.beside()).collect();
+    stores.push(store);
     let consuming = tokio::task::spawn_blocking({
         let stopping = stopping.clone();
-        move || consume::run(&kafka, batch, store, &stopping)
+        move || consume::run(&kafka, batch, stores, &stopping)
     });
     let mut consuming = pin!(consuming);
     let outcome = tokio::select! {

@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 
 use diesel::PgConnection;
 use jiff::Timestamp;
+use uuid::Uuid;
 
 use crate::batch::{Batch, Entry};
 use crate::config::{Database, Retention};
@@ -109,6 +110,20 @@ impl Store {
         }
     }
 
+    /// Another store of the same database, with a memory of its own.
+    pub fn beside(&self) -> Store {
+        Store {
+            connections: self.connections.clone(),
+            schema: self.schema.clone(),
+            is_ready: false,
+            memory: Memory::default(),
+            partitions: Partitions::default(),
+            rejected: BTreeMap::new(),
+            clashes: Rarely::default(),
+            ..*self
+        }
+    }
+
     /// Upkeep of the same tables.
     pub fn upkeep(&self, retention: Retention) -> Upkeep {
         Upkeep::new(self.connections.clone(), retention)
@@ -117,6 +132,12 @@ impl Store {
     /// Summaries of the same tables.
     pub fn rollup(&self) -> Rollup {
         Rollup::new(self.connections.clone())
+    }
+
+    /// Tells, from any thread, whether a number is known to be stored.
+    pub fn knowledge(&self) -> impl Fn(&Uuid, u64) -> bool + Send + 'static {
+        let ledger = self.memory.ledger().clone();
+        move |epoch, seq| ledger.has(epoch, seq)
     }
 
     /// Stores a batch, for as long as it takes; whether it is stored. It is not only when `is_over` said that nobody
@@ -189,9 +210,7 @@ impl Store {
         self.partitions.ensure(connection, &plan.days())?;
         let rows = self.rows(&plan)?;
         transaction::run(connection, &plan, &rows, way)?;
-        for delta in plan.deltas.values() {
-            self.memory.account(&delta.epoch, &delta.accounted);
-        }
+        self.memory.account(plan.deltas.values());
         log::debug!(rows = rows.len(), rejected = plan.rejects.len(), replayed = plan.replayed; "stored a batch");
         self.say_rejected(&plan);
         Ok(())

@@ -53,9 +53,9 @@ pub(super) fn learn_epochs(
 ) -> Result<(), Trouble> {
     let mut wanted: BTreeMap<Uuid, &str> = BTreeMap::new();
     let mut last = None;
-    for entry in entries {
+    for entry in entries.iter().filter(|entry| !memory.knows(entry)) {
         for_each_epoch(entry, |epoch, agent| {
-            if last != Some(epoch) && memory.epoch(&epoch).is_none() {
+            if last != Some(epoch) && memory.epoch_id(&epoch).is_none() {
                 wanted.entry(epoch).or_insert(agent);
             }
             last = Some(epoch);
@@ -77,7 +77,7 @@ pub(super) fn learn_epochs(
 
 /// The epochs that an entry names: its own, those of which it declares numbers dropped, and the one before.
 pub(super) fn for_each_epoch<'a>(entry: &'a Entry, mut each: impl FnMut(Uuid, &'a str)) {
-    match &entry.decoded {
+    match entry.decoded() {
         Ok(record) => {
             each(record.epoch, &record.agent);
             match &record.content {

@@ -18,7 +18,7 @@ use diesel::sql_types::{
 };
 use jiff::Timestamp;
 use uuid::Uuid;
-use wire::{Number, Record};
+use wire::Number;
 
 use super::connect::Session;
 use super::memory::{Epoch, Memory};
@@ -28,7 +28,7 @@ use super::tables::time;
 use super::transaction::{self, Way, to_sql};
 use super::trouble::Trouble;
 use super::{MOST_CONFLICTS, Store, Unavailable};
-use crate::batch::{Entry, Message};
+use crate::batch::{Batch, Entry, Message};
 use crate::ranges::Ranges;
 
 /// Messages that are stored in one transaction.
@@ -151,7 +151,7 @@ impl Candidate {
     }
 
     fn number(&self) -> Option<(Uuid, i64)> {
-        match &self.entry.decoded {
+        match self.entry.decoded() {
             Ok(record) => Some((record.epoch, number(record.seq))),
             Err(rejection) => rejection.number.as_ref().map(|Number { epoch, seq, .. }| (*epoch, number(*seq))),
         }
@@ -186,11 +186,15 @@ impl Store {
             drop(session);
             let Some(last) = messages.last() else { return Ok(replayed) };
             after = Some((last.place(), last.digest));
-            let decode = |it: RejectedMessage| {
-                let decoded = Record::decode(it.message.value.as_deref());
-                Candidate { entry: Entry { message: it.message, decoded }, digest: it.digest }
-            };
-            let candidates: Vec<Candidate> = messages.into_iter().map(decode).collect();
+            let digests: Vec<Uuid> = messages.iter().map(|message| message.digest).collect();
+            let mut batch = Batch::default();
+            messages.into_iter().for_each(|it| batch.push(it.message));
+            let candidates: Vec<Candidate> = batch
+                .entries()
+                .iter()
+                .zip(digests)
+                .map(|(entry, digest)| Candidate { entry: entry.clone(), digest })
+                .collect();
             self.replay_or_halve(&candidates, &mut replayed)?;
         }
     }
@@ -275,7 +279,7 @@ impl Store {
             let (mut places, mut digests) = (Vec::new(), Vec::new());
             for candidate in &sound {
                 let Some((epoch, seq)) = candidate.number() else { continue };
-                let is_known = ledger.epoch(&epoch).is_some_and(|epoch| epoch.accounted.contains(seq));
+                let is_known = ledger.look_up(&epoch, seq).is_some_and(|(_, is_accounted)| is_accounted);
                 if is_known || !taken.insert((epoch, seq)) {
                     let text = format!("number {seq} of epoch {epoch} was stored from another message");
                     replayed.kept.push((candidate.place(), text));
@@ -296,8 +300,8 @@ fn blank(memory: &Memory, entries: &[Entry]) -> Memory {
     let mut blank = Memory::default();
     for entry in entries {
         names::for_each_epoch(entry, |epoch, _| {
-            if let Some(known) = memory.epoch(&epoch) {
-                blank.learn_epochs([(epoch, Epoch { id: known.id, accounted: Ranges::new() })]);
+            if let Some(id) = memory.epoch_id(&epoch) {
+                blank.learn_epochs([(epoch, Epoch { id, accounted: Ranges::new() })]);
             }
         });
     }
