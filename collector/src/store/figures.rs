@@ -314,3 +314,69 @@ impl<'a> Coverage<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(monitors: &[(i32, &str)], arrived: &[(i32, i32, i64)], due: &[(i32, &str, i64)]) -> Read {
+        let agents = [(1, "edge-1".into()), (2, "edge-2".into())].into();
+        let monitor = |&(monitor_id, id): &(i32, &str)| {
+            (monitor_id, Monitor { monitor_id, id: id.into(), name: id.into(), url: format!("http://{monitor_id}/") })
+        };
+        let arrived = arrived.iter().map(|&(monitor_id, agent_id, checks)| Arrived { monitor_id, agent_id, checks });
+        let due = due.iter().map(|&(agent_id, monitor, due)| Due { agent_id, monitor: monitor.into(), due });
+        let (arrived, due) = (arrived.collect(), due.collect());
+        let monitors = monitors.iter().map(monitor).collect();
+        Read { agents, monitors, uptimes: Vec::new(), arrived, due, outages: Vec::new() }
+    }
+
+    fn with_uptimes(mut read: Read, rows: &[(i32, Option<i32>)]) -> Vec<Figures> {
+        read.uptimes = rows
+            .iter()
+            .map(|&(monitor_id, agent_id)| Uptime {
+                monitor_id,
+                agent_id,
+                checks: 1,
+                success: 1,
+                agent_error: 0,
+                answered: 0,
+                mean_us: None,
+                p50_us: None,
+                p95_us: None,
+                p99_us: None,
+                max_us: None,
+            })
+            .collect();
+        let by_agent = rows.iter().any(|(_, agent_id)| agent_id.is_some());
+        read.figures(by_agent)
+    }
+
+    fn coverage(figures: &[Figures]) -> Vec<(&str, Option<&str>, i64, i64)> {
+        figures.iter().map(|of| (&*of.monitor, of.agent.as_deref(), of.arrived, of.due)).collect()
+    }
+
+    #[test]
+    fn an_agent_of_which_nothing_arrived_lowers_the_coverage_of_all() {
+        let read = || read(&[(7, "shop")], &[(7, 1, 9)], &[(1, "shop", 10), (2, "shop", 10)]);
+        assert_eq!(coverage(&with_uptimes(read(), &[(7, None)])), [("shop", None, 9, 20)]);
+        let apart = with_uptimes(read(), &[(7, Some(1))]);
+        assert_eq!(coverage(&apart), [("shop", Some("edge-2"), 0, 10), ("shop", Some("edge-1"), 9, 10)]);
+    }
+
+    #[test]
+    fn a_monitor_that_changed_is_covered_by_what_arrived_before_and_after() {
+        let read = read(&[(7, "shop"), (8, "shop")], &[(7, 1, 4), (8, 1, 5)], &[(1, "shop", 10)]);
+        let both = with_uptimes(read, &[(7, None), (8, None)]);
+        assert_eq!(coverage(&both), [("shop", None, 9, 10), ("shop", None, 9, 10)]);
+    }
+
+    #[test]
+    fn what_was_due_and_never_seen_has_a_row_of_its_own() {
+        let read = read(&[(7, "shop")], &[(7, 1, 10)], &[(1, "shop", 10), (2, "mail", 6)]);
+        assert_eq!(
+            coverage(&with_uptimes(read, &[(7, None)])),
+            [("mail", Some("edge-2"), 0, 6), ("shop", None, 10, 10)]
+        );
+    }
+}
