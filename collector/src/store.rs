@@ -33,6 +33,7 @@ mod patience;
 mod plan;
 mod proof;
 mod rejected;
+mod replay;
 mod rollup;
 mod schedules;
 mod tables;
@@ -42,7 +43,8 @@ mod upkeep;
 
 pub use figures::Reader;
 pub use proof::{EpochFacts, Scope, read_facts};
-pub use rejected::{Place, RejectedMessage, Replayed, Wanted};
+pub use rejected::{Place, RejectedMessage, Wanted};
+pub use replay::Replayed;
 pub use rollup::Rollup;
 pub use upkeep::Upkeep;
 
