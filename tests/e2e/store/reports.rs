@@ -1,8 +1,9 @@
 //! Does a report say what happened?
 
-use anyhow::{Context, Result};
-use e2e::Stack;
+use anyhow::{Context, Result, ensure};
 use e2e::collector::Collector;
+use e2e::web::Answer;
+use e2e::{Stack, eventually};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -154,5 +155,60 @@ fn coverage_is_what_arrived_of_what_agents_said_should() -> Result<()> {
     assert!(table.contains("100.000%   33.333%"), "{table}");
     let csv = collector.command(&["report", "--from", &from, "--to", &to, "--format", "csv"])?.stdout;
     assert_eq!(csv.lines().count(), 3, "{csv}");
+    Ok(())
+}
+
+#[test]
+fn percentiles_are_exact_to_their_bucket() -> Result<()> {
+    let stack = Stack::start()?;
+    assert_eq!(stack.collector().build()?.command(&["migrate"])?.code(), Some(0));
+    stack.database.execute(
+        "create table times as
+         select i, (exp(random() * 13) * 100)::bigint as us from generate_series(1, 20) i, generate_series(1, i * i)",
+    )?;
+
+    let samples: Vec<Value> = stack.database.rows(
+        "select s.*, estimate, coalesce(bounds[bucket - 1], 0) as low, least(bounds[bucket], longest) as high
+         from (
+             select t.i, f as fraction, max(t.us) as longest, percentile_disc(f) within group (order by t.us) as exact,
+                    array(
+                        select (select count(*) from times n
+                                where n.i = t.i and website_monitor.response_time_bucket(n.us) = b)
+                        from generate_series(1, 24) b
+                    ) as response_times
+             from times t, unnest(array[0.01, 0.5, 0.95, 0.99, 1]::float[]) f group by t.i, f
+         ) s,
+         website_monitor.response_time_percentile(s.response_times, s.longest, s.fraction) estimate,
+         website_monitor.response_time_bucket(s.exact) bucket,
+         website_monitor.response_time_bounds() bounds",
+    )?;
+
+    assert_eq!(samples.len(), 100);
+    for sample in samples {
+        let [low, estimate, high] = ["low", "estimate", "high"].map(|name| sample[name].as_f64().unwrap_or(f64::NAN));
+        assert!(low <= estimate && estimate <= high * 1.000_001, "{sample}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_running_agents_results_are_measured_by_its_own_schedule() -> Result<()> {
+    let stack = Stack::start()?;
+    let agent = stack.agent().interval("500ms").monitor("shop", stack.web.site("/", Answer::ok("fine"))).start()?;
+    let collector = stack.collector().start()?;
+    eventually("ten results are there", || {
+        let rows = stack.database.count("website_monitor.results")?;
+        ensure!(rows >= 10, "{rows} rows");
+        Ok(())
+    });
+    agent.stop()?;
+    stack.await_arrival(&agent, &collector);
+
+    let shown = collector.command(&["report", "--last", "1h", "--format", "json"])?.stdout;
+
+    let shop: Value = serde_json::from_str(&shown)?;
+    let (arrived, due) = (shop["arrived"].as_i64().unwrap_or(0), shop["due"].as_i64().unwrap_or(0));
+    // The agent was started and stopped between two slots.
+    assert!((arrived - due).abs() <= 2 && due >= 8, "{shown}");
     Ok(())
 }
