@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use uuid::Uuid;
-use wire::{Opened, Record, Rejection};
+use wire::{Record, Rejection};
 
 /// One message, as it came.
 #[derive(Clone, Debug)]
@@ -61,14 +61,11 @@ impl Batch {
     pub fn push_unless_known(&mut self, message: Message, is_known: impl Fn(&Uuid, u64) -> bool) {
         self.bytes += message.value.as_ref().map_or(0, Vec::len) + message.key.as_ref().map_or(0, Vec::len);
         self.ends.insert(message.partition, message.offset + 1);
-        let mut known = None;
-        let decoded = match Opened::read(message.value.as_deref()) {
-            Ok(opened) if is_known(&opened.epoch(), opened.seq()) => {
-                known = Some((opened.epoch(), opened.seq()));
-                OnceLock::new()
-            }
-            Ok(opened) => OnceLock::from(opened.decode()),
-            Err(rejection) => OnceLock::from(Err(rejection)),
+        let value = message.value.as_deref();
+        let known = value.and_then(|value| wire::known_number(value, is_known));
+        let decoded = match known {
+            Some(_) => OnceLock::new(),
+            None => OnceLock::from(Record::decode(value)),
         };
         self.entries.push(Entry { message, known, decoded });
     }
@@ -112,10 +109,12 @@ mod tests {
         let epoch = Uuid::from_u128(1);
         let mut batch = Batch::default();
         for seq in 1..=2 {
-            let value = format!(r#"{{"v":1,"kind":"poem","epoch":"{epoch}","seq":{seq},"agent":"a"}}"#);
+            let value = format!(r#"{{"epoch":"{epoch}","seq":{seq},"v":1,"kind":"poem","agent":"a"}}"#);
             batch.push_unless_known(message(0, seq, value.as_bytes()), |_, seq| seq == 1);
         }
-        let [known, other] = batch.entries() else { panic!() };
+        batch.push_unless_known(message(0, 3, format!(r#"{{"epoch":"{epoch}","seq":1,"#).as_bytes()), |_, _| true);
+        let [known, other, broken] = batch.entries() else { panic!() };
+        assert_eq!(broken.known(), None, "it is set aside, whatever it says first");
         assert_eq!((known.known(), other.known()), (Some((epoch, 1)), None));
         assert!(known.decoded.get().is_none());
         assert_eq!(known.decoded().as_ref().unwrap_err().fault, other.decoded().as_ref().unwrap_err().fault);

@@ -52,7 +52,6 @@ use connect::{Connections, Session};
 use memory::Memory;
 use partitions::Partitions;
 use plan::{Plan, Window, day};
-use tables::ResultRow;
 use transaction::Way;
 use trouble::Trouble;
 
@@ -208,12 +207,12 @@ impl Store {
         if plan.is_empty() {
             return Ok(());
         }
-        names::learn_monitors(connection, &mut self.memory, plan.results.iter().map(|fresh| fresh.result))?;
+        let monitor_ids = names::monitor_ids(connection, &mut self.memory, &plan.results)?;
         self.partitions.ensure(connection, &plan.days())?;
-        let rows = self.rows(&plan)?;
-        transaction::run(connection, &plan, &rows, way)?;
+        let rows = tables::rows(&plan.results, &monitor_ids);
+        transaction::run(connection, &plan, rows, way)?;
         self.memory.account(plan.deltas.values());
-        log::debug!(rows = rows.len(), rejected = plan.rejects.len(), replayed = plan.replayed; "stored a batch");
+        log::debug!(rows = plan.results.len(), rejected = plan.rejects.len(), replayed = plan.replayed; "stored a batch");
         self.say_rejected(&plan);
         Ok(())
     }
@@ -238,21 +237,6 @@ impl Store {
     fn window(&self) -> Window {
         let today = day(Timestamp::now());
         Window { oldest: today - self.results_days, newest: today + 1 }
-    }
-
-    /// The rows of the results, in the order of their index.
-    fn rows<'a>(&self, plan: &Plan<'a>) -> Result<Vec<ResultRow<'a>>, Trouble> {
-        let mut text = String::new();
-        let mut rows = Vec::with_capacity(plan.results.len());
-        for fresh in &plan.results {
-            memory::definition(fresh.result, &mut text);
-            let Some(monitor_id) = self.memory.monitor(&text) else {
-                return Err(Trouble::Refused(format!("monitor {} has no id", fresh.result.monitor)));
-            };
-            rows.push(ResultRow::new(monitor_id, fresh.epoch_id, fresh.seq, fresh.result));
-        }
-        rows.sort_unstable_by_key(ResultRow::key);
-        Ok(rows)
     }
 
     fn say_rejected(&mut self, plan: &Plan<'_>) {

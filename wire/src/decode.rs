@@ -1,6 +1,7 @@
 //! From the bytes of a message to a record, or to the reason why it is none.
 //!
-//! The head is read first, so that a message whose body is wrong still accounts for its number. What can't be
+//! A result, which most messages are, is read in one pass. Of everything else, and of a result that is not right in
+//! every way, the head is read first, so that a message whose body is wrong still accounts for its number. What can't be
 //! stored later (text with NUL, numbers beyond a column) is refused here, where it can be named.
 
 use std::borrow::Cow;
@@ -12,6 +13,8 @@ use uuid::Uuid;
 
 use crate::record::{AgentReport, CheckResult, Content, Dropped, Record};
 use crate::{VERSION, limits};
+
+mod whole;
 
 /// Why a message is no record. Collectors set such a message aside, whole.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -82,51 +85,19 @@ struct Head<'a> {
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// A message of which only the head was read: enough to know whether its number came before, at a fraction of what
-/// the whole costs.
-pub struct Opened<'a> {
-    head: Head<'a>,
-    message: &'a [u8],
-}
-
 impl Record {
     /// Decodes a message.
     ///
     /// # Errors
     /// A [`Rejection`] when no rule of this version can read it.
     pub fn decode(message: Option<&[u8]>) -> Result<Record, Rejection> {
-        Opened::read(message)?.decode()
-    }
-}
-
-impl<'a> Opened<'a> {
-    /// Reads a message's head.
-    ///
-    /// # Errors
-    /// A [`Rejection`] when it has none.
-    pub fn read(message: Option<&'a [u8]>) -> Result<Opened<'a>, Rejection> {
         let Some(message) = message else {
             return Err(Rejection::new(Fault::NoValue, "the message has no value".into()));
         };
-        Ok(Opened { head: read_head(message)?, message })
-    }
-
-    /// The epoch.
-    pub fn epoch(&self) -> Uuid {
-        self.head.epoch
-    }
-
-    /// The sequence number.
-    pub fn seq(&self) -> u64 {
-        self.head.seq
-    }
-
-    /// Decodes the whole.
-    ///
-    /// # Errors
-    /// A [`Rejection`] that knows the number, when no rule of this version can read the rest.
-    pub fn decode(self) -> Result<Record, Rejection> {
-        let Opened { head, message } = self;
+        if let Some(record) = whole::read(message) {
+            return Ok(record);
+        }
+        let head = read_head(message)?;
         let number = Number { epoch: head.epoch, seq: head.seq, agent: head.agent.into_owned() };
         let kind = head.kind.as_ref().map(|kind| &*kind.0);
         match read_content(head.v, kind, message) {
@@ -134,6 +105,22 @@ impl<'a> Opened<'a> {
             Err(rejection) => Err(Rejection { number: Some(number), ..rejection }),
         }
     }
+}
+
+/// Epoch and number of a message, where they stand as [`stamp`](crate::stamp) writes them, are known, and the message
+/// has a sound head: what else it says need then not be read.
+pub fn known_number(message: &[u8], is_known: impl Fn(&Uuid, u64) -> bool) -> Option<(Uuid, u64)> {
+    let rest = message.strip_prefix(b"{\"epoch\":\"")?;
+    let (epoch, rest) = rest.split_at_checked(36)?;
+    let epoch = Uuid::try_parse_ascii(epoch).ok()?;
+    let rest = rest.strip_prefix(b"\",\"seq\":")?;
+    let digits = rest.iter().position(|byte| !byte.is_ascii_digit())?;
+    let seq = std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()?;
+    if !is_known(&epoch, seq) {
+        return None;
+    }
+    let head = read_head(message).ok()?;
+    ((head.epoch, head.seq) == (epoch, seq)).then_some((epoch, seq))
 }
 
 impl Rejection {
@@ -158,12 +145,17 @@ fn read_head(message: &[u8]) -> Result<Head<'_>, Rejection> {
         }
         Err(error) => return Err(Rejection::new(Fault::NotJson, format!("not JSON: {error}"))),
     };
-    number("seq", head.seq, 1, limits::SEQUENCE)?;
-    text("agent", &head.agent, limits::AGENT)?;
-    if head.agent.is_empty() {
+    check_head(head.seq, &head.agent)?;
+    Ok(head)
+}
+
+fn check_head(seq: u64, agent: &str) -> Result<(), Rejection> {
+    number("seq", seq, 1, limits::SEQUENCE)?;
+    text("agent", agent, limits::AGENT)?;
+    if agent.is_empty() {
         return Err(bad("agent", "is empty"));
     }
-    Ok(head)
+    Ok(())
 }
 
 fn read_content(v: Option<serde_json::Value>, kind: Option<&str>, message: &[u8]) -> Result<Content, Rejection> {

@@ -140,6 +140,14 @@ impl<'a> Gathering<'a> {
             self.resume(generation);
             return Some(timeout);
         };
+        // Nothing more comes for the others: those that are ready go on with what they have.
+        for other in (0..self.open.len()).filter(|other| *other != writer) {
+            if let Some(Open { batch, since, full_since, .. }) = self.open[other].take()
+                && let Err(batch) = self.progress.hand_over(other, generation, batch)
+            {
+                self.open[other] = Some(Open { batch, generation, since, full_since });
+            }
+        }
         if since.elapsed() < PATIENCE {
             self.progress.wait_for_room(writer, POLL);
             return None;

@@ -29,6 +29,12 @@ struct Writer {
     is_writing: bool,
 }
 
+impl Writer {
+    fn is_idle(&self) -> bool {
+        self.slot.is_none() && !self.is_writing
+    }
+}
+
 impl Progress {
     /// Of so many writers.
     pub(super) fn new(writers: usize) -> Progress {
@@ -45,10 +51,11 @@ impl Progress {
         self.lock().generation
     }
 
-    /// Puts a batch into a writer's slot; gives it back while the slot is taken.
+    /// Puts a batch into the slot of a writer that has nothing to do; gives it back while it has. So a writer and the
+    /// gathering of its next batch are two batches in memory, not three.
     pub(super) fn hand_over(&self, writer: usize, generation: u64, batch: Batch) -> Result<(), Batch> {
         let mut state = self.lock();
-        if state.writers[writer].slot.is_some() || state.is_ending {
+        if !state.writers[writer].is_idle() || state.is_ending {
             return Err(batch);
         }
         state.writers[writer].slot = Some((generation, batch));
@@ -62,9 +69,9 @@ impl Progress {
         self.lock().writers[writer].slot.is_some()
     }
 
-    /// Waits until a writer's slot is free, for so long at most.
+    /// Waits until a writer has nothing to do, for so long at most.
     pub(super) fn wait_for_room(&self, writer: usize, longest: Duration) {
-        drop(self.wait(self.lock(), longest, |state| state.writers[writer].slot.is_none()));
+        drop(self.wait(self.lock(), longest, |state| state.writers[writer].is_idle()));
     }
 
     /// The next batch for a writer, when it comes; `None` at the end.
@@ -175,11 +182,13 @@ mod tests {
     }
 
     #[test]
-    fn the_slot_takes_one_batch_until_it_is_taken() {
+    fn a_writer_takes_one_batch_until_it_is_written() {
         let progress = Progress::new(1);
         assert!(progress.hand_over(0, 0, Batch::default()).is_ok());
         assert!(progress.hand_over(0, 0, Batch::default()).is_err());
         assert!(progress.next(0).is_some());
+        assert!(progress.hand_over(0, 0, Batch::default()).is_err());
+        progress.written(0, 0, None);
         assert!(progress.hand_over(0, 0, Batch::default()).is_ok());
     }
 

@@ -41,7 +41,7 @@ struct Epochs {
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     ledger: Ledger,
-    monitors: HashMap<String, i32>,
+    monitors: HashMap<Vec<u8>, i32>,
     monitor_bytes: usize,
 }
 
@@ -133,11 +133,11 @@ impl Memory {
         self.monitor_bytes = 0;
     }
 
-    pub(super) fn monitor(&self, definition: &str) -> Option<i32> {
+    pub(super) fn monitor(&self, definition: &[u8]) -> Option<i32> {
         self.monitors.get(definition).copied()
     }
 
-    pub(super) fn learn_monitor(&mut self, definition: String, monitor_id: i32) {
+    pub(super) fn learn_monitor(&mut self, definition: Vec<u8>, monitor_id: i32) {
         let bytes = ENTRY_BYTES + definition.len();
         if self.monitors.insert(definition, monitor_id).is_none() {
             self.monitor_bytes += bytes;
@@ -145,16 +145,14 @@ impl Memory {
     }
 }
 
-/// One text for the four that define a monitor, written over `text`.
-pub(super) fn definition(result: &CheckResult, text: &mut String) {
-    use std::fmt::Write;
-    text.clear();
+/// The four that define a monitor as one key, written over `key`.
+pub(super) fn definition(result: &CheckResult, key: &mut Vec<u8>) {
+    key.clear();
     let CheckResult { monitor, name, url, pattern, .. } = result;
-    let written = match pattern {
-        Some(pattern) => write!(text, "{}:{monitor}{}:{name}{}:{url}={pattern}", monitor.len(), name.len(), url.len()),
-        None => write!(text, "{}:{monitor}{}:{name}{}:{url}", monitor.len(), name.len(), url.len()),
-    };
-    debug_assert!(written.is_ok(), "a String takes any text");
+    for part in [monitor, name, url].into_iter().chain(pattern) {
+        key.extend_from_slice(&part.len().to_ne_bytes());
+        key.extend_from_slice(part.as_bytes());
+    }
 }
 
 #[cfg(test)]
@@ -191,10 +189,10 @@ mod tests {
         memory.trim();
         assert!(memory.epoch_id(&EPOCH).is_some());
         committed(&mut memory, holes(3_000_000));
-        (0..2).for_each(|_| memory.learn_monitor("a".repeat(MOST_BYTES / 2), 1));
+        (0..2).for_each(|_| memory.learn_monitor(vec![b'a'; MOST_BYTES / 2], 1));
         memory.trim();
         assert!(memory.epoch_id(&EPOCH).is_none() && memory.ledger.read().bytes == 0);
-        memory.learn_monitor("b".repeat(MOST_BYTES / 2), 2);
+        memory.learn_monitor(vec![b'b'; MOST_BYTES / 2], 2);
         assert_eq!(memory.monitors.len(), 2);
         memory.trim();
         assert!(memory.monitors.is_empty());

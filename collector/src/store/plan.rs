@@ -256,7 +256,7 @@ mod tests {
 
     fn result(seq: u64, checked_at: &str) -> String {
         format!(
-            r#"{{"v":1,"kind":"result","epoch":"{EPOCH}","seq":{seq},"agent":"a","monitor":"m","name":"m","url":"u",
+            r#"{{"epoch":"{EPOCH}","seq":{seq},"v":1,"kind":"result","agent":"a","monitor":"m","name":"m","url":"u",
                 "scheduled_at":"{checked_at}","checked_at":"{checked_at}","outcome":"success"}}"#
         )
     }

@@ -40,9 +40,10 @@ const UPSERT_ROWS: usize = 2_000;
 pub(super) fn run(
     connection: &mut PgConnection,
     plan: &Plan<'_>,
-    rows: &[ResultRow<'_>],
+    rows: Vec<ResultRow<'_>>,
     way: Way,
 ) -> Result<(), Trouble> {
+    let due = due(&rows);
     connection.transaction(|connection| {
         lock(connection, &plan.epoch_ids())?;
         account(connection, plan)?;
@@ -52,10 +53,10 @@ pub(super) fn run(
         schedules::store(connection, &plan.schedules)?;
         match way {
             Way::Copy => copy(connection, rows)?,
-            Way::Upsert => upsert(connection, rows)?,
+            Way::Upsert => upsert(connection, &rows)?,
         }
         set_aside(connection, plan)?;
-        mark(connection, rows)
+        mark(connection, &due)
     })
 }
 
@@ -186,12 +187,12 @@ fn report_agents(connection: &mut PgConnection, reports: &BTreeMap<i32, Report<'
     Ok(())
 }
 
-fn copy(connection: &mut PgConnection, rows: &[ResultRow<'_>]) -> Result<(), Trouble> {
+fn copy(connection: &mut PgConnection, rows: Vec<ResultRow<'_>>) -> Result<(), Trouble> {
     if rows.is_empty() {
         return Ok(());
     }
     copy_from(results::table)
-        .from_insertable(rows.to_vec())
+        .from_insertable(rows)
         .execute(connection)
         .map_err(|error| Trouble::of(error, Statement::Rows))?;
     Ok(())
@@ -230,13 +231,18 @@ fn set_aside(connection: &mut PgConnection, plan: &Plan<'_>) -> Result<(), Troub
     Ok(())
 }
 
-fn mark(connection: &mut PgConnection, rows: &[ResultRow<'_>]) -> Result<(), Trouble> {
-    if rows.is_empty() {
-        return Ok(());
-    }
+/// The hours of the rows, and the monitors that have some in them.
+fn due(rows: &[ResultRow<'_>]) -> BTreeMap<i64, Ranges> {
     let mut due: BTreeMap<i64, Ranges> = BTreeMap::new();
     for row in rows {
         due.entry(hour(row.checked_at).0).or_default().insert(row.monitor_id.into());
+    }
+    due
+}
+
+fn mark(connection: &mut PgConnection, due: &BTreeMap<i64, Ranges>) -> Result<(), Trouble> {
+    if due.is_empty() {
+        return Ok(());
     }
     let hours: Vec<_> = due.keys().map(|hour| PgTimestamp(*hour)).collect();
     let id = |id: i64| i32::try_from(id).unwrap_or(i32::MAX);
