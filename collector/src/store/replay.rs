@@ -18,6 +18,7 @@ use super::memory::{Epoch, Memory};
 use super::names::{self, from_sql};
 use super::plan::{Plan, number};
 use super::rejected::{Place, Wanted, select};
+use super::tables;
 use super::transaction::{self, Way, to_sql};
 use super::trouble::Trouble;
 use super::{MOST_CONFLICTS, Store, Unavailable};
@@ -165,14 +166,15 @@ impl Store {
         }
         let entries: Vec<Entry> = sound.iter().map(|candidate| candidate.entry.clone()).collect();
         let whole = Plan::new(&entries, &blank, window, None);
-        names::learn_monitors(connection, &mut self.memory, whole.results.iter().map(|fresh| fresh.result))?;
+        // Made before anything is locked.
+        names::monitor_ids(connection, &mut self.memory, &whole.results)?;
         self.partitions.ensure(connection, &whole.days())?;
         connection.transaction(|connection| {
             transaction::lock(connection, &whole.epoch_ids())?;
             let ledger = take_back(connection, &whole.epoch_ids(), &sound)?;
             let plan = Plan::new(&entries, &ledger, window, None);
-            let rows = self.rows(&plan)?;
-            transaction::run(connection, &plan, &rows, way)?;
+            let monitor_ids = names::monitor_ids(connection, &mut self.memory, &plan.results)?;
+            transaction::run(connection, &plan, tables::rows(&plan.results, &monitor_ids), way)?;
             let mut taken = BTreeSet::new();
             let (mut places, mut digests) = (Vec::new(), Vec::new());
             for candidate in &sound {
