@@ -1,8 +1,12 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use argh::FromArgs;
+use jiff::Timestamp;
+
+use crate::store::Place;
 
 /// Stores what agents sent to Kafka in PostgreSQL, each result once, and proves it.
 #[derive(Debug, FromArgs)]
@@ -24,6 +28,10 @@ pub enum Command {
     Migrate(Migrate),
     /// Prove that nothing is missing.
     Verify(Verify),
+    /// Tell how monitors fared.
+    Report(Report),
+    /// Look at what was set aside, and store it after a mend.
+    Rejected(Rejected),
     /// Tell the version.
     Version(Version),
 }
@@ -62,9 +70,150 @@ pub struct Verify {
     /// configuration file (default: /etc/website-monitor/collector.yaml)
     #[argh(option, short = 'c', default = "default_config()")]
     pub config: PathBuf,
+    /// only runs of agents that were heard of since then: 7d, 2026-11-24, 2026-11-24T10:00:00Z
+    #[argh(option, from_str_fn(moment))]
+    pub since: Option<Timestamp>,
+    /// only runs of this agent; may be given several times
+    #[argh(option)]
+    pub agent: Vec<String>,
     /// table or json
     #[argh(option, default = "Format::Table", from_str_fn(format))]
     pub format: Format,
+}
+
+/// tell how monitors fared: uptime, coverage, outages, response times; exit 1 when nothing is known of those asked for, 69 when the database is not there
+#[derive(Debug, FromArgs)]
+#[argh(subcommand, name = "report")]
+pub struct Report {
+    /// configuration file (default: /etc/website-monitor/collector.yaml)
+    #[argh(option, short = 'c', default = "default_config()")]
+    pub config: PathBuf,
+    /// from when on: 7d (ago), 2026-11-24, 2026-11-24T10:00:00Z
+    #[argh(option, from_str_fn(moment))]
+    pub from: Option<Timestamp>,
+    /// until when (default: now)
+    #[argh(option, from_str_fn(moment))]
+    pub to: Option<Timestamp>,
+    /// how long before the end, in place of --from (default: 24h)
+    #[argh(option, from_str_fn(duration))]
+    pub last: Option<Duration>,
+    /// only the monitor with this id; may be given several times
+    #[argh(option)]
+    pub monitor: Vec<String>,
+    /// only what this agent saw; may be given several times
+    #[argh(option)]
+    pub agent: Vec<String>,
+    /// each agent's view on its own
+    #[argh(switch)]
+    pub by_agent: bool,
+    /// table, csv or json
+    #[argh(option, default = "ReportFormat::Table", from_str_fn(report_format))]
+    pub format: ReportFormat,
+}
+
+/// How a report is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReportFormat {
+    /// For people.
+    Table,
+    /// A line each, below their names.
+    Csv,
+    /// One object a line.
+    Json,
+}
+
+fn report_format(word: &str) -> Result<ReportFormat, String> {
+    match word {
+        "table" => Ok(ReportFormat::Table),
+        "csv" => Ok(ReportFormat::Csv),
+        "json" => Ok(ReportFormat::Json),
+        other => Err(format!("{other} is no format; write table, csv or json")),
+    }
+}
+
+/// look at the messages that were set aside, and store them after a mend
+#[derive(Debug, FromArgs)]
+#[argh(subcommand, name = "rejected")]
+pub struct Rejected {
+    /// what to do with them
+    #[argh(subcommand)]
+    pub command: RejectedCommand,
+}
+
+/// What to do with messages that were set aside.
+#[derive(Debug, FromArgs)]
+#[argh(subcommand)]
+pub enum RejectedCommand {
+    /// Tell which there are.
+    List(RejectedList),
+    /// Show messages whole.
+    Show(RejectedShow),
+    /// Store them.
+    Replay(RejectedReplay),
+}
+
+/// tell which messages were set aside, and why, the latest first
+#[derive(Debug, FromArgs)]
+#[argh(subcommand, name = "list")]
+pub struct RejectedList {
+    /// configuration file (default: /etc/website-monitor/collector.yaml)
+    #[argh(option, short = 'c', default = "default_config()")]
+    pub config: PathBuf,
+    /// only those of this reason, such as unknown_version
+    #[argh(option)]
+    pub reason: Option<String>,
+    /// most of them (default: 100)
+    #[argh(option, default = "100")]
+    pub limit: u32,
+    /// table or json
+    #[argh(option, default = "Format::Table", from_str_fn(format))]
+    pub format: Format,
+}
+
+/// show messages whole; exit 1 when there is none at a place
+#[derive(Debug, FromArgs)]
+#[argh(subcommand, name = "show")]
+pub struct RejectedShow {
+    /// configuration file (default: /etc/website-monitor/collector.yaml)
+    #[argh(option, short = 'c', default = "default_config()")]
+    pub config: PathBuf,
+    /// table or json
+    #[argh(option, default = "Format::Table", from_str_fn(format))]
+    pub format: Format,
+    /// which: topic/partition/offset, as `list` says
+    #[argh(positional)]
+    pub places: Vec<Place>,
+}
+
+/// store messages that can be read or stored now; exit 1 when one still can't be
+#[derive(Debug, FromArgs)]
+#[argh(subcommand, name = "replay")]
+pub struct RejectedReplay {
+    /// configuration file (default: /etc/website-monitor/collector.yaml)
+    #[argh(option, short = 'c', default = "default_config()")]
+    pub config: PathBuf,
+    /// those of this reason, such as unknown_version
+    #[argh(option)]
+    pub reason: Option<String>,
+    /// all of them
+    #[argh(switch)]
+    pub all: bool,
+    /// which: topic/partition/offset, as `list` says
+    #[argh(positional)]
+    pub places: Vec<Place>,
+}
+
+/// A moment: so long ago, a day's begin in UTC, or a time.
+fn moment(word: &str) -> Result<Timestamp, String> {
+    if let Ok(ago) = duration(word) {
+        return Timestamp::now().checked_sub(ago).map_err(|_| format!("{word} is too long ago"));
+    }
+    let time = if word.contains('T') { word.to_owned() } else { format!("{word}T00:00:00Z") };
+    time.parse().map_err(|_| format!("{word} is no time; write 7d, 2026-11-24 or 2026-11-24T10:00:00Z"))
+}
+
+fn duration(word: &str) -> Result<Duration, String> {
+    settings::duration(&word.into())
 }
 
 /// How a proof is shown.

@@ -3,10 +3,19 @@
 use std::io::{Write, stderr, stdout};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use crate::args::{Arguments, Command, Format};
+use jiff::Timestamp;
+
+use crate::args::{Arguments, Command, Format, Report, ReportFormat, Verify};
 use crate::config::Config;
-use crate::{consume, run, store, verify};
+use crate::figures::{Query, Window};
+use crate::{consume, report, run, store, verify};
+
+mod rejected;
+
+/// What a report tells of when it isn't told.
+const LAST: Duration = Duration::from_secs(86_400);
 
 /// What the command looks for was found: numbers are missing.
 const FOUND: u8 = 1;
@@ -33,7 +42,9 @@ pub fn execute(arguments: &Arguments, stop: impl Future<Output = ()>) -> anyhow:
             }
             Err(error) => unavailable(&config, &error),
         }),
-        Command::Verify(of) => with_config(&of.config, |config| prove(&config, of.format)),
+        Command::Verify(of) => with_config(&of.config, |config| prove(&config, of)),
+        Command::Report(of) => with_config(&of.config, |config| tell(&config, of)),
+        Command::Rejected(of) => rejected::execute(&of.command),
         Command::Version(_) => {
             writeln!(stdout(), "website-monitor-collector {}", env!("CARGO_PKG_VERSION"))?;
             Ok(ExitCode::SUCCESS)
@@ -67,16 +78,50 @@ fn consume_until(config: Config, file: &Path, stop: impl Future<Output = ()>) ->
     }
 }
 
-fn prove(config: &Config, format: Format) -> anyhow::Result<ExitCode> {
-    match store::read_facts(&config.database) {
+fn prove(config: &Config, of: &Verify) -> anyhow::Result<ExitCode> {
+    let scope = store::Scope { since: of.since, agents: of.agent.clone() };
+    match store::read_facts(&config.database, &scope) {
         Ok((facts, orphans)) => {
             let proof = verify::prove(&facts, orphans);
-            let shown = match format {
+            if proof.accounts.is_empty() && scope != store::Scope::default() {
+                writeln!(stderr(), "no run of such an agent is known: there is nothing to prove")?;
+                return Ok(ExitCode::from(FOUND));
+            }
+            let shown = match of.format {
                 Format::Table => proof.to_string(),
                 Format::Json => proof.to_json(),
             };
             stdout().write_all(shown.as_bytes())?;
             Ok(if proof.holds() { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
+        }
+        Err(error) => unavailable(config, &error),
+    }
+}
+
+fn tell(config: &Config, of: &Report) -> anyhow::Result<ExitCode> {
+    let until = of.to.unwrap_or_else(Timestamp::now);
+    let last = of.last.unwrap_or(LAST);
+    let since = match of.from {
+        Some(from) if of.last.is_none() => from,
+        Some(_) => anyhow::bail!("--from and --last exclude each other; keep one of the two"),
+        None => until.checked_sub(last)?,
+    };
+    anyhow::ensure!(since < until, "the window from {since} to {until} is empty; let it end after its begin");
+    let window = Window { since, until };
+    let query = Query { window, monitors: of.monitor.clone(), agents: of.agent.clone(), by_agent: of.by_agent };
+    match store::Reader::new(&config.database).figures(&query) {
+        Ok(figures) if figures.is_empty() && !(of.monitor.is_empty() && of.agent.is_empty()) => {
+            writeln!(stderr(), "nothing is known of such a monitor or agent from {since} to {until}")?;
+            Ok(ExitCode::from(FOUND))
+        }
+        Ok(figures) => {
+            let shown = match of.format {
+                ReportFormat::Table => report::table(&figures, window),
+                ReportFormat::Csv => report::csv(&figures, window),
+                ReportFormat::Json => report::json(&figures, window),
+            };
+            stdout().write_all(shown.as_bytes())?;
+            Ok(ExitCode::SUCCESS)
         }
         Err(error) => unavailable(config, &error),
     }

@@ -38,6 +38,8 @@ pub struct BatchBounds {
 pub struct Retention {
     /// Results, in days.
     pub results_days: i64,
+    /// Summaries by the hour.
+    pub hourly: Duration,
     /// Messages that were set aside.
     pub rejected: Duration,
 }
@@ -78,6 +80,7 @@ impl Retention {
         let results = section.duration("results", DAY..=CENTURY).unwrap_or(DAY * 90);
         Retention {
             results_days: i64::try_from(results.as_secs() / DAY.as_secs()).unwrap_or(i64::MAX),
+            hourly: section.duration("hourly", DAY..=CENTURY).unwrap_or(DAY * 730),
             rejected: section.duration("rejected", DAY..=CENTURY).unwrap_or(DAY * 30),
         }
     }
@@ -102,7 +105,7 @@ mod tests {
         assert_eq!(config.database.schema, "website_monitor");
         assert_eq!(config.database.address.to_string(), "postgresql:///website_monitor");
         assert_eq!(config.batch, BatchBounds { max_messages: 10_000, max_wait: Duration::from_millis(200) });
-        assert_eq!(config.retention, Retention { results_days: 90, rejected: DAY * 30 });
+        assert_eq!(config.retention, Retention { results_days: 90, hourly: DAY * 730, rejected: DAY * 30 });
     }
 
     #[test]

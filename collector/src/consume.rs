@@ -1,12 +1,13 @@
 //! Messages from Kafka, in batches; offsets after the store.
 //!
 //! ```text
-//! this thread:    poll ── decode ── gather ──▶ slot ──▶ writing thread: Sink::write
-//!                  ▲                                        │
-//!                  └── commit offsets ◀── what is done ◀────┘
+//! this thread:    poll ── decode ── gather ──▶ slots ──▶ writing threads: Sink::write
+//!                  ▲                                         │
+//!                  └── commit offsets ◀── what is done ◀─────┘
 //! ```
 //!
-//! The next batch is gathered and decoded while the one before is written. Offsets are committed only for what the
+//! The next batch is gathered and decoded while the one before is written (gathering.rs). Each partition has one
+//! writer, so its messages are written in their order. Offsets are committed only for what the
 //! sink has stored, so whatever goes wrong in between, messages come again and none is skipped; that they come again
 //! is the sink's to deal with.
 //!
@@ -34,21 +35,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::error::KafkaError;
-use rdkafka::message::BorrowedMessage;
-use rdkafka::{Message as _, Offset, TopicPartitionList};
 use settings::Kafka;
+use uuid::Uuid;
 
-use crate::batch::{Batch, Message};
+use crate::batch::Batch;
 use crate::config::BatchBounds;
 
 mod client;
+mod gathering;
 mod identity;
 mod progress;
 mod topic;
 
-use client::Context;
+use gathering::{Gathering, commit};
 use progress::Progress;
 use topic::Topic;
 
@@ -60,7 +61,14 @@ pub trait Sink: Send + 'static {
     /// Stores a batch, for as long as it takes; whether it is stored. It may give up only when `is_over` says that
     /// nobody waits for it any more.
     fn write(&mut self, batch: &Batch, is_over: &dyn Fn() -> bool) -> bool;
+
+    /// Tells whether a number is known to be stored, as far as is known at that moment: bodies of such messages are
+    /// not read.
+    fn knowledge(&self) -> Known;
 }
+
+/// Whether a number of an epoch is known to be stored.
+pub type Known = Box<dyn Fn(&Uuid, u64) -> bool + Send>;
 
 /// Why nothing is consumed.
 #[derive(Debug, thiserror::Error)]
@@ -68,8 +76,8 @@ pub enum Error {
     /// librdkafka refuses the configuration. Says no value: one may be a secret.
     #[error("{0}")]
     Refused(String),
-    /// The sink panicked.
-    #[error("the writing thread died")]
+    /// A sink panicked.
+    #[error("a writing thread died")]
     Died,
 }
 
@@ -93,39 +101,32 @@ pub fn check(kafka: &Kafka) -> Result<(), Error> {
     Ok(())
 }
 
-/// A batch is full at so many bytes, whatever its number of messages.
-const MOST_BYTES: usize = 16 * 1024 * 1024;
-
-/// How long the sink may take before partitions are paused: shorter pauses would cost more than they save, since
-/// what was fetched ahead is thrown away.
-const PATIENCE: Duration = Duration::from_secs(2);
-
-const POLL: Duration = Duration::from_millis(100);
-
-/// How long a clean stop waits for the writing thread.
+/// How long a clean stop waits for the writing threads.
 const LAST_WRITE: Duration = Duration::from_secs(10);
 
-/// Consumes until `stop`, then commits what is stored and leaves the group.
+/// Consumes into sinks, each with its share of the partitions, until `stop`; then commits what is stored and leaves the group.
 ///
 /// # Errors
-/// When librdkafka refuses the configuration, or the sink panicked. A Kafka that is away is waited for.
-pub fn run(kafka: &Kafka, bounds: BatchBounds, sink: impl Sink, stop: &AtomicBool) -> Result<(), Error> {
-    let progress = Arc::new(Progress::default());
+/// When librdkafka refuses the configuration, or a sink panicked. A Kafka that is away is waited for.
+pub fn run(kafka: &Kafka, bounds: BatchBounds, sinks: Vec<impl Sink>, stop: &AtomicBool) -> Result<(), Error> {
+    let progress = Arc::new(Progress::new(sinks.len()));
+    let known: Vec<Known> = sinks.iter().map(Sink::knowledge).collect();
     let mut instance = client::instance(kafka);
     let mut consumer = client::consumer(kafka, &instance, progress.clone())?;
-    let writing = thread::spawn({
+    let writing = sinks.into_iter().enumerate().map(|(writer, sink)| {
         let progress = progress.clone();
-        move || write(&progress, sink)
+        thread::spawn(move || write(&progress, writer, sink))
     });
+    let writing: Vec<_> = writing.collect();
     let mut topic = Topic::new(kafka);
-    let is_over = || stop.load(Ordering::Relaxed) || writing.is_finished();
+    let is_over = || stop.load(Ordering::Relaxed) || writing.iter().any(JoinHandle::is_finished);
     let mut patience = client::patience(kafka);
     loop {
         if topic.wait(&consumer, stop) {
             consumer.subscribe(&[&kafka.topic])?;
             consumer.context().asks_in();
         }
-        let mut gathering = Gathering { consumer: &consumer, progress: &progress, bounds, batch: None, paused: None };
+        let mut gathering = Gathering::new(&consumer, &progress, bounds, &known);
         let mut is_fenced = false;
         while !is_over() && !is_fenced && !consumer.context().is_left_outside(patience) {
             if let Some(error) = gathering.step() {
@@ -149,178 +150,27 @@ pub fn run(kafka: &Kafka, bounds: BatchBounds, sink: impl Sink, stop: &AtomicBoo
         consumer = client::consumer(kafka, &instance, progress.clone())?;
     }
     progress.close();
-    let has_ended = has_ended(&writing, LAST_WRITE);
-    commit(&consumer, &kafka.topic, &progress, CommitMode::Sync);
+    await_ends(&writing, LAST_WRITE);
+    commit(&consumer, &progress, CommitMode::Sync);
     client::leave(&consumer);
-    if has_ended && writing.join().is_err() {
-        return Err(Error::Died);
-    }
-    Ok(())
+    let has_died = |writing: JoinHandle<()>| writing.is_finished() && writing.join().is_err();
+    if writing.into_iter().any(has_died) { Err(Error::Died) } else { Ok(()) }
 }
 
-/// Whether a thread ends in time: it may hang in a database that doesn't answer.
-fn has_ended(thread: &JoinHandle<()>, longest: Duration) -> bool {
+/// Waits for threads, but not for ever: one may hang in a database that doesn't answer.
+fn await_ends(threads: &[JoinHandle<()>], longest: Duration) {
     let began = Instant::now();
-    while !thread.is_finished() && began.elapsed() < longest {
+    while !threads.iter().all(JoinHandle::is_finished) && began.elapsed() < longest {
         thread::sleep(Duration::from_millis(10));
     }
-    thread.is_finished()
 }
 
-/// The writing thread.
-fn write(progress: &Progress, mut sink: impl Sink) {
+/// A writing thread.
+fn write(progress: &Progress, writer: usize, mut sink: impl Sink) {
     sink.prepare(&|| progress.is_closed());
-    while let Some((generation, batch)) = progress.next() {
+    while let Some((generation, batch)) = progress.next(writer) {
         let stored = sink.write(&batch, &|| progress.is_over(generation));
-        progress.written(generation, stored.then(|| batch.ends()));
-    }
-}
-
-/// Commits what was stored since the last time.
-fn commit(consumer: &BaseConsumer<Context>, topic: &str, progress: &Progress, mode: CommitMode) {
-    let done = progress.take_done();
-    if done.is_empty() {
-        return;
-    }
-    let offsets = client::offsets(topic, &done);
-    if let Err(error) = consumer.commit(&offsets, mode) {
-        log::debug!(error:% = error; "offsets are not committed: what they cover will come again");
-    }
-}
-
-/// The batch that is being gathered.
-struct Gathering<'a> {
-    consumer: &'a BaseConsumer<Context>,
-    progress: &'a Progress,
-    bounds: BatchBounds,
-    batch: Option<Open>,
-    /// The generation whose partitions are paused.
-    paused: Option<u64>,
-}
-
-struct Open {
-    batch: Batch,
-    generation: u64,
-    since: Instant,
-    full_since: Option<Instant>,
-}
-
-impl Gathering<'_> {
-    /// Polls once, or waits for the writing thread; an error that Kafka gave.
-    fn step(&mut self) -> Option<KafkaError> {
-        let context = self.consumer.context();
-        if context.identity().is_another() {
-            self.begin_anew(self.progress.generation());
-        }
-        commit(self.consumer, context.topic(), self.progress, CommitMode::Async);
-        let generation = self.progress.generation();
-        self.batch = self.batch.take().filter(|open| open.generation == generation);
-        let timeout = self.hand_over(generation)?;
-        match self.consumer.poll(timeout)? {
-            Ok(message) => {
-                self.add(&message);
-                None
-            }
-            Err(error) => Some(error),
-        }
-    }
-
-    /// Reads another topic of the same name from its beginning. Of the one before nothing more is committed.
-    fn begin_anew(&mut self, generation: u64) {
-        let mut beginnings = TopicPartitionList::new();
-        let sought = self.consumer.assignment().and_then(|assigned| {
-            for partition in assigned.elements() {
-                beginnings.add_partition_offset(partition.topic(), partition.partition(), Offset::Beginning)?;
-            }
-            if beginnings.count() == 0 {
-                // It will be for whatever comes.
-                return Ok(());
-            }
-            self.resume(generation);
-            self.progress.end_generation(PATIENCE, drop);
-            self.batch = None;
-            for partition in self.consumer.seek_partitions(beginnings.clone(), PATIENCE)?.elements() {
-                partition.error()?;
-            }
-            self.consumer.context().identity().begun_anew();
-            log::warn!(partitions = beginnings.count(); "the topic was deleted and made again: it is read from its beginning");
-            Ok(())
-        });
-        if let Err(error) = sought {
-            log::debug!(error:% = error; "can't go to the topic's beginning yet");
-        }
-    }
-
-    /// Hands the batch over when it is due and the writing thread is ready; how long to poll then. Waits instead
-    /// where the batch is full and it is not yet worth pausing.
-    fn hand_over(&mut self, generation: u64) -> Option<Duration> {
-        let Some(open) = &mut self.batch else {
-            self.resume(generation);
-            return Some(POLL);
-        };
-        let is_full = open.batch.entries().len() >= self.bounds.max_messages || open.batch.bytes() >= MOST_BYTES;
-        let left = self.bounds.max_wait.saturating_sub(open.since.elapsed());
-        if !is_full && !left.is_zero() {
-            return Some(left.min(POLL));
-        }
-        let Some(Open { batch, since, full_since, .. }) = self.batch.take() else { return Some(POLL) };
-        let Err(batch) = self.progress.hand_over(generation, batch) else {
-            self.resume(generation);
-            return Some(Duration::ZERO);
-        };
-        let full_since = full_since.unwrap_or_else(Instant::now);
-        self.batch = Some(Open { batch, generation, since, full_since: is_full.then_some(full_since) });
-        if !is_full {
-            return Some(Duration::from_millis(5));
-        }
-        if full_since.elapsed() < PATIENCE {
-            self.progress.wait_for_room(POLL);
-            return None;
-        }
-        self.pause(generation);
-        Some(POLL)
-    }
-
-    fn add(&mut self, message: &BorrowedMessage<'_>) {
-        let generation = self.progress.generation();
-        self.batch = self.batch.take().filter(|open| open.generation == generation);
-        let open = self.batch.get_or_insert_with(|| Open {
-            batch: Batch::default(),
-            generation,
-            since: Instant::now(),
-            full_since: None,
-        });
-        open.batch.push(Message {
-            topic: self.consumer.context().topic().clone(),
-            partition: message.partition(),
-            offset: message.offset(),
-            key: message.key().map(<[u8]>::to_vec),
-            value: message.payload().map(<[u8]>::to_vec),
-        });
-    }
-
-    fn pause(&mut self, generation: u64) {
-        if self.paused == Some(generation) {
-            return;
-        }
-        match self.consumer.assignment().and_then(|partitions| self.consumer.pause(&partitions)) {
-            Ok(()) => {
-                log::debug!("paused partitions until the batch is stored");
-                self.paused = Some(generation);
-            }
-            Err(error) => log::debug!(error:% = error; "can't pause partitions"),
-        }
-    }
-
-    fn resume(&mut self, generation: u64) {
-        // Partitions of a new generation begin unpaused.
-        if self.paused.take() != Some(generation) {
-            return;
-        }
-        if let Err(error) = self.consumer.assignment().and_then(|partitions| self.consumer.resume(&partitions)) {
-            log::debug!(error:% = error; "can't resume partitions");
-            self.paused = Some(generation);
-        }
+        progress.written(writer, generation, stored.then(|| batch.ends()));
     }
 }
 

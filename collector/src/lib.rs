@@ -8,23 +8,28 @@
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinHandle;
 
 pub mod args;
 pub mod batch;
 pub mod commands;
 pub mod config;
 pub mod consume;
+pub mod figures;
 pub mod ranges;
 pub mod rarely;
+pub mod report;
 pub mod store;
+pub mod terminal;
 pub mod verify;
 
 use batch::Batch;
 use config::Config;
-use consume::Sink;
+use consume::{Known, Sink};
 use rarely::Rarely;
-use store::{Store, Upkeep};
+use store::{Rollup, Store, Unavailable, Upkeep};
 
 /// How long the end of a run waits for what hangs in a system call.
 const LAST_CALLS: Duration = Duration::from_secs(1);
@@ -39,6 +44,10 @@ impl Sink for Store {
 
     fn write(&mut self, batch: &Batch, is_over: &dyn Fn() -> bool) -> bool {
         Store::write(self, batch, is_over)
+    }
+
+    fn knowledge(&self) -> Known {
+        Box::new(Store::knowledge(self))
     }
 }
 
@@ -61,10 +70,12 @@ async fn run_in(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resul
     );
     let stopping = Arc::new(AtomicBool::new(false));
     let store = Store::new(&database, retention);
-    let upkeep = tokio::spawn(look_after(store.upkeep(retention)));
+    let beside = [spawn_upkeep(store.upkeep(retention)), spawn_rollup(store.rollup())];
+    let mut stores: Vec<Store> = (1..database.writers()).map(|_| store.beside()).collect();
+    stores.push(store);
     let consuming = tokio::task::spawn_blocking({
         let stopping = stopping.clone();
-        move || consume::run(&kafka, batch, store, &stopping)
+        move || consume::run(&kafka, batch, stores, &stopping)
     });
     let mut consuming = pin!(consuming);
     let outcome = tokio::select! {
@@ -75,26 +86,41 @@ async fn run_in(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resul
             consuming.await
         }
     };
-    upkeep.abort();
+    beside.iter().for_each(JoinHandle::abort);
     outcome??;
     log::info!("stopped");
     Ok(())
 }
 
-async fn look_after(upkeep: Upkeep) {
-    let upkeep = Arc::new(upkeep);
+fn spawn_upkeep(upkeep: Upkeep) -> JoinHandle<()> {
+    tokio::spawn(look_after("can't make or drop partitions", Upkeep::INTERVAL, move || upkeep.run()))
+}
+
+fn spawn_rollup(rollup: Rollup) -> JoinHandle<()> {
+    tokio::spawn(look_after("can't sum up hours", Rollup::INTERVAL, move || rollup.run()))
+}
+
+/// Does `once` again and again: after the interval, or longer when it took long, so that it never fills a core; soon
+/// after a failure.
+async fn look_after(
+    failure: &'static str,
+    interval: Duration,
+    once: impl Fn() -> Result<bool, Unavailable> + Send + Sync + 'static,
+) {
+    let once = Arc::new(once);
     let mut said = Rarely::default();
     loop {
-        let once = upkeep.clone();
-        let pause = match tokio::task::spawn_blocking(move || once.run()).await {
+        let began = Instant::now();
+        let now = once.clone();
+        let pause = match tokio::task::spawn_blocking(move || now()).await {
             Ok(Ok(true)) => {
                 said.ended();
-                Upkeep::INTERVAL
+                interval.max(5 * began.elapsed())
             }
             Ok(Ok(false)) => SOON,
             Ok(Err(error)) => {
                 if let Some(times) = said.happened(1) {
-                    log::warn!(times, error:% = error; "can't make or drop partitions: trying again");
+                    log::warn!(times, error:% = error; "{failure}: trying again");
                 }
                 SOON
             }

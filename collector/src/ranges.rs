@@ -84,6 +84,14 @@ impl Ranges {
         true
     }
 
+    /// Adds all numbers of the other. Cheap where they follow on those of this one, as they do as they come in.
+    pub fn extend(&mut self, other: &Ranges) {
+        match (self.parts.last_mut(), other.parts.as_slice()) {
+            (Some(last), [(start, end)]) if *start == last.1 => last.1 = *end,
+            _ => *self = self.union(other),
+        }
+    }
+
     /// The numbers of either.
     pub fn union(&self, other: &Ranges) -> Ranges {
         Ranges::from_parts(self.parts.iter().chain(&other.parts).copied().collect())
@@ -168,6 +176,9 @@ mod tests {
                 a.iter().for_each(|&number| assert!(one.insert(number)));
                 let other = ranges(&b.iter().rev().map(|&number| (number, number + 1)).collect::<Vec<_>>());
                 assert_eq!(numbers(&one.union(&other)), &a | &b);
+                let mut both = one.clone();
+                both.extend(&other);
+                assert_eq!(both, one.union(&other));
                 assert_eq!(numbers(&one.minus(&other)), &a - &b);
                 assert_eq!(numbers(&one.from(3)), a.range(3..).copied().collect());
                 (1..=6).for_each(|number| assert_eq!(one.contains(number), a.contains(&number)));

@@ -17,12 +17,14 @@ use std::collections::BTreeMap;
 
 use diesel::PgConnection;
 use jiff::Timestamp;
+use uuid::Uuid;
 
 use crate::batch::{Batch, Entry};
 use crate::config::{Database, Retention};
 use crate::rarely::Rarely;
 
 mod connect;
+mod figures;
 mod memory;
 mod migrate;
 mod names;
@@ -30,19 +32,26 @@ mod partitions;
 mod patience;
 mod plan;
 mod proof;
+mod rejected;
+mod replay;
+mod rollup;
+mod schedules;
 mod tables;
 mod transaction;
 mod trouble;
 mod upkeep;
 
-pub use proof::{EpochFacts, read_facts};
+pub use figures::Reader;
+pub use proof::{EpochFacts, Scope, read_facts};
+pub use rejected::{Place, RejectedMessage, Wanted};
+pub use replay::Replayed;
+pub use rollup::Rollup;
 pub use upkeep::Upkeep;
 
 use connect::{Connections, Session};
 use memory::Memory;
 use partitions::Partitions;
 use plan::{Plan, Window, day};
-use tables::ResultRow;
 use transaction::Way;
 use trouble::Trouble;
 
@@ -102,9 +111,34 @@ impl Store {
         }
     }
 
+    /// Another store of the same database, with a memory of its own.
+    pub fn beside(&self) -> Store {
+        Store {
+            connections: self.connections.clone(),
+            schema: self.schema.clone(),
+            is_ready: false,
+            memory: Memory::default(),
+            partitions: Partitions::default(),
+            rejected: BTreeMap::new(),
+            clashes: Rarely::default(),
+            ..*self
+        }
+    }
+
     /// Upkeep of the same tables.
     pub fn upkeep(&self, retention: Retention) -> Upkeep {
         Upkeep::new(self.connections.clone(), retention)
+    }
+
+    /// Summaries of the same tables.
+    pub fn rollup(&self) -> Rollup {
+        Rollup::new(self.connections.clone())
+    }
+
+    /// Tells, from any thread, whether a number is known to be stored.
+    pub fn knowledge(&self) -> impl Fn(&Uuid, u64) -> bool + Send + 'static {
+        let ledger = self.memory.ledger().clone();
+        move |epoch, seq| ledger.has(epoch, seq)
     }
 
     /// Stores a batch, for as long as it takes; whether it is stored. It is not only when `is_over` said that nobody
@@ -173,14 +207,12 @@ impl Store {
         if plan.is_empty() {
             return Ok(());
         }
-        names::learn_monitors(connection, &mut self.memory, plan.results.iter().map(|fresh| fresh.result))?;
+        let monitor_ids = names::monitor_ids(connection, &mut self.memory, &plan.results)?;
         self.partitions.ensure(connection, &plan.days())?;
-        let rows = self.rows(&plan)?;
-        transaction::run(connection, &plan, &rows, way)?;
-        for delta in plan.deltas.values() {
-            self.memory.account(&delta.epoch, &delta.accounted);
-        }
-        log::debug!(rows = rows.len(), rejected = plan.rejects.len(), replayed = plan.replayed; "stored a batch");
+        let rows = tables::rows(&plan.results, &monitor_ids);
+        transaction::run(connection, &plan, rows, way)?;
+        self.memory.account(plan.deltas.values());
+        log::debug!(rows = plan.results.len(), rejected = plan.rejects.len(), replayed = plan.replayed; "stored a batch");
         self.say_rejected(&plan);
         Ok(())
     }
@@ -205,21 +237,6 @@ impl Store {
     fn window(&self) -> Window {
         let today = day(Timestamp::now());
         Window { oldest: today - self.results_days, newest: today + 1 }
-    }
-
-    /// The rows of the results, in the order of their index.
-    fn rows<'a>(&self, plan: &Plan<'a>) -> Result<Vec<ResultRow<'a>>, Trouble> {
-        let mut text = String::new();
-        let mut rows = Vec::with_capacity(plan.results.len());
-        for fresh in &plan.results {
-            memory::definition(fresh.result, &mut text);
-            let Some(monitor_id) = self.memory.monitor(&text) else {
-                return Err(Trouble::Refused(format!("monitor {} has no id", fresh.result.monitor)));
-            };
-            rows.push(ResultRow::new(monitor_id, fresh.epoch_id, fresh.seq, fresh.result));
-        }
-        rows.sort_unstable_by_key(ResultRow::key);
-        Ok(rows)
     }
 
     fn say_rejected(&mut self, plan: &Plan<'_>) {

@@ -34,6 +34,10 @@ pub struct Account {
     /// The counts.
     #[serde(flatten)]
     pub counts: Counts,
+    /// Rows beyond one for each number.
+    pub duplicates: i64,
+    /// Rows of which the ledger does not know.
+    pub strays: i64,
     /// The numbers that are missing, first and last of each range.
     pub missing_ranges: Vec<[i64; 2]>,
     #[serde(skip)]
@@ -70,22 +74,23 @@ pub struct Proof {
     pub strays: i64,
 }
 
-/// Draws up the accounts. `orphans` are rows of no epoch.
+/// Draws up the accounts. `orphans` are rows of no epoch. Epochs that were not asked for only tell of
+/// others: where those ended, and what waits.
 pub fn prove(facts: &[EpochFacts], orphans: i64) -> Proof {
     let mut children: HashMap<Uuid, usize> = HashMap::new();
     facts.iter().filter_map(|fact| fact.previous).for_each(|previous| *children.entry(previous).or_default() += 1);
     let open = open_ends(facts, &children);
     let nothing = Ranges::new();
-    let accounts: Vec<Account> = facts
-        .iter()
+    let asked = || facts.iter().filter(|fact| !fact.is_aside);
+    let accounts: Vec<Account> = asked()
         .map(|fact| {
             let successors = children.get(&fact.epoch).copied().unwrap_or(0);
             account(fact, successors, open.get(&fact.epoch).unwrap_or(&nothing))
         })
         .collect();
     let total = accounts.iter().fold(Counts::default(), |total, account| total.plus(&account.counts));
-    let strays = facts.iter().map(|fact| fact.rows.minus(&fact.accounted).count()).fold(orphans, i64::saturating_add);
-    Proof { accounts, total, duplicates: facts.iter().map(|fact| fact.duplicates).sum(), strays }
+    let strays = accounts.iter().map(|account| account.strays).fold(orphans, i64::saturating_add);
+    Proof { duplicates: accounts.iter().map(|account| account.duplicates).sum(), accounts, total, strays }
 }
 
 /// Of each epoch the numbers that may still come, arrived or not.
@@ -139,6 +144,8 @@ fn account(fact: &EpochFacts, successors: usize, open: &Ranges) -> Account {
         closed: fact.stopped || successors > 0,
         forked: successors > 1,
         counts,
+        duplicates: fact.duplicates,
+        strays: fact.rows.minus(&fact.accounted).count(),
         missing_ranges: missing.parts().iter().map(|&(start, end)| [start, end - 1]).collect(),
         missing,
     }
@@ -171,9 +178,12 @@ impl Proof {
             total: bool,
             #[serde(flatten)]
             counts: Counts,
+            duplicates: i64,
+            strays: i64,
         }
         let accounts = self.accounts.iter().map(|account| serde_json::json!(account).to_string());
-        let total = serde_json::json!(Total { total: true, counts: self.total }).to_string();
+        let total = Total { total: true, counts: self.total, duplicates: self.duplicates, strays: self.strays };
+        let total = serde_json::json!(total).to_string();
         accounts.chain([total]).map(|line| line + "\n").collect()
     }
 }

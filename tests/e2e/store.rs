@@ -7,8 +7,11 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+mod aside;
 mod proof;
+mod reports;
 mod rivals;
+mod summaries;
 mod surprises;
 
 /// A result of some monitor, as it is on the wire.

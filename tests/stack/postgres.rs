@@ -47,6 +47,7 @@ struct Own {
     programs: PathBuf,
     directory: PathBuf,
     user: Option<(u32, u32)>,
+    settings: &'static [&'static str],
     process: Mutex<Option<Process>>,
 }
 
@@ -68,7 +69,15 @@ impl Postgres {
     /// # Errors
     /// When it can't be started: says what is missing.
     pub fn start_own() -> Result<Postgres> {
-        let own = Own::create()?;
+        Postgres::start_own_with(&[])
+    }
+
+    /// The same with settings of its own, such as `fsync=on`, which overrule ours.
+    ///
+    /// # Errors
+    /// When it can't be started: says what is missing.
+    pub fn start_own_with(settings: &'static [&'static str]) -> Result<Postgres> {
+        let own = Own::create(settings)?;
         let password = fs::read_to_string(own.directory.join("password"))?;
         let mut address = Address { user: "postgres".into(), password, host: "127.0.0.1".into(), port: 0 };
         for _ in 0..3 {
@@ -100,9 +109,23 @@ impl Postgres {
         Ok(Database { server: self.clone(), name: name.into(), proxy })
     }
 
+    /// Ends a database with all that is in it, whoever uses it.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub fn drop_database(&self, name: &str) -> Result<()> {
+        execute(&self.address.url("postgres"), &format!("drop database {name} with (force)"))
+    }
+
     /// The port that the server itself listens on.
     pub fn port(&self) -> u16 {
         self.address.port
+    }
+
+    /// The process that all others of a server of one's own are children of.
+    pub fn id(&self) -> Option<u32> {
+        let process = self.own.as_ref()?.process.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        process.as_ref().map(Process::id)
     }
 
     /// Stops the server as an administrator does (`fast`: connections are cut, transactions rolled back).
@@ -215,7 +238,7 @@ impl Drop for Database {
     fn drop(&mut self) {
         // Our own server goes away with all that is in it.
         if self.server.own.is_none() {
-            execute(&self.server.address.url("postgres"), &format!("drop database {} with (force)", self.name)).ok();
+            self.server.drop_database(&self.name).ok();
         }
     }
 }
@@ -239,12 +262,12 @@ impl Address {
 }
 
 impl Own {
-    fn create() -> Result<Own> {
+    fn create(settings: &'static [&'static str]) -> Result<Own> {
         let programs = programs()?;
         let directory = directory("postgres")?;
         fs::write(directory.join("password"), Uuid::new_v4().simple().to_string())?;
         fs::set_permissions(&directory, fs::Permissions::from_mode(0o700))?;
-        let own = Own { programs, user: other_user()?, directory, process: Mutex::default() };
+        let own = Own { programs, user: other_user()?, directory, settings, process: Mutex::default() };
         if let Some((uid, gid)) = own.user {
             chown(&own.directory, Some(uid), Some(gid))?;
             chown(own.directory.join("password"), Some(uid), Some(gid))?;
@@ -269,7 +292,10 @@ impl Own {
             "shared_buffers=64MB",
             "dynamic_shared_memory_type=mmap",
             "log_line_prefix=%m [%p] %a ",
-        ] {
+        ]
+        .iter()
+        .chain(self.settings)
+        {
             server.args(["-c", setting]);
         }
         // QUIT is its `immediate` stop, which takes its shared memory away, as KILL would not.

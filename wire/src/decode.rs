@@ -1,6 +1,7 @@
 //! From the bytes of a message to a record, or to the reason why it is none.
 //!
-//! The head is read first, so that a message whose body is wrong still accounts for its number. What can't be
+//! A result, which most messages are, is read in one pass. Of everything else, and of a result that is not right in
+//! every way, the head is read first, so that a message whose body is wrong still accounts for its number. What can't be
 //! stored later (text with NUL, numbers beyond a column) is refused here, where it can be named.
 
 use std::borrow::Cow;
@@ -12,6 +13,8 @@ use uuid::Uuid;
 
 use crate::record::{AgentReport, CheckResult, Content, Dropped, Record};
 use crate::{VERSION, limits};
+
+mod whole;
 
 /// Why a message is no record. Collectors set such a message aside, whole.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -71,11 +74,16 @@ pub struct Number {
 struct Head<'a> {
     v: Option<serde_json::Value>,
     #[serde(borrow)]
-    kind: Option<Cow<'a, str>>,
+    kind: Option<Text<'a>>,
     epoch: Uuid,
     seq: u64,
-    agent: String,
+    #[serde(borrow)]
+    agent: Cow<'a, str>,
 }
+
+/// serde borrows a `Cow`, but not one within an `Option`.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl Record {
     /// Decodes a message.
@@ -86,14 +94,33 @@ impl Record {
         let Some(message) = message else {
             return Err(Rejection::new(Fault::NoValue, "the message has no value".into()));
         };
+        if let Some(record) = whole::read(message) {
+            return Ok(record);
+        }
         let head = read_head(message)?;
-        let number = Number { epoch: head.epoch, seq: head.seq, agent: head.agent };
-        let kind = head.kind.as_deref();
+        let number = Number { epoch: head.epoch, seq: head.seq, agent: head.agent.into_owned() };
+        let kind = head.kind.as_ref().map(|kind| &*kind.0);
         match read_content(head.v, kind, message) {
             Ok(content) => Ok(Record { epoch: number.epoch, seq: number.seq, agent: number.agent, content }),
             Err(rejection) => Err(Rejection { number: Some(number), ..rejection }),
         }
     }
+}
+
+/// Epoch and number of a message, where they stand as [`stamp`](crate::stamp) writes them, are known, and the message
+/// has a sound head: what else it says need then not be read.
+pub fn known_number(message: &[u8], is_known: impl Fn(&Uuid, u64) -> bool) -> Option<(Uuid, u64)> {
+    let rest = message.strip_prefix(b"{\"epoch\":\"")?;
+    let (epoch, rest) = rest.split_at_checked(36)?;
+    let epoch = Uuid::try_parse_ascii(epoch).ok()?;
+    let rest = rest.strip_prefix(b"\",\"seq\":")?;
+    let digits = rest.iter().position(|byte| !byte.is_ascii_digit())?;
+    let seq = std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()?;
+    if !is_known(&epoch, seq) {
+        return None;
+    }
+    let head = read_head(message).ok()?;
+    ((head.epoch, head.seq) == (epoch, seq)).then_some((epoch, seq))
 }
 
 impl Rejection {
@@ -118,12 +145,17 @@ fn read_head(message: &[u8]) -> Result<Head<'_>, Rejection> {
         }
         Err(error) => return Err(Rejection::new(Fault::NotJson, format!("not JSON: {error}"))),
     };
-    number("seq", head.seq, 1, limits::SEQUENCE)?;
-    text("agent", &head.agent, limits::AGENT)?;
-    if head.agent.is_empty() {
+    check_head(head.seq, &head.agent)?;
+    Ok(head)
+}
+
+fn check_head(seq: u64, agent: &str) -> Result<(), Rejection> {
+    number("seq", seq, 1, limits::SEQUENCE)?;
+    text("agent", agent, limits::AGENT)?;
+    if agent.is_empty() {
         return Err(bad("agent", "is empty"));
     }
-    Ok(head)
+    Ok(())
 }
 
 fn read_content(v: Option<serde_json::Value>, kind: Option<&str>, message: &[u8]) -> Result<Content, Rejection> {

@@ -51,6 +51,11 @@ impl Database {
             migrate: section.boolean("migrate").unwrap_or(true),
         }
     }
+
+    /// How many batches are written at a time. The other half of the connections is for all else.
+    pub fn writers(&self) -> u32 {
+        (self.connections / 2).max(1)
+    }
 }
 
 impl Address {

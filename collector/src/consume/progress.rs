@@ -1,5 +1,5 @@
-//! What the polling and the writing thread know of each other: a slot for one batch, what is done, and the
-//! generation of the group's assignment.
+//! What the polling thread and the writing ones know of each other: a slot for one batch of each writer, what is done,
+//! and the generation of the group's assignment.
 
 use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use crate::batch::Batch;
 
-#[derive(Default)]
 pub(super) struct Progress {
     state: Mutex<State>,
     changed: Condvar,
@@ -16,8 +15,7 @@ pub(super) struct Progress {
 #[derive(Default)]
 struct State {
     generation: u64,
-    slot: Option<(u64, Batch)>,
-    is_writing: bool,
+    writers: Vec<Writer>,
     /// For each partition the offset that comes after what is stored; of this generation.
     done: BTreeMap<i32, i64>,
     /// The assignment is about to end: nothing new is begun, and nobody waits for a database.
@@ -25,7 +23,25 @@ struct State {
     is_closed: bool,
 }
 
+#[derive(Default)]
+struct Writer {
+    slot: Option<(u64, Batch)>,
+    is_writing: bool,
+}
+
+impl Writer {
+    fn is_idle(&self) -> bool {
+        self.slot.is_none() && !self.is_writing
+    }
+}
+
 impl Progress {
+    /// Of so many writers.
+    pub(super) fn new(writers: usize) -> Progress {
+        let writers = (0..writers).map(|_| Writer::default()).collect();
+        Progress { state: Mutex::new(State { writers, ..State::default() }), changed: Condvar::new() }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -35,39 +51,40 @@ impl Progress {
         self.lock().generation
     }
 
-    /// Puts a batch into the slot; gives it back while the slot is taken.
-    pub(super) fn hand_over(&self, generation: u64, batch: Batch) -> Result<(), Batch> {
+    /// Puts a batch into the slot of a writer that has nothing to do; gives it back while it has. So a writer and the
+    /// gathering of its next batch are two batches in memory, not three.
+    pub(super) fn hand_over(&self, writer: usize, generation: u64, batch: Batch) -> Result<(), Batch> {
         let mut state = self.lock();
-        if state.slot.is_some() || state.is_ending {
+        if !state.writers[writer].is_idle() || state.is_ending {
             return Err(batch);
         }
-        state.slot = Some((generation, batch));
+        state.writers[writer].slot = Some((generation, batch));
         self.changed.notify_all();
         Ok(())
     }
 
-    /// Whether a batch waits in the slot.
+    /// Whether a batch waits in a writer's slot.
     #[cfg(test)]
-    pub(super) fn has_batch(&self) -> bool {
-        self.lock().slot.is_some()
+    pub(super) fn has_batch(&self, writer: usize) -> bool {
+        self.lock().writers[writer].slot.is_some()
     }
 
-    /// Waits until the slot is free, for so long at most.
-    pub(super) fn wait_for_room(&self, longest: Duration) {
-        drop(self.wait(self.lock(), longest, |state| state.slot.is_none()));
+    /// Waits until a writer has nothing to do, for so long at most.
+    pub(super) fn wait_for_room(&self, writer: usize, longest: Duration) {
+        drop(self.wait(self.lock(), longest, |state| state.writers[writer].is_idle()));
     }
 
-    /// The next batch to write, when it comes; `None` at the end.
-    pub(super) fn next(&self) -> Option<(u64, Batch)> {
+    /// The next batch for a writer, when it comes; `None` at the end.
+    pub(super) fn next(&self, writer: usize) -> Option<(u64, Batch)> {
         let mut state = self.lock();
         loop {
             if state.is_closed {
                 return None;
             }
-            if let Some((generation, batch)) = state.slot.take() {
+            if let Some((generation, batch)) = state.writers[writer].slot.take() {
                 self.changed.notify_all();
                 if generation == state.generation && !state.is_ending {
-                    state.is_writing = true;
+                    state.writers[writer].is_writing = true;
                     return Some((generation, batch));
                 }
                 continue;
@@ -87,10 +104,10 @@ impl Progress {
         self.lock().is_closed
     }
 
-    /// The batch was stored up to these offsets, or not.
-    pub(super) fn written(&self, generation: u64, ends: Option<&BTreeMap<i32, i64>>) {
+    /// A writer's batch was stored up to these offsets, or not.
+    pub(super) fn written(&self, writer: usize, generation: u64, ends: Option<&BTreeMap<i32, i64>>) {
         let mut state = self.lock();
-        state.is_writing = false;
+        state.writers[writer].is_writing = false;
         if let Some(ends) = ends
             && generation == state.generation
         {
@@ -109,9 +126,9 @@ impl Progress {
     pub(super) fn end_generation(&self, longest: Duration, commit: impl FnOnce(BTreeMap<i32, i64>)) {
         let mut state = self.lock();
         state.is_ending = true;
-        state.slot = None;
+        state.empty_slots();
         self.changed.notify_all();
-        let mut state = self.wait(state, longest, |state| !state.is_writing);
+        let mut state = self.wait(state, longest, |state| !state.writers.iter().any(|writer| writer.is_writing));
         let done = std::mem::take(&mut state.done);
         state.generation += 1;
         drop(state);
@@ -126,7 +143,7 @@ impl Progress {
         let mut state = self.lock();
         state.is_ending = true;
         state.is_closed = true;
-        state.slot = None;
+        state.empty_slots();
         self.changed.notify_all();
     }
 
@@ -148,6 +165,12 @@ impl Progress {
     }
 }
 
+impl State {
+    fn empty_slots(&mut self) {
+        self.writers.iter_mut().for_each(|writer| writer.slot = None);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,43 +182,45 @@ mod tests {
     }
 
     #[test]
-    fn the_slot_takes_one_batch_until_it_is_taken() {
-        let progress = Progress::default();
-        assert!(progress.hand_over(0, Batch::default()).is_ok());
-        assert!(progress.hand_over(0, Batch::default()).is_err());
-        assert!(progress.next().is_some());
-        assert!(progress.hand_over(0, Batch::default()).is_ok());
+    fn a_writer_takes_one_batch_until_it_is_written() {
+        let progress = Progress::new(1);
+        assert!(progress.hand_over(0, 0, Batch::default()).is_ok());
+        assert!(progress.hand_over(0, 0, Batch::default()).is_err());
+        assert!(progress.next(0).is_some());
+        assert!(progress.hand_over(0, 0, Batch::default()).is_err());
+        progress.written(0, 0, None);
+        assert!(progress.hand_over(0, 0, Batch::default()).is_ok());
     }
 
     #[test]
     fn what_is_done_is_taken_once() {
-        let progress = Progress::default();
-        progress.written(0, Some(&ends(5)));
-        progress.written(0, None);
+        let progress = Progress::new(1);
+        progress.written(0, 0, Some(&ends(5)));
+        progress.written(0, 0, None);
         assert_eq!(progress.take_done(), ends(5));
         assert!(progress.take_done().is_empty());
     }
 
     #[test]
     fn the_end_of_a_generation_commits_what_is_done_and_forgets_the_rest() {
-        let progress = Progress::default();
-        progress.written(0, Some(&ends(5)));
-        assert!(progress.hand_over(0, Batch::default()).is_ok());
+        let progress = Progress::new(1);
+        progress.written(0, 0, Some(&ends(5)));
+        assert!(progress.hand_over(0, 0, Batch::default()).is_ok());
         let mut committed = BTreeMap::new();
         progress.end_generation(LONG, |done| committed = done);
         assert_eq!(committed, ends(5));
         assert_eq!(progress.generation(), 1);
         assert!(progress.is_over(0) && !progress.is_over(1));
-        progress.written(0, Some(&ends(9)));
+        progress.written(0, 0, Some(&ends(9)));
         assert!(progress.take_done().is_empty(), "a batch of an old generation is not committed in the new one");
-        assert!(progress.hand_over(1, Batch::default()).is_ok(), "the slot was emptied");
+        assert!(progress.hand_over(0, 1, Batch::default()).is_ok(), "the slot was emptied");
     }
 
     #[test]
     fn the_end_of_a_generation_waits_for_what_is_being_written() {
-        let progress = Progress::default();
-        assert!(progress.hand_over(0, Batch::default()).is_ok());
-        assert!(progress.next().is_some());
+        let progress = Progress::new(1);
+        assert!(progress.hand_over(0, 0, Batch::default()).is_ok());
+        assert!(progress.next(0).is_some());
         std::thread::scope(|scope| {
             let ending = scope.spawn(|| {
                 let mut committed = BTreeMap::new();
@@ -205,18 +230,31 @@ mod tests {
             while !progress.is_over(0) {
                 std::thread::yield_now();
             }
-            progress.written(0, Some(&ends(3)));
+            progress.written(0, 0, Some(&ends(3)));
             assert_eq!(ending.join().unwrap(), ends(3));
         });
     }
 
     #[test]
     fn a_closed_progress_has_no_next_batch_and_keeps_what_is_done() {
-        let progress = Progress::default();
-        assert!(progress.hand_over(0, Batch::default()).is_ok());
-        progress.written(0, Some(&ends(4)));
+        let progress = Progress::new(1);
+        assert!(progress.hand_over(0, 0, Batch::default()).is_ok());
+        progress.written(0, 0, Some(&ends(4)));
         progress.close();
-        assert!(progress.next().is_none());
+        assert!(progress.next(0).is_none());
         assert_eq!(progress.take_done(), ends(4));
+    }
+
+    #[test]
+    fn writers_have_slots_of_their_own_and_the_end_of_a_generation_waits_for_all() {
+        let progress = Progress::new(2);
+        assert!((0..2).all(|writer| progress.hand_over(writer, 0, Batch::default()).is_ok()));
+        assert!((0..2).all(|writer| progress.next(writer).is_some()));
+        progress.written(0, 0, Some(&ends(5)));
+        let mut committed = BTreeMap::new();
+        progress.end_generation(Duration::ZERO, |done| committed = done);
+        assert_eq!(committed, ends(5), "the other one takes too long");
+        progress.written(1, 0, Some(&BTreeMap::from([(1, 3)])));
+        assert!(progress.take_done().is_empty());
     }
 }

@@ -24,9 +24,12 @@ fn poll_until(gathering: &mut Gathering<'_>, until: impl Fn(&Gathering<'_>) -> b
 fn a_stop_does_not_wait_for_ever_for_a_database_that_hangs() {
     let (let_go, held) = std::sync::mpsc::channel::<()>();
     let writing = thread::spawn(move || assert!(held.recv().is_err()));
-    assert!(!has_ended(&writing, Duration::from_millis(20)));
+    let writing = [writing];
+    await_ends(&writing, Duration::from_millis(20));
+    assert!(!writing[0].is_finished());
     drop(let_go);
-    assert!(has_ended(&writing, LONG));
+    await_ends(&writing, LONG);
+    assert!(writing[0].is_finished());
 }
 
 #[test]
@@ -35,10 +38,10 @@ fn partitions_that_were_paused_are_read_again_after_a_rebalance() {
     cluster.create_topic("t", 2, 1).unwrap();
     let kafka = Kafka { bootstrap_servers: cluster.bootstrap_servers(), topic: "t".into(), ..Kafka::default() };
     let kafka = Kafka { group: "g".into(), ..kafka };
-    let progress = Arc::new(Progress::default());
+    let progress = Arc::new(Progress::new(1));
     let consumer = client::consumer(&kafka, "one", progress.clone()).unwrap();
-    let mut gathering =
-        Gathering { consumer: &consumer, progress: &progress, bounds: BOUNDS, batch: None, paused: None };
+    let known: [Known; 1] = [Box::new(|_, _| false)];
+    let mut gathering = Gathering::new(&consumer, &progress, BOUNDS, &known);
 
     let producer: ThreadedProducer<DefaultProducerContext> =
         ClientConfig::new().set("bootstrap.servers", cluster.bootstrap_servers()).create().unwrap();
@@ -50,15 +53,16 @@ fn partitions_that_were_paused_are_read_again_after_a_rebalance() {
     }
     producer.flush(LONG).unwrap();
     consumer.subscribe(&["t"]).unwrap();
-    poll_until(&mut gathering, |gathering| gathering.paused.is_some());
+    poll_until(&mut gathering, |gathering| gathering.is_paused());
     consumer.unsubscribe();
-    poll_until(&mut gathering, |gathering| gathering.progress.generation() == 1);
+    poll_until(&mut gathering, |_| progress.generation() == 1);
     consumer.subscribe(&["t"]).unwrap();
 
     let mut read = BTreeSet::new();
     while read.len() < 8 {
-        poll_until(&mut gathering, |gathering| gathering.progress.has_batch());
-        let (_, batch) = progress.next().unwrap();
+        poll_until(&mut gathering, |_| progress.has_batch(0));
+        let (generation, batch) = progress.next(0).unwrap();
+        progress.written(0, generation, None);
         read.extend(batch.ends().clone());
     }
 }
@@ -69,7 +73,7 @@ fn a_consumer_that_gets_no_partition_is_not_left_outside() {
     cluster.create_topic("t", 1, 1).unwrap();
     let kafka = Kafka { bootstrap_servers: cluster.bootstrap_servers(), topic: "t".into(), ..Kafka::default() };
     let members = ["one", "other"].map(|instance| {
-        let consumer = client::consumer(&kafka, instance, Arc::default()).unwrap();
+        let consumer = client::consumer(&kafka, instance, Arc::new(Progress::new(1))).unwrap();
         consumer.subscribe(&["t"]).unwrap();
         consumer.context().asks_in();
         consumer

@@ -5,10 +5,13 @@
 //! batch.
 
 use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use uuid::Uuid;
 use wire::CheckResult;
 
+use super::plan::{Delta, number};
+use crate::batch::Entry;
 use crate::ranges::Ranges;
 
 /// Of each cache, roughly.
@@ -24,12 +27,21 @@ pub(super) struct Epoch {
     pub(super) accounted: Ranges,
 }
 
+/// The remembered ledger. Its clones are one: whoever reads messages may ask it, too.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ledger(Arc<RwLock<Epochs>>);
+
+#[derive(Debug, Default)]
+struct Epochs {
+    by_name: HashMap<Uuid, Epoch>,
+    bytes: usize,
+}
+
 /// The caches.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    epochs: HashMap<Uuid, Epoch>,
-    epoch_bytes: usize,
-    monitors: HashMap<String, i32>,
+    ledger: Ledger,
+    monitors: HashMap<Vec<u8>, i32>,
     monitor_bytes: usize,
 }
 
@@ -39,23 +51,54 @@ impl Epoch {
     }
 }
 
+impl Ledger {
+    fn read(&self) -> RwLockReadGuard<'_, Epochs> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Epochs> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a number is known to be accounted for.
+    pub(super) fn has(&self, epoch: &Uuid, seq: u64) -> bool {
+        self.read().by_name.get(epoch).is_some_and(|known| known.accounted.contains(number(seq)))
+    }
+}
+
 impl Memory {
-    pub(super) fn epoch(&self, epoch: &Uuid) -> Option<&Epoch> {
-        self.epochs.get(epoch)
+    /// The ledger, for others to ask.
+    pub(super) fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Whether a message's number was known when it came, and still is.
+    pub(super) fn knows(&self, entry: &Entry) -> bool {
+        entry.known().is_some_and(|(epoch, seq)| self.ledger.has(&epoch, seq))
+    }
+
+    /// The id of an epoch, and whether a number of it is accounted for.
+    pub(super) fn look_up(&self, epoch: &Uuid, seq: i64) -> Option<(i32, bool)> {
+        self.ledger.read().by_name.get(epoch).map(|known| (known.id, known.accounted.contains(seq)))
+    }
+
+    pub(super) fn epoch_id(&self, epoch: &Uuid) -> Option<i32> {
+        self.ledger.read().by_name.get(epoch).map(|known| known.id)
     }
 
     /// Takes in what was read. Earlier knowledge of these epochs is replaced.
     pub(super) fn learn_epochs(&mut self, epochs: impl IntoIterator<Item = (Uuid, Epoch)>) {
-        for (uuid, epoch) in epochs {
-            self.epoch_bytes += epoch.bytes();
-            let before = self.epochs.insert(uuid, epoch);
-            self.epoch_bytes -= before.map_or(0, |before| before.bytes());
+        let mut known = self.ledger.write();
+        for (name, epoch) in epochs {
+            known.bytes += epoch.bytes();
+            let before = known.by_name.insert(name, epoch);
+            known.bytes -= before.map_or(0, |before| before.bytes());
         }
     }
 
     /// Makes room for a batch: called between batches, so that what a batch needs stays while it runs.
     pub(super) fn trim(&mut self) {
-        if self.epoch_bytes > MOST_BYTES {
+        if self.ledger.read().bytes > MOST_BYTES {
             self.forget_epochs();
         }
         if self.monitor_bytes > MOST_BYTES {
@@ -63,12 +106,15 @@ impl Memory {
         }
     }
 
-    /// Numbers of this epoch were committed.
-    pub(super) fn account(&mut self, epoch: &Uuid, delta: &Ranges) {
-        if let Some(known) = self.epochs.get_mut(epoch) {
-            self.epoch_bytes -= known.bytes();
-            known.accounted = known.accounted.union(delta);
-            self.epoch_bytes += known.bytes();
+    /// These numbers were committed.
+    pub(super) fn account<'a>(&mut self, deltas: impl IntoIterator<Item = &'a Delta>) {
+        let known = &mut *self.ledger.write();
+        for delta in deltas {
+            if let Some(epoch) = known.by_name.get_mut(&delta.epoch) {
+                known.bytes -= epoch.bytes();
+                epoch.accounted.extend(&delta.accounted);
+                known.bytes += epoch.bytes();
+            }
         }
     }
 
@@ -79,8 +125,7 @@ impl Memory {
     }
 
     fn forget_epochs(&mut self) {
-        self.epochs.clear();
-        self.epoch_bytes = 0;
+        *self.ledger.write() = Epochs::default();
     }
 
     fn forget_monitors(&mut self) {
@@ -88,11 +133,11 @@ impl Memory {
         self.monitor_bytes = 0;
     }
 
-    pub(super) fn monitor(&self, definition: &str) -> Option<i32> {
+    pub(super) fn monitor(&self, definition: &[u8]) -> Option<i32> {
         self.monitors.get(definition).copied()
     }
 
-    pub(super) fn learn_monitor(&mut self, definition: String, monitor_id: i32) {
+    pub(super) fn learn_monitor(&mut self, definition: Vec<u8>, monitor_id: i32) {
         let bytes = ENTRY_BYTES + definition.len();
         if self.monitors.insert(definition, monitor_id).is_none() {
             self.monitor_bytes += bytes;
@@ -100,50 +145,54 @@ impl Memory {
     }
 }
 
-/// One text for the four that define a monitor, written over `text`.
-pub(super) fn definition(result: &CheckResult, text: &mut String) {
-    use std::fmt::Write;
-    text.clear();
+/// The four that define a monitor as one key, written over `key`.
+pub(super) fn definition(result: &CheckResult, key: &mut Vec<u8>) {
+    key.clear();
     let CheckResult { monitor, name, url, pattern, .. } = result;
-    let written = match pattern {
-        Some(pattern) => write!(text, "{}:{monitor}{}:{name}{}:{url}={pattern}", monitor.len(), name.len(), url.len()),
-        None => write!(text, "{}:{monitor}{}:{name}{}:{url}", monitor.len(), name.len(), url.len()),
-    };
-    debug_assert!(written.is_ok(), "a String takes any text");
+    for part in [monitor, name, url].into_iter().chain(pattern) {
+        key.extend_from_slice(&part.len().to_ne_bytes());
+        key.extend_from_slice(part.as_bytes());
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const EPOCH: Uuid = Uuid::from_u128(1);
+
+    fn committed(memory: &mut Memory, accounted: Ranges) {
+        memory.account([&Delta { epoch: EPOCH, accounted, ..Delta::default() }]);
+    }
+
     #[test]
     fn what_was_committed_is_remembered() {
         let mut memory = Memory::default();
-        let epoch = Uuid::from_u128(1);
-        memory.account(&epoch, &Ranges::span(1, 5));
-        assert!(memory.epoch(&epoch).is_none(), "an epoch without an id is not made up");
-        memory.learn_epochs([(epoch, Epoch { id: 7, accounted: Ranges::span(1, 2) })]);
-        memory.account(&epoch, &Ranges::span(3, 5));
-        assert_eq!(memory.epoch(&epoch).unwrap().accounted, Ranges::span(1, 5));
+        let ledger = memory.ledger().clone();
+        committed(&mut memory, Ranges::span(1, 5));
+        assert!(memory.epoch_id(&EPOCH).is_none(), "an epoch without an id is not made up");
+        memory.learn_epochs([(EPOCH, Epoch { id: 7, accounted: Ranges::span(1, 2) })]);
+        committed(&mut memory, Ranges::span(3, 5));
+        assert_eq!([0, 1, 5, 6].map(|seq| ledger.has(&EPOCH, seq)), [false, true, true, false]);
+        assert_eq!((memory.look_up(&EPOCH, 5), memory.look_up(&EPOCH, 6)), (Some((7, true)), Some((7, false))));
         memory.forget();
-        assert!(memory.epoch(&epoch).is_none());
+        assert!(memory.epoch_id(&EPOCH).is_none() && !ledger.has(&EPOCH, 1));
     }
 
     #[test]
     fn many_holes_and_long_texts_are_forgotten_in_time() {
         let mut memory = Memory::default();
-        let epoch = Uuid::from_u128(1);
         let known = Epoch { id: 7, accounted: Ranges::new() };
-        memory.learn_epochs([(epoch, known.clone()), (epoch, known)]);
+        memory.learn_epochs([(EPOCH, known.clone()), (EPOCH, known)]);
         let holes = |from: i64| Ranges::from_parts((from..from + 3_000_000).map(|n| (2 * n, 2 * n + 1)).collect());
-        memory.account(&epoch, &holes(0));
+        committed(&mut memory, holes(0));
         memory.trim();
-        assert!(memory.epoch(&epoch).is_some());
-        memory.account(&epoch, &holes(3_000_000));
-        (0..2).for_each(|_| memory.learn_monitor("a".repeat(MOST_BYTES / 2), 1));
+        assert!(memory.epoch_id(&EPOCH).is_some());
+        committed(&mut memory, holes(3_000_000));
+        (0..2).for_each(|_| memory.learn_monitor(vec![b'a'; MOST_BYTES / 2], 1));
         memory.trim();
-        assert!(memory.epoch(&epoch).is_none() && memory.epoch_bytes == 0);
-        memory.learn_monitor("b".repeat(MOST_BYTES / 2), 2);
+        assert!(memory.epoch_id(&EPOCH).is_none() && memory.ledger.read().bytes == 0);
+        memory.learn_monitor(vec![b'b'; MOST_BYTES / 2], 2);
         assert_eq!(memory.monitors.len(), 2);
         memory.trim();
         assert!(memory.monitors.is_empty());

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use wire::{CheckResult, Content};
 
 use super::memory::{Epoch, Memory, definition};
+use super::plan::Fresh;
 use super::trouble::{Statement, Trouble};
 use crate::batch::Entry;
 use crate::ranges::Ranges;
@@ -53,9 +54,9 @@ pub(super) fn learn_epochs(
 ) -> Result<(), Trouble> {
     let mut wanted: BTreeMap<Uuid, &str> = BTreeMap::new();
     let mut last = None;
-    for entry in entries {
+    for entry in entries.iter().filter(|entry| !memory.knows(entry)) {
         for_each_epoch(entry, |epoch, agent| {
-            if last != Some(epoch) && memory.epoch(&epoch).is_none() {
+            if last != Some(epoch) && memory.epoch_id(&epoch).is_none() {
                 wanted.entry(epoch).or_insert(agent);
             }
             last = Some(epoch);
@@ -76,8 +77,8 @@ pub(super) fn learn_epochs(
 }
 
 /// The epochs that an entry names: its own, those of which it declares numbers dropped, and the one before.
-fn for_each_epoch<'a>(entry: &'a Entry, mut each: impl FnMut(Uuid, &'a str)) {
-    match &entry.decoded {
+pub(super) fn for_each_epoch<'a>(entry: &'a Entry, mut each: impl FnMut(Uuid, &'a str)) {
+    match entry.decoded() {
         Ok(record) => {
             each(record.epoch, &record.agent);
             match &record.content {
@@ -141,24 +142,41 @@ struct MonitorRow {
     ordinal: i64,
 }
 
-/// Makes sure that the memory has every monitor that these results name.
-pub(super) fn learn_monitors<'a>(
+/// The ids of the monitors that these results name, one for each result.
+pub(super) fn monitor_ids(
     connection: &mut PgConnection,
     memory: &mut Memory,
-    results: impl Iterator<Item = &'a CheckResult>,
-) -> Result<(), Trouble> {
-    let mut wanted: BTreeMap<String, &CheckResult> = BTreeMap::new();
-    let mut text = String::new();
-    for result in results {
-        definition(result, &mut text);
-        if memory.monitor(&text).is_none() && !wanted.contains_key(&text) {
-            wanted.insert(text.clone(), result);
+    results: &[Fresh<'_>],
+) -> Result<Vec<i32>, Trouble> {
+    let mut wanted: BTreeMap<Vec<u8>, &CheckResult> = BTreeMap::new();
+    let mut key = Vec::new();
+    let mut ids = Vec::with_capacity(results.len());
+    for fresh in results {
+        definition(fresh.result, &mut key);
+        match memory.monitor(&key) {
+            Some(id) => ids.push(id),
+            None if wanted.contains_key(&key) => {}
+            None => drop(wanted.insert(key.clone(), fresh.result)),
         }
     }
     if wanted.is_empty() {
-        return Ok(());
+        return Ok(ids);
     }
-    let (definitions, results): (Vec<String>, Vec<&CheckResult>) = wanted.into_iter().unzip();
+    learn_monitors(connection, memory, wanted)?;
+    let id = |fresh: &Fresh<'_>| {
+        definition(fresh.result, &mut key);
+        let nameless = || Trouble::Refused(format!("monitor {} has no id", fresh.result.monitor));
+        memory.monitor(&key).ok_or_else(nameless)
+    };
+    results.iter().map(id).collect()
+}
+
+fn learn_monitors(
+    connection: &mut PgConnection,
+    memory: &mut Memory,
+    wanted: BTreeMap<Vec<u8>, &CheckResult>,
+) -> Result<(), Trouble> {
+    let (definitions, results): (Vec<Vec<u8>>, Vec<&CheckResult>) = wanted.into_iter().unzip();
     let columns = || {
         let texts = |of: fn(&CheckResult) -> &str| results.iter().map(|result| of(result)).collect::<Vec<_>>();
         let patterns: Vec<_> = results.iter().map(|result| result.pattern.as_deref()).collect();

@@ -110,7 +110,7 @@ fn halve(store: &mut Store, entries: &[Entry]) -> Result<(), Trouble> {
 }
 
 fn checked_at(entry: &Entry) -> Option<Timestamp> {
-    match &entry.decoded.as_ref().ok()?.content {
+    match &entry.decoded().as_ref().ok()?.content {
         Content::Result(result) => Some(result.checked_at),
         Content::Dropped(_) | Content::Agent(_) => None,
     }

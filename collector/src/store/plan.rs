@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use wire::{AgentEvent, AgentReport, CheckResult, Content, Dropped, Number};
 
 use super::memory::Memory;
+use super::schedules;
 use crate::batch::{Entry, Message};
 use crate::ranges::Ranges;
 
@@ -63,6 +64,8 @@ pub(super) struct Plan<'a> {
     pub(super) dropped: BTreeMap<i32, Ranges>,
     pub(super) reports: BTreeMap<i32, Report<'a>>,
     pub(super) claims: BTreeMap<i32, i64>,
+    /// The reports that say what should arrive.
+    pub(super) schedules: Vec<(i32, Report<'a>)>,
     /// Messages whose number was known.
     pub(super) replayed: u64,
 }
@@ -75,7 +78,11 @@ impl<'a> Plan<'a> {
     pub(super) fn new(entries: &'a [Entry], memory: &Memory, window: Window, refused: Option<&'a str>) -> Plan<'a> {
         let mut plan = Plan::default();
         for entry in entries {
-            match (&entry.decoded, refused) {
+            if memory.knows(entry) {
+                plan.replayed += 1;
+                continue;
+            }
+            match (entry.decoded(), refused) {
                 (Ok(record), None) => plan.add(entry, Origin::of(&record.epoch, record.seq), memory, window),
                 (Ok(record), Some(detail)) => {
                     let origin = Origin::of(&record.epoch, record.seq);
@@ -108,7 +115,7 @@ impl<'a> Plan<'a> {
     }
 
     fn add(&mut self, entry: &'a Entry, origin: Origin, memory: &Memory, window: Window) {
-        let Ok(record) = &entry.decoded else { return };
+        let Ok(record) = entry.decoded() else { return };
         let message = &entry.message;
         match &record.content {
             Content::Result(result) if day(result.checked_at) < window.oldest => {
@@ -139,20 +146,20 @@ impl<'a> Plan<'a> {
 
     /// Takes the number into the ledger; `None` when it was there.
     fn account(&mut self, origin: Origin, memory: &Memory) -> Option<(i32, &mut Delta)> {
-        let Some(epoch) = memory.epoch(&origin.epoch) else {
+        let Some((epoch_id, is_accounted)) = memory.look_up(&origin.epoch, origin.seq) else {
             debug_assert!(false, "the memory learns a batch's epochs before it is planned");
             return None;
         };
-        if epoch.accounted.contains(origin.seq) {
+        if is_accounted {
             self.replayed += 1;
             return None;
         }
-        let delta = self.deltas.entry(epoch.id).or_insert_with(|| Delta { epoch: origin.epoch, ..Delta::default() });
+        let delta = self.deltas.entry(epoch_id).or_insert_with(|| Delta { epoch: origin.epoch, ..Delta::default() });
         if !delta.accounted.insert(origin.seq) {
             self.replayed += 1;
             return None;
         }
-        Some((epoch.id, delta))
+        Some((epoch_id, delta))
     }
 
     /// Sets a message aside, unless its number arrived before.
@@ -173,8 +180,8 @@ impl<'a> Plan<'a> {
 
     fn declare(&mut self, declaration: &Dropped, memory: &Memory) {
         for range in &declaration.ranges {
-            if let Some(epoch) = memory.epoch(&range.epoch) {
-                let dropped = self.dropped.entry(epoch.id).or_default();
+            if let Some(epoch_id) = memory.epoch_id(&range.epoch) {
+                let dropped = self.dropped.entry(epoch_id).or_default();
                 *dropped = dropped.union(&Ranges::span(number(range.first), number(range.last)));
             }
         }
@@ -182,10 +189,13 @@ impl<'a> Plan<'a> {
 
     fn report(&mut self, epoch_id: i32, report: Report<'a>, memory: &Memory) {
         self.claim(epoch_id, number(report.report.highest_seq));
+        if schedules::is_schedule(&report) {
+            self.schedules.push((epoch_id, report));
+        }
         if let Some(previous) = &report.report.previous
-            && let Some(before) = memory.epoch(&previous.epoch)
+            && let Some(before) = memory.epoch_id(&previous.epoch)
         {
-            self.claim(before.id, number(previous.highest_seq));
+            self.claim(before, number(previous.highest_seq));
         }
         let latest = self.reports.entry(epoch_id).or_insert(report);
         if latest.seq < report.seq {
@@ -246,7 +256,7 @@ mod tests {
 
     fn result(seq: u64, checked_at: &str) -> String {
         format!(
-            r#"{{"v":1,"kind":"result","epoch":"{EPOCH}","seq":{seq},"agent":"a","monitor":"m","name":"m","url":"u",
+            r#"{{"epoch":"{EPOCH}","seq":{seq},"v":1,"kind":"result","agent":"a","monitor":"m","name":"m","url":"u",
                 "scheduled_at":"{checked_at}","checked_at":"{checked_at}","outcome":"success"}}"#
         )
     }
@@ -274,6 +284,19 @@ mod tests {
         let batch = batch(&[result(1, TODAY), result(2, "1999-01-01T00:00:00Z")]);
         let memory = memory(Ranges::span(1, 2));
         assert!(Plan::new(batch.entries(), &memory, WINDOW, None).is_empty());
+    }
+
+    #[test]
+    fn what_was_known_when_it_came_is_stored_if_it_is_no_longer_known() {
+        let mut batch = Batch::default();
+        for seq in 1..=2 {
+            let value = Some(result(seq, TODAY).into_bytes());
+            let message = Message { topic: "t".into(), partition: 0, offset: 0, key: None, value };
+            batch.push_unless_known(message, |_, _| true);
+        }
+        let plan = |accounted| Plan::new(batch.entries(), &memory(accounted), WINDOW, None).deltas[&7].clone();
+        assert_eq!(plan(Ranges::span(2, 2)).accounted, Ranges::span(1, 1));
+        assert_eq!(plan(Ranges::new()).accounted, Ranges::span(1, 2));
     }
 
     #[test]

@@ -5,12 +5,14 @@ use std::ops::Bound;
 
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{BigInt, Bool, Integer, Multirange, Nullable, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Bool, Integer, Multirange, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::connect::Connections;
 use super::names::from_sql;
 use super::partitions::islands;
+use super::tables::pg_time;
 use super::trouble::Trouble;
 use super::{Unavailable, migrate};
 use crate::config::Database;
@@ -47,6 +49,8 @@ pub struct EpochFacts {
     pub oldest_pending: Option<(Uuid, i64)>,
     /// Whether a clean stop was reported.
     pub stopped: bool,
+    /// Whether it is only there for what it says of others: its rows were not read.
+    pub is_aside: bool,
 }
 
 type SqlRanges = Vec<(Bound<i64>, Bound<i64>)>;
@@ -81,6 +85,8 @@ struct Row {
     oldest_seq: Option<i64>,
     #[diesel(sql_type = Bool)]
     stopped: bool,
+    #[diesel(sql_type = Bool)]
+    is_asked: bool,
 }
 
 #[derive(QueryableByName)]
@@ -95,22 +101,44 @@ struct Island {
     rows: i64,
 }
 
-/// Reads all epochs, oldest first, and how many rows are of none of them.
+/// Which epochs are asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// Those that were first or last heard of since then, or have a later result.
+    pub since: Option<Timestamp>,
+    /// Those of these agents; empty means all.
+    pub agents: Vec<String>,
+}
+
+/// Reads all epochs, oldest first, with the rows of those that are asked for, and how many rows are of none of them
+/// (which only the question for all tells).
 ///
 /// # Errors
 /// Why the database can't be read.
-pub fn read_facts(database: &Database) -> Result<(Vec<EpochFacts>, i64), Unavailable> {
+pub fn read_facts(database: &Database, scope: &Scope) -> Result<(Vec<EpochFacts>, i64), Unavailable> {
     let mut session = Connections::new(database).get()?;
     migrate::check(&mut session, &database.schema)?;
     let (epochs, islands) = session.build_transaction().repeatable_read().read_only().run(|connection| {
         let epochs: Vec<Row> = sql_query(
             "select e.epoch_id, e.epoch, a.name as agent, e.previous, e.claimed, e.accounted, e.rejected,
                         e.notices, e.dropped, e.expired, e.report_seq is not null as has_report, e.oldest_epoch,
-                        e.oldest_seq, e.ended_at is not null as stopped
+                        e.oldest_seq, e.ended_at is not null as stopped,
+                        ($1 or a.name = any($2)) and ($3 is null or e.first_seen >= $3 or coalesce(e.reported_at >= $3, false)
+                            or e.epoch_id in (select r.epoch_id from results r where r.checked_at >= $3)) as is_asked
                  from epochs e join agents a using (agent_id) order by a.name, e.first_seen, e.epoch_id",
         )
+        .bind::<Bool, _>(scope.agents.is_empty())
+        .bind::<Array<Text>, _>(&scope.agents)
+        .bind::<Nullable<Timestamptz>, _>(scope.since.map(pg_time))
         .load(connection)?;
-        let islands: Vec<Island> = sql_query(islands("results")).load(connection)?;
+        let islands: Vec<Island> = match *scope == Scope::default() {
+            true => sql_query(islands("results")).load(connection)?,
+            false => sql_query(islands("(select epoch_id, seq from results where epoch_id = any($1)) asked"))
+                .bind::<Array<Integer>, _>(
+                    epochs.iter().filter(|epoch| epoch.is_asked).map(|epoch| epoch.epoch_id).collect::<Vec<_>>(),
+                )
+                .load(connection)?,
+        };
         Ok::<_, Trouble>((epochs, islands))
     })?;
     let mut rows: BTreeMap<i32, (Vec<(i64, i64)>, i64)> = BTreeMap::new();
@@ -138,6 +166,7 @@ pub fn read_facts(database: &Database) -> Result<(Vec<EpochFacts>, i64), Unavail
                 has_report: row.has_report,
                 oldest_pending: row.oldest_epoch.zip(row.oldest_seq),
                 stopped: row.stopped,
+                is_aside: !row.is_asked,
             }
         })
         .collect();

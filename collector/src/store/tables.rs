@@ -5,6 +5,8 @@ use diesel::prelude::*;
 use jiff::Timestamp;
 use wire::CheckResult;
 
+use super::plan::Fresh;
+
 diesel::table! {
     results (monitor_id, checked_at, epoch_id, seq) {
         monitor_id -> Integer,
@@ -34,8 +36,8 @@ diesel::table! {
 pub(super) struct ResultRow<'a> {
     pub(super) monitor_id: i32,
     pub(super) checked_at: PgTimestamp,
-    pub(super) epoch_id: i32,
-    pub(super) seq: i64,
+    epoch_id: i32,
+    seq: i64,
     outcome: &'static str,
     status_code: Option<i16>,
     reason: Option<&'a str>,
@@ -54,7 +56,7 @@ pub(super) struct ResultRow<'a> {
 
 impl<'a> ResultRow<'a> {
     /// The row of a result. The wire's bounds keep every number within its column.
-    pub(super) fn new(monitor_id: i32, epoch_id: i32, seq: i64, result: &'a CheckResult) -> ResultRow<'a> {
+    fn new(monitor_id: i32, epoch_id: i32, seq: i64, result: &'a CheckResult) -> ResultRow<'a> {
         let us = |value: Option<u64>| value.map(|value| i64::try_from(value).unwrap_or(i64::MAX));
         ResultRow {
             monitor_id,
@@ -77,11 +79,23 @@ impl<'a> ResultRow<'a> {
             error: result.error.as_deref(),
         }
     }
+}
 
-    /// The order of the index.
-    pub(super) fn key(&self) -> (i32, i64, i32, i64) {
-        (self.monitor_id, self.checked_at.0, self.epoch_id, self.seq)
-    }
+/// The rows of results, whose monitors have these ids, in the order of the index. Keys are sorted in place of rows,
+/// which are ten times as long.
+pub(super) fn rows<'a>(results: &[Fresh<'a>], monitor_ids: &[i32]) -> Vec<ResultRow<'a>> {
+    let mut keys: Vec<_> = results
+        .iter()
+        .zip(monitor_ids)
+        .map(|(fresh, monitor_id)| {
+            (*monitor_id, fresh.result.checked_at.as_microsecond(), fresh.epoch_id, fresh.seq, fresh)
+        })
+        .collect();
+    keys.sort_unstable_by_key(|&(monitor_id, checked_at, epoch_id, seq, _)| (monitor_id, checked_at, epoch_id, seq));
+    let row = |(monitor_id, _, epoch_id, seq, fresh): (_, _, _, _, &Fresh<'a>)| {
+        ResultRow::new(monitor_id, epoch_id, seq, fresh.result)
+    };
+    keys.into_iter().map(row).collect()
 }
 
 /// Microseconds from 1970 to 2000, where PostgreSQL begins to count.
@@ -90,6 +104,12 @@ const TWO_THOUSAND: i64 = 946_684_800_000_000;
 /// A time as PostgreSQL has it.
 pub(super) fn pg_time(at: Timestamp) -> PgTimestamp {
     PgTimestamp(at.as_microsecond() - TWO_THOUSAND)
+}
+
+/// A time of PostgreSQL.
+pub(super) fn time(at: PgTimestamp) -> Timestamp {
+    let us = at.0.saturating_add(TWO_THOUSAND);
+    Timestamp::from_microsecond(us).unwrap_or(if us < 0 { Timestamp::MIN } else { Timestamp::MAX })
 }
 
 /// The start of the hour, in UTC whatever the session's time zone is.

@@ -19,6 +19,7 @@ use diesel::sql_types::{
 use diesel::{copy_from, sql_query};
 
 use super::plan::{Plan, Report, number};
+use super::schedules;
 use super::tables::{ResultRow, hour, pg_time, results};
 use super::trouble::{Statement, Trouble};
 use crate::ranges::Ranges;
@@ -39,21 +40,23 @@ const UPSERT_ROWS: usize = 2_000;
 pub(super) fn run(
     connection: &mut PgConnection,
     plan: &Plan<'_>,
-    rows: &[ResultRow<'_>],
+    rows: Vec<ResultRow<'_>>,
     way: Way,
 ) -> Result<(), Trouble> {
+    let due = due(&rows);
     connection.transaction(|connection| {
         lock(connection, &plan.epoch_ids())?;
         account(connection, plan)?;
         declare(connection, &plan.dropped)?;
         claim(connection, &plan.claims)?;
         report(connection, &plan.reports)?;
+        schedules::store(connection, &plan.schedules)?;
         match way {
             Way::Copy => copy(connection, rows)?,
-            Way::Upsert => upsert(connection, rows)?,
+            Way::Upsert => upsert(connection, &rows)?,
         }
         set_aside(connection, plan)?;
-        mark(connection, rows)
+        mark(connection, &due)
     })
 }
 
@@ -66,9 +69,9 @@ pub(super) fn lock(connection: &mut PgConnection, epoch_ids: &[i32]) -> Result<(
     Ok(())
 }
 
-type SqlRanges = Vec<(Bound<i64>, Bound<i64>)>;
+pub(super) type SqlRanges = Vec<(Bound<i64>, Bound<i64>)>;
 
-fn to_sql(ranges: &Ranges) -> SqlRanges {
+pub(super) fn to_sql(ranges: &Ranges) -> SqlRanges {
     ranges.parts().iter().map(|&(start, end)| (Bound::Included(start), Bound::Excluded(end))).collect()
 }
 
@@ -184,12 +187,12 @@ fn report_agents(connection: &mut PgConnection, reports: &BTreeMap<i32, Report<'
     Ok(())
 }
 
-fn copy(connection: &mut PgConnection, rows: &[ResultRow<'_>]) -> Result<(), Trouble> {
+fn copy(connection: &mut PgConnection, rows: Vec<ResultRow<'_>>) -> Result<(), Trouble> {
     if rows.is_empty() {
         return Ok(());
     }
     copy_from(results::table)
-        .from_insertable(rows.to_vec())
+        .from_insertable(rows)
         .execute(connection)
         .map_err(|error| Trouble::of(error, Statement::Rows))?;
     Ok(())
@@ -228,13 +231,18 @@ fn set_aside(connection: &mut PgConnection, plan: &Plan<'_>) -> Result<(), Troub
     Ok(())
 }
 
-fn mark(connection: &mut PgConnection, rows: &[ResultRow<'_>]) -> Result<(), Trouble> {
-    if rows.is_empty() {
-        return Ok(());
-    }
+/// The hours of the rows, and the monitors that have some in them.
+fn due(rows: &[ResultRow<'_>]) -> BTreeMap<i64, Ranges> {
     let mut due: BTreeMap<i64, Ranges> = BTreeMap::new();
     for row in rows {
         due.entry(hour(row.checked_at).0).or_default().insert(row.monitor_id.into());
+    }
+    due
+}
+
+fn mark(connection: &mut PgConnection, due: &BTreeMap<i64, Ranges>) -> Result<(), Trouble> {
+    if due.is_empty() {
+        return Ok(());
     }
     let hours: Vec<_> = due.keys().map(|hour| PgTimestamp(*hour)).collect();
     let id = |id: i64| i32::try_from(id).unwrap_or(i32::MAX);

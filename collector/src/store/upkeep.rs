@@ -11,6 +11,7 @@ use super::Unavailable;
 use super::connect::{Connections, Session};
 use super::partitions::{self, Partitions};
 use super::plan::day;
+use super::rollup::{self, Rival};
 use super::trouble::Trouble;
 use crate::config::Retention;
 
@@ -48,16 +49,37 @@ impl Upkeep {
             there: bool,
         }
         let there: There =
-            sql_query("select to_regclass('rejected') is not null as there").get_result(&mut **connection)?;
+            sql_query("select to_regclass('schedules') is not null as there").get_result(&mut **connection)?;
         if !there.there {
             return Ok(false);
         }
         let today = day(Timestamp::now());
         Partitions::default().ensure(connection, &(today..=today + DAYS_AHEAD).collect())?;
+        // What goes with a partition is summed up before.
+        while rollup::step(connection, Rival::Await)? {}
         partitions::expire(connection, today - self.retention.results_days)?;
+        sql_query("delete from hourly where hour < now() - $1 * interval '1 second'")
+            .bind::<BigInt, _>(seconds(self.retention.hourly))
+            .execute(&mut **connection)?;
+        // Of each agent the latest schedule still holds.
+        sql_query(
+            "delete from schedules s using epochs e
+             where e.epoch_id = s.epoch_id and s.at < now() - $1 * interval '1 second'
+               and exists (
+                   select from schedules later join epochs o on o.epoch_id = later.epoch_id
+                   where o.agent_id = e.agent_id and later.epoch_id <> s.epoch_id and later.at > s.at
+                     and later.at < now() - $1 * interval '1 second'
+               )",
+        )
+        .bind::<BigInt, _>(seconds(self.retention.hourly))
+        .execute(&mut **connection)?;
         sql_query("delete from rejected where received_at < now() - $1 * interval '1 second'")
-            .bind::<BigInt, _>(i64::try_from(self.retention.rejected.as_secs()).unwrap_or(i64::MAX))
+            .bind::<BigInt, _>(seconds(self.retention.rejected))
             .execute(&mut **connection)?;
         Ok(true)
     }
+}
+
+fn seconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }

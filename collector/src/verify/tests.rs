@@ -144,7 +144,8 @@ fn each_epoch_is_a_json_object_and_the_sums_are_the_last() {
     assert_eq!((&lines[0]["closed"], &lines[0]["previous"]), (&false.into(), &serde_json::Value::Null));
     assert_eq!(
         lines[1],
-        serde_json::json!({"total": true, "issued": 5, "stored": 4, "dropped": 0, "rejected": 0, "pending": 0, "missing": 1})
+        serde_json::json!({"total": true, "issued": 5, "stored": 4, "dropped": 0, "rejected": 0, "pending": 0, "missing": 1,
+            "duplicates": 0, "strays": 0})
     );
     assert!(proof.to_string().contains("  missing: 4\n"), "{proof}");
 }
@@ -203,4 +204,14 @@ fn every_number_is_exactly_one_thing_whatever_the_tables_say() {
 fn sums_stay_within_their_bounds_whatever_agents_claim() {
     let absurd = |number| said(seen(number, &[(1, 1)]), i64::MAX - 1, None);
     assert_eq!(prove(&[absurd(1), absurd(2)]).total.issued, i64::MAX);
+}
+
+#[test]
+fn an_epoch_that_was_not_asked_for_still_tells_of_the_one_before() {
+    let asked = said(seen(1, &[(1, 10)]), 20, None);
+    let aside = EpochFacts { is_aside: true, ..after(1, said(seen(2, &[(1, 9)]), 3, Some((1, 15)))) };
+    let proof = prove(&[asked, EpochFacts { rows: Ranges::new(), ..aside }]);
+    assert_eq!(proof.accounts.len(), 1);
+    assert_eq!(counts(&proof.accounts[0]), [20, 10, 0, 0, 6, 4]);
+    assert_eq!(proof.total.missing, 4);
 }

@@ -96,3 +96,37 @@ fn an_agents_own_records_are_accounted_for_and_a_lost_epoch_shows() -> Result<()
     assert!(agents.contains(&known), "{agents:?}");
     Ok(())
 }
+
+#[test]
+fn a_proof_can_be_asked_for_some_agents_and_for_lately() -> Result<()> {
+    let stack = Stack::start()?;
+    let [one, other] = epochs();
+    send_results(&stack, &[one, other], 10)?;
+    let collector = stack.collector().start()?;
+    await_consumed(&stack, &collector.group);
+    stack.database.execute(
+        "update website_monitor.epochs set first_seen = now() - interval '3 days' where epoch_id = 1;
+         delete from website_monitor.results where epoch_id = 1 and seq = 5",
+    )?;
+    let ask = |more: &[&str]| -> Result<(Option<i32>, Vec<Value>)> {
+        let ended = collector.command(&[&["verify", "--format", "json"], more].concat())?;
+        let lines = ended.stdout.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+        Ok((ended.code(), lines))
+    };
+
+    let (code, all) = ask(&[])?;
+    assert_eq!((code, all.len()), (Some(1), 3));
+    assert_eq!((&all[2]["missing"], &all[2]["strays"], &all[2]["duplicates"]), (&1.into(), &0.into(), &0.into()));
+    let broken = all.iter().position(|line| line["missing"] == 1).unwrap_or_default();
+    let sound = all[1 - broken]["agent"].as_str().unwrap_or_default().to_owned();
+    let (code, only) = ask(&["--agent", &sound])?;
+    assert_eq!((code, only.len(), &only[1]["stored"]), (Some(0), 2, &10.into()));
+
+    // The one that was first seen long ago has later results, until they are gone.
+    assert_eq!(ask(&["--since", "1d"])?.1.len(), 3);
+    stack.database.execute("update website_monitor.results set checked_at = now() where epoch_id = 2")?;
+    stack.database.execute("delete from website_monitor.results where epoch_id = 1")?;
+    let (code, lately) = ask(&["--since", "1d"])?;
+    assert_eq!((code, lately.len()), (Some(0), 2), "{lately:?}");
+    Ok(())
+}

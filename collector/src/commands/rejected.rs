@@ -1,0 +1,119 @@
+//! `rejected list`, `show` and `replay`.
+
+use std::io::{Write, stderr, stdout};
+use std::process::ExitCode;
+
+use super::{FOUND, unavailable, with_config};
+use crate::args::{Format, RejectedCommand, RejectedList, RejectedReplay, RejectedShow};
+use crate::config::Config;
+use crate::store::{RejectedMessage, Store, Wanted};
+use crate::terminal;
+
+/// Does one of them.
+pub(super) fn execute(command: &RejectedCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        RejectedCommand::List(of) => with_config(&of.config, |config| list(&config, of)),
+        RejectedCommand::Show(of) => with_config(&of.config, |config| show(&config, of)),
+        RejectedCommand::Replay(of) => with_config(&of.config, |config| replay(&config, of)),
+    }
+}
+
+fn list(config: &Config, of: &RejectedList) -> anyhow::Result<ExitCode> {
+    let wanted = Wanted { reason: of.reason.clone(), ..Wanted::default() };
+    let messages = match Store::new(&config.database, config.retention).rejected(&wanted, of.limit) {
+        Ok(messages) => messages,
+        Err(error) => return unavailable(config, &error),
+    };
+    let mut stdout = stdout().lock();
+    match of.format {
+        Format::Json => messages.iter().try_for_each(|message| writeln!(stdout, "{}", json(message, false)))?,
+        Format::Table => {
+            let row = |it: &RejectedMessage| {
+                let (place, detail) = (it.place().to_string(), terminal::shown(&it.detail));
+                vec![place, it.received_at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(), it.reason.clone(), detail]
+            };
+            let rows: Vec<Vec<String>> = messages.iter().map(row).collect();
+            let lines = terminal::columns(&["message", "received at", "reason", "detail"], 4, &rows);
+            lines.iter().try_for_each(|line| writeln!(stdout, "{line}"))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show(config: &Config, of: &RejectedShow) -> anyhow::Result<ExitCode> {
+    anyhow::ensure!(!of.places.is_empty(), "which message? write topic/partition/offset, as `rejected list` does");
+    let wanted = Wanted { places: of.places.clone(), reason: None };
+    let messages = match Store::new(&config.database, config.retention).rejected(&wanted, u32::MAX) {
+        Ok(messages) => messages,
+        Err(error) => return unavailable(config, &error),
+    };
+    let mut stdout = stdout().lock();
+    for message in &messages {
+        match of.format {
+            Format::Json => writeln!(stdout, "{}", json(message, true))?,
+            Format::Table => {
+                writeln!(stdout, "message   {}", message.place())?;
+                writeln!(stdout, "received  {}", message.received_at)?;
+                writeln!(stdout, "reason    {}: {}", message.reason, terminal::shown(&message.detail))?;
+                writeln!(stdout, "key       {}", bytes(message.message.key.as_deref()))?;
+                writeln!(stdout, "value     {}\n", bytes(message.message.value.as_deref()))?;
+            }
+        }
+    }
+    let mut code = ExitCode::SUCCESS;
+    for place in of.places.iter().filter(|place| !messages.iter().any(|message| message.place() == **place)) {
+        writeln!(stderr(), "{place}: no such message was set aside")?;
+        code = ExitCode::from(FOUND);
+    }
+    Ok(code)
+}
+
+fn replay(config: &Config, of: &RejectedReplay) -> anyhow::Result<ExitCode> {
+    let says_which = of.all || of.reason.is_some() || !of.places.is_empty();
+    anyhow::ensure!(says_which, "which messages? write --all, --reason, or topic/partition/offset");
+    anyhow::ensure!(!of.all || of.places.is_empty(), "--all and places exclude each other; keep one of the two");
+    let wanted = Wanted { places: of.places.clone(), reason: of.reason.clone() };
+    match Store::new(&config.database, config.retention).replay(&wanted) {
+        Ok(replayed) => {
+            let mut stdout = stdout().lock();
+            for (place, why) in &replayed.kept {
+                writeln!(stdout, "{place} stays aside: {}", terminal::shown(why))?;
+            }
+            writeln!(stdout, "stored {}, still aside {}", replayed.stored, replayed.kept.len())?;
+            Ok(if replayed.kept.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
+        }
+        Err(error) => unavailable(config, &error),
+    }
+}
+
+/// Text, or hexadecimal digits where it is none.
+fn bytes(bytes: Option<&[u8]>) -> String {
+    match bytes.map(|bytes| (bytes, std::str::from_utf8(bytes))) {
+        None => "(none)".into(),
+        Some((_, Ok(text))) => terminal::shown(text),
+        Some((bytes, Err(_))) => format!("(hex) {}", hex(bytes)),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// `key` and `value` where they are text, and always as hexadecimal digits.
+fn json(it: &RejectedMessage, whole: bool) -> serde_json::Value {
+    let mut object = serde_json::json!({
+        "topic": &*it.message.topic,
+        "partition": it.message.partition,
+        "offset": it.message.offset,
+        "received_at": it.received_at,
+        "reason": it.reason,
+        "detail": it.detail,
+    });
+    if whole {
+        for (name, bytes) in [("key", &it.message.key), ("value", &it.message.value)] {
+            object[name] = serde_json::json!(bytes.as_deref().and_then(|bytes| std::str::from_utf8(bytes).ok()));
+            object[format!("{name}_hex")] = serde_json::json!(bytes.as_deref().map(hex));
+        }
+    }
+    object
+}

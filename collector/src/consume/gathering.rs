@@ -1,0 +1,230 @@
+//! Batches being gathered, one for each writer, and handed over when they are due.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::BorrowedMessage;
+use rdkafka::{Message as _, Offset, TopicPartitionList};
+
+use super::Known;
+use super::client::{Context, offsets};
+use super::progress::Progress;
+use crate::batch::{Batch, Message};
+use crate::config::BatchBounds;
+
+/// A batch is full at so many bytes, whatever its number of messages.
+const MOST_BYTES: usize = 16 * 1024 * 1024;
+
+/// How long a writer may take before partitions are paused: shorter pauses would cost more than they save, since
+/// what was fetched ahead is thrown away.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+const POLL: Duration = Duration::from_millis(100);
+
+/// How many messages are taken at a time, where they are there.
+const BURST: usize = 100;
+
+/// Commits what was stored since the last time.
+pub(super) fn commit(consumer: &BaseConsumer<Context>, progress: &Progress, mode: CommitMode) {
+    let done = progress.take_done();
+    if done.is_empty() {
+        return;
+    }
+    let offsets = offsets(consumer.context().topic(), &done);
+    if let Err(error) = consumer.commit(&offsets, mode) {
+        log::debug!(error:% = error; "offsets are not committed: what they cover will come again");
+    }
+}
+
+/// The batches of all writers.
+pub(super) struct Gathering<'a> {
+    consumer: &'a BaseConsumer<Context>,
+    progress: &'a Progress,
+    bounds: BatchBounds,
+    known: &'a [Known],
+    open: Vec<Option<Open>>,
+    /// The generation whose partitions are paused.
+    paused: Option<u64>,
+}
+
+/// A batch that is being gathered.
+struct Open {
+    batch: Batch,
+    generation: u64,
+    since: Instant,
+    full_since: Option<Instant>,
+}
+
+/// What becomes of a batch now.
+enum Step {
+    /// Nothing before that time.
+    Wait(Duration),
+    /// It is full, and its writer is busy: nothing more may be taken.
+    Hold { since: Instant },
+}
+
+impl<'a> Gathering<'a> {
+    /// Nothing yet, for as many writers as there is knowledge.
+    pub(super) fn new(
+        consumer: &'a BaseConsumer<Context>,
+        progress: &'a Progress,
+        bounds: BatchBounds,
+        known: &'a [Known],
+    ) -> Gathering<'a> {
+        let open = known.iter().map(|_| None).collect();
+        Gathering { consumer, progress, bounds, known, open, paused: None }
+    }
+
+    /// Takes some messages, or waits for a writer; an error that Kafka gave.
+    pub(super) fn step(&mut self) -> Option<KafkaError> {
+        let context = self.consumer.context();
+        if context.identity().is_another() {
+            self.begin_anew(self.progress.generation());
+        }
+        commit(self.consumer, self.progress, CommitMode::Async);
+        let mut timeout = self.hand_over(self.progress.generation())?;
+        for _ in 0..BURST {
+            match self.consumer.poll(timeout)? {
+                Ok(message) if self.add(&message) => return None,
+                Ok(_) => timeout = Duration::ZERO,
+                Err(error) => return Some(error),
+            }
+        }
+        None
+    }
+
+    /// Whether partitions are paused.
+    #[cfg(test)]
+    pub(super) fn is_paused(&self) -> bool {
+        self.paused.is_some()
+    }
+
+    /// Reads another topic of the same name from its beginning. Of the one before nothing more is committed.
+    fn begin_anew(&mut self, generation: u64) {
+        let mut beginnings = TopicPartitionList::new();
+        let sought = self.consumer.assignment().and_then(|assigned| {
+            for partition in assigned.elements() {
+                beginnings.add_partition_offset(partition.topic(), partition.partition(), Offset::Beginning)?;
+            }
+            if beginnings.count() == 0 {
+                // It will be for whatever comes.
+                return Ok(());
+            }
+            self.resume(generation);
+            self.progress.end_generation(PATIENCE, drop);
+            for partition in self.consumer.seek_partitions(beginnings.clone(), PATIENCE)?.elements() {
+                partition.error()?;
+            }
+            self.consumer.context().identity().begun_anew();
+            log::warn!(partitions = beginnings.count(); "the topic was deleted and made again: it is read from its beginning");
+            Ok(())
+        });
+        if let Err(error) = sought {
+            log::debug!(error:% = error; "can't go to the topic's beginning yet");
+        }
+    }
+
+    /// Hands over what is due to writers that are ready; how long to poll then. Waits instead where a batch is full
+    /// and it is not yet worth pausing.
+    fn hand_over(&mut self, generation: u64) -> Option<Duration> {
+        let mut timeout = POLL;
+        let mut held = None;
+        for writer in 0..self.open.len() {
+            match self.hand_over_one(writer, generation) {
+                Step::Wait(longest) => timeout = timeout.min(longest),
+                Step::Hold { since } => held = Some((writer, since)),
+            }
+        }
+        let Some((writer, since)) = held else {
+            self.resume(generation);
+            return Some(timeout);
+        };
+        // Nothing more comes for the others: those that are ready go on with what they have.
+        for other in (0..self.open.len()).filter(|other| *other != writer) {
+            if let Some(Open { batch, since, full_since, .. }) = self.open[other].take()
+                && let Err(batch) = self.progress.hand_over(other, generation, batch)
+            {
+                self.open[other] = Some(Open { batch, generation, since, full_since });
+            }
+        }
+        if since.elapsed() < PATIENCE {
+            self.progress.wait_for_room(writer, POLL);
+            return None;
+        }
+        self.pause(generation);
+        Some(timeout)
+    }
+
+    fn hand_over_one(&mut self, writer: usize, generation: u64) -> Step {
+        // What was read in an old generation is its partition's next owner's.
+        let Some(open) = self.open[writer].take().filter(|open| open.generation == generation) else {
+            return Step::Wait(POLL);
+        };
+        let is_full = self.is_full(&open.batch);
+        let left = self.bounds.max_wait.saturating_sub(open.since.elapsed());
+        if !is_full && !left.is_zero() {
+            self.open[writer] = Some(open);
+            return Step::Wait(left);
+        }
+        let Open { batch, since, full_since, .. } = open;
+        let Err(batch) = self.progress.hand_over(writer, generation, batch) else {
+            return Step::Wait(Duration::ZERO);
+        };
+        let full_since = is_full.then(|| full_since.unwrap_or_else(Instant::now));
+        self.open[writer] = Some(Open { batch, generation, since, full_since });
+        full_since.map_or(Step::Wait(Duration::from_millis(5)), |since| Step::Hold { since })
+    }
+
+    fn is_full(&self, batch: &Batch) -> bool {
+        batch.entries().len() >= self.bounds.max_messages || batch.bytes() >= MOST_BYTES
+    }
+
+    /// Takes a message in; whether its batch is full now.
+    fn add(&mut self, message: &BorrowedMessage<'_>) -> bool {
+        // A poll may have begun a new one.
+        let generation = self.progress.generation();
+        let writer = usize::try_from(message.partition()).unwrap_or_default() % self.open.len();
+        let mut open = self.open[writer].take().filter(|open| open.generation == generation).unwrap_or_else(|| Open {
+            batch: Batch::default(),
+            generation,
+            since: Instant::now(),
+            full_since: None,
+        });
+        let taken = Message {
+            topic: self.consumer.context().topic().clone(),
+            partition: message.partition(),
+            offset: message.offset(),
+            key: message.key().map(<[u8]>::to_vec),
+            value: message.payload().map(<[u8]>::to_vec),
+        };
+        open.batch.push_unless_known(taken, &self.known[writer]);
+        let is_full = self.is_full(&open.batch);
+        self.open[writer] = Some(open);
+        is_full
+    }
+
+    fn pause(&mut self, generation: u64) {
+        if self.paused == Some(generation) {
+            return;
+        }
+        match self.consumer.assignment().and_then(|partitions| self.consumer.pause(&partitions)) {
+            Ok(()) => {
+                log::debug!("paused partitions until the batch is stored");
+                self.paused = Some(generation);
+            }
+            Err(error) => log::debug!(error:% = error; "can't pause partitions"),
+        }
+    }
+
+    fn resume(&mut self, generation: u64) {
+        // Partitions of a new generation begin unpaused.
+        if self.paused.take() != Some(generation) {
+            return;
+        }
+        if let Err(error) = self.consumer.assignment().and_then(|partitions| self.consumer.resume(&partitions)) {
+            log::debug!(error:% = error; "can't resume partitions");
+            self.paused = Some(generation);
+        }
+    }
+}

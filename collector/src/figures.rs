@@ -1,0 +1,172 @@
+//! The numbers that people are told about a monitor, and what they mean.
+//!
+//! *Uptime* is the share of successes among the checks that say something about the site: an `agent_error` says
+//! nothing of it. *Coverage* is how many results arrived of those that agents said should: what was not checked is no
+//! uptime, but it is not silently left out either. *Response times* are those of the checks that got a whole answer;
+//! percentiles are exact to their bucket. An *outage* is failures in a row as one agent saw them, from the first
+//! failure to the next success.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+/// From a moment up to another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// The first moment.
+    pub since: Timestamp,
+    /// The first moment after it.
+    pub until: Timestamp,
+}
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct Query {
+    /// When.
+    pub window: Window,
+    /// Ids of monitors; empty means all.
+    pub monitors: Vec<String>,
+    /// Names of agents; empty means all.
+    pub agents: Vec<String>,
+    /// Whether each agent's view stands alone.
+    pub by_agent: bool,
+}
+
+/// What is known of a monitor in a window.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Figures {
+    /// The monitor's id.
+    pub monitor: String,
+    /// Its name; none when it was due and nothing of it arrived.
+    pub name: Option<String>,
+    /// Its url; likewise.
+    pub url: Option<String>,
+    /// Whose view it is; none: of all agents that were asked for.
+    pub agent: Option<String>,
+    /// Checks that were made.
+    pub checks: i64,
+    /// Those that succeeded.
+    pub success: i64,
+    /// Those that an agent spoiled itself.
+    pub agent_errors: i64,
+    /// Results that arrived from the agents in question, under this monitor's id.
+    pub arrived: i64,
+    /// Results that those agents said should arrive.
+    pub due: i64,
+    /// How long answers took.
+    pub response_times: ResponseTimes,
+    /// The outages, oldest first.
+    pub outages: Vec<Outage>,
+}
+
+/// How long answers took, in microseconds; none without an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct ResponseTimes {
+    /// How many answers there were.
+    pub answered: i64,
+    /// The mean.
+    pub mean_us: Option<f64>,
+    /// The median.
+    pub p50_us: Option<f64>,
+    /// 95 of 100 were faster.
+    pub p95_us: Option<f64>,
+    /// 99 of 100 were faster.
+    pub p99_us: Option<f64>,
+    /// The longest.
+    pub max_us: Option<i64>,
+}
+
+/// Failures in a row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Outage {
+    /// Who saw it.
+    pub agent: String,
+    /// When the first failed check began.
+    pub began: Timestamp,
+    /// When the next successful one began; none when there was none in the window.
+    pub ended: Option<Timestamp>,
+    /// How many checks failed.
+    pub failures: i64,
+    /// The outcome of the first.
+    pub outcome: String,
+    /// Its status code.
+    pub status_code: Option<i16>,
+    /// Why it failed, for people.
+    pub error: Option<String>,
+}
+
+impl Figures {
+    /// Checks that failed by the site's fault.
+    pub fn failed(&self) -> i64 {
+        self.checks - self.success - self.agent_errors
+    }
+
+    /// From 0 to 1; none when nothing was learnt of the site.
+    #[allow(clippy::cast_precision_loss)] // counts of checks
+    pub fn uptime(&self) -> Option<f64> {
+        let telling = self.checks - self.agent_errors;
+        (telling > 0).then(|| self.success as f64 / telling as f64)
+    }
+
+    /// From 0 to 1; none when nothing was due, as far as the tables know.
+    #[allow(clippy::cast_precision_loss)] // counts of checks
+    pub fn coverage(&self) -> Option<f64> {
+        (self.due > 0).then(|| (self.arrived as f64 / self.due as f64).min(1.0))
+    }
+
+    /// For how long at least one agent saw an outage. One that has not ended lasts to `until`.
+    pub fn downtime(&self, until: Timestamp) -> SignedDuration {
+        let mut spans: Vec<_> = self.outages.iter().map(|it| (it.began, it.ended.unwrap_or(until))).collect();
+        spans.sort_unstable();
+        let mut total = SignedDuration::ZERO;
+        let mut counted = Timestamp::MIN;
+        for (began, ended) in spans {
+            let from = began.max(counted);
+            if from < ended {
+                total += ended.duration_since(from);
+                counted = ended;
+            }
+        }
+        total
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn outage(began: i64, ended: Option<i64>) -> Outage {
+        Outage {
+            agent: "a".into(),
+            began: at(began),
+            ended: ended.map(at),
+            failures: 1,
+            outcome: "timeout".into(),
+            status_code: None,
+            error: None,
+        }
+    }
+
+    #[test]
+    fn what_the_agent_spoiled_says_nothing_about_the_site() {
+        let figures = Figures { checks: 10, success: 6, agent_errors: 2, ..Figures::default() };
+        assert_eq!((figures.failed(), figures.uptime()), (2, Some(0.75)));
+        assert_eq!(Figures { checks: 2, agent_errors: 2, ..Figures::default() }.uptime(), None);
+    }
+
+    #[test]
+    fn coverage_is_known_only_where_something_was_due() {
+        let coverage = |arrived, due| Figures { arrived, due, ..Figures::default() }.coverage();
+        assert_eq!((coverage(5, 0), coverage(5, 10), coverage(11, 10)), (None, Some(0.5), Some(1.0)));
+    }
+
+    #[test]
+    fn outages_that_several_agents_saw_at_once_count_once() {
+        let outages = vec![outage(50, None), outage(10, Some(30)), outage(20, Some(25)), outage(28, Some(35))];
+        let figures = Figures { outages, ..Figures::default() };
+        assert_eq!(figures.downtime(at(60)), SignedDuration::from_secs(35));
+    }
+}

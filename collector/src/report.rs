@@ -1,0 +1,256 @@
+//! Figures as people and programs read them: a table, CSV, or one JSON object a line.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use crate::figures::{Figures, Outage, ResponseTimes, Window};
+use crate::terminal;
+
+/// A monitor in JSON.
+#[derive(Serialize)]
+struct Object<'a> {
+    since: Timestamp,
+    until: Timestamp,
+    monitor: &'a str,
+    name: Option<&'a str>,
+    url: Option<&'a str>,
+    /// None: of all agents that were asked for.
+    agent: Option<&'a str>,
+    uptime: Option<f64>,
+    checks: i64,
+    success: i64,
+    failed: i64,
+    agent_errors: i64,
+    coverage: Option<f64>,
+    arrived: i64,
+    due: i64,
+    downtime_seconds: f64,
+    response_times: ResponseTimes,
+    outages: &'a [Outage],
+}
+
+/// One object a line.
+pub fn json(figures: &[Figures], window: Window) -> String {
+    let line = |of: &Figures| {
+        let object = Object {
+            since: window.since,
+            until: window.until,
+            monitor: &of.monitor,
+            name: of.name.as_deref(),
+            url: of.url.as_deref(),
+            agent: of.agent.as_deref(),
+            uptime: of.uptime(),
+            checks: of.checks,
+            success: of.success,
+            failed: of.failed(),
+            agent_errors: of.agent_errors,
+            coverage: of.coverage(),
+            arrived: of.arrived,
+            due: of.due,
+            downtime_seconds: of.downtime(window.until).as_secs_f64(),
+            response_times: of.response_times,
+            outages: &of.outages,
+        };
+        serde_json::json!(object).to_string() + "\n"
+    };
+    figures.iter().map(line).collect()
+}
+
+/// A line each, below their names; an empty field is not known.
+pub fn csv(figures: &[Figures], window: Window) -> String {
+    const HEAD: &str = "monitor,name,url,agent,uptime,checks,success,failed,agent_errors,coverage,arrived,due,outages,\
+                        downtime_seconds,answered,mean_us,p50_us,p95_us,p99_us,max_us\n";
+    let line = |of: &Figures| {
+        let times = of.response_times;
+        let us = |us: Option<f64>| us.map(|us| format!("{us:.0}")).unwrap_or_default();
+        let part = |part: Option<f64>| part.map(|part| format!("{part:.6}")).unwrap_or_default();
+        let cells = [
+            of.monitor.clone(),
+            of.name.clone().unwrap_or_default(),
+            of.url.clone().unwrap_or_default(),
+            of.agent.clone().unwrap_or_default(),
+            part(of.uptime()),
+            of.checks.to_string(),
+            of.success.to_string(),
+            of.failed().to_string(),
+            of.agent_errors.to_string(),
+            part(of.coverage()),
+            of.arrived.to_string(),
+            of.due.to_string(),
+            of.outages.len().to_string(),
+            format!("{:.3}", of.downtime(window.until).as_secs_f64()),
+            times.answered.to_string(),
+            us(times.mean_us),
+            us(times.p50_us),
+            us(times.p95_us),
+            us(times.p99_us),
+            times.max_us.map(|us| us.to_string()).unwrap_or_default(),
+        ];
+        cells.map(|cell| quoted(&cell)).join(",") + "\n"
+    };
+    [HEAD.to_owned()].into_iter().chain(figures.iter().map(line)).collect()
+}
+
+/// A field as RFC 4180 has it.
+fn quoted(field: &str) -> String {
+    match field.contains(['"', ',', '\n', '\r']) {
+        true => format!("\"{}\"", field.replace('"', "\"\"")),
+        false => field.into(),
+    }
+}
+
+/// A table for people, and the outages below it.
+pub fn table(figures: &[Figures], window: Window) -> String {
+    let dash = || "-".to_owned();
+    let seconds = |us: Option<f64>| us.map_or_else(dash, |us| format!("{:.3}", us / 1e6));
+    let percent = |part: Option<f64>| part.map_or_else(dash, percent);
+    let row = |of: &Figures| {
+        let times = of.response_times;
+        vec![
+            terminal::shown(&of.monitor),
+            of.agent.as_deref().map_or_else(|| "all".into(), terminal::shown),
+            percent(of.uptime()),
+            percent(of.coverage()),
+            of.checks.to_string(),
+            of.failed().to_string(),
+            of.outages.len().to_string(),
+            shortly(of.downtime(window.until)),
+            seconds(times.p50_us),
+            seconds(times.p95_us),
+            seconds(times.p99_us),
+            times.max_us.map_or_else(dash, |us| format!("{}.{:03}", us / 1_000_000, us / 1_000 % 1_000)),
+        ]
+    };
+    let heads =
+        ["monitor", "agent", "uptime", "coverage", "checks", "failed", "outages", "down", "p50", "p95", "p99", "max"];
+    let rows: Vec<Vec<String>> = figures.iter().map(row).collect();
+    let mut lines = vec![format!("from {} to {}", to_seconds(window.since), to_seconds(window.until)), String::new()];
+    lines.extend(terminal::columns(&heads, 2, &rows));
+    let outages: Vec<Vec<String>> = figures
+        .iter()
+        .flat_map(|of| of.outages.iter().map(move |outage| outage_row(&of.monitor, outage, window.until)))
+        .collect();
+    if !outages.is_empty() {
+        let heads = ["outage of", "agent", "from", "to", "down", "failures", "reason"];
+        lines.push(String::new());
+        lines.extend(terminal::columns(&heads, 7, &outages));
+    }
+    lines.into_iter().map(|line| line + "\n").collect()
+}
+
+fn outage_row(monitor: &str, outage: &Outage, until: Timestamp) -> Vec<String> {
+    let mut reason = outage.outcome.clone();
+    if let Some(code) = outage.status_code {
+        reason.push_str(&format!(" {code}"));
+    }
+    if let Some(error) = &outage.error {
+        reason.push_str(": ");
+        reason.push_str(&terminal::shown(error));
+    }
+    vec![
+        terminal::shown(monitor),
+        terminal::shown(&outage.agent),
+        to_seconds(outage.began).to_string(),
+        outage.ended.map_or_else(|| "-".into(), |ended| to_seconds(ended).to_string()),
+        shortly(outage.ended.unwrap_or(until).duration_since(outage.began)),
+        outage.failures.to_string(),
+        reason,
+    ]
+}
+
+/// Never rounded up: only what is whole is shown as 100%.
+fn percent(part: f64) -> String {
+    format!("{:.3}%", (part * 1e5).floor() / 1e3)
+}
+
+fn to_seconds(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).unwrap_or(at)
+}
+
+/// `2d 3h 4m`, or seconds when it is short.
+fn shortly(duration: SignedDuration) -> String {
+    let seconds = duration.as_secs();
+    let parts = [(seconds / 86_400, "d"), (seconds / 3_600 % 24, "h"), (seconds / 60 % 60, "m")];
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        _ => parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n}{unit}")).collect::<Vec<_>>().join(" "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window() -> Window {
+        Window { since: "2026-11-24T00:00:00Z".parse().unwrap(), until: "2026-11-25T00:00:00Z".parse().unwrap() }
+    }
+
+    fn shop() -> Figures {
+        Figures {
+            monitor: "shop, \"new\"".into(),
+            name: Some("shop".into()),
+            url: Some("http://127.0.0.1/".into()),
+            checks: 1_000_000,
+            success: 999_999,
+            arrived: 50,
+            due: 100,
+            response_times: ResponseTimes {
+                answered: 1,
+                p50_us: Some(1_500.4),
+                max_us: Some(2_003_999),
+                ..Default::default()
+            },
+            outages: vec![Outage {
+                agent: "edge\u{1b}".into(),
+                began: "2026-11-24T10:00:00.5Z".parse().unwrap(),
+                ended: None,
+                failures: 1,
+                outcome: "status_mismatch".into(),
+                status_code: Some(503),
+                error: Some("not\nfine".into()),
+            }],
+            ..Figures::default()
+        }
+    }
+
+    #[test]
+    fn a_table_tells_the_outages_below_and_obeys_no_control_characters() {
+        let shown = table(&[shop()], window());
+        let lines: Vec<&str> = shown.lines().collect();
+        assert_eq!(lines[0], "from 2026-11-24T00:00:00Z to 2026-11-25T00:00:00Z");
+        assert!(
+            lines[3].contains("99.999%") && lines[3].contains("50.000%") && lines[3].contains("13h 59m"),
+            "{shown}"
+        );
+        assert!(lines[3].contains("0.002") && lines[3].contains("2.003"), "{shown}");
+        assert!(lines[6].contains("2026-11-24T10:00:00Z  -"), "{shown}");
+        assert!(lines[6].ends_with("status_mismatch 503: not\\nfine") && lines[6].contains("edge\\u{1b}"), "{shown}");
+    }
+
+    #[test]
+    fn csv_quotes_what_needs_it_and_leaves_empty_what_is_not_known() {
+        let shown = csv(&[shop()], window());
+        let line = shown.lines().nth(1).unwrap();
+        assert_eq!(
+            line,
+            "\"shop, \"\"new\"\"\",shop,http://127.0.0.1/,,0.999999,1000000,999999,1,0,0.500000,50,100,1,50399.500,1,,1500,,,2003999"
+        );
+        assert_eq!(shown.lines().next().unwrap().split(',').count(), 20);
+    }
+
+    #[test]
+    fn json_has_an_object_a_line_and_null_for_what_is_not_known() {
+        let shown = json(&[shop(), Figures { monitor: "unseen".into(), due: 7, ..Figures::default() }], window());
+        let objects: Vec<serde_json::Value> = shown.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(
+            (&objects[0]["coverage"], &objects[0]["outages"][0]["ended"]),
+            (&0.5.into(), &serde_json::Value::Null)
+        );
+        assert_eq!((&objects[1]["uptime"], &objects[1]["coverage"]), (&serde_json::Value::Null, &0.0.into()));
+    }
+
+    #[test]
+    fn a_hundred_percent_is_only_what_is_whole() {
+        assert_eq!((percent(1.0), percent(0.999_999_9)), ("100.000%".into(), "99.999%".into()));
+    }
+}

@@ -1,0 +1,44 @@
+//! What agents say should arrive, as they said it: the functions of the tables make sense of it.
+
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{Array, BigInt, Integer, Text, Timestamptz};
+use wire::AgentEvent;
+
+use super::plan::{Report, number};
+use super::tables::pg_time;
+use super::trouble::{Statement, Trouble};
+
+/// Whether a report says what should arrive, be it nothing.
+pub(super) fn is_schedule(report: &Report<'_>) -> bool {
+    word(report.report.event).is_some()
+}
+
+fn word(event: AgentEvent) -> Option<&'static str> {
+    match event {
+        AgentEvent::Start => Some("start"),
+        AgentEvent::Reload => Some("reload"),
+        AgentEvent::Periodic | AgentEvent::Stop => None,
+    }
+}
+
+/// Stores the schedules of a batch, which are few.
+pub(super) fn store(connection: &mut PgConnection, schedules: &[(i32, Report<'_>)]) -> Result<(), Trouble> {
+    for (epoch_id, Report { seq, report, .. }) in schedules {
+        let Some(event) = word(report.event) else { continue };
+        sql_query(
+            "insert into schedules (epoch_id, seq, at, event, revision, monitors, intervals_ms)
+             values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing",
+        )
+        .bind::<Integer, _>(epoch_id)
+        .bind::<BigInt, _>(seq)
+        .bind::<Timestamptz, _>(pg_time(report.at))
+        .bind::<Text, _>(event)
+        .bind::<Text, _>(&report.configuration.revision)
+        .bind::<Array<Text>, _>(report.monitors.iter().map(|due| due.id.as_str()).collect::<Vec<_>>())
+        .bind::<Array<BigInt>, _>(report.monitors.iter().map(|due| number(due.interval_ms)).collect::<Vec<_>>())
+        .execute(connection)
+        .map_err(|error| Trouble::of(error, Statement::Records))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,10 @@
+drop function results_due(timestamptz, timestamptz);
+drop function outages(timestamptz, timestamptz, integer[]);
+drop function uptime(timestamptz, timestamptz, boolean, integer[]);
+drop function checks_by_hour(timestamptz, timestamptz);
+drop function aggregate_results(integer[], timestamptz[], timestamptz[]);
+drop function response_time_percentile(bigint[], bigint, double precision);
+drop function response_time_bucket(bigint);
+drop function response_time_bounds();
+drop table schedules;
+drop table hourly;

@@ -1,0 +1,214 @@
+//! Does a report say what happened?
+
+use anyhow::{Context, Result, ensure};
+use e2e::collector::Collector;
+use e2e::web::Answer;
+use e2e::{Stack, eventually};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{await_consumed, epochs, result, send};
+
+/// Two hours ago, at the full hour.
+fn begin() -> Timestamp {
+    let now = Timestamp::now().as_second();
+    Timestamp::from_second(now - now % 3_600 - 7_200).expect("a time of our days")
+}
+
+fn minutes(minutes: i64) -> SignedDuration {
+    SignedDuration::from_mins(minutes)
+}
+
+/// One check of the shop each minute, with these outcomes.
+fn checks(epoch: Uuid, first: u64, outcomes: &[&str]) -> Vec<Value> {
+    let check = |(minute, outcome): (u64, &&str)| {
+        let mut value = result(epoch, first + minute, begin() + minutes(minute as i64));
+        value["monitor"] = json!("shop");
+        value["name"] = json!("Shop");
+        value["agent"] = json!(agent(epoch));
+        value["outcome"] = json!(outcome);
+        value["response_time_us"] = json!(20_000);
+        if *outcome != "success" {
+            value["error"] = json!(format!("failed at minute {minute}"));
+        }
+        value
+    };
+    (0..).zip(outcomes).map(check).collect()
+}
+
+fn agent(epoch: Uuid) -> String {
+    format!("agent of {epoch}")
+}
+
+fn start(epoch: Uuid, seq: u64, at: Timestamp, event: &str, monitors: Value) -> Value {
+    json!({
+        "v": 1, "kind": "agent", "epoch": epoch, "seq": seq, "agent": agent(epoch), "event": event, "at": at,
+        "version": "1", "highest_seq": seq - 1, "pending": 0, "outbox_bytes": 0, "monitors": monitors,
+        "configuration": {"revision": monitors.to_string(), "faults": 0},
+    })
+}
+
+fn report(collector: &Collector, more: &[&str]) -> Result<Vec<Value>> {
+    report_from(collector, begin(), more)
+}
+
+fn report_from(collector: &Collector, from: Timestamp, more: &[&str]) -> Result<Vec<Value>> {
+    let (from, to) = (from.to_string(), (begin() + minutes(60)).to_string());
+    let arguments = [&["report", "--from", &from, "--to", &to, "--format", "json"], more].concat();
+    let ended = collector.command(&arguments)?;
+    let read = || ended.stdout.lines().map(|line| Ok(serde_json::from_str(line)?)).collect::<Result<_>>();
+    read().with_context(|| format!("{:?} {}{}", ended.code(), ended.stdout, ended.stderr))
+}
+
+#[test]
+fn a_report_tells_uptime_outages_and_response_times_over_any_window() -> Result<()> {
+    let stack = Stack::start()?;
+    let [epoch, other] = epochs();
+    let up = ["success"; 10];
+    let outcomes = [&up[..], &["timeout", "agent_error", "timeout"], &up, &["connection_refused"], &up[..6]].concat();
+    send(&stack, checks(epoch, 1, &outcomes))?;
+    send(&stack, checks(other, 1, &["success", "pattern_mismatch"]))?;
+    let collector = stack.collector().start()?;
+    await_consumed(&stack, &collector.group);
+
+    let all = report(&collector, &[])?;
+    assert_eq!(all.len(), 1, "{all:?}");
+    assert_eq!((&all[0]["checks"], &all[0]["agent_errors"], &all[0]["failed"]), (&32.into(), &1.into(), &4.into()));
+    let by_agent = report(&collector, &["--by-agent", "--agent", &agent(epoch), "--monitor", "shop"])?;
+    assert_eq!(by_agent.len(), 1, "{by_agent:?}");
+    let shop = &by_agent[0];
+    assert_eq!((&shop["name"], &shop["agent"]), (&json!("Shop"), &json!(agent(epoch))));
+    assert_eq!(shop["uptime"], json!(26.0 / 29.0));
+    let outages: Vec<_> = shop["outages"].as_array().context("outages")?.iter().collect();
+    assert_eq!(outages.len(), 2, "{shop}");
+    let at = |minute| json!(begin() + minutes(minute));
+    assert_eq!((&outages[0]["began"], &outages[0]["ended"]), (&at(10), &at(13)));
+    assert_eq!((&outages[0]["failures"], &outages[0]["outcome"]), (&2.into(), &json!("timeout")));
+    assert_eq!(outages[0]["error"], "failed at minute 10");
+    assert_eq!((&outages[1]["began"], &outages[1]["ended"]), (&at(23), &at(24)));
+    assert_eq!(shop["downtime_seconds"], json!(240.0));
+    assert_eq!((&shop["response_times"]["answered"], &shop["response_times"]["max_us"]), (&26.into(), &20_000.into()));
+    let p95 = shop["response_times"]["p95_us"].as_f64().context("p95")?;
+    assert!((16_000.0..=20_000.0).contains(&p95), "{p95}");
+    assert_eq!(shop["coverage"], Value::Null, "no agent said what was due");
+    Ok(())
+}
+
+#[test]
+fn an_outage_over_hours_without_a_check_and_one_that_lasts_are_told_as_such() -> Result<()> {
+    let stack = Stack::start()?;
+    let [epoch] = epochs();
+    let check = |seq: u64, minute: i64, outcome: &str| {
+        let mut value = result(epoch, seq, begin() + minutes(minute));
+        value["monitor"] = json!("shop");
+        value["name"] = json!("Shop");
+        value["outcome"] = json!(outcome);
+        value
+    };
+    let failure = "connection_refused";
+    let checks = [
+        check(1, -600, "success"),
+        check(2, -599, failure),
+        check(3, -300, failure),
+        // Nothing fails in this hour: it is not looked through, but for its first success.
+        check(4, -185, "success"),
+        check(5, -184, "success"),
+        check(6, 10, "success"),
+        check(7, 20, failure),
+    ];
+    send(&stack, checks)?;
+    let collector = stack.collector().start()?;
+    await_consumed(&stack, &collector.group);
+
+    let all = report_from(&collector, begin() - minutes(610), &[])?;
+    assert_eq!(all.len(), 1, "{all:?}");
+    let outages = all[0]["outages"].as_array().context("outages")?;
+    assert_eq!(outages.len(), 2, "{all:?}");
+    let at = |minute| json!(begin() + minutes(minute));
+    assert_eq!((&outages[0]["began"], &outages[0]["ended"]), (&at(-599), &at(-185)));
+    assert_eq!((&outages[1]["began"], &outages[1]["ended"]), (&at(20), &Value::Null));
+    Ok(())
+}
+
+#[test]
+fn coverage_is_what_arrived_of_what_agents_said_should() -> Result<()> {
+    let stack = Stack::with().partitions(1).start()?;
+    let [epoch] = epochs();
+    let each_minute = json!([{"id": "shop", "interval_ms": 60_000}, {"id": "unseen", "interval_ms": 30_000}]);
+    send(&stack, [start(epoch, 1, begin(), "start", each_minute)])?;
+    send(&stack, checks(epoch, 2, &["success"; 15]))?;
+    // After half an hour the shop is checked every two minutes, and nothing else.
+    let seldom = json!([{"id": "shop", "interval_ms": 120_000}]);
+    send(&stack, [start(epoch, 17, begin() + minutes(30), "reload", seldom)])?;
+    let collector = stack.collector().start()?;
+    await_consumed(&stack, &collector.group);
+
+    let all = report(&collector, &[])?;
+    assert_eq!(all.len(), 2, "{all:?}");
+    assert_eq!((&all[0]["monitor"], &all[0]["arrived"], &all[0]["due"]), (&json!("shop"), &15.into(), &45.into()));
+    assert_eq!((&all[1]["monitor"], &all[1]["due"], &all[1]["uptime"]), (&json!("unseen"), &60.into(), &Value::Null));
+    assert_eq!(all[1]["coverage"], json!(0.0));
+
+    let (from, to) = (begin().to_string(), (begin() + minutes(60)).to_string());
+    let table = collector.command(&["report", "--from", &from, "--to", &to])?.stdout;
+    assert!(table.contains("100.000%   33.333%"), "{table}");
+    let csv = collector.command(&["report", "--from", &from, "--to", &to, "--format", "csv"])?.stdout;
+    assert_eq!(csv.lines().count(), 3, "{csv}");
+    Ok(())
+}
+
+#[test]
+fn percentiles_are_exact_to_their_bucket() -> Result<()> {
+    let stack = Stack::start()?;
+    assert_eq!(stack.collector().build()?.command(&["migrate"])?.code(), Some(0));
+    stack.database.execute(
+        "create table times as
+         select i, (exp(random() * 13) * 100)::bigint as us from generate_series(1, 20) i, generate_series(1, i * i)",
+    )?;
+
+    let samples: Vec<Value> = stack.database.rows(
+        "select s.*, estimate, coalesce(bounds[bucket - 1], 0) as low, least(bounds[bucket], longest) as high
+         from (
+             select t.i, f as fraction, max(t.us) as longest, percentile_disc(f) within group (order by t.us) as exact,
+                    array(
+                        select (select count(*) from times n
+                                where n.i = t.i and website_monitor.response_time_bucket(n.us) = b)
+                        from generate_series(1, 24) b
+                    ) as response_times
+             from times t, unnest(array[0.01, 0.5, 0.95, 0.99, 1]::float[]) f group by t.i, f
+         ) s,
+         website_monitor.response_time_percentile(s.response_times, s.longest, s.fraction) estimate,
+         website_monitor.response_time_bucket(s.exact) bucket,
+         website_monitor.response_time_bounds() bounds",
+    )?;
+
+    assert_eq!(samples.len(), 100);
+    for sample in samples {
+        let [low, estimate, high] = ["low", "estimate", "high"].map(|name| sample[name].as_f64().unwrap_or(f64::NAN));
+        assert!(low <= estimate && estimate <= high * 1.000_001, "{sample}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_running_agents_results_are_measured_by_its_own_schedule() -> Result<()> {
+    let stack = Stack::start()?;
+    let agent = stack.agent().interval("500ms").monitor("shop", stack.web.site("/", Answer::ok("fine"))).start()?;
+    let collector = stack.collector().start()?;
+    eventually("ten results are there", || {
+        let rows = stack.database.count("website_monitor.results")?;
+        ensure!(rows >= 10, "{rows} rows");
+        Ok(())
+    });
+    agent.stop()?;
+    stack.await_arrival(&agent, &collector);
+
+    let shown = collector.command(&["report", "--last", "1h", "--format", "json"])?.stdout;
+
+    let shop: Value = serde_json::from_str(&shown)?;
+    let (arrived, due) = (shop["arrived"].as_i64().unwrap_or(0), shop["due"].as_i64().unwrap_or(0));
+    // The agent was started and stopped between two slots.
+    assert!((arrived - due).abs() <= 2 && due >= 8, "{shown}");
+    Ok(())
+}

@@ -1,0 +1,220 @@
+//! Are the summaries by the hour what the results say, whatever happened while they were made?
+
+use std::fmt::Write;
+
+use anyhow::{Result, ensure};
+use e2e::{Stack, eventually};
+use jiff::{SignedDuration, Timestamp};
+use rand::rngs::StdRng;
+use rand::seq::{IndexedRandom, SliceRandom};
+use rand::{Rng, SeedableRng};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{assert_proven, await_consumed, days_ago, epochs, numbers, result, rows, send};
+
+/// Where the documented buckets of response times meet, in microseconds.
+const BOUNDS: [u64; 23] = [
+    1_000, 1_600, 2_500, 4_000, 6_300, 10_000, 16_000, 25_000, 40_000, 63_000, 100_000, 160_000, 250_000, 400_000,
+    630_000, 1_000_000, 1_600_000, 2_500_000, 4_000_000, 6_300_000, 10_000_000, 16_000_000, 25_000_000,
+];
+const ANSWERED: &str =
+    "outcome in ('success', 'status_mismatch', 'pattern_mismatch', 'too_slow', 'certificate_expiring')";
+const OUTCOMES: [&str; 7] =
+    ["success", "success", "success", "timeout", "status_mismatch", "agent_error", "connection_refused"];
+
+/// A result of a random moment of the last three days.
+fn random_result(random: &mut StdRng, epoch: Uuid, seq: u64) -> Value {
+    let mut value = result(epoch, seq, Timestamp::now() - SignedDuration::from_secs(random.random_range(0..259_200)));
+    value["outcome"] = json!(OUTCOMES.choose(random));
+    // On a bound, too, now and then.
+    let us = BOUNDS.choose(random).map_or(0, |bound| bound + [0, 0, 1, 377][random.random_range(0..4)]);
+    value["response_time_us"] = if random.random_ratio(1, 10) { Value::Null } else { json!(us - us % 2) };
+    value
+}
+
+/// The hours that are over, made afresh by other words than the collector's.
+fn fresh() -> String {
+    let mut buckets = String::new();
+    let ends = BOUNDS.iter().copied().chain([u64::MAX >> 1]);
+    for (start, end) in [0].into_iter().chain(BOUNDS).zip(ends) {
+        let comma = if buckets.is_empty() { "" } else { "," };
+        let range = format!("response_time_us >= {start} and response_time_us < {end}");
+        write!(buckets, "{comma} count(*) filter (where {ANSWERED} and {range})").expect("a String takes any text");
+    }
+    format!(
+        "select monitor_id, date_trunc('hour', checked_at, 'UTC') as hour, agent_id, count(*) as checks,
+                count(*) filter (where outcome = 'success') as success,
+                count(*) filter (where outcome = 'timeout') as timeout,
+                count(*) filter (where outcome = 'status_mismatch') as status_mismatch,
+                count(*) filter (where outcome = 'connection_refused') as connection_refused,
+                count(*) filter (where outcome = 'agent_error') as agent_error,
+                count(response_time_us) filter (where {ANSWERED}) as answered,
+                coalesce(sum(response_time_us) filter (where {ANSWERED}), 0) as sum,
+                max(response_time_us) filter (where {ANSWERED}) as max,
+                array[{buckets}]::integer[] as response_times
+         from website_monitor.results join website_monitor.epochs using (epoch_id)
+         where checked_at < date_trunc('hour', now() - interval '2 hours', 'UTC')
+         group by 1, 2, 3"
+    )
+}
+
+const SUMMED: &str = "select monitor_id, hour, agent_id, checks, success, timeout, status_mismatch,
+                             connection_refused, agent_error, answered, response_time_sum_us, response_time_max_us,
+                             response_times
+                      from website_monitor.hourly where hour < date_trunc('hour', now() - interval '2 hours', 'UTC')";
+
+/// Kills of a usual run, and of one that takes its time.
+fn rounds() -> u64 {
+    if std::env::var("TORTURE").is_ok_and(|how| how == "full") { 60 } else { 6 }
+}
+
+fn await_summed_up(stack: &Stack) {
+    eventually("nothing that is over is due", || {
+        let due = stack.database.count("website_monitor.rollup_due where hour <= now() - interval '61 minutes'")?;
+        ensure!(due == 0, "{due} marks");
+        Ok(())
+    });
+}
+
+fn assert_true(stack: &Stack) -> Result<()> {
+    let fresh = fresh();
+    let differences: Vec<Value> = stack
+        .database
+        .rows(&format!("(({fresh}) except all ({SUMMED})) union all (({SUMMED}) except all ({fresh}))"))?;
+    assert_eq!(differences, Vec::<Value>::new());
+    Ok(())
+}
+
+/// What readers see is all that is there, at this moment.
+fn assert_readers_miss_nothing(stack: &Stack) -> Result<()> {
+    let seen: Vec<Value> = stack.database.rows(
+        "select (select count(*) from website_monitor.results) as rows,
+                (select coalesce(sum(checks), 0) from website_monitor.checks_by_hour(
+                     now() - interval '100 hours', now() + interval '3 hours')) as checks",
+    )?;
+    assert_eq!(seen[0]["rows"], seen[0]["checks"]);
+    Ok(())
+}
+
+#[test]
+fn summaries_are_what_the_results_say_after_kills_of_two_collectors_and_late_data() -> Result<()> {
+    let stack = Stack::start()?;
+    let mut random = StdRng::seed_from_u64(7);
+    let epochs = epochs::<3>();
+    let collectors: Vec<_> = [("one", 170), ("other", 290)]
+        .iter()
+        .map(|(group, size)| stack.collector().group(group).set("batch.max_messages", *size).start())
+        .collect::<Result<_>>()?;
+    let mut sent = 0;
+    for round in 0..rounds() {
+        let mut portion: Vec<Value> = (sent + 1..=sent + 500)
+            .flat_map(|seq| epochs.map(|epoch| (epoch, seq)))
+            .map(|(epoch, seq)| random_result(&mut random, epoch, seq))
+            .collect();
+        portion.shuffle(&mut random);
+        sent += 500;
+        send(&stack, portion)?;
+        eventually("the tables are there", || assert_rows(&stack, 3 * 500 * round + 1));
+        for _ in 0..5 {
+            assert_readers_miss_nothing(&stack)?;
+        }
+        let collector = &collectors[random.random_range(0..2)];
+        collector.kill();
+        collector.start()?;
+    }
+    for collector in &collectors {
+        await_consumed(&stack, &collector.group);
+    }
+    eventually("nothing that is over is due, and readers miss nothing meanwhile", || {
+        assert_readers_miss_nothing(&stack)?;
+        let due = stack.database.count("website_monitor.rollup_due where hour <= now() - interval '61 minutes'")?;
+        ensure!(due == 0, "{due} marks");
+        Ok(())
+    });
+
+    assert_eq!((rows(&stack)?, numbers(&stack)?), (3 * sent, 3 * sent));
+    assert_true(&stack)?;
+    assert_proven(&collectors[0].verify()?);
+    Ok(())
+}
+
+fn assert_rows(stack: &Stack, least: u64) -> Result<()> {
+    let rows = rows(stack)?;
+    ensure!(rows >= least, "{rows} rows");
+    Ok(())
+}
+
+#[test]
+fn late_results_rewrite_an_hour_that_was_summed_up() -> Result<()> {
+    let stack = Stack::start()?;
+    let [early, late] = epochs();
+    let at = days_ago(2);
+    let collector = stack.collector().start()?;
+    send(&stack, (1..=5).map(|seq| result(early, seq, at)))?;
+    await_consumed(&stack, &collector.group);
+    await_summed_up(&stack);
+    assert_true(&stack)?;
+
+    send(&stack, (1..=7).map(|seq| result(late, seq, at)))?;
+    send(&stack, (6..=9).map(|seq| result(early, seq, at)))?;
+    await_consumed(&stack, &collector.group);
+    await_summed_up(&stack);
+
+    assert_true(&stack)?;
+    assert_eq!(stack.database.count("website_monitor.hourly")?, 7 + 7);
+    Ok(())
+}
+
+#[test]
+fn summaries_outlive_the_results_and_go_by_their_own_retention() -> Result<()> {
+    let stack = Stack::start()?;
+    let [epoch] = epochs();
+    let collector = stack.collector().start()?;
+    send(&stack, (1..=3).map(|seq| result(epoch, seq, days_ago(if seq == 3 { 9 } else { 5 }))))?;
+    await_consumed(&stack, &collector.group);
+    // Not summed up before its partition is past the retention: that must be done first.
+    collector.stop()?;
+    stack.database.execute(
+        "insert into website_monitor.rollup_due select distinct date_trunc('hour', checked_at, 'UTC'), '{[1,100)}'::int4multirange
+         from website_monitor.results; delete from website_monitor.hourly",
+    )?;
+
+    let strict = stack.collector().set("retention.results", "2d").set("retention.hourly", "7d").start()?;
+    eventually("the results are gone", || {
+        let rows = rows(&stack)?;
+        ensure!(rows == 0, "{rows} rows\n{}", strict.log());
+        Ok(())
+    });
+
+    eventually("the older summary is gone", || {
+        let summaries = stack.database.count("website_monitor.hourly")?;
+        ensure!(summaries == 2, "{summaries} summaries\n{}", strict.log());
+        Ok(())
+    });
+    assert_proven(&strict.verify()?);
+    Ok(())
+}
+
+#[test]
+fn the_marks_of_a_running_hour_are_gathered() -> Result<()> {
+    let stack = Stack::start()?;
+    let collector = stack.collector().start()?;
+    let [epoch] = epochs();
+    send(&stack, [result(epoch, 1, Timestamp::now())])?;
+    await_consumed(&stack, &collector.group);
+    stack.database.execute(
+        "insert into website_monitor.rollup_due
+         select date_trunc('hour', now(), 'UTC'), int4multirange(int4range(n, n + 1)) from generate_series(1, 150) n",
+    )?;
+
+    eventually("few marks are left", || {
+        let marks = stack.database.count("website_monitor.rollup_due")?;
+        ensure!(marks <= 2, "{marks} marks");
+        Ok(())
+    });
+
+    let gathered = "website_monitor.rollup_due where monitors @> '{[1,151)}'";
+    assert_eq!(stack.database.count(gathered)?, 1);
+    Ok(())
+}
