@@ -81,6 +81,7 @@ fn result(monitor: usize, at: Timestamp) -> CheckResult {
             subject: "CN=shop.example".into(),
             issuer: "CN=Some Issuer".into(),
             fault: None,
+            faults: Vec::new(),
         }),
         body_bytes: Some(1_024),
         truncated: None,
