@@ -14,6 +14,7 @@
 //! This module and those below are the only place that names diesel.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
 use diesel::PgConnection;
 use jiff::Timestamp;
@@ -66,6 +67,8 @@ pub struct Store {
     partitions: Partitions,
     rejected: BTreeMap<&'static str, Rarely>,
     clashes: Rarely,
+    /// That the database does not store, which all stores beside one another say together.
+    outage: Arc<Mutex<Rarely>>,
 }
 
 /// The database is not there, or not usable; says why.
@@ -108,6 +111,7 @@ impl Store {
             partitions: Partitions::default(),
             rejected: BTreeMap::new(),
             clashes: Rarely::default(),
+            outage: Arc::default(),
         }
     }
 
@@ -121,6 +125,7 @@ impl Store {
             partitions: Partitions::default(),
             rejected: BTreeMap::new(),
             clashes: Rarely::default(),
+            outage: Arc::clone(&self.outage),
             ..*self
         }
     }

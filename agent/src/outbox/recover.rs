@@ -87,7 +87,12 @@ pub(super) fn recover(root: &Root, reads: &Reads) -> io::Result<State> {
     let epoch = ledger.after(last);
     let mut state =
         State { chunks, last, acknowledged, epoch, ledger, damaged, appended: 0, dropped: 0, bytes: 0, refused: None };
-    for chunk in state.behind_cursor() {
+    let behind = state.behind_cursor();
+    if !behind.is_empty() {
+        // What tells the cursor may be in one of them, or not outlive a power cut: a gap would seem to be lost.
+        root.set_cursor(state.acknowledged)?;
+    }
+    for chunk in behind {
         root.bury(chunk.first())?;
     }
     state.bytes = root.bytes_on_disk()?;

@@ -336,6 +336,24 @@ fn a_damaged_cursor_costs_at_most_that_records_are_sent_again() {
 }
 
 #[test]
+fn what_a_start_frees_seems_never_lost_though_a_power_cut_took_the_mark_that_told_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    {
+        let outbox = open_with(dir.path(), 10);
+        let committer = start(&outbox);
+        append(&outbox, 35);
+        committer.stop();
+    }
+    // A kill between the acknowledgement and the freeing.
+    marks::Marks::open(dir.path()).unwrap().set_acknowledged(25);
+    drop(open_with(dir.path(), 10));
+    std::fs::remove_file(dir.path().join("MARKS")).unwrap();
+    let outbox = open_with(dir.path(), 10);
+    assert_eq!(outbox.acknowledged(), 25);
+    assert_eq!(outbox.read(25, 100, usize::MAX).unwrap().len(), 11);
+}
+
+#[test]
 fn a_chunk_of_an_earlier_run_is_given_back_too() {
     let dir = tempfile::tempdir().unwrap();
     {

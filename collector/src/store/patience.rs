@@ -1,6 +1,7 @@
 //! Storing for as long as it takes, and finding the records that the database refuses.
 
 use std::collections::BTreeSet;
+use std::sync::{MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -29,7 +30,7 @@ pub(super) fn write(store: &mut Store, entries: &[Entry], is_over: &dyn Fn() -> 
     let began = Instant::now();
     let mut pause = SHORTEST_PAUSE;
     let mut refusals = 0;
-    let mut said = Rarely::default();
+    let mut waited = false;
     loop {
         let outcome = match store.store(entries, None) {
             Err(Trouble::Refused(_)) if refusals < TRIES => {
@@ -44,7 +45,7 @@ pub(super) fn write(store: &mut Store, entries: &[Entry], is_over: &dyn Fn() -> 
         };
         let text = match outcome {
             Ok(()) => {
-                if said.ended() {
+                if waited && outage(store).ended() {
                     let seconds = began.elapsed().as_secs();
                     log::info!(seconds; "the database stores again");
                 }
@@ -56,7 +57,9 @@ pub(super) fn write(store: &mut Store, entries: &[Entry], is_over: &dyn Fn() -> 
             }
             Err(trouble) => super::Unavailable::from(trouble).to_string(),
         };
-        if let Some(tries) = said.happened_for(&text) {
+        waited = true;
+        let tries = outage(store).happened_for(&text);
+        if let Some(tries) = tries {
             log::warn!(tries, error = text.as_str(); "the database does not store: waiting for it");
         }
         // It may come back as another one, or empty.
@@ -66,6 +69,10 @@ pub(super) fn write(store: &mut Store, entries: &[Entry], is_over: &dyn Fn() -> 
         }
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
+}
+
+fn outage(store: &Store) -> MutexGuard<'_, Rarely> {
+    store.outage.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Waits; false when it is over.
