@@ -22,18 +22,17 @@ impl Blackbox {
     pub(crate) fn start(directory: &Path, site: &Site) -> Result<Blackbox> {
         let port = site::free_port()?;
         let config = directory.join("blackbox.yml");
-        let roots = site.roots.display();
         fs::write(
             &config,
-            format!(
-                "modules:\n  page:\n    prober: http\n    timeout: 5s\n    http:\n      \
-                 fail_if_body_not_matches_regexp: [Welcome]\n      tls_config: {{ca_file: {roots}}}\n"
-            ),
+            "modules:\n  page:\n    prober: http\n    timeout: 5s\n    http:\n      \
+             fail_if_body_not_matches_regexp: [Welcome]\n",
         )?;
         let server = Command::new("prometheus-blackbox-exporter")
             .arg(format!("--config.file={}", config.display()))
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
             .arg("--log.level=error")
+            // As the system's, which it reads once; a file of its configuration it would read for each probe.
+            .env("SSL_CERT_FILE", &site.roots)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
