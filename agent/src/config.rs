@@ -29,6 +29,7 @@ mod tests;
 mod tls;
 
 use std::collections::{BTreeMap, HashSet};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -58,6 +59,8 @@ pub struct Config {
     pub outbox: OutboxConfig,
     /// Where they go.
     pub kafka: settings::Kafka,
+    /// Where it can be asked how it fares; nowhere when none.
+    pub http: Option<SocketAddr>,
     /// What is said on stderr, and how.
     pub log: settings::Log,
     /// Entries that were skipped since they are wrong.

@@ -10,16 +10,19 @@
 
 mod delivery;
 mod gaps;
+mod health;
 mod reload;
 
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use sd_notify::NotifyState;
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use wire::{CheckResult, Content};
@@ -33,6 +36,7 @@ use crate::report::Reporter;
 use crate::schedule::Schedule;
 use delivery::{Delivery, LAST_DRAIN, LAST_REPORT, Setup};
 use gaps::Gaps;
+use health::{Health, Seen};
 use reload::Reloads;
 
 /// How often the outbox's status is written, its room is looked at, and the clocks are compared.
@@ -80,13 +84,16 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>, reload: impl As
         }
         started = spawn_blocking(move || Running::start(config)) => Arc::new(started.map_err(io::Error::other)??),
     };
+    health::tell(&[NotifyState::Ready]);
     let pending = running.delivery().as_ref().map_or(0, |delivery| delivery.outbox().pending());
     log::info!(monitors = running.schedule.monitors().len(), pending; "the agent runs");
     let ended = tokio::select! {
         () = &mut stop => Ok(()),
         broken = tick_until_broken(&running) => Err(broken),
         never = reload_when_asked(&running, reload) => match never {},
+        never = answer_whoever_asks(&running) => match never {},
     };
+    health::tell(&[NotifyState::Stopping]);
     let patience = running.patience();
     log::info!("the agent stops: running checks end, the outbox is flushed");
     match timeout(patience, spawn_blocking(move || running.stop())).await {
@@ -113,6 +120,14 @@ async fn tick_until_broken(running: &Arc<Running>) -> RunError {
     }
 }
 
+/// Serves metrics, if that is wanted.
+async fn answer_whoever_asks(running: &Arc<Running>) -> Infallible {
+    match running.http {
+        Some(address) => health::serve(address, Arc::clone(&running.health)).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Reads the configuration anew whenever that is asked for; once for all who ask meanwhile.
 async fn reload_when_asked(running: &Arc<Running>, mut reload: impl AsyncFnMut()) -> Infallible {
     loop {
@@ -136,6 +151,8 @@ struct Running {
     delivery: Mutex<Option<Delivery>>,
     periodic: Mutex<Periodic>,
     reloads: Reloads,
+    http: Option<SocketAddr>,
+    health: Arc<Health>,
     /// A reload has not been reported.
     reloaded: AtomicBool,
 }
@@ -165,13 +182,16 @@ impl Running {
             Err(error) => return Err(error),
         };
         let checker = Arc::new(Mutex::new(Arc::new(Checker::new()?)));
-        let reloads = Reloads::new(&config);
+        let (reloads, http, health) = (Reloads::new(&config), config.http, Arc::new(Health::default()));
         let monitors: Vec<_> = config.monitors.into_iter().map(Arc::new).collect();
         let run = {
             let (agent, intake, checker) = (config.agent.name.clone(), intake.clone(), checker.clone());
+            let health = health.clone();
             move |monitor: &Monitor, scheduled_at: Timestamp| {
                 let checker = locked(&checker).clone();
-                keep(&intake, &agent, checker.check(monitor, scheduled_at));
+                let result = checker.check(monitor, scheduled_at);
+                health.checked(result.outcome);
+                keep(&intake, &agent, result);
             }
         };
         let schedule = Schedule::start(&config.agent.name, monitors, config.workers, Arc::new(run));
@@ -185,6 +205,8 @@ impl Running {
             delivery: Mutex::new(delivery),
             periodic: Mutex::new(Periodic { clock, jumped: false, reported, gaps, full: false }),
             reloads,
+            http,
+            health,
             reloaded: AtomicBool::new(false),
         })
     }
@@ -213,7 +235,10 @@ impl Running {
                     *delivery = Some(opened);
                     periodic.jumped = false;
                 }
-                Err(RunError::Outbox(error)) if error.may_pass() => log::debug!("{error}"),
+                Err(RunError::Outbox(error)) if error.may_pass() => {
+                    log::debug!("{error}");
+                    self.saw(None);
+                }
                 Err(error) => return Err(error),
             }
             return Ok(());
@@ -221,7 +246,7 @@ impl Running {
         if let Some(broken) = delivery.broken() {
             return Err(RunError::BrokeDown(broken));
         }
-        delivery.publish_status();
+        self.saw(Some(delivery));
         self.mind_the_bound(delivery, &mut periodic);
         if delivery.is_settled(clock) {
             if std::mem::take(&mut periodic.jumped) {
@@ -234,6 +259,19 @@ impl Running {
             }
         }
         Ok(())
+    }
+
+    /// Tells how things are.
+    fn saw(&self, delivery: Option<&Delivery>) {
+        self.health.saw(Seen {
+            monitors: self.schedule.len(),
+            outbox: delivery.map(Delivery::publish_status),
+            in_memory: self.intake.len() as u64,
+            thrown_away: self.intake.thrown_away(),
+            published: delivery.map_or(0, Delivery::published),
+            missed: self.schedule.missed(),
+            is_reload_refused: self.reloads.is_refused(),
+        });
     }
 
     /// With the policy `pause`, no checks are made while the outbox has no room for their results.

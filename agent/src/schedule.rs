@@ -167,6 +167,12 @@ impl Schedule {
         self.engine.locked().roster.all().cloned().collect()
     }
 
+    /// How many monitors there are.
+    #[expect(clippy::len_without_is_empty, reason = "nobody asks")]
+    pub fn len(&self) -> usize {
+        self.engine.locked().roster.all().count()
+    }
+
     /// Starts no new checks until [`resume`](Schedule::resume); the slots are missed.
     pub fn pause(&self) {
         self.engine.locked().plan.hold(Missed::Paused);

@@ -2,10 +2,12 @@
 
 mod refusing;
 mod small;
+mod systemd;
 
 use anyhow::{Result, ensure};
 use e2e::agent::Agent;
 use e2e::collector::Collector;
+use e2e::ports::free_port;
 use e2e::web::Answer;
 use e2e::{Stack, eventually};
 use serde::Deserialize;
@@ -17,6 +19,7 @@ use crate::truth::{
 };
 use refusing::{Refusal, RefusingDisk};
 use small::SmallDisk;
+use systemd::Systemd;
 
 const REFUSES: &str = "the outbox's disk refuses; results wait in memory";
 const HEALS: &str = "the outbox's disk takes records again";
@@ -30,9 +33,11 @@ const MEMORY: u64 = 16 * 1024 * 1024;
 fn checks_go_on_while_the_disk_refuses_and_every_result_is_stored_without_a_restart() -> Result<()> {
     let (stack, collector, agent) = start_stack()?;
     let disk = RefusingDisk::new(&agent)?;
-    agent.start_by(disk.preloaded_into(agent.invocation(&["run"])))?;
+    let systemd = Systemd::listen(agent.directory())?;
+    agent.start_by(systemd.told_by(disk.preloaded_into(agent.invocation(&["run"]))))?;
     await_rows(&stack, 10)?;
     let began_as = agent.id();
+    await_told(&agent, &systemd, false);
     for refusal in Refusal::ALL {
         let (refused, healed) = (said(&agent, REFUSES), said(&agent, HEALS));
         disk.refuse(refusal)?;
@@ -40,6 +45,7 @@ fn checks_go_on_while_the_disk_refuses_and_every_result_is_stored_without_a_rest
             ensure!(said(&agent, REFUSES) == refused + 1, "{refusal:?}\n{}", agent.log());
             Ok(())
         });
+        await_told(&agent, &systemd, true);
         await_requests(&stack, 30);
         let before = disk.refusals();
         eventually("it is tried again", || {
@@ -52,6 +58,7 @@ fn checks_go_on_while_the_disk_refuses_and_every_result_is_stored_without_a_rest
             ensure!(said(&agent, HEALS) == healed + 1, "{refusal:?}\n{}", agent.log());
             Ok(())
         });
+        await_told(&agent, &systemd, false);
         await_rows(&stack, 30)?;
         assert_eq!(said(&agent, REFUSES), refused + 1, "{}", agent.log());
     }
@@ -163,11 +170,29 @@ fn start_stack() -> Result<(Stack, Collector, Agent)> {
     let stack = Stack::start()?;
     let collector = stack.collector().start()?;
     let mut setup = stack.agent().interval("100ms").set("outbox.max_size", "16MiB");
+    setup = setup.set("http.listen", format!("127.0.0.1:{}", free_port()?));
     for path in SITES {
         setup = setup.monitor(path, stack.web.site(path, Answer::ok("")));
     }
     let agent = setup.build()?;
     Ok((stack, collector, agent))
+}
+
+/// Waits until metrics and systemd's status say that the disk refuses, or that it does not.
+#[track_caller]
+fn await_told(agent: &Agent, systemd: &Systemd, refuses: bool) {
+    eventually("the metrics tell", || {
+        let metrics = agent.get("/metrics")?;
+        let line = format!("website_monitor_outbox_refused {}\n", u8::from(refuses));
+        ensure!(metrics.contains(&line), "{metrics}");
+        Ok(())
+    });
+    eventually("systemd is told", || {
+        let status = systemd.status()?;
+        ensure!(status.contains("the outbox's disk refuses") == refuses, "{status}");
+        ensure!(status.contains("3 monitors; ") && systemd.is_ready(), "{status}");
+        Ok(())
+    });
 }
 
 fn said(agent: &Agent, what: &str) -> usize {

@@ -1,11 +1,12 @@
 //! From a file to a checked configuration, or to everything that is wrong with it.
 
 use std::collections::HashSet;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_yaml::Value;
-use settings::{Fault, Kafka, Log, Section};
+use settings::{Fault, Kafka, Log, Section, Wrong};
 
 use super::monitor::{Common, Draft, INTERVAL, Options};
 use super::pattern::Pattern;
@@ -32,6 +33,7 @@ struct Root {
     workers: usize,
     outbox: OutboxConfig,
     kafka: Kafka,
+    http: Option<SocketAddr>,
     log: Log,
 }
 
@@ -75,6 +77,7 @@ impl Config {
             workers: root.workers,
             outbox: root.outbox,
             kafka: root.kafka,
+            http: root.http,
             log: root.log,
             faults,
             skipped,
@@ -108,6 +111,7 @@ fn read_root(root: &mut Section<'_>) -> Root {
         workers: root.integer("workers", 1..=MOST_WORKERS).unwrap_or(64),
         outbox: root.section("outbox", read_outbox),
         kafka: root.section("kafka", Kafka::of_agent),
+        http: root.section("http", |http| http.parse("listen", listen)).flatten(),
         log: root.section("log", Log::of),
     }
 }
@@ -118,6 +122,11 @@ fn read_agent(agent: &mut Section<'_>) -> Identity {
         name: agent.text_within("name", wire::limits::AGENT).unwrap_or_else(host),
         labels: agent.texts("labels", wire::limits::ENTRIES, wire::limits::TEXT),
     }
+}
+
+fn listen(text: &str) -> Result<Option<SocketAddr>, Wrong> {
+    let wrong = |_| Wrong::new("is no address to listen on", "write address:port, such as 127.0.0.1:9115, or none");
+    if text == "none" { Ok(None) } else { text.parse().map(Some).map_err(wrong) }
 }
 
 fn read_outbox(outbox: &mut Section<'_>) -> OutboxConfig {

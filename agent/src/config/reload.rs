@@ -7,6 +7,7 @@
 //! The revision is that of what runs, not of what stands in the file.
 
 use std::collections::{BTreeMap, HashSet};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use settings::{Kafka, Log};
@@ -22,6 +23,8 @@ pub struct Fixed {
     pub outbox: OutboxConfig,
     /// Where they go.
     pub kafka: Kafka,
+    /// Where it can be asked how it fares.
+    pub http: Option<SocketAddr>,
     /// What is said on stderr, and how.
     pub log: Log,
 }
@@ -38,14 +41,15 @@ pub struct Kept {
 impl Config {
     /// What can't change from now on.
     pub fn fixed(&self) -> Fixed {
-        Fixed { agent: self.agent.name.clone(), outbox: self.outbox.clone(), kafka: self.kafka.clone(), log: self.log }
+        let (outbox, kafka) = (self.outbox.clone(), self.kafka.clone());
+        Fixed { agent: self.agent.name.clone(), outbox, kafka, http: self.http, log: self.log }
     }
 
     /// Keeps of what runs what this configuration can't change, or has no sound entry for.
     pub fn keep(&mut self, fixed: &Fixed, running: &[Arc<Monitor>]) -> Kept {
         let options = differences(fixed, &self.fixed());
-        let Fixed { agent, outbox, kafka, log } = fixed.clone();
-        (self.agent.name, self.outbox, self.kafka, self.log) = (agent, outbox, kafka, log);
+        let Fixed { agent, outbox, kafka, http, log } = fixed.clone();
+        (self.agent.name, self.outbox, self.kafka, self.http, self.log) = (agent, outbox, kafka, http, log);
         let monitors = self.keep_monitors(running);
         self.revision = revision::of(self);
         Kept { options, monitors }
@@ -73,6 +77,7 @@ fn differences(old: &Fixed, new: &Fixed) -> Vec<String> {
         ("kafka.create_topic", kafka.0.create_topic != kafka.1.create_topic),
         ("kafka.partitions", kafka.0.partitions != kafka.1.partitions),
         ("kafka.replication_factor", kafka.0.replication_factor != kafka.1.replication_factor),
+        ("http.listen", old.http != new.http),
         ("log.level", old.log.level != new.log.level),
         ("log.format", old.log.format != new.log.format),
     ];

@@ -122,9 +122,9 @@ impl Outbox {
     ///
     /// # Errors
     /// When the disk refuses.
-    pub fn publish_status(&self) -> io::Result<()> {
+    pub fn publish_status(&self, status: &Status) -> io::Result<()> {
         let (new, file) = (self.path().join(format!("{FILE}.new")), self.path().join(FILE));
-        let mut text = serde_json::to_vec(&self.status()).map_err(io::Error::other)?;
+        let mut text = serde_json::to_vec(status).map_err(io::Error::other)?;
         // All have the same length, so that on a full disk the last one can be overwritten where it lies.
         text.resize(text.len().max(LENGTH), b' ');
         match fs::write(&new, &text) {

@@ -9,7 +9,7 @@ use wire::{AgentEvent, Clock};
 
 use super::RunError;
 use crate::config::{Config, OutboxConfig};
-use crate::outbox::{AppendError, Committer, Intake, Outbox, Pending, Reads};
+use crate::outbox::{AppendError, Committer, Intake, Outbox, Pending, Reads, Status};
 use crate::publish::Publisher;
 use crate::report::Reporter;
 
@@ -134,10 +134,14 @@ impl Delivery {
         }
     }
 
-    pub(super) fn publish_status(&self) {
-        if let Err(error) = self.outbox.publish_status() {
-            log::debug!(error:%; "the outbox's status could not be written");
-        }
+    /// The outbox as it is now, which other processes may read from then on.
+    pub(super) fn publish_status(&self) -> Status {
+        publish_status(&self.outbox)
+    }
+
+    /// Records that Kafka has acknowledged since the start.
+    pub(super) fn published(&self) -> u64 {
+        self.publisher.published()
     }
 
     /// A last attempt to publish, and a last report that says what is left; answers how much that is.
@@ -153,11 +157,7 @@ impl Delivery {
         }
         self.publisher.stop();
         self.committer.stop();
-        let status = self.outbox.status();
-        if let Err(error) = self.outbox.publish_status() {
-            log::debug!(error:%; "the outbox's status could not be written");
-        }
-        status.pending
+        publish_status(&self.outbox).pending
     }
 
     /// The monitors that the first report had no room for.
@@ -168,4 +168,12 @@ impl Delivery {
             }
         }
     }
+}
+
+fn publish_status(outbox: &Outbox) -> Status {
+    let status = outbox.status();
+    if let Err(error) = outbox.publish_status(&status) {
+        log::debug!(error:%; "the outbox's status could not be written");
+    }
+    status
 }

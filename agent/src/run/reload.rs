@@ -51,6 +51,11 @@ impl Reloads {
         locked(&self.state).slowest
     }
 
+    /// Whether the last reload was refused.
+    pub(super) fn is_refused(&self) -> bool {
+        locked(&self.state).refused.is_some()
+    }
+
     /// Says from time to time that the last reload was refused.
     pub(super) fn remind(&self) {
         let mut state = locked(&self.state);
@@ -75,8 +80,7 @@ impl Reloads {
 }
 
 impl Running {
-    /// Reads the configuration anew, and runs with it if it is sound; for one caller at a time. Whoever manages the service is told the begin and
-    /// the end of that here.
+    /// Reads the configuration anew, and runs with it if it is sound; for one caller at a time.
     pub(super) fn reload(&self) {
         log::info!("the configuration is read anew");
         if let Err(problems) = self.try_reload() {

@@ -147,7 +147,7 @@ fn a_last_chunk_that_lost_its_end_does_not_lower_where_its_epoch_ended() {
         let issued = filled(dir.path());
         {
             let outbox = open_with(dir.path(), 10);
-            outbox.publish_status().unwrap();
+            outbox.publish_status(&outbox.status()).unwrap();
         }
         fs::remove_file(dir.path().join(file)).unwrap();
         fs::write(chunk(dir.path(), 41).join("db"), "").unwrap();

@@ -44,7 +44,7 @@ fn while_the_disk_refuses_results_wait_in_memory_and_are_written_when_it_heals()
         wait_until_refused(&outbox);
         let status = outbox.status();
         assert_eq!((status.position, status.in_memory), (1, 30));
-        outbox.publish_status().unwrap();
+        outbox.publish_status(&outbox.status()).unwrap();
         let told = read_status(&config(dir.path())).unwrap();
         assert_eq!((told.in_memory, told.refused), (30, status.refused));
         take_again(&outbox);

@@ -1,0 +1,95 @@
+//! How the agent fares, as its last tick saw it: in a line for systemd, and as metrics for whoever asks.
+//!
+//! ```text
+//! tick ──▶ Health ──▶ STATUS=                  systemd, where it listens
+//!             └─────▶ GET /metrics, /healthz   where `http.listen` says so
+//! ```
+//! What is shown is a copy, so that nobody who asks waits for a disk.
+
+mod metrics;
+mod server;
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use sd_notify::NotifyState;
+use wire::Outcome;
+
+use super::locked;
+use crate::outbox::Status;
+pub(super) use server::serve;
+
+/// One label: its name and its value.
+type Label = [(&'static str, &'static str); 1];
+
+/// What a tick saw.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    pub(super) monitors: usize,
+    /// None while the outbox can't be opened.
+    pub(super) outbox: Option<Status>,
+    /// Results that wait in memory.
+    pub(super) in_memory: u64,
+    /// Results thrown away for want of memory, until they are declared.
+    pub(super) thrown_away: u64,
+    /// Records that Kafka has acknowledged since the start.
+    pub(super) published: u64,
+    /// Slots without a check, by reason.
+    pub(super) missed: BTreeMap<String, u64>,
+    /// The last reload was refused.
+    pub(super) is_reload_refused: bool,
+}
+
+impl Seen {
+    /// Whether the outbox's disk takes no records.
+    fn is_refused(&self) -> bool {
+        self.outbox.as_ref().is_none_or(|outbox| outbox.refused.is_some())
+    }
+
+    /// In a line.
+    fn status(&self) -> String {
+        let monitors = format!("{} monitors", self.monitors);
+        match &self.outbox {
+            None => format!("{monitors}; the outbox can't be opened: {} results wait in memory", self.in_memory),
+            Some(Status { refused: Some(error), .. }) => {
+                format!("{monitors}; the outbox's disk refuses ({error}): {} results wait in memory", self.in_memory)
+            }
+            Some(Status { pending, .. }) => format!("{monitors}; {pending} results wait for Kafka"),
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Health {
+    seen: Mutex<Seen>,
+    /// What systemd was told last.
+    said: Mutex<String>,
+    checks: Family<Label, Counter>,
+}
+
+impl Health {
+    /// A check was made.
+    pub(super) fn checked(&self, outcome: Outcome) {
+        self.checks.get_or_create(&[("outcome", outcome.as_str())]).inc();
+    }
+
+    /// Takes note of how things are.
+    pub(super) fn saw(&self, seen: Seen) {
+        let status = seen.status();
+        *locked(&self.seen) = seen;
+        let mut said = locked(&self.said);
+        if *said != status {
+            tell(&[NotifyState::Status(&status)]);
+            *said = status;
+        }
+    }
+}
+
+/// Tells systemd, if it started the agent and listens.
+pub(super) fn tell(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(false, state) {
+        log::debug!(error:%; "systemd could not be told how the agent fares");
+    }
+}
