@@ -125,7 +125,8 @@ fn read_agent(agent: &mut Section<'_>) -> Identity {
 }
 
 fn listen(text: &str) -> Result<Option<SocketAddr>, Wrong> {
-    let wrong = |_| Wrong::new("is no address to listen on", "write address:port, such as 127.0.0.1:9115, or none");
+    let mend = "write address:port, such as 127.0.0.1:9115, or none";
+    let wrong = |_| Wrong::new(format!("{text:?} is no address to listen on"), mend);
     if text == "none" { Ok(None) } else { text.parse().map(Some).map_err(wrong) }
 }
 
