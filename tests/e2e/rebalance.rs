@@ -153,7 +153,14 @@ fn results_flow_on_soon_after_members_come_and_go() -> Result<()> {
             ),
             ("it stops", &|| other.stop().map(drop), 4),
             ("it comes again", &|| other.start(), 2),
-            ("it is killed", &|| Ok(other.kill()), 4),
+            (
+                "it is killed",
+                &|| {
+                    other.kill();
+                    Ok(())
+                },
+                4,
+            ),
         ];
         for (what, event, left) in events {
             let taken_before = one.log().matches("took partitions").count();
