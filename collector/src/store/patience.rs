@@ -20,7 +20,7 @@ use crate::rarely::Rarely;
 
 /// Pauses between two tries.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// How often a batch that the database refuses is tried before its records are suspected.
 const TRIES: u32 = 3;
