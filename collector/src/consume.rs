@@ -16,8 +16,8 @@
 //!
 //! *A name of its own.* Kafka gives a dead broker up after nine seconds. By then librdkafka, whose session is shorter,
 //! has forgotten that it was a member, and the group's next coordinator would keep the partitions for the member that
-//! it remembers until that one's session ends, too. So each collector has a name in its group (`group.instance.id`), by
-//! which it is known again and let in at once. Random, so that nobody else has it; it ends with the process.
+//! it remembers until that one's session ends, too. So each collector has a name in its group, by which it is known
+//! again and let in at once: also after a kill (name.rs).
 //!
 //! *Rebalance.* All partitions are given back and dealt out anew (eager assignment). Each time begins a new
 //! generation: what is being written is waited for, shortly, and committed; what else was read is forgotten, since
@@ -46,10 +46,12 @@ use crate::config::BatchBounds;
 mod client;
 mod gathering;
 mod identity;
+mod name;
 mod progress;
 mod topic;
 
 use gathering::{Gathering, commit};
+use name::Name;
 use progress::Progress;
 use topic::Topic;
 
@@ -111,8 +113,8 @@ const LAST_WRITE: Duration = Duration::from_secs(10);
 pub fn run(kafka: &Kafka, bounds: BatchBounds, sinks: Vec<impl Sink>, stop: &AtomicBool) -> Result<(), Error> {
     let progress = Arc::new(Progress::new(sinks.len()));
     let known: Vec<Known> = sinks.iter().map(Sink::knowledge).collect();
-    let mut instance = client::instance(kafka);
-    let mut consumer = client::consumer(kafka, &instance, progress.clone())?;
+    let mut name = client::name(kafka);
+    let mut consumer = client::consumer(kafka, &name.text, progress.clone())?;
     let writing = sinks.into_iter().enumerate().map(|(writer, sink)| {
         let progress = progress.clone();
         thread::spawn(move || write(&progress, writer, sink))
@@ -140,14 +142,14 @@ pub fn run(kafka: &Kafka, bounds: BatchBounds, sinks: Vec<impl Sink>, stop: &Ato
             break;
         }
         if is_fenced {
-            log::error!(group_instance_id = instance.as_str(); "another collector has the same group.instance.id: going on under a name of its own; remove it from kafka.properties, or give each collector another one");
-            instance = client::own_instance();
+            log::error!(group_instance_id = name.text.as_str(); "another collector has the same group.instance.id: going on under a name of its own; give each collector another one in kafka.properties");
+            name = Name::random();
         } else {
             log::warn!(seconds = patience.as_secs(); "kafka answers, but the group does not: joining it anew");
             let was_inside = consumer.context().was_inside();
             patience = if was_inside { client::patience(kafka) } else { patience.saturating_mul(2) };
         }
-        consumer = client::consumer(kafka, &instance, progress.clone())?;
+        consumer = client::consumer(kafka, &name.text, progress.clone())?;
     }
     progress.close();
     await_ends(&writing, LAST_WRITE);

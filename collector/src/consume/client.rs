@@ -9,9 +9,9 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Reb
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use settings::Kafka;
-use uuid::Uuid;
 
 use super::identity::{DEBUG_CONTEXT, Identity};
+use super::name::{self, Name};
 use super::progress::Progress;
 use crate::rarely::Rarely;
 
@@ -20,9 +20,6 @@ const REBALANCE: Duration = Duration::from_secs(3);
 
 /// A collector that was killed is noticed after this time, and others take over. Brokers allow from six seconds.
 const SESSION_TIMEOUT_MS: &str = "6000";
-
-/// The name by which a group knows a member again (a static member, in Kafka's words).
-const INSTANCE: &str = "group.instance.id";
 
 /// How long a clean stop may take to leave the group. It takes some milliseconds.
 const LEAVING: Duration = Duration::from_secs(1);
@@ -67,20 +64,15 @@ pub(super) fn properties(kafka: &Kafka) -> ClientConfig {
     config
 }
 
-/// A name for a member of the group that nobody else has.
-pub(super) fn own_instance() -> String {
-    format!("collector-{}", Uuid::new_v4())
-}
-
 /// The member's name that the configuration gives, or one of its own.
-pub(super) fn instance(kafka: &Kafka) -> String {
-    properties(kafka).get(INSTANCE).map_or_else(own_instance, str::to_owned)
+pub(super) fn name(kafka: &Kafka) -> Name {
+    Name::of(kafka, properties(kafka).get(name::PROPERTY))
 }
 
 /// The consumer, without a subscription.
-pub(super) fn consumer(kafka: &Kafka, instance: &str, progress: Arc<Progress>) -> KafkaResult<BaseConsumer<Context>> {
+pub(super) fn consumer(kafka: &Kafka, name: &str, progress: Arc<Progress>) -> KafkaResult<BaseConsumer<Context>> {
     let mut config = properties(kafka);
-    config.set("group.id", &kafka.group).set(INSTANCE, instance);
+    config.set("group.id", &kafka.group).set(name::PROPERTY, name);
     for (name, value) in LAW {
         config.set(name, value);
     }

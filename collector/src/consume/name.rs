@@ -1,0 +1,93 @@
+//! The name by which a group knows a collector again (`group.instance.id`; a static member, in Kafka's words).
+//!
+//! A group keeps the partitions of a named member until its session ends, and whoever comes under that name meanwhile
+//! gets them at once, without a new deal. So after a kill results flow again in 0.4 s, where a new name waits for the
+//! end of the dead one's session: 6.0 s, and up to twice that when two died one after the other.
+//!
+//! For that the name must be the same after a restart, and nobody else's meanwhile. It is made of the host and of the
+//! first place that no other running collector of this group on this host holds: an abstract socket, which the kernel
+//! frees with its process, however that ends. Hosts that can't be told apart are no harm: Kafka fences one of the two
+//! off, which goes on under a random name.
+
+use std::fs;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
+
+use settings::Kafka;
+use uuid::Uuid;
+
+/// The property that holds it.
+pub(super) const PROPERTY: &str = "group.instance.id";
+
+/// Collectors of one group on one host that have a lasting name. Those beyond have random ones.
+const PLACES: u32 = 100;
+
+/// What a group allows in a name, and how much of the host's own name is in it, for people.
+const HOST_CHARACTERS: usize = 64;
+
+/// A collector's name in its group.
+pub(super) struct Name {
+    pub(super) text: String,
+    /// Held as long as the name is.
+    _place: Option<UnixListener>,
+}
+
+impl Name {
+    /// The one that was given in the configuration, or one that lasts, or a random one.
+    pub(super) fn of(kafka: &Kafka, given: Option<&str>) -> Name {
+        if let Some(given) = given {
+            return Name { text: given.into(), _place: None };
+        }
+        let read = |path| fs::read_to_string(path).map(|text| text.trim().to_owned()).unwrap_or_default();
+        let (host, machine) = (read("/proc/sys/kernel/hostname"), read("/etc/machine-id"));
+        let group = hash(&[&kafka.bootstrap_servers, &kafka.topic, &kafka.group]);
+        let taken = (0..PLACES).find_map(|place| {
+            let address = SocketAddr::from_abstract_name(format!("website-monitor-collector-{group:016x}-{place}"));
+            Some((place, UnixListener::bind_addr(&address.ok()?).ok()?))
+        });
+        taken.map_or_else(Name::random, |(place, socket)| {
+            // The machine's id is not to be shown to others.
+            let text = format!("collector-{}-{:016x}-{place}", legal(&host), hash(&[&host, &machine]));
+            Name { text, _place: Some(socket) }
+        })
+    }
+
+    /// One that nobody else has.
+    pub(super) fn random() -> Name {
+        Name { text: format!("collector-{}", Uuid::new_v4()), _place: None }
+    }
+}
+
+fn legal(host: &str) -> String {
+    let legal = |character: char| character.is_ascii_alphanumeric() || ".-_".contains(character);
+    host.chars().map(|character| if legal(character) { character } else { '_' }).take(HOST_CHARACTERS).collect()
+}
+
+/// FNV-1a, with a zero byte after each part. It only has to tell apart.
+fn hash(parts: &[&str]) -> u64 {
+    let bytes = parts.iter().flat_map(|part| part.bytes().chain([0]));
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_lasts_over_restarts_and_two_at_a_time_have_different_ones() {
+        let kafka = Kafka { topic: format!("of this test only {}", Uuid::new_v4()), ..Kafka::default() };
+        let (one, other) = (Name::of(&kafka, None), Name::of(&kafka, None));
+        assert_ne!(one.text, other.text);
+        let before = one.text.clone();
+        drop(one);
+        assert_eq!(Name::of(&kafka, None).text, before);
+        assert_ne!(Name::random().text, Name::random().text);
+        assert_eq!(Name::of(&kafka, Some("mine")).text, "mine");
+    }
+
+    #[test]
+    fn a_name_has_only_what_kafka_allows() {
+        assert_eq!(legal("höst/1.example"), "h_st_1.example");
+        assert!(legal(&"x".repeat(300)).len() <= HOST_CHARACTERS);
+    }
+}
