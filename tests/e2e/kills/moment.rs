@@ -19,6 +19,8 @@ use crate::feed::Feed;
 
 /// A kill that never meets what it is aimed at is made all the same after this time.
 const LONGEST: Duration = Duration::from_secs(20);
+/// How long a sign is waited for, before what makes for it is done again.
+const SIGN: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(1);
 
 /// What a kill is to meet.
@@ -101,14 +103,23 @@ impl<'a> Watch<'a> {
         Ok(Watch { feed, group: stack.topic.group(group)?, connection, before: vec![0; 64] })
     }
 
-    /// Stops a collector at a moment of the wanted kind.
-    pub(super) fn strike(&mut self, collector: &Collector, name: &str, aim: Aim) -> Result<Met> {
+    /// Stops a collector at a moment of the wanted kind. `stir` makes for a rebalance.
+    pub(super) fn strike(
+        &mut self,
+        collector: &Collector,
+        name: &str,
+        aim: Aim,
+        stir: &dyn Fn() -> Result<()>,
+    ) -> Result<Met> {
         let deadline = Instant::now() + LONGEST;
         if aim == Aim::Any {
             thread::sleep(Duration::from_millis(rand::rng().random_range(0..3_000)));
         }
         loop {
-            self.await_sign(aim, deadline)?;
+            if aim == Aim::Rebalance {
+                stir()?;
+            }
+            self.await_sign(aim, deadline.min(Instant::now() + SIGN))?;
             collector.pause();
             let met = self.look(collector, name)?;
             if met.is(aim) || Instant::now() > deadline {
@@ -139,7 +150,7 @@ impl<'a> Watch<'a> {
             thread::sleep(LOOK);
         }
         if aim == Aim::Rebalance {
-            thread::sleep(Duration::from_millis(rand::rng().random_range(0..2_000)));
+            thread::sleep(Duration::from_millis(rand::rng().random_range(0..300)));
         }
         Ok(())
     }
