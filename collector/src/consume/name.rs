@@ -13,6 +13,7 @@ use std::fs;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 
+use rustix::system::uname;
 use settings::Kafka;
 use uuid::Uuid;
 
@@ -38,8 +39,8 @@ impl Name {
         if let Some(given) = given {
             return Name { text: given.into(), _place: None };
         }
-        let read = |path| fs::read_to_string(path).map(|text| text.trim().to_owned()).unwrap_or_default();
-        let (host, machine) = (read("/proc/sys/kernel/hostname"), read("/etc/machine-id"));
+        let host = uname().nodename().to_string_lossy().into_owned();
+        let machine = fs::read_to_string("/etc/machine-id").unwrap_or_default();
         let group = hash(&[&kafka.bootstrap_servers, &kafka.topic, &kafka.group]);
         let taken = (0..PLACES).find_map(|place| {
             let address = SocketAddr::from_abstract_name(format!("website-monitor-collector-{group:016x}-{place}"));
