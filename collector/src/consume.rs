@@ -21,7 +21,10 @@
 //!
 //! *Rebalance.* All partitions are given back and dealt out anew (eager assignment). Each time begins a new
 //! generation: what is being written is waited for, shortly, and committed; what else was read is forgotten, since
-//! its partition's next owner reads it again. Nothing of an old generation is ever committed in a new one.
+//! its partition's next owner reads it again. Nothing of an old generation is ever committed in a new one. When a
+//! member comes or goes, every partition stands still for 0.4 to 0.8 s. Cooperative assignment would spare those that
+//! stay where they are some of that, but those that move stand still for 1.2 to 1.5 s, since they are dealt out in a
+//! second round; and a collector that is killed and comes back makes for no rebalance at all.
 //!
 //! *A topic that was deleted and made again* is read from its beginning (see identity.rs).
 //!
