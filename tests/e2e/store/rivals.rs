@@ -32,11 +32,11 @@ fn a_collector_that_is_killed_again_and_again_stores_each_once() -> Result<()> {
     let collector = stack.collector().set("batch.max_messages", 200).start()?;
     let mut sent = 0;
     for _ in 0..5 {
+        let before = rows(&stack).unwrap_or(0);
         sent += 1_000;
         let now = Timestamp::now();
         let seqs = sent - 999..=sent;
         send(&stack, seqs.flat_map(|seq| epochs.iter().map(move |epoch| result(*epoch, seq, now))))?;
-        let before = rows(&stack).unwrap_or(0);
         eventually("some of them are stored", || {
             let rows = rows(&stack)?;
             ensure!(rows > before, "{rows} rows");
