@@ -15,6 +15,7 @@ mod refusal;
 mod reload;
 mod replay;
 mod secrets;
+mod security;
 mod stack;
 mod store;
 mod torture;
