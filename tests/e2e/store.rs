@@ -10,6 +10,7 @@ use uuid::Uuid;
 mod aside;
 mod proof;
 mod reports;
+mod rights;
 mod rivals;
 mod summaries;
 mod surprises;

@@ -42,6 +42,18 @@ impl Upkeep {
         Ok(session.judge(outcome)?)
     }
 
+    /// The same once, for a command: tells also why there is nothing to look after.
+    ///
+    /// # Errors
+    /// Why it could not.
+    pub fn run_or_tell(&self) -> Result<(), Unavailable> {
+        let mut session = self.connections.get()?;
+        match self.run_in(&mut session)? {
+            true => Ok(()),
+            false => Err(Unavailable("its tables are not there; run: website-monitor-collector migrate".into())),
+        }
+    }
+
     fn run_in(&self, connection: &mut Session) -> Result<bool, Trouble> {
         #[derive(QueryableByName)]
         struct There {
