@@ -1,5 +1,7 @@
 //! A private PostgreSQL: a cluster by `initdb` on a free port of 127.0.0.1, and databases in it.
 
+mod secured;
+
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
@@ -15,7 +17,6 @@ use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use crate::certificates::Authority;
 use crate::directory::directory;
 use crate::eventually::within;
 use crate::ports::free_port;
@@ -93,24 +94,6 @@ impl Postgres {
         address.port = free_port()?;
         own.start(&address)?;
         Ok(Postgres { address, own: Some(own) })
-    }
-
-    /// A server of one's own that takes encrypted connections with a certificate for `localhost`, and from the user
-    /// `certified` only those with a certificate of the same authority.
-    ///
-    /// # Errors
-    /// When it can't be started: says what is missing.
-    pub fn start_secured(authority: &Authority) -> Result<Postgres> {
-        let own = Own::create(&["ssl=on", "ssl_ca_file=ca.pem"])?;
-        let certificate = authority.sign("localhost")?;
-        own.give(&authority.ca_file(), "ca.pem")?;
-        own.give(&certificate.certificate_file, "server.crt")?;
-        own.give(&certificate.key_file, "server.key")?;
-        let rules = own.directory.join("data/pg_hba.conf");
-        let others = fs::read_to_string(&rules)?;
-        let own_rules = "hostssl all certified all scram-sha-256 clientcert=verify-ca\nhost all certified all reject\n";
-        fs::write(&rules, format!("{own_rules}{others}"))?;
-        Postgres::start_cluster(own)
     }
 
     /// A new, empty database, with a proxy before it.
@@ -300,15 +283,6 @@ impl Own {
         let ended = Process::run("initdb", initdb, BOUND)?;
         ensure!(ended.status.success(), "initdb failed: {}{}", ended.stdout, ended.stderr);
         Ok(own)
-    }
-
-    /// A copy of a file among its data.
-    fn give(&self, file: &Path, name: &str) -> Result<()> {
-        let copy = self.directory.join("data").join(name);
-        fs::copy(file, &copy)?;
-        fs::set_permissions(&copy, fs::Permissions::from_mode(0o600))?;
-        let (uid, gid) = self.user.unzip();
-        Ok(chown(&copy, uid, gid)?)
     }
 
     fn start(&self, address: &Address) -> Result<()> {

@@ -60,8 +60,8 @@ impl Upkeep {
             #[diesel(sql_type = Bool)]
             there: bool,
         }
-        let there: There =
-            sql_query("select to_regclass('schedules') is not null as there").get_result(&mut **connection)?;
+        let there: There = sql_query("select to_regprocedure('make_results_partition(date)') is not null as there")
+            .get_result(&mut **connection)?;
         if !there.there {
             return Ok(false);
         }
