@@ -20,6 +20,9 @@ const COLLECTOR: &str = "website-monitor-collector";
 const AGENT_YAML: &str = "/etc/website-monitor/agent.yaml";
 const OUTBOX: &str = "/var/lib/website-monitor/outbox";
 
+/// Files that no package put there; none takes them away.
+const OPERATORS: [&str; 2] = ["ca.pem", "client.pem"];
+
 /// Waits out the watchdog's half minute on a busy machine, and the drain of a backlog.
 const BOUND: Duration = Duration::from_secs(180);
 /// As many results wait at the upgrade.
@@ -195,7 +198,6 @@ impl Host {
             ensure!(pending < 10, "{pending} results wait");
             Ok(())
         })?;
-        self.machine.ok(&["systemctl", "stop", AGENT])?;
         self.assert_each_once()?;
         self.machine.ok(&["systemctl", "start", AGENT])?;
         Ok(())
@@ -229,14 +231,18 @@ impl Host {
 
     pub(crate) fn keeps_the_outbox_when_removed_and_nothing_when_purged(&self) -> Result<()> {
         step("remove and purge");
+        self.assert_each_once()?;
         self.apt(&["remove", AGENT, COLLECTOR])?;
         ensure!(self.is_there(OUTBOX) && self.is_there(AGENT_YAML), "removal took more than the program");
         ensure!(!self.is_there("/usr/bin/website-monitor-agent"), "the program is still there");
-        self.assert_each_once()?;
         self.apt(&["purge", AGENT, COLLECTOR])?;
-        for gone in ["/var/lib/website-monitor", "/var/lib/website-monitor-collector", "/etc/website-monitor"] {
+        for gone in ["/var/lib/website-monitor", "/var/lib/website-monitor-collector"] {
             ensure!(!self.is_there(gone), "{gone} is still there");
         }
+        let left = fs::read_dir(self.machine.path("/etc/website-monitor"))?;
+        let mut left = left.map(|entry| Ok(entry?.file_name())).collect::<Result<Vec<_>>>()?;
+        left.sort();
+        ensure!(left == OPERATORS, "{left:?} are left");
         Ok(())
     }
 
@@ -262,7 +268,7 @@ impl Host {
                 false => line.to_owned(),
             }
         })?;
-        for name in ["ca.pem", "client.pem"] {
+        for name in OPERATORS {
             self.machine.write(&format!("/etc/website-monitor/{name}"), self.site.file(name)?)?;
         }
         let secret = "/etc/website-monitor/agent-credentials/client-key";
@@ -327,11 +333,16 @@ impl Host {
         Path::new(&self.machine.path(inside)).exists()
     }
 
-    /// Records that wait, as the command says beside the running agent.
+    /// Records that wait.
     fn pending(&self) -> Result<u64> {
+        self.outbox("pending")
+    }
+
+    /// A figure of the outbox, as the command says beside the running agent or after its end.
+    fn outbox(&self, figure: &str) -> Result<u64> {
         let command = ["env", "CREDENTIALS_DIRECTORY=/", AGENT, "outbox", "status", "--format", "json"];
         let status: serde_json::Value = serde_json::from_str(&self.machine.ok(&command)?)?;
-        status["pending"].as_u64().context("no number")
+        status[figure].as_u64().context("no number")
     }
 
     fn await_status(&self, daemon: &str, part: &str) -> Result<String> {
@@ -361,12 +372,15 @@ impl Host {
         })
     }
 
-    /// Of all that was issued nothing is missing, and no number is there twice.
+    /// Stops the agent: all that its outbox ever took is stored, and no number is there twice.
     fn assert_each_once(&self) -> Result<()> {
-        let total = self.eventually("nothing is missing", || {
+        self.machine.ok(&["systemctl", "stop", AGENT])?;
+        let appended = self.outbox("position")?;
+        let total = self.eventually("all that was ever appended is stored", || {
             let verification = self.judge.verify()?;
             let total = verification.total.clone();
             ensure!((verification.code, total.missing, total.pending) == (Some(0), 0, 0), "{verification:#?}");
+            ensure!(total.issued == appended && total.stored == appended, "{appended} appended: {verification:#?}");
             Ok(total)
         })?;
         let twice = "(select from website_monitor.results group by epoch_id, seq having count(*) > 1) twice";
