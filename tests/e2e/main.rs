@@ -5,6 +5,7 @@ mod changes;
 mod crash;
 mod delivery;
 mod disk;
+mod fleet;
 mod forge;
 mod hostile;
 mod offline_site;
