@@ -12,7 +12,7 @@ mod proof;
 mod reports;
 mod rights;
 mod rivals;
-mod summaries;
+pub(crate) mod summaries;
 mod surprises;
 
 /// A result of some monitor, as it is on the wire.
@@ -43,7 +43,7 @@ fn send_results(stack: &Stack, epochs: &[Uuid], count: u64) -> Result<()> {
 }
 
 /// Waits until the collectors' group has consumed and committed all.
-fn await_consumed(stack: &Stack, group: &str) {
+pub(crate) fn await_consumed(stack: &Stack, group: &str) {
     eventually("everything is consumed and committed", || {
         let lag = stack.topic.lag(group)?;
         ensure!(lag == 0, "{lag} messages are left");
@@ -51,15 +51,15 @@ fn await_consumed(stack: &Stack, group: &str) {
     });
 }
 
-fn rows(stack: &Stack) -> Result<u64> {
+pub(crate) fn rows(stack: &Stack) -> Result<u64> {
     stack.database.count("website_monitor.results")
 }
 
-fn numbers(stack: &Stack) -> Result<u64> {
+pub(crate) fn numbers(stack: &Stack) -> Result<u64> {
     stack.database.count("(select distinct epoch_id, seq from website_monitor.results) numbers")
 }
 
-fn assert_proven(proof: &Verification) {
+pub(crate) fn assert_proven(proof: &Verification) {
     assert_eq!((proof.code, proof.total.missing), (Some(0), 0), "{proof:?}");
 }
 

@@ -3,8 +3,10 @@
 //! Each node has two listeners. The one that daemons know is behind a proxy, whose address the node advertises;
 //! tests look at the topic through the other one, also while the daemons' network is cut.
 
+mod group;
 mod jars;
 mod node;
+mod producer;
 mod roles;
 mod secured;
 mod topic;
@@ -16,8 +18,10 @@ use anyhow::{Result, ensure};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
+pub use group::{Described, Group};
 pub use jars::jars;
 pub use node::Node;
+pub use producer::Producer;
 pub use secured::{PASSWORD, USER, Way};
 pub use topic::{Message, Topic};
 

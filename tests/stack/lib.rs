@@ -15,6 +15,7 @@ pub mod postgres;
 pub mod process;
 pub mod proxy;
 pub mod shared;
+pub mod sockets;
 pub mod web;
 
 use std::sync::Arc;
@@ -137,11 +138,19 @@ impl Needs {
     /// # Errors
     /// When a server can't be started: says what is missing.
     pub fn start(self) -> Result<Stack> {
+        let postgres = if self.own_postgres { Arc::new(Postgres::start_own()?) } else { Postgres::shared()? };
+        self.start_on(&postgres)
+    }
+
+    /// Starts the rest beside a PostgreSQL that is there.
+    ///
+    /// # Errors
+    /// When a server can't be started: says what is missing.
+    pub fn start_on(self, postgres: &Arc<Postgres>) -> Result<Stack> {
         let kafka = match self.own_nodes {
             Some(nodes) => Arc::new(Kafka::start_own(nodes)?),
             None => Kafka::shared()?,
         };
-        let postgres = if self.own_postgres { Arc::new(Postgres::start_own()?) } else { Postgres::shared()? };
         let (topic, database) = (kafka.topic(self.partitions)?, postgres.database()?);
         Ok(Stack { web: Web::start()?, topic, database, kafka })
     }

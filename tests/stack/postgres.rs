@@ -1,34 +1,26 @@
 //! A private PostgreSQL: a cluster by `initdb` on a free port of 127.0.0.1, and databases in it.
 
+mod own;
 mod secured;
 
-use std::fs;
-use std::os::unix::fs::{PermissionsExt, chown};
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::Arc;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result};
 use diesel::connection::SimpleConnection;
 use diesel::sql_types::Text;
 use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use crate::directory::directory;
-use crate::eventually::within;
 use crate::ports::free_port;
-use crate::process::{Process, Signal};
+use crate::process::Signal;
 use crate::proxy::Proxy;
 use crate::shared::Shared;
+use own::Own;
 
 /// Set to the url of a database server where tests may create databases, they don't start one of their own,
 /// except for tests that stop it.
 pub const EXISTING: &str = "WEBSITE_MONITOR_TEST_POSTGRES";
-
-const BOUND: Duration = Duration::from_secs(60);
 
 /// A database server.
 pub struct Postgres {
@@ -42,15 +34,6 @@ struct Address {
     password: String,
     host: String,
     port: u16,
-}
-
-/// A server that we started.
-struct Own {
-    programs: PathBuf,
-    directory: PathBuf,
-    user: Option<(u32, u32)>,
-    settings: &'static [&'static str],
-    process: Mutex<Option<Process>>,
 }
 
 impl Postgres {
@@ -79,11 +62,34 @@ impl Postgres {
     /// # Errors
     /// When it can't be started: says what is missing.
     pub fn start_own_with(settings: &'static [&'static str]) -> Result<Postgres> {
-        Postgres::start_cluster(Own::create(settings)?)
+        let own = Own::create(settings)?;
+        let password = own.password()?;
+        Postgres::start_at_a_free_port(own, password)
     }
 
-    fn start_cluster(own: Own) -> Result<Postgres> {
-        let password = fs::read_to_string(own.directory.join("password"))?;
+    /// The same with a small disk that nobody else sees: a tablespace named `small`, until the server ends.
+    ///
+    /// # Errors
+    /// Where it can't be started, or nothing may be mounted.
+    pub fn start_own_on_small_disk(megabytes: u32) -> Result<Postgres> {
+        let own = Own::create(&[])?.with_small_disk(megabytes)?;
+        let password = own.password()?;
+        let location = own.small_disk();
+        let server = Postgres::start_at_a_free_port(own, password)?;
+        let make = format!("create tablespace small location '{}'", location.display());
+        execute(&server.address.url("postgres"), &make)?;
+        Ok(server)
+    }
+
+    /// A hot standby of this server: a copy that takes no writes, until it is promoted.
+    ///
+    /// # Errors
+    /// When it can't be made or started.
+    pub fn standby(&self) -> Result<Postgres> {
+        Postgres::start_at_a_free_port(Own::standby_of(&self.address)?, self.address.password.clone())
+    }
+
+    fn start_at_a_free_port(own: Own, password: String) -> Result<Postgres> {
         let mut address = Address { user: "postgres".into(), password, host: "127.0.0.1".into(), port: 0 };
         for _ in 0..3 {
             address.port = free_port()?;
@@ -110,6 +116,14 @@ impl Postgres {
     /// When the server refuses.
     pub fn database_named(self: &Arc<Postgres>, name: &str) -> Result<Database> {
         execute(&self.address.url("postgres"), &format!("create database {name}"))?;
+        self.existing_database(name)
+    }
+
+    /// A database that is there, with a proxy before it.
+    ///
+    /// # Errors
+    /// When no proxy can be had.
+    pub fn existing_database(self: &Arc<Postgres>, name: &str) -> Result<Database> {
         let proxy = Proxy::start(&self.address.host, self.address.port)?;
         Ok(Database { server: self.clone(), name: name.into(), proxy })
     }
@@ -129,8 +143,7 @@ impl Postgres {
 
     /// The process that all others of a server of one's own are children of.
     pub fn id(&self) -> Option<u32> {
-        let process = self.own.as_ref()?.process.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        process.as_ref().map(Process::id)
+        self.own.as_ref()?.id()
     }
 
     /// Stops the server as an administrator does (`fast`: connections are cut, transactions rolled back).
@@ -138,7 +151,7 @@ impl Postgres {
     /// # Errors
     /// When it isn't ours, or doesn't stop.
     pub fn stop(&self) -> Result<()> {
-        self.end(Signal::INT)
+        self.own()?.end(Signal::INT)
     }
 
     /// Kills the server's main process with SIGKILL; the others then end by themselves.
@@ -146,7 +159,31 @@ impl Postgres {
     /// # Errors
     /// When it isn't ours.
     pub fn kill(&self) -> Result<()> {
-        self.end(Signal::KILL)
+        self.own()?.end(Signal::KILL)
+    }
+
+    /// Kills all of the server's processes with SIGKILL at once, as a crash of the machine does.
+    ///
+    /// # Errors
+    /// When it isn't ours.
+    pub fn crash(&self) -> Result<()> {
+        self.own()?.crash()
+    }
+
+    /// Takes all the room of the small disk.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn fill_small_disk(&self) -> Result<()> {
+        self.own()?.fill()
+    }
+
+    /// Gives it back.
+    ///
+    /// # Errors
+    /// When it was not taken.
+    pub fn make_room(&self) -> Result<()> {
+        self.own()?.make_room()
     }
 
     /// Starts the server again, on the same port with the same data.
@@ -155,15 +192,6 @@ impl Postgres {
     /// When it doesn't come up.
     pub fn start(&self) -> Result<()> {
         self.own()?.start(&self.address)
-    }
-
-    fn end(&self, signal: Signal) -> Result<()> {
-        let process = self.own()?.process.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
-        if let Some(process) = process {
-            process.signal(signal);
-            process.wait(BOUND)?;
-        }
-        Ok(())
     }
 
     fn own(&self) -> Result<&Own> {
@@ -266,112 +294,7 @@ impl Address {
     }
 }
 
-impl Own {
-    fn create(settings: &'static [&'static str]) -> Result<Own> {
-        let programs = programs()?;
-        let directory = directory("postgres")?;
-        fs::write(directory.join("password"), Uuid::new_v4().simple().to_string())?;
-        fs::set_permissions(&directory, fs::Permissions::from_mode(0o700))?;
-        let own = Own { programs, user: other_user()?, directory, settings, process: Mutex::default() };
-        if let Some((uid, gid)) = own.user {
-            chown(&own.directory, Some(uid), Some(gid))?;
-            chown(own.directory.join("password"), Some(uid), Some(gid))?;
-        }
-        let mut initdb = own.command("initdb");
-        initdb.args(["--username=postgres", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8"]);
-        initdb.args(["--no-sync", "--no-instructions", "--pwfile=password", "--pgdata=data"]);
-        let ended = Process::run("initdb", initdb, BOUND)?;
-        ensure!(ended.status.success(), "initdb failed: {}{}", ended.stdout, ended.stderr);
-        Ok(own)
-    }
-
-    fn start(&self, address: &Address) -> Result<()> {
-        let mut server = self.command("postgres");
-        server.args(["-D", "data", "-p", &address.port.to_string()]);
-        // Nothing here has to outlive the machine, so it needn't wait for the disk.
-        for setting in [
-            "listen_addresses=127.0.0.1",
-            "unix_socket_directories=",
-            "fsync=off",
-            "full_page_writes=off",
-            "shared_buffers=64MB",
-            "dynamic_shared_memory_type=mmap",
-            "log_line_prefix=%m [%p] %a ",
-        ]
-        .iter()
-        .chain(self.settings)
-        {
-            server.args(["-c", setting]);
-        }
-        // QUIT is its `immediate` stop, which takes its shared memory away, as KILL would not.
-        let process = Process::start_with("postgres", &self.directory, server, Signal::QUIT)?;
-        within(BOUND, "PostgreSQL answers", || match PgConnection::establish(&address.url("postgres")) {
-            Ok(_) => Ok(Ok(())),
-            Err(_) if !process.is_running() => Ok(Err(anyhow::anyhow!("PostgreSQL ended\n{}", process.tail()))),
-            Err(error) => Err(error.into()),
-        })
-        .map_err(|error| error.context(process.tail()))??;
-        *self.process.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(process);
-        Ok(())
-    }
-
-    fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(self.programs.join(program));
-        command.current_dir(&self.directory);
-        if let Some((uid, gid)) = self.user {
-            command.uid(uid).gid(gid);
-        }
-        command
-    }
-}
-
-impl Drop for Own {
-    fn drop(&mut self) {
-        let process = self.process.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
-        if let Some(process) = process {
-            process.signal(Signal::QUIT);
-            process.wait(BOUND).ok();
-        }
-    }
-}
-
 fn execute(url: &str, statements: &str) -> Result<()> {
     PgConnection::establish(url)?.batch_execute(statements)?;
     Ok(())
-}
-
-/// Debian keeps the server's programs out of the path, in a directory per version.
-fn programs() -> Result<PathBuf> {
-    let mut found: Vec<(u32, PathBuf)> = fs::read_dir("/usr/lib/postgresql")
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path().join("bin"))))
-        .filter(|(_, bin)| bin.join("initdb").exists())
-        .collect();
-    found.sort();
-    if let Some((_, newest)) = found.pop() {
-        return Ok(newest);
-    }
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let in_path = std::env::split_paths(&path).find(|bin| bin.join("initdb").exists());
-    in_path.context(
-        "PostgreSQL's server programs (initdb, postgres) are missing: install Debian's package `postgresql`, \
-         or run the tests by `./dev test`, which does",
-    )
-}
-
-/// PostgreSQL refuses to run as root. Root therefore runs it as the user that its package makes.
-fn other_user() -> Result<Option<(u32, u32)>> {
-    if !rustix::process::geteuid().is_root() {
-        return Ok(None);
-    }
-    let users = fs::read_to_string(Path::new("/etc/passwd"))?;
-    for user in users.lines() {
-        let fields: Vec<&str> = user.split(':').collect();
-        if let ["postgres", _, uid, gid, ..] = fields[..] {
-            return Ok(Some((uid.parse()?, gid.parse()?)));
-        }
-    }
-    bail!("PostgreSQL does not run as root, and there is no user `postgres` to run it as")
 }

@@ -24,7 +24,7 @@ const OUTCOMES: [&str; 7] =
     ["success", "success", "success", "timeout", "status_mismatch", "agent_error", "connection_refused"];
 
 /// A result of a random moment of the last three days.
-fn random_result(random: &mut StdRng, epoch: Uuid, seq: u64) -> Value {
+pub(crate) fn random_result(random: &mut impl Rng, epoch: Uuid, seq: u64) -> Value {
     let mut value = result(epoch, seq, Timestamp::now() - SignedDuration::from_secs(random.random_range(0..259_200)));
     value["outcome"] = json!(OUTCOMES.choose(random));
     // On a bound, too, now and then.
@@ -69,7 +69,7 @@ fn rounds() -> u64 {
     if std::env::var("TORTURE").is_ok_and(|how| how == "full") { 60 } else { 6 }
 }
 
-fn await_summed_up(stack: &Stack) {
+pub(crate) fn await_summed_up(stack: &Stack) {
     eventually("nothing that is over is due", || {
         let due = stack.database.count("website_monitor.rollup_due where hour <= now() - interval '61 minutes'")?;
         ensure!(due == 0, "{due} marks");
@@ -77,7 +77,7 @@ fn await_summed_up(stack: &Stack) {
     });
 }
 
-fn assert_true(stack: &Stack) -> Result<()> {
+pub(crate) fn assert_true(stack: &Stack) -> Result<()> {
     let fresh = fresh();
     let differences: Vec<Value> = stack
         .database

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::Kafka;
 
-const BOUND: Duration = Duration::from_secs(30);
+pub(super) const BOUND: Duration = Duration::from_secs(30);
 
 /// A topic.
 pub struct Topic {
@@ -57,6 +57,10 @@ impl Topic {
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    pub(super) fn partitions(&self) -> i32 {
+        self.partitions
     }
 
     /// Writes one message, whatever it is, and waits for the broker's word.
@@ -145,11 +149,7 @@ impl Topic {
     /// # Errors
     /// When the broker is away.
     pub fn committed(&self, group: &str) -> Result<Vec<i64>> {
-        let consumer: BaseConsumer = self.client().set("group.id", group).create()?;
-        let mut asked = TopicPartitionList::new();
-        asked.add_partition_range(&self.name, 0, self.partitions - 1);
-        let known = consumer.committed_offsets(asked, BOUND)?;
-        Ok(known.elements().iter().map(|element| element.offset().to_raw().unwrap_or(0).max(0)).collect())
+        self.group(group)?.committed()
     }
 
     /// How many messages a group has yet to commit.
@@ -215,7 +215,7 @@ impl Topic {
         Ok(())
     }
 
-    fn client(&self) -> ClientConfig {
+    pub(super) fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.broker);
         config

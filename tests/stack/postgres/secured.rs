@@ -1,12 +1,9 @@
 //! A server that takes encrypted connections, and asks one user for a certificate.
 
-use std::fs;
-use std::os::unix::fs::{PermissionsExt, chown};
-use std::path::Path;
-
 use anyhow::Result;
 
-use super::{Own, Postgres};
+use super::Postgres;
+use super::own::Own;
 use crate::certificates::Authority;
 
 /// The rules for the user `certified`, before those that `initdb` makes for all.
@@ -21,23 +18,11 @@ impl Postgres {
     pub fn start_secured(authority: &Authority) -> Result<Postgres> {
         let own = Own::create(&["ssl=on", "ssl_ca_file=ca.pem"])?;
         let certificate = authority.sign("localhost")?;
-        own.give(&authority.ca_file(), "ca.pem")?;
-        own.give(&certificate.certificate_file, "server.crt")?;
-        own.give(&certificate.key_file, "server.key")?;
-        let rules = own.directory.join("data/pg_hba.conf");
-        let others = fs::read_to_string(&rules)?;
-        fs::write(&rules, format!("{RULES}{others}"))?;
-        Postgres::start_cluster(own)
-    }
-}
-
-impl Own {
-    /// A copy of a file among its data.
-    fn give(&self, file: &Path, name: &str) -> Result<()> {
-        let copy = self.directory.join("data").join(name);
-        fs::copy(file, &copy)?;
-        fs::set_permissions(&copy, fs::Permissions::from_mode(0o600))?;
-        let (uid, gid) = self.user.unzip();
-        Ok(chown(&copy, uid, gid)?)
+        own.add_file(&authority.ca_file(), "ca.pem")?;
+        own.add_file(&certificate.certificate_file, "server.crt")?;
+        own.add_file(&certificate.key_file, "server.key")?;
+        own.add_rules(RULES)?;
+        let password = own.password()?;
+        Postgres::start_at_a_free_port(own, password)
     }
 }

@@ -1,0 +1,38 @@
+//! Messages one after the other, each to a partition that the test chooses.
+
+use anyhow::{Context, Result};
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
+
+use super::Topic;
+use super::topic::BOUND;
+
+/// A producer that stays.
+pub struct Producer {
+    producer: ThreadedProducer<DefaultProducerContext>,
+    topic: String,
+}
+
+impl Topic {
+    /// A producer into this topic, that neither repeats nor reorders.
+    ///
+    /// # Errors
+    /// When it can't be made.
+    pub fn producer(&self) -> Result<Producer> {
+        let producer = self.client().set("enable.idempotence", "true").create()?;
+        Ok(Producer { producer, topic: self.name().into() })
+    }
+}
+
+impl Producer {
+    /// Writes messages, and waits for the broker's word.
+    ///
+    /// # Errors
+    /// When the broker doesn't take them.
+    pub fn produce<'a>(&self, messages: impl IntoIterator<Item = (i32, &'a [u8])>) -> Result<()> {
+        for (partition, value) in messages {
+            let record = BaseRecord::<(), [u8]>::to(&self.topic).partition(partition).payload(value);
+            self.producer.send(record).map_err(|(error, _)| error)?;
+        }
+        self.producer.flush(BOUND).context("the broker does not take messages")
+    }
+}
