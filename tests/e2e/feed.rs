@@ -78,6 +78,34 @@ impl Feed<'_> {
         Ok(self.epochs.iter().map(of).collect())
     }
 
+    /// For how long each partition stood still while something was done, at most.
+    pub(crate) fn standstills(&self, doing: impl FnOnce() -> Result<()>) -> Result<Vec<Duration>> {
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let looking = scope.spawn(|| {
+                let mut last: Vec<(u64, Instant)> =
+                    self.accounted()?.into_iter().map(|count| (count, Instant::now())).collect();
+                let mut longest = vec![Duration::ZERO; last.len()];
+                while !is_over.load(Ordering::Relaxed) {
+                    for ((count, last), longest) in self.accounted()?.into_iter().zip(&mut last).zip(&mut longest) {
+                        *longest = last.1.elapsed().max(*longest);
+                        if count > last.0 {
+                            *last = (count, Instant::now());
+                        }
+                    }
+                    thread::sleep(INTERVAL / 4);
+                }
+                Ok(longest)
+            });
+            let outcome = {
+                let _end = End(&is_over);
+                doing()
+            };
+            let looked = looking.join().expect("no panic");
+            outcome.and(looked)
+        })
+    }
+
     /// Waits until each of these partitions goes on, from now; the seconds that it took.
     pub(crate) fn progress(&self, partitions: &[usize], bound: Duration, collector: &Collector) -> Result<f64> {
         let began = Instant::now();

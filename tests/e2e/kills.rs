@@ -108,6 +108,27 @@ fn story(collectors: usize, connections: u32, kills: usize) -> Result<Counts> {
     Ok(counts)
 }
 
+/// The group keeps the partitions of a member that it knows by name, so nobody has to wait for a dead one's session.
+#[test]
+fn a_collector_with_a_configured_name_is_killed_and_goes_on_when_it_starts_again() -> Result<()> {
+    let stack = Stack::with().partitions(PARTITIONS as i32).start()?;
+    let named = json!({"session.timeout.ms": "240000", "group.instance.id": "the only one"});
+    let collector = stack.collector().set("kafka.properties", named).start()?;
+    let mut seconds = Vec::new();
+    let sent = Feed::during(&stack, PARTITIONS, |feed| {
+        feed.progress(&[0, 1, 2, 3], BOUND, &collector)?;
+        for _ in 0..3 {
+            collector.kill();
+            collector.start()?;
+            seconds.push(feed.progress(&[0, 1, 2, 3], BOUND, &collector)?);
+        }
+        Ok(())
+    })?;
+    assert_stored_once(&stack, &collector, sent)?;
+    writeln!(io::stderr(), "a collector with a configured name, killed and started again: {}", spread(&seconds)?)?;
+    Ok(())
+}
+
 /// It finishes what it writes, commits the offsets of it, and leaves the group, whose work is another's at once.
 #[test]
 fn a_collector_that_is_asked_to_stop_leaves_no_offset_uncommitted_and_no_trace_in_its_group() -> Result<()> {
@@ -159,12 +180,24 @@ fn a_collector_stopped_beyond_its_poll_interval_goes_on_and_stores_nothing_twice
                 ensure!(since.elapsed() > AWAY && described.members.is_empty(), "{described:?}");
                 Ok(())
             })?;
+            let before = collector.log().matches("took partitions").count();
+            let since = Instant::now();
             collector.resume();
-            seconds.push(feed.progress(&[0, 1, 2, 3], BOUND, &collector)?);
+            within(BOUND, "it is let in again", || {
+                let log = collector.log();
+                ensure!(log.matches("took partitions").count() > before, "{log}");
+                Ok(())
+            })?;
+            feed.progress(&[0, 1, 2, 3], BOUND, &collector)?;
+            seconds.push(since.elapsed().as_secs_f64());
         }
         Ok(())
     })?;
     assert_stored_once(&stack, &collector, sent)?;
-    writeln!(io::stderr(), "a collector that was stopped beyond max.poll.interval goes on: {}", spread(&seconds)?)?;
+    writeln!(
+        io::stderr(),
+        "a collector that was stopped beyond max.poll.interval is let in and goes on: {}",
+        spread(&seconds)?
+    )?;
     Ok(())
 }

@@ -5,6 +5,7 @@ mod changes;
 mod crash;
 mod delivery;
 mod disk;
+mod faults;
 mod feed;
 mod fleet;
 mod forge;

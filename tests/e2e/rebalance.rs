@@ -1,14 +1,17 @@
 //! Do several collectors share the work, and does one take over from another?
 
 use std::collections::BTreeSet;
+use std::io::{self, Write};
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use e2e::agent::Agent;
 use e2e::collector::Collector;
 use e2e::web::Answer;
-use e2e::{Stack, eventually};
+use e2e::{Stack, eventually, within};
 use serde_json::json;
 
+use crate::feed::{Feed, assert_stored_once};
 use crate::truth::{RESULTS, assert_each_request_has_one_row, assert_verified, await_no_lag, await_requests};
 
 /// An agent's name decides on its partition. Of two partitions these have the first, the second, the first.
@@ -126,6 +129,57 @@ fn two_collectors_that_were_given_one_name_in_the_group_share_the_work_all_the_s
     });
     assert!(one.log().contains("the same group.instance.id"), "{}", one.log());
     Ok(())
+}
+
+/// How long partitions stand still when members come and go: those of members that stay, and those of the others.
+#[test]
+fn results_flow_on_soon_after_members_come_and_go() -> Result<()> {
+    const BOUND: Duration = Duration::from_secs(60);
+    let stack = Stack::with().partitions(4).start()?;
+    let one = stack.collector().start()?;
+    let other = stack.collector().build()?;
+    let sent = Feed::during(&stack, 4, |feed| {
+        feed.progress(&[0, 1, 2, 3], BOUND, &one)?;
+        type Event<'a> = (&'a str, &'a dyn Fn() -> Result<()>, u32);
+        let events: [Event<'_>; 5] = [
+            ("a second one comes", &|| other.start(), 2),
+            (
+                "it is killed and comes back",
+                &|| {
+                    other.kill();
+                    other.start()
+                },
+                2,
+            ),
+            ("it stops", &|| other.stop().map(drop), 4),
+            ("it comes again", &|| other.start(), 2),
+            (
+                "it is killed",
+                &|| {
+                    other.kill();
+                    Ok(())
+                },
+                4,
+            ),
+        ];
+        for (what, event, left) in events {
+            let taken_before = one.log().matches("took partitions").count();
+            let stood = feed.standstills(|| {
+                event()?;
+                within(BOUND, "the work is shared anew", || {
+                    let log = one.log();
+                    let is_new = log.matches("took partitions").count() > taken_before;
+                    ensure!(is_new && took(&one) == Some(left), "{}\n{log}", other.log());
+                    Ok(())
+                })?;
+                feed.progress(&[0, 1, 2, 3], BOUND, &one).map(drop)
+            })?;
+            let stood: Vec<String> = stood.iter().map(|time| format!("{:.1}", time.as_secs_f64())).collect();
+            writeln!(io::stderr(), "{what}: partitions stood still for {} s", stood.join(", "))?;
+        }
+        Ok(())
+    })?;
+    assert_stored_once(&stack, &one, sent)
 }
 
 fn agents(stack: &Stack) -> Result<Vec<Agent>> {
