@@ -12,6 +12,7 @@ mod delivery;
 mod gaps;
 mod health;
 mod reload;
+mod watchdog;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -38,6 +39,7 @@ use delivery::{Delivery, LAST_DRAIN, LAST_REPORT, Setup};
 use gaps::Gaps;
 use health::{Health, Seen};
 use reload::Reloads;
+use watchdog::{Look, Watchdog};
 
 /// How often the outbox's status is written, its room is looked at, and the clocks are compared.
 const TICK: Duration = Duration::from_secs(1);
@@ -132,10 +134,12 @@ async fn answer_whoever_asks(running: &Arc<Running>) -> Infallible {
 async fn reload_when_asked(running: &Arc<Running>, mut reload: impl AsyncFnMut()) -> Infallible {
     loop {
         reload().await;
+        health::tell_reloading();
         let reloading = Arc::clone(running);
         if spawn_blocking(move || reloading.reload()).await.is_err() {
             log::error!("the reload broke down");
         }
+        health::tell(&[NotifyState::Ready]);
     }
 }
 
@@ -153,6 +157,7 @@ struct Running {
     reloads: Reloads,
     http: Option<SocketAddr>,
     health: Arc<Health>,
+    watchdog: Watchdog,
     /// A reload has not been reported.
     reloaded: AtomicBool,
 }
@@ -207,6 +212,7 @@ impl Running {
             reloads,
             http,
             health,
+            watchdog: Watchdog::from_environment(),
             reloaded: AtomicBool::new(false),
         })
     }
@@ -263,7 +269,7 @@ impl Running {
 
     /// Tells how things are.
     fn saw(&self, delivery: Option<&Delivery>) {
-        self.health.saw(Seen {
+        let seen = Seen {
             monitors: self.schedule.len(),
             outbox: delivery.map(Delivery::publish_status),
             in_memory: self.intake.len() as u64,
@@ -271,7 +277,15 @@ impl Running {
             published: delivery.map_or(0, Delivery::published),
             missed: self.schedule.missed(),
             is_reload_refused: self.reloads.is_refused(),
+        };
+        self.watchdog.look(Look {
+            waiting: seen.in_memory > 0,
+            position: seen.outbox.as_ref().map_or(0, |outbox| outbox.position),
+            is_refused: seen.is_refused(),
+            slots: self.health.checks() + seen.missed.values().sum::<u64>(),
+            slot_within: self.reloads.slot_within(),
         });
+        self.health.saw(seen);
     }
 
     /// With the policy `pause`, no checks are made while the outbox has no room for their results.

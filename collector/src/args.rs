@@ -26,6 +26,8 @@ pub enum Command {
     CheckConfig(CheckConfig),
     /// Bring the tables up to date.
     Migrate(Migrate),
+    /// Make and drop partitions, once.
+    Upkeep(Upkeep),
     /// Prove that nothing is missing.
     Verify(Verify),
     /// Tell how monitors fared.
@@ -58,6 +60,16 @@ pub struct CheckConfig {
 #[derive(Debug, FromArgs)]
 #[argh(subcommand, name = "migrate")]
 pub struct Migrate {
+    /// configuration file (default: /etc/website-monitor/collector.yaml)
+    #[argh(option, short = 'c', default = "default_config()")]
+    pub config: PathBuf,
+}
+
+/// make partitions for the days ahead and drop what is past its retention, once: for the owner of tables that collectors
+/// may not drop; exit 69 when the database is not there
+#[derive(Debug, FromArgs)]
+#[argh(subcommand, name = "upkeep")]
+pub struct Upkeep {
     /// configuration file (default: /etc/website-monitor/collector.yaml)
     #[argh(option, short = 'c', default = "default_config()")]
     pub config: PathBuf,

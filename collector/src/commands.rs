@@ -42,6 +42,12 @@ pub fn execute(arguments: &Arguments, stop: impl Future<Output = ()>) -> anyhow:
             }
             Err(error) => unavailable(&config, &error),
         }),
+        Command::Upkeep(of) => with_config(&of.config, |config| {
+            match store::Store::new(&config.database, config.retention).upkeep(config.retention).run_or_tell() {
+                Ok(()) => Ok(ExitCode::SUCCESS),
+                Err(error) => unavailable(&config, &error),
+            }
+        }),
         Command::Verify(of) => with_config(&of.config, |config| prove(&config, of)),
         Command::Report(of) => with_config(&of.config, |config| tell(&config, of)),
         Command::Rejected(of) => rejected::execute(&of.command),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use settings::{Fault, Kafka, Log, Section};
 
 mod database;
-pub use database::{Address, Database};
+pub use database::{Address, Database, Ssl};
 
 /// A configuration without faults.
 #[derive(Clone, Debug)]
@@ -139,6 +139,30 @@ mod tests {
         }
         assert!(read("database: {url: 'postgresql://u:hun%3Fter2@db/x?application_name=x'}").is_ok());
         assert!(read("database: {url: 'postgresql:///x?host=/run/postgresql'}").is_ok());
+    }
+
+    #[test]
+    fn files_of_the_databases_encryption_are_looked_for_and_make_it_verify() {
+        let sslmode = |text: &str| match read(text).unwrap().database.address {
+            Address::Parts { sslmode, .. } => sslmode,
+            Address::Url(_) => None,
+        };
+        let pem = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+        assert_eq!(sslmode(&format!("database: {{ssl: {{ca_file: {pem}}}}}")), Some("verify-full"));
+        assert_eq!(sslmode(&format!("database: {{sslmode: verify-ca, ssl: {{ca_file: {pem}}}}}")), Some("verify-ca"));
+        assert_eq!(sslmode("{}"), None);
+        let faults =
+            read("database: {sslmode: disable, ssl: {ca_file: /no/ca.pem, key_file: /no/key.pem}}").unwrap_err();
+        for told in [
+            "database.ssl.ca_file: /no/ca.pem can't be read",
+            "database.ssl.key_file: /no/key.pem can't be read",
+            "database.ssl.certificate_file: stands without key_file",
+            "database.ssl: has no effect with sslmode disable",
+        ] {
+            assert!(faults.contains(told), "{told}: {faults}");
+        }
+        let faults = read("database: {url: 'postgresql://db/x', ssl: {}}").unwrap_err();
+        assert!(faults.contains("database.ssl: stands beside url"), "{faults}");
     }
 
     #[test]

@@ -45,6 +45,7 @@ use uuid::Uuid;
 
 use crate::batch::Batch;
 use crate::config::BatchBounds;
+use crate::health::Health;
 
 mod client;
 mod gathering;
@@ -113,27 +114,34 @@ const LAST_WRITE: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// When librdkafka refuses the configuration, or a sink panicked. A Kafka that is away is waited for.
-pub fn run(kafka: &Kafka, bounds: BatchBounds, sinks: Vec<impl Sink>, stop: &AtomicBool) -> Result<(), Error> {
+pub fn run(
+    kafka: &Kafka,
+    bounds: BatchBounds,
+    sinks: Vec<impl Sink>,
+    health: &Arc<Health>,
+    stop: &AtomicBool,
+) -> Result<(), Error> {
     let progress = Arc::new(Progress::new(sinks.len()));
     let known: Vec<Known> = sinks.iter().map(Sink::knowledge).collect();
     let mut name = client::name(kafka);
-    let mut consumer = client::consumer(kafka, &name.text, progress.clone())?;
+    let mut consumer = client::consumer(kafka, &name.text, progress.clone(), health.clone())?;
     let writing = sinks.into_iter().enumerate().map(|(writer, sink)| {
-        let progress = progress.clone();
-        thread::spawn(move || write(&progress, writer, sink))
+        let (progress, health) = (progress.clone(), health.clone());
+        thread::spawn(move || write(&progress, &health, writer, sink))
     });
     let writing: Vec<_> = writing.collect();
     let mut topic = Topic::new(kafka);
     let is_over = || stop.load(Ordering::Relaxed) || writing.iter().any(JoinHandle::is_finished);
     let mut patience = client::patience(kafka);
     loop {
-        if topic.wait(&consumer, stop) {
+        if topic.wait(&consumer, health, stop) {
             consumer.subscribe(&[&kafka.topic])?;
             consumer.context().asks_in();
         }
         let mut gathering = Gathering::new(&consumer, &progress, bounds, &known);
         let mut is_fenced = false;
         while !is_over() && !is_fenced && !consumer.context().is_left_outside(patience) {
+            health.consumes();
             if let Some(error) = gathering.step() {
                 // A consumer knows no other fatal error.
                 is_fenced = consumer.client().fatal_error().is_some();
@@ -152,7 +160,7 @@ pub fn run(kafka: &Kafka, bounds: BatchBounds, sinks: Vec<impl Sink>, stop: &Ato
             let was_inside = consumer.context().was_inside();
             patience = if was_inside { client::patience(kafka) } else { patience.saturating_mul(2) };
         }
-        consumer = client::consumer(kafka, &name.text, progress.clone())?;
+        consumer = client::consumer(kafka, &name.text, progress.clone(), health.clone())?;
     }
     progress.close();
     await_ends(&writing, LAST_WRITE);
@@ -171,10 +179,23 @@ fn await_ends(threads: &[JoinHandle<()>], longest: Duration) {
 }
 
 /// A writing thread.
-fn write(progress: &Progress, writer: usize, mut sink: impl Sink) {
-    sink.prepare(&|| progress.is_closed());
+fn write(progress: &Progress, health: &Health, writer: usize, mut sink: impl Sink) {
+    health.begins(writer);
+    sink.prepare(&|| {
+        health.waits(writer);
+        progress.is_closed()
+    });
+    if !progress.is_closed() {
+        health.is_prepared(writer);
+    }
+    health.ends(writer, 0);
     while let Some((generation, batch)) = progress.next(writer) {
-        let stored = sink.write(&batch, &|| progress.is_over(generation));
+        health.begins(writer);
+        let stored = sink.write(&batch, &|| {
+            health.waits(writer);
+            progress.is_over(generation)
+        });
+        health.ends(writer, if stored { batch.entries().len() as u64 } else { 0 });
         progress.written(writer, generation, stored.then(|| batch.ends()));
     }
 }

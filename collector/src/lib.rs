@@ -18,6 +18,7 @@ pub mod commands;
 pub mod config;
 pub mod consume;
 pub mod figures;
+pub mod health;
 pub mod ranges;
 pub mod rarely;
 pub mod report;
@@ -28,6 +29,7 @@ pub mod verify;
 use batch::Batch;
 use config::Config;
 use consume::{Known, Sink};
+use health::Health;
 use rarely::Rarely;
 use store::{Rollup, Store, Unavailable, Upkeep};
 
@@ -73,15 +75,18 @@ async fn run_in(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resul
     let beside = [spawn_upkeep(store.upkeep(retention)), spawn_rollup(store.rollup())];
     let mut stores: Vec<Store> = (1..database.writers()).map(|_| store.beside()).collect();
     stores.push(store);
+    let health = Arc::new(Health::new(stores.len()));
     let consuming = tokio::task::spawn_blocking({
-        let stopping = stopping.clone();
-        move || consume::run(&kafka, batch, stores, &stopping)
+        let (stopping, health) = (stopping.clone(), health.clone());
+        move || consume::run(&kafka, batch, stores, &health, &stopping)
     });
     let mut consuming = pin!(consuming);
     let outcome = tokio::select! {
         outcome = &mut consuming => outcome,
+        never = health.tell() => match never {},
         () = stop => {
             log::info!("stopping");
+            health::tell_stopping();
             stopping.store(true, Ordering::Relaxed);
             consuming.await
         }

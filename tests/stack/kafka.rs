@@ -8,6 +8,7 @@ mod jars;
 mod node;
 mod producer;
 mod roles;
+mod secured;
 mod topic;
 
 use std::sync::{Arc, Condvar, Mutex};
@@ -21,8 +22,10 @@ pub use group::{Described, Group};
 pub use jars::jars;
 pub use node::Node;
 pub use producer::Producer;
+pub use secured::{PASSWORD, USER, Way};
 pub use topic::{Message, Topic};
 
+use crate::certificates::Authority;
 use crate::eventually::within;
 use crate::shared::Shared;
 
@@ -50,7 +53,7 @@ impl Kafka {
             Ok(address) => {
                 Ok(Kafka { bootstrap_servers: address.clone(), direct: address, nodes: Vec::new(), room: None })
             }
-            Err(_) => Kafka::start_nodes(1, None),
+            Err(_) => Kafka::start_nodes(1, None, None),
         })
     }
 
@@ -59,15 +62,23 @@ impl Kafka {
     /// # Errors
     /// When it can't be started: says what is missing.
     pub fn start_own(nodes: usize) -> Result<Kafka> {
-        Kafka::start_nodes(nodes, Some(Room::take(nodes)))
+        Kafka::start_nodes(nodes, Some(Room::take(nodes)), None)
     }
 
-    fn start_nodes(count: usize, room: Option<Room>) -> Result<Kafka> {
+    /// A node of one's own that also lets in by TLS, by certificate and by login: see [`Node::secured`].
+    ///
+    /// # Errors
+    /// When it can't be started: says what is missing.
+    pub fn start_secured(authority: &Authority) -> Result<Kafka> {
+        Kafka::start_nodes(1, Some(Room::take(1)), Some(authority))
+    }
+
+    fn start_nodes(count: usize, room: Option<Room>, authority: Option<&Authority>) -> Result<Kafka> {
         let jars = jars()?;
         let mut tries = 0;
         let nodes = loop {
             tries += 1;
-            let nodes = Node::cluster(count, &jars)?;
+            let nodes = Node::cluster(count, &jars, authority)?;
             match nodes.iter().try_for_each(Node::start_unawaited).and_then(|()| await_all(&nodes)) {
                 Ok(()) => break nodes,
                 // Another process may have taken a port between our look at it and the node's.

@@ -4,6 +4,7 @@
 //! are shared by the tests of a process, except for tests that stop them.
 
 pub mod agent;
+pub mod certificates;
 pub mod collector;
 pub mod daemon;
 pub mod directory;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use anyhow::{Result, ensure};
 
 use crate::agent::{Agent, AgentSetup};
+use crate::certificates::Authority;
 use crate::collector::{Collector, CollectorSetup};
 pub use crate::eventually::{eventually, within};
 use crate::kafka::{Kafka, Topic};
@@ -61,6 +63,17 @@ impl Stack {
     /// More than that.
     pub fn with() -> Needs {
         Needs { partitions: 4, own_nodes: None, own_postgres: false }
+    }
+
+    /// A Kafka and a PostgreSQL of the test's own that also let in by TLS, with certificates of this authority.
+    ///
+    /// # Errors
+    /// When a server can't be started: says what is missing.
+    pub fn start_secured(authority: &Authority) -> Result<Stack> {
+        let kafka = Arc::new(Kafka::start_secured(authority)?);
+        let postgres = Arc::new(Postgres::start_secured(authority)?);
+        let (topic, database) = (kafka.topic(4)?, postgres.database()?);
+        Ok(Stack { web: Web::start()?, topic, database, kafka })
     }
 
     /// An agent that reports to this topic.

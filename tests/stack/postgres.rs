@@ -1,6 +1,7 @@
 //! A private PostgreSQL: a cluster by `initdb` on a free port of 127.0.0.1, and databases in it.
 
 mod own;
+mod secured;
 
 use std::sync::Arc;
 

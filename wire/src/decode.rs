@@ -14,6 +14,8 @@ use uuid::Uuid;
 use crate::record::{AgentReport, CheckResult, Content, Dropped, Record};
 use crate::{VERSION, limits};
 
+#[cfg(test)]
+mod tests;
 mod whole;
 
 /// Why a message is no record. Collectors set such a message aside, whole.
@@ -94,16 +96,17 @@ impl Record {
         let Some(message) = message else {
             return Err(Rejection::new(Fault::NoValue, "the message has no value".into()));
         };
-        if let Some(record) = whole::read(message) {
-            return Ok(record);
-        }
-        let head = read_head(message)?;
-        let number = Number { epoch: head.epoch, seq: head.seq, agent: head.agent.into_owned() };
-        let kind = head.kind.as_ref().map(|kind| &*kind.0);
-        match read_content(head.v, kind, message) {
-            Ok(content) => Ok(Record { epoch: number.epoch, seq: number.seq, agent: number.agent, content }),
-            Err(rejection) => Err(Rejection { number: Some(number), ..rejection }),
-        }
+        whole::read(message).map_or_else(|| read_in_parts(message), Ok)
+    }
+}
+
+fn read_in_parts(message: &[u8]) -> Result<Record, Rejection> {
+    let head = read_head(message)?;
+    let number = Number { epoch: head.epoch, seq: head.seq, agent: head.agent.into_owned() };
+    let kind = head.kind.as_ref().map(|kind| &*kind.0);
+    match read_content(head.v, kind, message) {
+        Ok(content) => Ok(Record { epoch: number.epoch, seq: number.seq, agent: number.agent, content }),
+        Err(rejection) => Err(Rejection { number: Some(number), ..rejection }),
     }
 }
 
@@ -227,6 +230,13 @@ fn text(field: &str, value: &str, most: usize) -> Result<(), Rejection> {
     Ok(())
 }
 
+fn time(field: &str, at: jiff::Timestamp) -> Result<(), Rejection> {
+    if at < limits::OLDEST {
+        return Err(bad(field, format_args!("{at} is before {}", limits::OLDEST)));
+    }
+    Ok(())
+}
+
 fn optional_text(field: &str, value: &Option<String>, most: usize) -> Result<(), Rejection> {
     value.as_deref().map_or(Ok(()), |value| text(field, value, most))
 }
@@ -249,6 +259,8 @@ fn check_result(result: &CheckResult) -> Result<(), Rejection> {
     text("name", &result.name, limits::NAME)?;
     text("url", &result.url, limits::URL)?;
     optional_text("pattern", &result.pattern, limits::PATTERN)?;
+    time("scheduled_at", result.scheduled_at)?;
+    time("checked_at", result.checked_at)?;
     optional_number("status_code", result.status_code.map(u64::from), limits::STATUS_CODE.into())?;
     optional_text("reason", &result.reason, limits::TEXT)?;
     optional_number("response_time_us", result.response_time_us, limits::DURATION_US)?;
@@ -264,6 +276,7 @@ fn check_result(result: &CheckResult) -> Result<(), Rejection> {
     optional_text("peer", &result.peer, limits::TEXT)?;
     optional_number("redirects", result.redirects.map(u64::from), 10_000)?;
     if let Some(certificate) = &result.certificate {
+        time("certificate.not_after", certificate.not_after)?;
         text("certificate.subject", &certificate.subject, limits::TEXT)?;
         text("certificate.issuer", &certificate.issuer, limits::TEXT)?;
         optional_text("certificate.fault", &certificate.fault, limits::TEXT)?;
@@ -279,6 +292,7 @@ fn check_result(result: &CheckResult) -> Result<(), Rejection> {
 }
 
 fn check_dropped(dropped: &Dropped) -> Result<(), Rejection> {
+    time("dropped_at", dropped.dropped_at)?;
     number("ranges", dropped.ranges.len() as u64, 1, limits::RANGES as u64)?;
     for range in &dropped.ranges {
         number("ranges.first", range.first, 1, limits::SEQUENCE)?;
@@ -289,6 +303,7 @@ fn check_dropped(dropped: &Dropped) -> Result<(), Rejection> {
 }
 
 fn check_report(report: &AgentReport) -> Result<(), Rejection> {
+    time("at", report.at)?;
     text("version", &report.version, limits::TEXT)?;
     if let Some(previous) = &report.previous {
         number("previous.highest_seq", previous.highest_seq, 0, limits::SEQUENCE)?;

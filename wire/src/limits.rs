@@ -1,5 +1,7 @@
 //! The bounds of version 1. A record beyond one of them is set aside by collectors; agents cut or refuse earlier.
 
+use jiff::Timestamp;
+
 /// Longest name of an agent, in bytes.
 pub const AGENT: usize = 255;
 /// Longest id of a monitor, in bytes: a url is a monitor's id when it has neither `id` nor `name`.
@@ -26,3 +28,5 @@ pub const RANGE: u64 = 1_000_000_000_000;
 pub const DURATION_US: u64 = 86_400_000_000;
 /// Highest status code: HTTP's have three digits.
 pub const STATUS_CODE: u16 = 999;
+/// The earliest time: the first that PostgreSQL can hold, in November of 4714 BC. Its last one is beyond all of ours.
+pub const OLDEST: Timestamp = Timestamp::constant(-210_866_803_200, 0);

@@ -1,8 +1,8 @@
 //! A TCP socket whose every operation ends at the check's deadline.
 //!
-//! The socket doesn't block; it is waited for with `poll` and only when there is nothing to do, so a peer that has data
-//! ready costs one system call a read. The deadline is looked at before each of them: a peer that trickles is cut off
-//! as well as one that is silent.
+//! The socket doesn't block; it is waited for with `poll`, and only when there is nothing to do: when a read found
+//! nothing, or right after something was sent, since no peer has answered that yet. The deadline is looked at before
+//! each call of the system: a peer that trickles is cut off as well as one that is silent.
 
 mod race;
 
@@ -11,6 +11,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::sockopt::set_tcp_nodelay;
 
 use super::deadline::Deadline;
 use super::outcome::Fault;
@@ -20,13 +21,17 @@ use super::outcome::Fault;
 pub(super) struct Socket {
     stream: TcpStream,
     deadline: Deadline,
+    /// How many pieces were sent.
+    sent: usize,
+    /// The last thing done was to send.
+    has_just_sent: bool,
 }
 
 impl Socket {
     /// Connects to whichever of the addresses takes it first.
     pub(super) fn connect(addresses: &[SocketAddr], deadline: Deadline) -> Result<(Socket, SocketAddr), Fault> {
         let (stream, peer) = race::connect(addresses, deadline)?;
-        Ok((Socket { stream, deadline }, peer))
+        Ok((Socket { stream, deadline, sent: 0, has_just_sent: false }, peer))
     }
 
     /// The deadline that holds for it.
@@ -51,12 +56,21 @@ impl Socket {
 
 impl Read for Socket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let (true, Some(left)) = (std::mem::take(&mut self.has_just_sent), self.deadline.left()) {
+            wait(&mut [PollFd::new(&self.stream, PollFlags::IN)], left)?;
+        }
         self.persist(PollFlags::IN, |mut stream| stream.read(buffer))
     }
 }
 
 impl Write for Socket {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // Most requests are one piece. Of more, none is to wait until the peer has acknowledged the one before.
+        if self.sent == 1 {
+            set_tcp_nodelay(&self.stream, true)?;
+        }
+        self.sent += 1;
+        self.has_just_sent = true;
         self.persist(PollFlags::OUT, |mut stream| stream.write(bytes))
     }
 

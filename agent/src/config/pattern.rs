@@ -1,6 +1,8 @@
 //! Regular expressions whose memory and time are bounded, whatever the pattern and whatever the page.
 //!
 //! ```text
+//! plain text ──▶ searched for as it is, without states
+//!
 //! program ≤ 256 KiB ──▶ lazy DFA ──────────────▶ found or not             (nearly always; a byte costs a nanosecond)
 //!  at compile time       │ gives up when its states don't fit into 1 MiB, or at a non-ASCII byte with a Unicode \b
 //!                        └─▶ one step per state and byte, when that is few steps ──▶ found or not
@@ -19,8 +21,8 @@ use regex_automata::hybrid::dfa::DFA;
 use regex_automata::nfa::thompson::pikevm::PikeVM;
 use regex_automata::nfa::thompson::{NFA, WhichCaptures};
 use regex_automata::util::prefilter::Prefilter;
-use regex_automata::{Input, MatchKind};
-use regex_syntax::hir::Hir;
+use regex_automata::{Input, MatchKind, Span};
+use regex_syntax::hir::{Hir, HirKind};
 use settings::Wrong;
 
 /// Most bytes of a compiled program.
@@ -38,6 +40,8 @@ pub struct Pattern(Arc<Program>);
 
 struct Program {
     source: String,
+    /// Where the pattern is nothing but text, as many are: to begin with states would cost more than the search.
+    text: Option<Prefilter>,
     dfa: DFA,
     nfa: PikeVM,
 }
@@ -87,7 +91,10 @@ impl Pattern {
     /// # Errors
     /// When that would cost too much to know.
     pub fn is_in(&self, text: &[u8]) -> Result<bool, TooCostly> {
-        let Program { dfa, nfa, .. } = &*self.0;
+        let Program { text: plain, dfa, nfa, .. } = &*self.0;
+        if let Some(plain) = plain {
+            return Ok(plain.find(text, Span::from(0..text.len())).is_some());
+        }
         let input = Input::new(text).earliest(true);
         match dfa.try_search_fwd(&mut dfa.create_cache(), &input) {
             Ok(found) => Ok(found.is_some()),
@@ -125,7 +132,11 @@ impl Program {
                 "repeat less, or write [0-9] and [a-z] in place of \\d and \\w",
             )
         })?;
-        Ok(Program { source: source.to_owned(), dfa, nfa })
+        let text = match hir.kind() {
+            HirKind::Literal(text) => Prefilter::new(MatchKind::LeftmostFirst, &[&text.0]),
+            _ => None,
+        };
+        Ok(Program { source: source.to_owned(), text, dfa, nfa })
     }
 }
 
@@ -162,6 +173,10 @@ mod tests {
         assert_eq!(is_in("(?m)^cart$", "a\ncart\n"), Ok(true));
         assert_eq!(is_in("(?i)SCHÖN", "wie schön"), Ok(true));
         assert_eq!(is_in("", ""), Ok(true));
+        assert_eq!(is_in("cart", b"\xff a cart"), Ok(true));
+        assert_eq!(is_in("cart", "a car"), Ok(false));
+        assert_eq!(is_in(r"a\.b", "a.b"), Ok(true));
+        assert_eq!(is_in(r"a\.b", "axb"), Ok(false));
         assert_eq!(is_in(r"(?-u)\xff", b"a\xff"), Ok(true));
     }
 

@@ -3,16 +3,22 @@
 //! Two lines: what somebody waits for an answer to, and results that are simply to be kept. Whoever brings a result
 //! never waits, so that no disk delays a check; while the disk refuses, results beyond a bound are thrown away, the
 //! oldest first, and counted, so that the committer can declare them once the disk takes records again.
+//!
+//! A commit costs as much CPU as ten checks. So results alone are committed at most once in [`PACE`]: a lone one at
+//! once, those that follow it closely together.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::answer::{Asker, Pending, Rounds};
 use super::committer::{AppendError, Opening, PAYLOAD};
 
 /// Most records of one commit.
 const GROUP: usize = 4_096;
+/// Least time between commits of results that nobody waits for, unless there are [`MANY`].
+const PACE: Duration = Duration::from_millis(100);
+const MANY: usize = 1_024;
 /// Most records that somebody waits for; whoever appends more waits for room.
 const ASKED: usize = 16_384;
 /// Most results that wait, and most bytes of them.
@@ -66,6 +72,8 @@ struct Waiting {
     /// Taken by the committer, which holds them until the disk takes them.
     taken: usize,
     thrown_away: u64,
+    /// When results were last taken.
+    kept_at: Option<Instant>,
     drained: bool,
     damaged: bool,
     impatient: bool,
@@ -101,9 +109,12 @@ impl Intake {
             waiting.kept_bytes -= oldest.len();
             waiting.thrown_away += 1;
         }
-        self.wake_if_idle(&waiting);
         waiting.kept_bytes += payload.len();
         waiting.kept.push_back(payload);
+        // Each wake that is not needed costs a call of the system.
+        if (waiting.kept.len() == 1 && waiting.asked.is_empty()) || waiting.kept.len() == MANY {
+            self.inner.changed.notify_one();
+        }
         Ok(())
     }
 
@@ -134,13 +145,6 @@ impl Intake {
         self.inner.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Only a committer without records to write waits: each wake that is not needed costs a call of the system.
-    fn wake_if_idle(&self, waiting: &Waiting) {
-        if waiting.asked.is_empty() && waiting.kept.is_empty() {
-            self.inner.changed.notify_one();
-        }
-    }
-
     /// Takes a request that is to be answered. Waits while too many wait already.
     pub(super) fn ask(&self, request: impl FnOnce(Asker) -> Request) -> Result<Pending, AppendError> {
         let mut waiting = self.waiting();
@@ -150,9 +154,11 @@ impl Intake {
         if waiting.stopped {
             return Err(AppendError::Stopped);
         }
-        self.wake_if_idle(&waiting);
         let (asker, pending) = waiting.rounds.ask();
         waiting.asked.push_back(request(asker));
+        if waiting.asked.len() == 1 {
+            self.inner.changed.notify_one();
+        }
         Ok(pending)
     }
 
@@ -189,24 +195,23 @@ impl Intake {
         let mut waiting = self.waiting();
         waiting.taken = 0;
         self.inner.room.notify_all();
-        let mut over = false;
+        let until = patience.map(|patience| Instant::now() + patience);
         loop {
-            let idle = waiting.asked.is_empty() && waiting.kept.is_empty() && !waiting.drained && !waiting.damaged;
-            if !idle || over {
+            let now = Instant::now();
+            let due = waiting.due(now);
+            if due.is_some_and(|due| due <= now) || until.is_some_and(|until| until <= now) {
                 return Some(self.take_now(&mut waiting));
             }
-            if waiting.stopping {
+            if waiting.stopping && due.is_none() {
                 waiting.stopped = true;
                 self.inner.room.notify_all();
                 return None;
             }
-            waiting = match patience {
+            waiting = match due.into_iter().chain(until).min() {
                 None => self.inner.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner),
-                Some(patience) => {
-                    let waited = self.inner.changed.wait_timeout(waiting, patience);
-                    let (waiting, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-                    over = timeout.timed_out();
-                    waiting
+                Some(end) => {
+                    let waited = self.inner.changed.wait_timeout(waiting, end - now);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
                 }
             };
         }
@@ -223,10 +228,27 @@ impl Intake {
             drained: std::mem::take(&mut waiting.drained),
             damaged: std::mem::take(&mut waiting.damaged),
         };
+        if kept > 0 {
+            waiting.kept_at = Some(Instant::now());
+        }
         waiting.taken = work.asked.len() + work.kept.len();
         waiting.kept_bytes -= work.kept.iter().map(Vec::len).sum::<usize>();
         self.inner.room.notify_all();
         work
+    }
+}
+
+impl Waiting {
+    /// When the committer is to take what waits; none when nothing does.
+    fn due(&self, now: Instant) -> Option<Instant> {
+        if !self.asked.is_empty() || self.drained || self.damaged {
+            return Some(now);
+        }
+        if self.kept.is_empty() {
+            return None;
+        }
+        let paced = self.kept_at.map_or(now, |at| at + PACE);
+        Some(if self.stopping || self.kept.len() >= MANY { now } else { paced })
     }
 }
 

@@ -11,6 +11,7 @@ mod server;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -44,19 +45,25 @@ pub(super) struct Seen {
 
 impl Seen {
     /// Whether the outbox's disk takes no records.
-    fn is_refused(&self) -> bool {
+    pub(super) fn is_refused(&self) -> bool {
         self.outbox.as_ref().is_none_or(|outbox| outbox.refused.is_some())
     }
 
     /// In a line.
     fn status(&self) -> String {
-        let monitors = format!("{} monitors", self.monitors);
+        let monitors = match (self.monitors, self.is_reload_refused) {
+            (1, false) => "1 monitor".to_owned(),
+            (monitors, false) => format!("{monitors} monitors"),
+            (monitors, true) => format!("the last reload was refused; {monitors} monitors as before"),
+        };
         match &self.outbox {
             None => format!("{monitors}; the outbox can't be opened: {} results wait in memory", self.in_memory),
             Some(Status { refused: Some(error), .. }) => {
                 format!("{monitors}; the outbox's disk refuses ({error}): {} results wait in memory", self.in_memory)
             }
-            Some(Status { pending, .. }) => format!("{monitors}; {pending} results wait for Kafka"),
+            Some(Status { pending, .. }) => {
+                format!("{monitors}; {pending} results wait for Kafka, {} delivered since the start", self.published)
+            }
         }
     }
 }
@@ -67,12 +74,20 @@ pub(super) struct Health {
     /// What systemd was told last.
     said: Mutex<String>,
     checks: Family<Label, Counter>,
+    /// All of them, whatever came out.
+    made: AtomicU64,
 }
 
 impl Health {
     /// A check was made.
     pub(super) fn checked(&self, outcome: Outcome) {
         self.checks.get_or_create(&[("outcome", outcome.as_str())]).inc();
+        self.made.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many checks were made.
+    pub(super) fn checks(&self) -> u64 {
+        self.made.load(Ordering::Relaxed)
     }
 
     /// Takes note of how things are.
@@ -91,5 +106,13 @@ impl Health {
 pub(super) fn tell(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(false, state) {
         log::debug!(error:%; "systemd could not be told how the agent fares");
+    }
+}
+
+/// Tells systemd that the configuration is read anew. That this is over says [`NotifyState::Ready`].
+pub(super) fn tell_reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => tell(&[NotifyState::Reloading, now]),
+        Err(error) => log::debug!(error:%; "systemd is not told of the reload: there is no clock"),
     }
 }

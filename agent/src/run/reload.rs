@@ -34,6 +34,8 @@ pub(super) struct Reloads {
 
 struct State {
     slowest: Duration,
+    /// The quickest monitor's interval; none when there is no monitor.
+    quickest: Option<Duration>,
     /// When it was last said that the last reload was refused; none when it was not.
     refused: Option<Instant>,
     /// Checkers that were replaced, as long as a check runs with them.
@@ -42,13 +44,21 @@ struct State {
 
 impl Reloads {
     pub(super) fn new(config: &Config) -> Reloads {
-        let state = Mutex::new(State { slowest: slowest(config), refused: None, earlier: Vec::new() });
+        let state = State { slowest: slowest(config), quickest: quickest(config), refused: None, earlier: Vec::new() };
+        let state = Mutex::new(state);
         Reloads { file: config.file.clone(), fixed: config.fixed(), state }
     }
 
     /// The longest timeout of all monitors that ran: one that was removed may still have its check.
     pub(super) fn slowest(&self) -> Duration {
         locked(&self.state).slowest
+    }
+
+    /// How long it may take until a slot has ended: two intervals of the quickest monitor, since one may begin anew at
+    /// a reload, and the slowest check. None when there is no monitor.
+    pub(super) fn slot_within(&self) -> Option<Duration> {
+        let state = locked(&self.state);
+        state.quickest.map(|interval| 2 * interval + state.slowest)
     }
 
     /// Whether the last reload was refused.
@@ -75,6 +85,7 @@ impl Reloads {
         state.earlier.retain(|checker| checker.strong_count() > 0);
         state.earlier.push(Arc::downgrade(earlier));
         state.slowest = state.slowest.max(slowest(config));
+        state.quickest = quickest(config);
         state.refused = None;
     }
 }
@@ -127,4 +138,8 @@ fn texts(faults: &[Fault]) -> Vec<String> {
 
 fn slowest(config: &Config) -> Duration {
     config.monitors.iter().map(|monitor| monitor.timeout).max().unwrap_or_default()
+}
+
+fn quickest(config: &Config) -> Option<Duration> {
+    config.monitors.iter().map(|monitor| monitor.interval).min()
 }

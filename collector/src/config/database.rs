@@ -1,6 +1,7 @@
 //! The `database` section: one address, as a url or in parts.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use secrecy::{ExposeSecret, SecretString};
 use settings::{Section, Wrong};
@@ -35,9 +36,22 @@ pub enum Address {
         user: Option<String>,
         /// `password`.
         password: Option<SecretString>,
-        /// `sslmode`.
+        /// `sslmode`; where it is absent and `ssl.ca_file` is given, `verify-full`.
         sslmode: Option<&'static str>,
+        /// Files for encrypted connections.
+        ssl: Ssl,
     },
+}
+
+/// Files for encrypted connections; an absent one is as libpq has it.
+#[derive(Clone, Debug, Default)]
+pub struct Ssl {
+    /// The authorities that sign the server's certificate.
+    pub ca_file: Option<PathBuf>,
+    /// The collector's own certificate.
+    pub certificate_file: Option<PathBuf>,
+    /// Its key.
+    pub key_file: Option<PathBuf>,
 }
 
 const DEFAULT_NAME: &str = "website_monitor";
@@ -61,7 +75,7 @@ impl Database {
 impl Address {
     fn of(section: &mut Section<'_>) -> Address {
         if section.has("url") || section.has("url_file") {
-            for part in ["host", "port", "name", "user", "password", "password_file", "sslmode"] {
+            for part in ["host", "port", "name", "user", "password", "password_file", "sslmode", "ssl"] {
                 if section.has(part) {
                     section.fault(part, "stands beside url", "keep one of the two");
                 }
@@ -79,15 +93,39 @@ impl Address {
             }
         }
         let modes = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"].map(|mode| (mode, mode));
+        let has_ssl = section.has("ssl");
+        let ssl = section.section("ssl", Ssl::of);
+        let mut sslmode = section.choice("sslmode", &modes);
+        if sslmode.is_none() && ssl.ca_file.is_some() {
+            sslmode = Some("verify-full");
+        }
+        if has_ssl && sslmode == Some("disable") {
+            section.fault("ssl", "has no effect with sslmode disable", "set sslmode to verify-full");
+        }
         let parts = Address::Parts {
             host: section.text("host"),
             port: section.integer("port", 1..=65_535),
             name: section.text("name").unwrap_or_else(|| DEFAULT_NAME.into()),
             user: section.text("user"),
             password: section.secret("password"),
-            sslmode: section.choice("sslmode", &modes),
+            sslmode,
+            ssl,
         };
         url.map_or(parts, Address::Url)
+    }
+}
+
+impl Ssl {
+    fn of(section: &mut Section<'_>) -> Ssl {
+        let ssl = Ssl {
+            ca_file: section.readable("ca_file"),
+            certificate_file: section.readable("certificate_file"),
+            key_file: section.readable("key_file"),
+        };
+        if ssl.certificate_file.is_some() != ssl.key_file.is_some() {
+            section.fault("certificate_file", "stands without key_file, or the reverse", "give both or neither");
+        }
+        ssl
     }
 }
 

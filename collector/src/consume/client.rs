@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::statistics::Statistics;
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use settings::Kafka;
 
 use super::identity::{DEBUG_CONTEXT, Identity};
 use super::name::{self, Name};
 use super::progress::Progress;
+use crate::health::Health;
 use crate::rarely::Rarely;
 
 /// How long a rebalance waits for the batch that is being written. The group waits meanwhile.
@@ -28,7 +30,7 @@ const LEAVING: Duration = Duration::from_secs(1);
 const LEAVING_CONTEXT: &str = "consumer";
 
 /// What may be overruled by `kafka.properties`.
-const DEFAULTS: [(&str, &str); 8] = [
+const DEFAULTS: [(&str, &str); 9] = [
     ("client.id", "website-monitor-collector"),
     ("session.timeout.ms", SESSION_TIMEOUT_MS),
     ("heartbeat.interval.ms", "1500"),
@@ -39,6 +41,8 @@ const DEFAULTS: [(&str, &str); 8] = [
     ("fetch.wait.max.ms", "100"),
     ("topic.metadata.refresh.interval.ms", "10000"),
     ("reconnect.backoff.max.ms", "1000"),
+    // How far behind the consumer is, it tells among its figures.
+    ("statistics.interval.ms", "5000"),
 ];
 
 /// What may not, since promises hang on it: offsets follow the transaction, nothing is skipped, nothing damaged is
@@ -70,7 +74,12 @@ pub(super) fn name(kafka: &Kafka) -> Name {
 }
 
 /// The consumer, without a subscription.
-pub(super) fn consumer(kafka: &Kafka, name: &str, progress: Arc<Progress>) -> KafkaResult<BaseConsumer<Context>> {
+pub(super) fn consumer(
+    kafka: &Kafka,
+    name: &str,
+    progress: Arc<Progress>,
+    health: Arc<Health>,
+) -> KafkaResult<BaseConsumer<Context>> {
     let mut config = properties(kafka);
     config.set("group.id", &kafka.group).set(name::PROPERTY, name);
     for (name, value) in LAW {
@@ -82,6 +91,7 @@ pub(super) fn consumer(kafka: &Kafka, name: &str, progress: Arc<Progress>) -> Ka
         topic: kafka.topic.as_str().into(),
         identity: Identity::default(),
         progress,
+        health,
         suspicion: Mutex::default(),
         is_away: Mutex::default(),
         uncommitted: Mutex::default(),
@@ -125,6 +135,7 @@ pub(super) struct Context {
     topic: Arc<str>,
     identity: Identity,
     progress: Arc<Progress>,
+    health: Arc<Health>,
     /// What librdkafka complained of last. It does so late, and of what has long mended itself.
     suspicion: Mutex<Option<String>>,
     is_away: Mutex<Rarely>,
@@ -211,6 +222,15 @@ impl ClientContext for Context {
         }
         // Whatever matters of it comes as an error, too, and is said once.
         log::debug!(target: "librdkafka", level:? = level, facility; "{message}");
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        let topic = statistics.topics.get(&*self.topic);
+        let partitions = topic.into_iter().flat_map(|topic| topic.partitions.values());
+        let behind: Vec<i64> = partitions.map(|partition| partition.consumer_lag).filter(|lag| *lag >= 0).collect();
+        if !behind.is_empty() {
+            self.health.lags(behind.iter().sum());
+        }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {

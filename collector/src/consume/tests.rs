@@ -39,7 +39,7 @@ fn partitions_that_were_paused_are_read_again_after_a_rebalance() {
     let kafka = Kafka { bootstrap_servers: cluster.bootstrap_servers(), topic: "t".into(), ..Kafka::default() };
     let kafka = Kafka { group: "g".into(), ..kafka };
     let progress = Arc::new(Progress::new(1));
-    let consumer = client::consumer(&kafka, "one", progress.clone()).unwrap();
+    let consumer = client::consumer(&kafka, "one", progress.clone(), Arc::new(Health::new(1))).unwrap();
     let known: [Known; 1] = [Box::new(|_, _| false)];
     let mut gathering = Gathering::new(&consumer, &progress, BOUNDS, &known);
 
@@ -73,7 +73,8 @@ fn a_consumer_that_gets_no_partition_is_not_left_outside() {
     cluster.create_topic("t", 1, 1).unwrap();
     let kafka = Kafka { bootstrap_servers: cluster.bootstrap_servers(), topic: "t".into(), ..Kafka::default() };
     let members = ["one", "other"].map(|instance| {
-        let consumer = client::consumer(&kafka, instance, Arc::new(Progress::new(1))).unwrap();
+        let consumer =
+            client::consumer(&kafka, instance, Arc::new(Progress::new(1)), Arc::new(Health::new(1))).unwrap();
         consumer.subscribe(&["t"]).unwrap();
         consumer.context().asks_in();
         consumer

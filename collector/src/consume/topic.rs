@@ -12,6 +12,7 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use settings::Kafka;
 
 use super::client::{Context, properties};
+use crate::health::Health;
 use crate::rarely::Rarely;
 
 const ANSWER: Duration = Duration::from_secs(3);
@@ -33,8 +34,9 @@ impl<'a> Topic<'a> {
     }
 
     /// Waits until the topic is there, making it where that is wanted; false when `stop` came first.
-    pub(super) fn wait(&mut self, consumer: &BaseConsumer<Context>, stop: &AtomicBool) -> bool {
+    pub(super) fn wait(&mut self, consumer: &BaseConsumer<Context>, health: &Health, stop: &AtomicBool) -> bool {
         while !stop.load(Ordering::Relaxed) {
+            health.consumes();
             match self.ask(consumer) {
                 Ok(true) => return true,
                 Ok(false) => sleep(PAUSE),

@@ -4,12 +4,14 @@
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
 use diesel::r2d2::{HandleError, ManageConnection, Pool, PooledConnection};
 use diesel::{Connection, ConnectionError, PgConnection, RunQueryDsl};
+use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::trouble::{Trouble, describe};
@@ -202,7 +204,9 @@ fn conninfo(address: &Address) -> SecretString {
             }
             url.into()
         }
-        Address::Parts { host, port, name, user, password, sslmode } => {
+        Address::Parts { host, port, name, user, password, sslmode, ssl } => {
+            let file = |file: &Option<PathBuf>| file.as_ref().map(|file| file.to_string_lossy().into_owned());
+            let [ca, certificate, key] = [&ssl.ca_file, &ssl.certificate_file, &ssl.key_file].map(file);
             let port = port.map(|port| port.to_string());
             let password = password.as_ref().map(|password| password.expose_secret());
             let given = [
@@ -212,6 +216,9 @@ fn conninfo(address: &Address) -> SecretString {
                 ("user", user.as_deref()),
                 ("password", password),
                 ("sslmode", *sslmode),
+                ("sslrootcert", ca.as_deref()),
+                ("sslcert", certificate.as_deref()),
+                ("sslkey", key.as_deref()),
             ];
             let given = given.iter().filter_map(|(name, value)| value.map(|value| (*name, value)));
             let option =
@@ -221,25 +228,30 @@ fn conninfo(address: &Address) -> SecretString {
     }
 }
 
-/// What must not be shown: a password, and a url as a whole where it holds one.
+/// What must not be shown: a password, and that of a url both as it stands there and as it is sent. Longest first, so
+/// that none is hidden in part only.
 fn secrets(address: &Address) -> Vec<SecretString> {
-    match address {
-        Address::Parts { password, .. } => password.iter().cloned().collect(),
+    let mut secrets: Vec<String> = match address {
+        Address::Parts { password, .. } => password.iter().map(|password| password.expose_secret().into()).collect(),
         Address::Url(url) => {
             let url = url.expose_secret();
             let login = url.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@')).map(|(login, _)| login);
             let in_login = login.and_then(|login| login.split_once(':')).map(|(_, password)| password);
             let parameters = url.split_once('?').map_or("", |(_, parameters)| parameters).split('&');
             let in_query = parameters.filter_map(|parameter| parameter.split_once("password=").map(|(_, it)| it));
-            let passwords = in_login.into_iter().chain(in_query).filter(|password| !password.is_empty());
-            passwords.map(SecretString::from).collect()
+            let decoded = |password: &str| percent_decode_str(password).decode_utf8_lossy().into_owned();
+            in_login.into_iter().chain(in_query).flat_map(|password| [password.to_owned(), decoded(password)]).collect()
         }
-    }
+    };
+    secrets.retain(|secret| !secret.is_empty());
+    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    secrets.into_iter().map(SecretString::from).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Ssl;
 
     fn parts(password: &str) -> Address {
         Address::Parts {
@@ -249,17 +261,16 @@ mod tests {
             user: None,
             password: Some(password.into()),
             sslmode: Some("require"),
+            ssl: Ssl { ca_file: Some("/etc/ca's.pem".into()), ..Ssl::default() },
         }
     }
 
     #[test]
     fn values_are_quoted_as_libpq_reads_them() {
         let conninfo = conninfo(&parts(r"a'b\c"));
-        assert!(
-            conninfo.expose_secret().starts_with(
-                r"dbname='it\'s' host='db' port='5433' password='a\'b\\c' sslmode='require' target_session"
-            )
-        );
+        assert!(conninfo.expose_secret().starts_with(
+            r"dbname='it\'s' host='db' port='5433' password='a\'b\\c' sslmode='require' sslrootcert='/etc/ca\'s.pem' "
+        ));
     }
 
     #[test]
@@ -276,11 +287,19 @@ mod tests {
     fn a_password_is_hidden_in_whatever_libpq_says() {
         for address in [
             parts("hunter2"),
+            Address::Url("postgresql://u:h%75nter2@db/x".into()),
             Address::Url("postgresql://u:hunter2@db/x".into()),
             Address::Url("postgresql:///x?sslpassword=hunter3&password=hunter2&a=b".into()),
         ] {
             let connector = Connector { conninfo: conninfo(&address), secrets: secrets(&address), schema: "s".into() };
             assert_eq!(connector.redact("bad hunter2\nhere"), "bad *** here");
+        }
+    }
+
+    #[test]
+    fn an_empty_password_hides_nothing_else() {
+        for address in [parts(""), Address::Url("postgresql://u:@db/x?password=".into())] {
+            assert!(secrets(&address).is_empty());
         }
     }
 

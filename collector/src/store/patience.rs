@@ -124,7 +124,7 @@ fn checked_at(entry: &Entry) -> Option<Timestamp> {
 }
 
 /// Whether the database takes records that nothing is wrong with, at the place of the one that it refused, and some
-/// more, for which it needs space on its disk. Leaves nothing of them.
+/// more, for which it needs space on its disk. Their numbers are those that come last of all. Leaves nothing of them.
 fn check_soundness(store: &mut Store, at: Timestamp) -> Result<(), Trouble> {
     let mut session = store.connections.get()?;
     store.partitions.ensure(&mut session, &BTreeSet::from([super::day(at)]))?;
@@ -141,7 +141,7 @@ fn check_soundness(store: &mut Store, at: Timestamp) -> Result<(), Trouble> {
         }
         sql_query(
             "insert into results (monitor_id, checked_at, epoch_id, seq, outcome, attempts)
-             select 0, $1, 0, seq, 'success', 1 from generate_series(1, 100) seq",
+             select 0, $1, 0, 9223372036854775807 - n, 'success', 1 from generate_series(1, 100) n",
         )
         .bind::<Timestamptz, _>(pg_time(at))
         .execute(connection)?;

@@ -42,14 +42,26 @@ impl Upkeep {
         Ok(session.judge(outcome)?)
     }
 
+    /// The same once, for a command: tells also why there is nothing to look after.
+    ///
+    /// # Errors
+    /// Why it could not.
+    pub fn run_or_tell(&self) -> Result<(), Unavailable> {
+        let mut session = self.connections.get()?;
+        match self.run_in(&mut session)? {
+            true => Ok(()),
+            false => Err(Unavailable("its tables are not there; run: website-monitor-collector migrate".into())),
+        }
+    }
+
     fn run_in(&self, connection: &mut Session) -> Result<bool, Trouble> {
         #[derive(QueryableByName)]
         struct There {
             #[diesel(sql_type = Bool)]
             there: bool,
         }
-        let there: There =
-            sql_query("select to_regclass('schedules') is not null as there").get_result(&mut **connection)?;
+        let there: There = sql_query("select to_regprocedure('make_results_partition(date)') is not null as there")
+            .get_result(&mut **connection)?;
         if !there.there {
             return Ok(false);
         }

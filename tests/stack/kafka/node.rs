@@ -6,8 +6,10 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
+use super::secured::{Secured, Way};
+use crate::certificates::Authority;
 use crate::directory::directory;
 use crate::ports::free_port;
 use crate::process::Process;
@@ -32,6 +34,7 @@ pub struct Node {
     ports: Ports,
     directory: PathBuf,
     jars: PathBuf,
+    secured: Option<Secured>,
     process: Mutex<Option<Process>>,
 }
 
@@ -45,23 +48,30 @@ struct Ports {
 
 impl Node {
     /// The nodes of a new cluster, formatted, none of them running.
-    pub(super) fn cluster(count: usize, jars: &Path) -> Result<Vec<Node>> {
+    pub(super) fn cluster(count: usize, jars: &Path, authority: Option<&Authority>) -> Result<Vec<Node>> {
         let mut all = Vec::new();
         for _ in 0..count {
             let [proxied, direct, login, controller] = [free_port()?, free_port()?, free_port()?, free_port()?];
             all.push(Ports { proxied, direct, login, controller });
         }
-        (0..count).map(|index| Node::create(index, &all, jars)).collect()
+        (0..count).map(|index| Node::create(index, &all, jars, authority)).collect()
     }
 
-    fn create(index: usize, all: &[Ports], jars: &Path) -> Result<Node> {
+    fn create(index: usize, all: &[Ports], jars: &Path, authority: Option<&Authority>) -> Result<Node> {
+        let secured = authority.map(Secured::by).transpose()?;
         let ports = all[index];
         let directory = directory("kafka")?;
         let proxy = Proxy::start("127.0.0.1", ports.proxied)?;
-        fs::write(directory.join("server.properties"), properties(index, all, proxy.port(), &directory))?;
-        let node = Node { proxy, ports, directory, jars: jars.into(), process: Mutex::default() };
+        fs::write(
+            directory.join("server.properties"),
+            properties(index, all, proxy.port(), &directory, secured.as_ref()),
+        )?;
+        let node = Node { proxy, ports, directory, jars: jars.into(), secured, process: Mutex::default() };
         let mut format = node.java();
         format.args(["kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c", "server.properties"]);
+        if node.secured.is_some() {
+            format.args(Secured::users());
+        }
         let ended = Process::run("kafka-format", format, BOUND)?;
         ensure!(ended.status.success(), "Kafka's storage could not be formatted: {}{}", ended.stdout, ended.stderr);
         Ok(node)
@@ -80,6 +90,14 @@ impl Node {
     /// The port that asks for a user and a password (SASL PLAIN over plaintext), past the proxy.
     pub fn login_port(&self) -> u16 {
         self.ports.login
+    }
+
+    /// Where a secured node lets in in this way, past the proxy.
+    ///
+    /// # Errors
+    /// When the node is not secured.
+    pub fn secured(&self, way: Way) -> Result<String> {
+        Ok(self.secured.as_ref().context("this node is not secured: use Kafka::start_secured")?.address(way))
     }
 
     /// Another way to the node than the address that it advertises.
@@ -195,7 +213,7 @@ impl Node {
     }
 }
 
-fn properties(index: usize, all: &[Ports], proxy: u16, directory: &Path) -> String {
+fn properties(index: usize, all: &[Ports], proxy: u16, directory: &Path, secured: Option<&Secured>) -> String {
     let id = index + 1;
     let Ports { proxied, direct, login, controller } = all[index];
     let voters: Vec<String> =
@@ -205,14 +223,18 @@ fn properties(index: usize, all: &[Ports], proxy: u16, directory: &Path) -> Stri
     let in_sync = if replicas > 2 { 2 } else { 1 };
     let logs = directory.join("logs");
     let logs = logs.display();
+    let more = |text: fn(&Secured) -> String| secured.map(text).unwrap_or_default();
+    let (bound, advertised) = (more(|it| it.listeners("127.0.0.1")), more(|it| it.listeners("localhost")));
+    let (protocols, security) = (more(|_| Secured::protocols()), more(Secured::properties));
     format!(
         "process.roles=broker,controller\n\
          node.id={id}\n\
          controller.quorum.voters={voters}\n\
          listeners=PROXIED://127.0.0.1:{proxied},DIRECT://127.0.0.1:{direct},LOGIN://127.0.0.1:{login},\
-         CONTROLLER://127.0.0.1:{controller}\n\
-         advertised.listeners=PROXIED://127.0.0.1:{proxy},DIRECT://127.0.0.1:{direct},LOGIN://127.0.0.1:{login}\n\
-         listener.security.protocol.map=PROXIED:PLAINTEXT,DIRECT:PLAINTEXT,LOGIN:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT\n\
+         CONTROLLER://127.0.0.1:{controller}{bound}\n\
+         advertised.listeners=PROXIED://127.0.0.1:{proxy},DIRECT://127.0.0.1:{direct},LOGIN://127.0.0.1:{login}{advertised}\n\
+         listener.security.protocol.map=PROXIED:PLAINTEXT,DIRECT:PLAINTEXT,LOGIN:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT\
+         {protocols}\n\
          listener.name.login.sasl.enabled.mechanisms=PLAIN\n\
          {USERS}={LOGIN_MODULE};\n\
          controller.listener.names=CONTROLLER\n\
@@ -228,6 +250,7 @@ fn properties(index: usize, all: &[Ports], proxy: u16, directory: &Path) -> Stri
          share.coordinator.state.topic.min.isr={in_sync}\n\
          group.initial.rebalance.delay.ms=0\n\
          group.min.session.timeout.ms=1000\n\
-         auto.create.topics.enable=false\n"
+         auto.create.topics.enable=false\n\
+         {security}"
     )
 }

@@ -79,8 +79,11 @@ impl Topic {
         &self,
         messages: impl IntoIterator<Item = (Option<&'a [u8]>, Option<&'a [u8]>)>,
     ) -> Result<()> {
-        let producer: ThreadedProducer<rdkafka::producer::DefaultProducerContext> =
-            self.client().set("queue.buffering.max.messages", "1000000").create()?;
+        let producer: ThreadedProducer<rdkafka::producer::DefaultProducerContext> = self
+            .client()
+            .set("queue.buffering.max.messages", "1000000")
+            .set("message.max.bytes", "2000000")
+            .create()?;
         for (key, value) in messages {
             let mut record = BaseRecord::<[u8], [u8]>::to(&self.name);
             record.key = key;

@@ -120,6 +120,21 @@ impl Own {
         Ok(fs::remove_file(self.filler()?)?)
     }
 
+    /// A copy of a file among its data, which only the server may read.
+    pub(super) fn add_file(&self, file: &Path, name: &str) -> Result<()> {
+        let copy = self.directory.join("data").join(name);
+        fs::copy(file, &copy)?;
+        fs::set_permissions(&copy, fs::Permissions::from_mode(0o600))?;
+        self.give(&copy)
+    }
+
+    /// Puts rules of who may connect before those that `initdb` makes.
+    pub(super) fn add_rules(&self, rules: &str) -> Result<()> {
+        let path = self.directory.join("data/pg_hba.conf");
+        let others = fs::read_to_string(&path)?;
+        Ok(fs::write(&path, format!("{rules}{others}"))?)
+    }
+
     pub(super) fn password(&self) -> Result<String> {
         Ok(fs::read_to_string(self.directory.join("password"))?)
     }

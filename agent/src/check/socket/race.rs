@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
-use rustix::net::sockopt::{set_tcp_nodelay, socket_error};
+use rustix::net::sockopt::socket_error;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, socket_with};
 use wire::Outcome;
 
@@ -67,9 +67,10 @@ pub(super) fn connect(addresses: &[SocketAddr], deadline: Deadline) -> Result<(T
         let until_next = due.saturating_duration_since(Instant::now());
         let most = if waiting.len() > 0 { left.min(until_next) } else { left };
         let ready = ready(&attempts, most).map_err(|error| Fault::io(Outcome::AgentError, "connecting", &error))?;
-        for index in ready.into_iter().rev() {
+        for (index, events) in ready.into_iter().rev() {
             let Attempt { socket, address } = attempts.swap_remove(index);
-            match socket_error(&socket).and_then(|connected| connected) {
+            let is_writable = events == PollFlags::OUT;
+            match if is_writable { Ok(()) } else { socket_error(&socket).and_then(|connected| connected) } {
                 Ok(()) => return Ok((TcpStream::from(socket), address)),
                 Err(error) => {
                     failed.push((address, fault(address, &error.into(), false)));
@@ -103,8 +104,6 @@ fn begin(address: SocketAddr) -> io::Result<Begun> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let socket = socket_with(family, SocketType::STREAM, flags, Some(ipproto::TCP))?;
-    // A request is written in one piece or a few: none of them is to wait for the answer to the one before.
-    set_tcp_nodelay(&socket, true)?;
     match rustix::net::connect(&socket, &address) {
         Ok(()) => Ok(Begun::Connected(socket)),
         Err(Errno::INPROGRESS | Errno::INTR) => Ok(Begun::Pending(socket)),
@@ -112,13 +111,14 @@ fn begin(address: SocketAddr) -> io::Result<Begun> {
     }
 }
 
-/// Those attempts that came to an end, one way or the other, in ascending order; none when `most` has passed.
-fn ready(attempts: &[Attempt], most: Duration) -> io::Result<Vec<usize>> {
+/// Those attempts that came to an end, and what `poll` says of them: that they can be written to, and nothing else, is
+/// success. In ascending order; none when `most` has passed.
+fn ready(attempts: &[Attempt], most: Duration) -> io::Result<Vec<(usize, PollFlags)>> {
     let mut polled: Vec<PollFd<'_>> =
         attempts.iter().map(|attempt| PollFd::new(&attempt.socket, PollFlags::OUT)).collect();
     wait(&mut polled, most)?;
-    let ended = polled.iter().enumerate().filter(|(_, polled)| !polled.revents().is_empty());
-    Ok(ended.map(|(index, _)| index).collect())
+    let ended = polled.iter().map(PollFd::revents).enumerate();
+    Ok(ended.filter(|(_, events)| !events.is_empty()).collect())
 }
 
 /// Whether an error that came at once means that nothing was sent. Later the same numbers tell what a router said.

@@ -226,11 +226,13 @@ impl Model {
 }
 
 fn copy_tree(from: &Path, to: &Path) {
-    for entry in fs::read_dir(from).unwrap() {
+    // A chunk may be freed meanwhile.
+    let Ok(entries) = fs::read_dir(from) else { return };
+    fs::create_dir_all(to).unwrap();
+    for entry in entries {
         let entry = entry.unwrap();
         let copy = to.join(entry.file_name());
         if entry.file_type().unwrap().is_dir() {
-            fs::create_dir_all(&copy).unwrap();
             copy_tree(&entry.path(), &copy);
         } else {
             // A snapshot may get its name meanwhile.

@@ -1,0 +1,224 @@
+//! How the collector fares, for systemd: ready, a line of status, and a watchdog that is fed only while its loops run.
+//!
+//! ```text
+//! consuming loop ──▶ beat, lag ─┐
+//! writing threads ─▶ beat, rows ┴─▶ Health ── every second ──▶ READY=1, STATUS=, WATCHDOG=1
+//! ```
+//!
+//! A writer that waits for its database beats all the same: a database that is away is no reason for a restart. Nor is
+//! it one to hold up a boot: after a while without it the collector is ready, and the status says what it waits for.
+
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use sd_notify::NotifyState;
+use tokio::time::{MissedTickBehavior, interval};
+
+/// How often systemd is told.
+const TICK: Duration = Duration::from_secs(1);
+/// How long the tables are waited for before the collector is ready without them.
+const TABLES: Duration = Duration::from_secs(20);
+/// The consuming loop waits for Kafka, a rebalance and a last commit for seconds.
+const CONSUMING: Duration = Duration::from_secs(120);
+/// One transaction of a large batch on a slow database, or one that is halved, takes long.
+const WRITING: Duration = Duration::from_secs(1800);
+/// Over how long messages per second are counted.
+const RATE: u32 = 10;
+
+/// What the loops tell of themselves.
+#[derive(Debug)]
+pub struct Health {
+    began: Instant,
+    consuming: Beat,
+    writing: Vec<Writer>,
+    stored: AtomicU64,
+    /// Messages that are still to be read; negative while that is not known.
+    lag: AtomicI64,
+}
+
+#[derive(Debug, Default)]
+struct Writer {
+    beat: Beat,
+    /// It has a batch, and its beat is expected.
+    is_busy: AtomicBool,
+    /// Its tables are up to date.
+    is_ready: AtomicBool,
+    /// What it has cannot be stored now.
+    is_waiting: AtomicBool,
+}
+
+/// When a loop last went round, in milliseconds since the start.
+#[derive(Debug, Default)]
+struct Beat(AtomicU64);
+
+impl Health {
+    /// Of so many writers, none of which is ready.
+    pub fn new(writers: usize) -> Health {
+        Health {
+            began: Instant::now(),
+            consuming: Beat::default(),
+            writing: (0..writers).map(|_| Writer::default()).collect(),
+            stored: AtomicU64::new(0),
+            lag: AtomicI64::new(-1),
+        }
+    }
+
+    /// The consuming loop went round.
+    pub fn consumes(&self) {
+        self.consuming.0.store(self.now(), Ordering::Relaxed);
+    }
+
+    /// So many messages are still to be read.
+    pub fn lags(&self, messages: i64) {
+        self.lag.store(messages, Ordering::Relaxed);
+    }
+
+    /// A writer's tables are up to date.
+    pub fn is_prepared(&self, writer: usize) {
+        self.writing[writer].is_waiting.store(false, Ordering::Relaxed);
+        self.writing[writer].is_ready.store(true, Ordering::Relaxed);
+    }
+
+    /// A writer has begun a batch.
+    pub fn begins(&self, writer: usize) {
+        self.beat(writer);
+        self.writing[writer].is_busy.store(true, Ordering::Relaxed);
+    }
+
+    /// A writer waits for its database.
+    pub fn waits(&self, writer: usize) {
+        self.beat(writer);
+        self.writing[writer].is_waiting.store(true, Ordering::Relaxed);
+    }
+
+    /// A writer has ended a batch with so many messages stored.
+    pub fn ends(&self, writer: usize, stored: u64) {
+        self.writing[writer].is_busy.store(false, Ordering::Relaxed);
+        self.writing[writer].is_waiting.store(false, Ordering::Relaxed);
+        self.stored.fetch_add(stored, Ordering::Relaxed);
+    }
+
+    fn beat(&self, writer: usize) {
+        self.writing[writer].beat.0.store(self.now(), Ordering::Relaxed);
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Whether the tables are there for all writers.
+    fn is_ready(&self) -> bool {
+        self.writing.iter().all(|writer| writer.is_ready.load(Ordering::Relaxed))
+    }
+
+    /// Which loop has not gone round for too long, at that time since the start.
+    fn stalled(&self, now: Duration) -> Option<&'static str> {
+        let silent = |beat: &Beat| now.saturating_sub(Duration::from_millis(beat.0.load(Ordering::Relaxed)));
+        let hangs = |writer: &Writer| writer.is_busy.load(Ordering::Relaxed) && silent(&writer.beat) > WRITING;
+        if silent(&self.consuming) > CONSUMING {
+            Some("consuming loop")
+        } else if self.writing.iter().any(hangs) {
+            Some("writer")
+        } else {
+            None
+        }
+    }
+
+    /// In a line, with so many messages stored in the last seconds.
+    fn status(&self, stored: u64, seconds: u64) -> String {
+        let lag = match self.lag.load(Ordering::Relaxed) {
+            ..0 => "lag not known yet".to_owned(),
+            lag => format!("{lag} messages behind"),
+        };
+        let rate = stored as f64 / seconds.max(1) as f64;
+        let waits = self.writing.iter().any(|writer| writer.is_waiting.load(Ordering::Relaxed));
+        match (waits, self.is_ready()) {
+            (true, _) => format!("waits for the database; {lag}"),
+            (false, false) => "brings the tables up to date".to_owned(),
+            (false, true) => format!("{lag}, {rate:.1} messages stored a second"),
+        }
+    }
+
+    /// Tells systemd, if it started the collector and listens.
+    pub async fn tell(&self) -> Infallible {
+        let watched = sd_notify::watchdog_enabled(false, &mut 0);
+        let (mut said, mut is_ready, mut stalled_before) = (String::new(), false, None);
+        let mut counts = Vec::new();
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            if !is_ready && (self.is_ready() || self.began.elapsed() > TABLES) {
+                is_ready = true;
+                notify(&[NotifyState::Ready]);
+            }
+            counts.push(self.stored.load(Ordering::Relaxed));
+            if counts.len() > RATE as usize + 1 {
+                counts.remove(0);
+            }
+            let status = self.status(counts[counts.len() - 1] - counts[0], counts.len() as u64 - 1);
+            if said != status {
+                notify(&[NotifyState::Status(&status)]);
+                said = status;
+            }
+            if watched {
+                let stalled = self.stalled(self.began.elapsed());
+                match stalled {
+                    None => notify(&[NotifyState::Watchdog]),
+                    Some(part) if stalled != stalled_before => {
+                        log::error!("the {part} hangs: systemd's watchdog is not fed");
+                    }
+                    Some(_) => {}
+                }
+                stalled_before = stalled;
+            }
+        }
+    }
+}
+
+/// Tells systemd that the collector stops.
+pub fn tell_stopping() {
+    notify(&[NotifyState::Stopping]);
+}
+
+fn notify(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(false, state) {
+        log::debug!(error:% = error; "systemd could not be told how the collector fares");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn a_consuming_loop_that_stands_still_is_noticed() {
+        let health = Health::new(1);
+        assert_eq!(health.stalled(Duration::ZERO), None);
+        assert_eq!(health.stalled(LONG), Some("consuming loop"));
+    }
+
+    #[test]
+    fn a_writer_is_expected_to_get_on_only_while_it_has_a_batch() {
+        let health = Health::new(2);
+        health.begins(1);
+        health.consuming.0.store(3_600_000, Ordering::Relaxed);
+        assert_eq!(health.stalled(LONG), Some("writer"));
+        health.ends(1, 5);
+        assert_eq!(health.stalled(LONG), None);
+    }
+
+    #[test]
+    fn the_status_tells_what_is_waited_for_then_lag_and_rate() {
+        let health = Health::new(2);
+        assert_eq!(health.status(0, 0), "brings the tables up to date");
+        health.waits(0);
+        assert_eq!(health.status(0, 1), "waits for the database; lag not known yet");
+        (0..2).for_each(|writer| health.is_prepared(writer));
+        health.lags(12);
+        assert_eq!(health.status(50, 10), "12 messages behind, 5.0 messages stored a second");
+    }
+}

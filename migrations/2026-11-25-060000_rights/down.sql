@@ -1,0 +1,1 @@
+drop function make_results_partition(date);

@@ -1,0 +1,120 @@
+//! Can a collector do all of its work as a role that can't harm what is stored?
+
+use std::fs;
+
+use anyhow::{Context, Result, ensure};
+use diesel::connection::SimpleConnection;
+use diesel::{Connection, PgConnection};
+use e2e::collector::Collector;
+use e2e::{Stack, eventually};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{assert_proven, await_consumed, days_ago, epochs, result, rows, send};
+
+const README: &str = include_str!("../../../README.md");
+const PASSWORD: &str = "s3cret-of-the-role";
+
+/// Makes the tables as their owner, and the role with the statements that the README gives.
+fn role(stack: &Stack) -> Result<String> {
+    assert_eq!(stack.collector().build()?.command(&["migrate"])?.code(), Some(0));
+    let role = format!("few_{}", Uuid::new_v4().simple());
+    let statements = README.split("```sql\n").find(|block| block.starts_with("create role website_monitor_collector"));
+    let statements = statements.and_then(|block| block.split("```").next()).context("the README has no such role")?;
+    stack.database.execute(&statements.replace("website_monitor_collector", &role).replace('…', PASSWORD))?;
+    Ok(role)
+}
+
+fn collector(stack: &Stack, role: &str, retention: &str) -> Result<Collector> {
+    let setup = stack.collector().set("database.user", role).set("database.migrate", false);
+    let collector = setup.set("retention.results", retention).build()?;
+    fs::write(collector.directory().join("password"), PASSWORD)?;
+    Ok(collector)
+}
+
+#[test]
+fn a_role_of_few_rights_does_all_of_a_collectors_work_and_can_harm_no_result() -> Result<()> {
+    let stack = Stack::start()?;
+    let role = role(&stack)?;
+    let [epoch] = epochs();
+    let keeps = collector(&stack, &role, "90d")?;
+    keeps.start()?;
+    send(&stack, (1..=400).map(|seq| result(epoch, seq, days_ago(seq as i64 % 4))).chain([json!({"v": 1})]))?;
+    await_consumed(&stack, &keeps.group);
+    eventually("the hours that are over are summed up", || {
+        let due = stack.database.count("website_monitor.rollup_due where hour < now() - interval '2 hours'")?;
+        let hours = stack.database.count("website_monitor.hourly")?;
+        ensure!(due == 0 && hours > 0, "{due} due, {hours} hours\n{}", keeps.log());
+        Ok(())
+    });
+    assert_eq!((rows(&stack)?, stack.database.count("website_monitor.rejected")?), (400, 1));
+    assert_proven(&keeps.verify()?);
+
+    let login = format!("{}:{}@", stack.database.user(), stack.database.password());
+    let mut session = PgConnection::establish(&stack.database.url().replace(&login, &format!("{role}:{PASSWORD}@")))?;
+    session.batch_execute("set search_path = website_monitor")?;
+    for harm in [
+        "delete from results",
+        "update results set outcome = 'success'",
+        "truncate results",
+        "drop table results",
+        "alter table results add more text",
+        "delete from monitors",
+        "delete from epochs",
+        "truncate epochs",
+        "drop table hourly",
+        "create table mine (id integer)",
+        "create or replace function make_results_partition(day date) returns boolean language sql return true",
+        "drop function make_results_partition(date)",
+        "drop schema website_monitor cascade",
+    ] {
+        let refusal = session.batch_execute(harm).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(refusal.starts_with("permission denied") || refusal.starts_with("must be owner"), "{harm}: {refusal}");
+    }
+    // A table that the caller puts before ours is not the one that gets a partition.
+    session.batch_execute(
+        "create temporary table results (like website_monitor.results) partition by range (checked_at)",
+    )?;
+    session.batch_execute(
+        "set search_path = pg_temp, website_monitor; select website_monitor.make_results_partition('2020-02-03')",
+    )?;
+    assert_eq!(stack.database.count("pg_class where oid = 'website_monitor.results_20200203'::regclass")?, 1);
+    assert_eq!(rows(&stack)?, 400);
+
+    keeps.stop()?;
+    let forgets = collector(&stack, &role, "2d")?;
+    forgets.start()?;
+    eventually("it says what it may not drop", || {
+        ensure!(forgets.log().contains("upkeep` daily as their owner"), "{}", forgets.log());
+        Ok(())
+    });
+    assert_eq!(rows(&stack)?, 400);
+    let ended = stack.collector().set("retention.results", "2d").build()?.command(&["upkeep"])?;
+    assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
+    assert!(rows(&stack)? < 400);
+    assert_proven(&forgets.verify()?);
+    assert!(!forgets.log().contains(PASSWORD) && !keeps.log().contains(PASSWORD));
+    Ok(())
+}
+
+#[test]
+fn a_right_that_is_missing_is_named_and_nothing_is_lost_until_it_is_granted() -> Result<()> {
+    let stack = Stack::start()?;
+    let role = role(&stack)?;
+    stack.database.execute(&format!("revoke update on website_monitor.epochs from {role}"))?;
+    let [epoch] = epochs();
+    let collector = collector(&stack, &role, "90d")?;
+    collector.start()?;
+    send(&stack, (1..=50).map(|seq| result(epoch, seq, days_ago(0))))?;
+    eventually("the right is named", || {
+        let log = collector.log();
+        ensure!(log.contains("permission denied for table epochs; database.user lacks a right"), "{log}");
+        Ok(())
+    });
+    assert_eq!((rows(&stack)?, stack.database.count("website_monitor.rejected")?), (0, 0));
+    stack.database.execute(&format!("grant update on website_monitor.epochs to {role}"))?;
+    await_consumed(&stack, &collector.group);
+    assert_eq!(rows(&stack)?, 50);
+    assert_proven(&collector.verify()?);
+    Ok(())
+}

@@ -1,0 +1,32 @@
+//! The packages in a booted Debian 12, from the first `apt install` to the last purge.
+//!
+//! Steps of one life, each a function in `life`, and each builds upon the one before. As root, by `./dev test-hosts`;
+//! an ordinary `cargo test` passes by.
+
+mod life;
+mod machine;
+mod names;
+mod packages;
+mod site;
+
+use anyhow::Result;
+use life::Host;
+
+#[test]
+#[ignore = "boots a machine, as root: ./dev test-hosts"]
+fn a_host_loses_nothing_from_installation_to_purge() -> Result<()> {
+    let host = Host::boot()?;
+    host.installs_with_what_it_depends_on()?;
+    host.says_what_an_unfilled_configuration_lacks_and_does_not_try_again()?;
+    host.runs_with_what_is_filled_in()?;
+    host.works_in_its_sandbox()?;
+    host.takes_over_a_sound_file_and_refuses_a_faulty_one()?;
+    host.comes_back_after_kill()?;
+    host.is_started_anew_by_the_watchdog_when_it_hangs()?;
+    host.is_upgraded_with_a_backlog_and_without_kafka()?;
+    host.sends_the_backlog_once()?;
+    host.refuses_an_outbox_of_a_later_version()?;
+    host.goes_back_to_the_earlier_package()?;
+    host.keeps_the_outbox_when_removed_and_nothing_when_purged()?;
+    host.is_installed_again()
+}
