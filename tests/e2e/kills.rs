@@ -66,8 +66,12 @@ fn collectors_killed_at_any_moment_store_everything_once_and_sum_it_up_right() -
     Ok(())
 }
 
+fn with_partitions() -> Result<Stack> {
+    Stack::with().partitions(PARTITIONS as i32).start()
+}
+
 fn story(collectors: usize, connections: u32, kills: usize) -> Result<Counts> {
-    let stack = Stack::with().partitions(PARTITIONS as i32).start()?;
+    let stack = with_partitions()?;
     let names: Vec<String> = (0..collectors).map(|number| format!("collector-{number}")).collect();
     let start = |name: &String| -> Result<Collector> {
         let kafka = json!({"session.timeout.ms": "6000", "heartbeat.interval.ms": "1000", "client.id": name});
@@ -111,7 +115,7 @@ fn story(collectors: usize, connections: u32, kills: usize) -> Result<Counts> {
 /// one's session ends, which here would take longer than the test has patience.
 #[test]
 fn collectors_that_are_killed_and_started_again_go_on_where_they_were_without_a_rebalance() -> Result<()> {
-    let stack = Stack::with().partitions(PARTITIONS as i32).start()?;
+    let stack = with_partitions()?;
     let patient = json!({"session.timeout.ms": "240000"});
     let start = || stack.collector().set("kafka.properties", patient.clone()).start();
     let (one, other) = (start()?, start()?);
@@ -139,10 +143,27 @@ fn collectors_that_are_killed_and_started_again_go_on_where_they_were_without_a_
     Ok(())
 }
 
+/// Kafka gives a member that it knows by name what the one before had, whatever it subscribes to now.
+#[test]
+fn a_collector_of_another_topic_does_not_inherit_from_one_that_was_killed_in_the_same_group() -> Result<()> {
+    let stacks = [with_partitions()?, with_partitions()?];
+    let group = stacks[0].topic.name();
+    for stack in &stacks {
+        let collector = stack.collector().group(group).start()?;
+        let sent = Feed::during(stack, PARTITIONS, |feed| {
+            eventually("the tables are there", || feed.accounted());
+            feed.progress(&[0, 1, 2, 3], BOUND, &collector).map(drop)
+        })?;
+        assert_stored_once(stack, &collector, sent)?;
+        collector.kill();
+    }
+    Ok(())
+}
+
 /// It finishes what it writes, commits the offsets of it, and leaves the group, whose work is another's at once.
 #[test]
 fn a_collector_that_is_asked_to_stop_leaves_no_offset_uncommitted_and_no_trace_in_its_group() -> Result<()> {
-    let stack = Stack::with().partitions(PARTITIONS as i32).start()?;
+    let stack = with_partitions()?;
     let collector = stack.collector().start()?;
     let group = stack.topic.group(&collector.group)?;
     let mut seconds = Vec::new();
@@ -175,7 +196,7 @@ fn a_collector_that_is_asked_to_stop_leaves_no_offset_uncommitted_and_no_trace_i
 #[test]
 fn a_collector_stopped_beyond_its_poll_interval_goes_on_and_stores_nothing_twice() -> Result<()> {
     const AWAY: Duration = Duration::from_secs(8);
-    let stack = Stack::with().partitions(PARTITIONS as i32).start()?;
+    let stack = with_partitions()?;
     let short = json!({"session.timeout.ms": "6000", "max.poll.interval.ms": "6000", "heartbeat.interval.ms": "1000"});
     let collector = stack.collector().set("kafka.properties", short).set("batch.max_messages", 200).start()?;
     let group = stack.topic.group(&collector.group)?;

@@ -4,9 +4,10 @@
 //! gets them at once, without a new deal. So after a kill results flow again in 0.4 s, where a new name waits for the
 //! end of the dead one's session: 6.0 s, and up to twice that when two died one after the other.
 //!
-//! For that the name must be the same after a restart, and nobody else's meanwhile. It is made of the host and of the
-//! first place that no other running collector of this group on this host holds: an abstract socket, which the kernel
-//! frees with its process, however that ends. Hosts that can't be told apart are no harm: Kafka fences one of the two
+//! For that the name must be the same after a restart, and nobody else's meanwhile. It is made of the host, of the
+//! topic (Kafka would give one that now reads another topic the partitions of the old one), and of the first place that
+//! no other running collector of topic and group on this host holds: an abstract socket, which the kernel frees with
+//! its process, however that ends. Hosts that can't be told apart are no harm: Kafka fences one of the two
 //! off, which goes on under a random name.
 
 use std::fs;
@@ -41,14 +42,15 @@ impl Name {
         }
         let host = uname().nodename().to_string_lossy().into_owned();
         let machine = fs::read_to_string("/etc/machine-id").unwrap_or_default();
-        let group = hash(&[&kafka.bootstrap_servers, &kafka.topic, &kafka.group]);
+        let group = hash(&[&kafka.topic, &kafka.group]);
         let taken = (0..PLACES).find_map(|place| {
             let address = SocketAddr::from_abstract_name(format!("website-monitor-collector-{group:016x}-{place}"));
             Some((place, UnixListener::bind_addr(&address.ok()?).ok()?))
         });
         taken.map_or_else(Name::random, |(place, socket)| {
             // The machine's id is not to be shown to others.
-            let text = format!("collector-{}-{:016x}-{place}", legal(&host), hash(&[&host, &machine]));
+            let rest = hash(&[&host, &machine, &kafka.topic]);
+            let text = format!("collector-{}-{rest:016x}-{place}", legal(&host));
             Name { text, _place: Some(socket) }
         })
     }
@@ -79,6 +81,8 @@ mod tests {
         let kafka = Kafka { topic: format!("of this test only {}", Uuid::new_v4()), ..Kafka::default() };
         let (one, other) = (Name::of(&kafka, None), Name::of(&kafka, None));
         assert_ne!(one.text, other.text);
+        let elsewhere = Kafka { topic: "another".into(), ..kafka.clone() };
+        assert_ne!(Name::of(&elsewhere, None).text, one.text);
         let before = one.text.clone();
         drop(one);
         assert_eq!(Name::of(&kafka, None).text, before);
