@@ -69,8 +69,7 @@ pub(super) fn connect(addresses: &[SocketAddr], deadline: Deadline) -> Result<(T
         let ready = ready(&attempts, most).map_err(|error| Fault::io(Outcome::AgentError, "connecting", &error))?;
         for (index, events) in ready.into_iter().rev() {
             let Attempt { socket, address } = attempts.swap_remove(index);
-            let is_writable = events == PollFlags::OUT;
-            match if is_writable { Ok(()) } else { socket_error(&socket).and_then(|connected| connected) } {
+            match outcome(&socket, events) {
                 Ok(()) => return Ok((TcpStream::from(socket), address)),
                 Err(error) => {
                     failed.push((address, fault(address, &error.into(), false)));
@@ -111,14 +110,18 @@ fn begin(address: SocketAddr) -> io::Result<Begun> {
     }
 }
 
-/// Those attempts that came to an end, and what `poll` says of them: that they can be written to, and nothing else, is
-/// success. In ascending order; none when `most` has passed.
+/// Those attempts that came to an end, and what `poll` says of them, in ascending order; none when `most` has passed.
 fn ready(attempts: &[Attempt], most: Duration) -> io::Result<Vec<(usize, PollFlags)>> {
     let mut polled: Vec<PollFd<'_>> =
         attempts.iter().map(|attempt| PollFd::new(&attempt.socket, PollFlags::OUT)).collect();
     wait(&mut polled, most)?;
     let ended = polled.iter().map(PollFd::revents).enumerate();
     Ok(ended.filter(|(_, events)| !events.is_empty()).collect())
+}
+
+/// How an attempt ended. One that can be written to, and of which there is nothing else to say, is connected.
+fn outcome(socket: &OwnedFd, events: PollFlags) -> Result<(), Errno> {
+    if events == PollFlags::OUT { Ok(()) } else { socket_error(socket).and_then(|connected| connected) }
 }
 
 /// Whether an error that came at once means that nothing was sent. Later the same numbers tell what a router said.
