@@ -4,7 +4,7 @@
 //! never waits, so that no disk delays a check; while the disk refuses, results beyond a bound are thrown away, the
 //! oldest first, and counted, so that the committer can declare them once the disk takes records again.
 //!
-//! A commit costs as much CPU as ten checks. So results alone are committed at most once in [`PACE`]: a lone one at
+//! A commit costs as much CPU as several checks. So results alone are committed at most once in [`PACE`]: a lone one at
 //! once, those that follow it closely together.
 
 use std::collections::VecDeque;
@@ -272,6 +272,35 @@ mod tests {
         assert!(!intake.wait_until_empty(Duration::ZERO));
         intake.take(Some(Duration::ZERO)).unwrap();
         assert!(intake.is_empty() && intake.wait_until_empty(Duration::ZERO));
+    }
+
+    #[test]
+    fn results_that_follow_closely_are_committed_together_and_a_lone_one_at_once() {
+        let now = Instant::now();
+        let after =
+            |kept: usize| Waiting { kept: vec![Vec::new(); kept].into(), kept_at: Some(now), ..Waiting::default() };
+        let lone = Waiting { kept_at: None, ..after(1) };
+        assert_eq!(lone.due(now), Some(now));
+        assert_eq!(after(1).due(now), Some(now + PACE));
+        assert_eq!(after(MANY - 1).due(now), Some(now + PACE));
+        assert_eq!(after(MANY).due(now), Some(now));
+        assert_eq!(after(0).due(now), None);
+    }
+
+    #[test]
+    fn nothing_else_waits_for_the_pace_of_results() {
+        let now = Instant::now();
+        let paced = || Waiting { kept: vec![Vec::new()].into(), kept_at: Some(now), ..Waiting::default() };
+        assert_eq!(Waiting { stopping: true, ..paced() }.due(now), Some(now));
+        assert_eq!(Waiting { drained: true, ..paced() }.due(now), Some(now));
+        assert_eq!(Waiting { damaged: true, ..paced() }.due(now), Some(now));
+        let intake = Intake::default();
+        intake.keep(Vec::new()).unwrap();
+        intake.take(None).unwrap();
+        intake.keep(Vec::new()).unwrap();
+        let _pending = intake.ask(|asker| Request::Append(Vec::new(), asker)).unwrap();
+        let work = intake.take(None).unwrap();
+        assert_eq!((work.asked.len(), work.kept.len()), (1, 1));
     }
 
     #[test]
