@@ -18,7 +18,10 @@
 //! phases are cut down to whole ticks: the clock's thread then wakes once for several monitors, not a thousand times a
 //! second and more.
 
+use std::hash::Hasher;
 use std::time::Duration;
+
+use fnv::FnvHasher;
 
 use super::grid::nanos;
 
@@ -78,10 +81,9 @@ fn places(monitors: u64) -> u64 {
 /// SplitMix64, which spreads it over all bits; it is scaled to the interval by `hash · interval / 2^64`. It is part of
 /// what the agent promises: with another hash all slots would move at an update.
 fn home(agent: &str, monitor: &str, interval: Duration) -> u64 {
-    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
-    for byte in agent.bytes().chain([0]).chain(monitor.bytes()) {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    }
+    let mut hasher = FnvHasher::default();
+    [agent.as_bytes(), &[0], monitor.as_bytes()].iter().for_each(|part| hasher.write(part));
+    let mut hash = hasher.finish();
     hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     hash ^= hash >> 31;

@@ -11,9 +11,11 @@
 //! off, which goes on under a random name.
 
 use std::fs;
+use std::hash::Hasher;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 
+use fnv::FnvHasher;
 use rustix::system::uname;
 use settings::Kafka;
 use uuid::Uuid;
@@ -66,10 +68,11 @@ fn legal(host: &str) -> String {
     host.chars().map(|character| if legal(character) { character } else { '_' }).take(HOST_CHARACTERS).collect()
 }
 
-/// FNV-1a, with a zero byte after each part. It only has to tell apart.
+/// The same in each run. It only has to tell apart.
 fn hash(parts: &[&str]) -> u64 {
-    let bytes = parts.iter().flat_map(|part| part.bytes().chain([0]));
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
+    let mut hasher = FnvHasher::default();
+    parts.iter().flat_map(|part| [part.as_bytes(), &[0]]).for_each(|part| hasher.write(part));
+    hasher.finish()
 }
 
 #[cfg(test)]
