@@ -43,8 +43,8 @@ impl Trouble {
         let text = describe(&error);
         if is_denied(&text) {
             return Trouble::Unavailable(format!(
-                "{text}; database.user lacks a right: let the owner of the tables grant it, see `Rights` in \
-                 migrations/README.md"
+                "{text}; database.user lacks a right: let the owner of the tables grant it, see \"A role of \
+                 few rights\" in the README"
             ));
         }
         match (kind(&error), statement) {
