@@ -3,6 +3,7 @@
 //! Steps of one life, each a function in `life`, and each builds upon the one before. As root, by `./dev test-hosts`;
 //! an ordinary `cargo test` passes by.
 
+mod host;
 mod life;
 mod machine;
 mod names;
@@ -10,7 +11,7 @@ mod packages;
 mod site;
 
 use anyhow::Result;
-use life::Host;
+use host::Host;
 
 #[test]
 #[ignore = "boots a machine, as root: ./dev test-hosts"]

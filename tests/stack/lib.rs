@@ -9,6 +9,7 @@ pub mod collector;
 pub mod daemon;
 pub mod directory;
 pub mod eventually;
+pub mod filler;
 pub mod kafka;
 pub mod ports;
 pub mod postgres;

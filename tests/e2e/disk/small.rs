@@ -1,19 +1,18 @@
 //! A small disk of an agent's own: a tmpfs that nobody else sees, in a mount namespace that ends with the agent.
 
-use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use e2e::agent::Agent;
+use e2e::filler::{FILLER, fill};
 use e2e::process::Process;
 use serde_json::Value;
 
 const BOUND: Duration = Duration::from_secs(60);
 const MOUNT: &str = "mount -t tmpfs -o size=24m,mode=700 tmpfs \"$1\" && shift && exec \"$@\"";
-const FILLER: &str = "filler";
 
 pub(super) struct SmallDisk {
     /// Where it is mounted.
@@ -48,17 +47,7 @@ impl SmallDisk {
 
     /// Takes all the room that is left.
     pub(super) fn fill(&self, agent: &Agent) -> Result<()> {
-        let mut filler = File::create(self.seen_by(agent)?.join(FILLER))?;
-        for size in [64 * 1024, 1] {
-            loop {
-                match filler.write(&vec![0; size]) {
-                    Ok(_) => {}
-                    Err(error) if error.kind() == ErrorKind::StorageFull => break,
-                    Err(error) => return Err(error.into()),
-                }
-            }
-        }
-        Ok(())
+        fill(&self.seen_by(agent)?)
     }
 
     pub(super) fn make_room(&self, agent: &Agent) -> Result<()> {

@@ -1,7 +1,6 @@
 //! A server that we started, and may stop, kill, copy, and put on a small disk.
 
-use std::fs::{self, File};
-use std::io::{ErrorKind, Write as _};
+use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -17,6 +16,7 @@ use uuid::Uuid;
 use super::Address;
 use crate::directory::directory;
 use crate::eventually::within;
+use crate::filler::{FILLER, fill};
 use crate::process::{Process, Signal};
 
 const BOUND: Duration = Duration::from_secs(60);
@@ -24,7 +24,6 @@ const BOUND: Duration = Duration::from_secs(60);
 /// Mounts `$1` megabytes for user `$2` and group `$3` on `$4`, and becomes the rest as that user.
 const ON_SMALL_DISK: &str = r#"mount -t tmpfs -o "size=$1m,mode=700,uid=$2,gid=$3" tmpfs "$4" && user="$2" group="$3" && shift 4 &&
 exec setpriv --reuid="$user" --regid="$group" --clear-groups --pdeathsig QUIT "$@""#;
-const FILLER: &str = "filler";
 
 /// A server that we started.
 pub(super) struct Own {
@@ -96,28 +95,19 @@ impl Own {
         self.directory.join("small")
     }
 
-    fn filler(&self) -> Result<PathBuf> {
+    /// Where it is for whoever is not in the server's mount namespace.
+    fn seen_by_us(&self) -> Result<PathBuf> {
         let id = self.id().context("it does not run")?;
-        Ok(Path::new(&format!("/proc/{id}/root")).join(self.small_disk().strip_prefix("/")?).join(FILLER))
+        Ok(Path::new(&format!("/proc/{id}/root")).join(self.small_disk().strip_prefix("/")?))
     }
 
     /// Takes all the room on the small disk.
     pub(super) fn fill(&self) -> Result<()> {
-        let mut filler = File::create(self.filler()?)?;
-        for size in [64 * 1024, 1] {
-            loop {
-                match filler.write(&vec![0; size]) {
-                    Ok(_) => {}
-                    Err(error) if error.kind() == ErrorKind::StorageFull => break,
-                    Err(error) => return Err(error.into()),
-                }
-            }
-        }
-        Ok(())
+        fill(&self.seen_by_us()?)
     }
 
     pub(super) fn make_room(&self) -> Result<()> {
-        Ok(fs::remove_file(self.filler()?)?)
+        Ok(fs::remove_file(self.seen_by_us()?.join(FILLER))?)
     }
 
     /// A copy of a file among its data, which only the server may read.
