@@ -87,6 +87,7 @@ impl Checker {
 
     /// Checks a monitor: once, and again as often as it asks for while it fails.
     pub fn check(&self, monitor: &Monitor, scheduled_at: Timestamp) -> CheckResult {
+        self.http.prepare(monitor);
         // Before the clock is read, so that no request of the first attempt lies outside of its time.
         let mut began = Some(Instant::now());
         let checked_at = Timestamp::now();

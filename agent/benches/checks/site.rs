@@ -76,8 +76,8 @@ impl Site {
         };
         let targets = vec![
             target("http", "http", ports[0], 8_000, 1_000),
-            target("https, a leaf under a P-256 CA", "https", ports[1], 2_000, 200),
-            target("https, a leaf and a P-384 intermediate", "https", ports[2], 1_000, 200),
+            target("https, a leaf under a P-256 CA", "https", ports[1], 4_000, 200),
+            target("https, a leaf and a P-384 intermediate", "https", ports[2], 4_000, 200),
         ];
         let site = Site { roots, targets, nginx };
         ports.into_iter().try_for_each(until_it_listens)?;

@@ -66,6 +66,14 @@ impl Http {
         Http { config, tls, resolver }
     }
 
+    /// Reads whom the monitor trusts, the first time that one asks, so that its check's time has none of that.
+    pub(super) fn prepare(&self, monitor: &Monitor) {
+        if monitor.url.scheme() == "https" {
+            // What goes wrong here goes wrong in the check, too, and is told there.
+            self.tls.of(&monitor.tls.authorities).ok();
+        }
+    }
+
     /// Checks a monitor; the verdict is the first fault.
     pub(super) fn check(
         &self,

@@ -9,6 +9,7 @@ use openssl::error::ErrorStack;
 use openssl::ssl::{
     Ssl, SslContext, SslContextBuilder, SslMethod, SslMode, SslOptions, SslRef, SslSessionCacheMode, SslVerifyMode,
 };
+use openssl::x509::X509;
 use openssl::x509::store::X509StoreBuilder;
 use openssl::x509::verify::{X509CheckFlags, X509VerifyFlags};
 use url::Host;
@@ -36,7 +37,7 @@ struct InUse {
 }
 
 /// What the connections share that trust the same authorities.
-pub(super) struct Context {
+pub(in crate::check) struct Context {
     context: SslContext,
     memory: Arc<Memory>,
     places: Places,
@@ -62,7 +63,7 @@ impl Contexts {
 
     /// The context of these authorities: made when it is first needed, so that an agent without https has none, and
     /// dropped when no configuration has them any more.
-    pub(super) fn of(&self, authorities: &Arc<Authorities>) -> Result<Arc<Context>, ErrorStack> {
+    pub(in crate::check) fn of(&self, authorities: &Arc<Authorities>) -> Result<Arc<Context>, ErrorStack> {
         let mut contexts = self.contexts.lock().unwrap_or_else(PoisonError::into_inner);
         let key = Arc::as_ptr(authorities).addr();
         if let Some(known) = contexts.get(&key) {
@@ -78,8 +79,8 @@ impl Contexts {
 impl Context {
     fn new(authorities: &Authorities, places: Places, clock: fn() -> Timestamp) -> Result<Context, ErrorStack> {
         let mut builder = SslContextBuilder::new(SslMethod::tls_client())?;
-        match authorities {
-            Authorities::System => trust_system(&mut builder)?,
+        let store = match authorities {
+            Authorities::System => roots_of_system()?,
             Authorities::File { certificates, .. } => {
                 let mut store = X509StoreBuilder::new()?;
                 for certificate in certificates {
@@ -87,9 +88,10 @@ impl Context {
                 }
                 // What the administrator named is trusted as it stands, be it a root or not.
                 store.set_flags(X509VerifyFlags::PARTIAL_CHAIN)?;
-                builder.set_cert_store(store.build());
+                store
             }
-        }
+        };
+        builder.set_cert_store(store.build());
         let memory = Arc::<Memory>::default();
         let remembered = memory.clone();
         builder.set_verify_callback(SslVerifyMode::NONE, move |fits, chain| places.examine(&remembered, fits, chain));
@@ -148,18 +150,19 @@ impl Context {
     }
 }
 
-/// Trusts whom the system trusts.
-fn trust_system(builder: &mut SslContextBuilder) -> Result<(), ErrorStack> {
-    // An OpenSSL of our own does not know where the distribution keeps them.
-    #[cfg(feature = "vendored")]
-    {
-        let found = openssl_probe::probe();
-        for directory in &found.cert_dir {
-            builder.load_verify_locations(None, Some(directory))?;
-        }
-        if let Some(file) = &found.cert_file {
-            builder.load_verify_locations(Some(file), None)?;
+/// Whom the system trusts: each that its file or its directory of roots has, read once. OpenSSL's own ways would look
+/// into the directory anew for each intermediate that a peer sends, since that is no root and never found there.
+fn roots_of_system() -> Result<X509StoreBuilder, ErrorStack> {
+    let found = rustls_native_certs::load_native_certs();
+    for error in &found.errors {
+        log::warn!(error:%; "not all roots that the system trusts can be read");
+    }
+    let mut store = X509StoreBuilder::new()?;
+    for root in &found.certs {
+        match X509::from_der(root) {
+            Ok(root) => store.add_cert(root)?,
+            Err(error) => log::warn!(error:%; "one of the roots that the system trusts can't be read"),
         }
     }
-    builder.set_default_verify_paths()
+    Ok(store)
 }
