@@ -269,7 +269,7 @@ impl Running {
 
     /// Tells how things are.
     fn saw(&self, delivery: Option<&Delivery>) {
-        let seen = Seen {
+        let mut seen = Seen {
             monitors: self.schedule.len(),
             outbox: delivery.map(Delivery::publish_status),
             in_memory: self.intake.len() as u64,
@@ -277,8 +277,9 @@ impl Running {
             published: delivery.map_or(0, Delivery::published),
             missed: self.schedule.missed(),
             is_reload_refused: self.reloads.is_refused(),
+            hangs: None,
         };
-        self.watchdog.look(Look {
+        seen.hangs = self.watchdog.look(Look {
             waiting: seen.in_memory > 0,
             position: seen.outbox.as_ref().map_or(0, |outbox| outbox.position),
             is_refused: seen.is_refused(),

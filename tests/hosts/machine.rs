@@ -1,4 +1,4 @@
-//! A booted Debian 12: debootstrapped once and kept, copied for each test, run by systemd-nspawn.
+//! A booted Debian 12: a copy of the one that is kept, run by systemd-nspawn.
 //!
 //! It shares this machine's network, so that it reaches the servers of the stack at 127.0.0.1, and the distribution's
 //! archive as this machine does.
@@ -14,7 +14,8 @@ use e2e::eventually::within;
 use e2e::process::{Finished, Process, Signal};
 use rustix::process::{Pid, kill_process};
 
-const RELEASE: &str = "bookworm";
+use crate::debian::{debian, run};
+
 const BOUND: Duration = Duration::from_secs(600);
 
 /// A running machine. It ends when dropped.
@@ -29,7 +30,7 @@ impl Machine {
     pub(crate) fn boot() -> Result<Machine> {
         let kept = directory("machine")?;
         let root = kept.join("root");
-        run("cp", &["-a", "--reflink=auto"], [&base()?, &root])?;
+        run("cp", &["-a", "--reflink=auto"], [&debian("base", &["systemd", "systemd-sysv", "dbus"])?, &root])?;
         for file in ["/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list"] {
             if Path::new(file).exists() {
                 fs::copy(file, root.join(&file[1..]))?;
@@ -71,18 +72,18 @@ impl Machine {
         fs::write(self.path(inside), content).with_context(|| format!("cannot write {inside}"))
     }
 
+    /// The words before a command that is run inside.
+    pub(crate) fn entrance(&self) -> Vec<String> {
+        let namespaces = format!("nsenter -t {} -m -u -i -n -p --", self.init.as_raw_nonzero());
+        let environment = "env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive";
+        [&*namespaces, environment].iter().flat_map(|words| words.split(' ')).map(str::to_owned).collect()
+    }
+
     /// Runs a command to its end, however it ends.
     pub(crate) fn run(&self, command: &[&str]) -> Result<Finished> {
-        let mut enter = Command::new("nsenter");
-        enter.args(["-t", &self.init.as_raw_nonzero().to_string(), "-m", "-u", "-i", "-n", "-p", "--"]);
-        enter.args([
-            "env",
-            "-i",
-            "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
-            "LANG=C.UTF-8",
-            "DEBIAN_FRONTEND=noninteractive",
-        ]);
-        enter.args(command);
+        let entrance = self.entrance();
+        let mut enter = Command::new(&entrance[0]);
+        enter.args(&entrance[1..]).args(command);
         Process::run("inside", enter, BOUND)
     }
 
@@ -110,35 +111,6 @@ impl Drop for Machine {
         kill_process(self.init, Signal::KILL).ok();
         self.nspawn.wait(BOUND).ok();
     }
-}
-
-/// The system as it comes, made once.
-fn base() -> Result<PathBuf> {
-    let base = target()?.join("hosts/base");
-    if !base.exists() {
-        eprintln!("debootstrapping {RELEASE}, once");
-        let new = base.with_extension("new");
-        fs::remove_dir_all(&new).ok();
-        fs::create_dir_all(&new)?;
-        let options = ["--variant=minbase", "--include=systemd,systemd-sysv,dbus", RELEASE];
-        run("debootstrap", &options, [&new])?;
-        fs::rename(new, &base)?;
-    }
-    Ok(base)
-}
-
-/// Where packages and what is kept are: the build's directory.
-pub(crate) fn target() -> Result<PathBuf> {
-    let ourselves = std::env::current_exe()?;
-    Ok(ourselves.ancestors().nth(3).context("a test lies in target/debug/deps")?.to_owned())
-}
-
-fn run<const N: usize>(program: &str, options: &[&str], paths: [&PathBuf; N]) -> Result<()> {
-    let mut command = Command::new(program);
-    command.args(options).args(paths);
-    let ended = Process::run("outside", command, BOUND)?;
-    ensure!(ended.status.success(), "{program}: {}{}", ended.stdout, ended.stderr);
-    Ok(())
 }
 
 fn child_of(parent: u32) -> Result<Pid> {

@@ -1,9 +1,16 @@
-//! The packages in a booted Debian 12, from the first `apt install` to the last purge.
+//! What hosts are given: the packages in a booted Debian 12, from the first `apt install` to the last purge, and the
+//! images in a Docker engine, from container to container.
 //!
-//! Steps of one life, each a function in `life`, and each builds upon the one before. As root, by `./dev test-hosts`;
-//! an ordinary `cargo test` passes by.
+//! Each is the steps of one life, functions in `life` and in `image`, and each builds upon the one before. As root, by
+//! `./dev test-hosts` and `./dev test-image`; an ordinary `cargo test` passes by.
 
+mod compose;
+mod container;
+mod debian;
+mod engine;
+mod fleet;
 mod host;
+mod image;
 mod life;
 mod machine;
 mod names;

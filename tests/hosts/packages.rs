@@ -6,9 +6,11 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use e2e::directory::directory;
 use e2e::process::Process;
 
-use crate::machine::{Machine, target};
+use crate::debian::target;
+use crate::machine::Machine;
 
 /// The version that the second packages say they are.
 pub(crate) const LATER: &str = "99.0-1";
@@ -18,10 +20,17 @@ const BOUND: Duration = Duration::from_secs(120);
 /// Puts the packages into the machine: `/root/agent.deb`, `/root/collector.deb`, and `-later` of both.
 pub(crate) fn bring(machine: &Machine) -> Result<()> {
     for name in ["agent", "collector"] {
-        let made = newest(&target()?.join("debian"), &format!("website-monitor-{name}_"))?;
-        fs::copy(made, machine.path(&format!("/root/{name}.deb")))?;
+        fs::copy(newest(name)?, machine.path(&format!("/root/{name}.deb")))?;
         make_later(machine, name)?;
     }
+    Ok(())
+}
+
+/// The program of a package.
+pub(crate) fn program(name: &str, to: &Path) -> Result<()> {
+    let tree = directory("package")?;
+    dpkg_deb(&["-x".as_ref(), &newest(name)?, &tree])?;
+    fs::rename(tree.join(format!("usr/bin/website-monitor-{name}")), to)?;
     Ok(())
 }
 
@@ -49,9 +58,10 @@ fn dpkg_deb(arguments: &[&Path]) -> Result<()> {
     Ok(())
 }
 
-fn newest(directory: &Path, prefix: &str) -> Result<PathBuf> {
-    let made = fs::read_dir(directory).with_context(|| format!("{}: run `./dev package`", directory.display()))?;
+fn newest(name: &str) -> Result<PathBuf> {
+    let (directory, prefix) = (target()?.join("debian"), format!("website-monitor-{name}_"));
+    let made = fs::read_dir(&directory).with_context(|| format!("{}: run `./dev package`", directory.display()))?;
     let packages = made.filter_map(|entry| Some(entry.ok()?.path()));
-    let ours = packages.filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix)));
+    let ours = packages.filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix)));
     ours.max_by_key(|path| path.metadata().and_then(|m| m.modified()).ok()).context("run `./dev package`")
 }

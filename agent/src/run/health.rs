@@ -12,6 +12,7 @@ mod server;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -21,6 +22,9 @@ use wire::Outcome;
 use super::locked;
 use crate::outbox::Status;
 pub(super) use server::serve;
+
+/// How long a tick may be under way before it counts as one that hangs: as long as systemd's watchdog waits.
+const TICKING: Duration = Duration::from_secs(30);
 
 /// One label: its name and its value.
 type Label = [(&'static str, &'static str); 1];
@@ -41,6 +45,8 @@ pub(super) struct Seen {
     pub(super) missed: BTreeMap<String, u64>,
     /// The last reload was refused.
     pub(super) is_reload_refused: bool,
+    /// The loop that hangs.
+    pub(super) hangs: Option<&'static str>,
 }
 
 impl Seen {
@@ -71,6 +77,8 @@ impl Seen {
 #[derive(Debug, Default)]
 pub(super) struct Health {
     seen: Mutex<Seen>,
+    /// When that was; none before the first tick.
+    ticked: Mutex<Option<Instant>>,
     /// What systemd was told last.
     said: Mutex<String>,
     checks: Family<Label, Counter>,
@@ -90,10 +98,20 @@ impl Health {
         self.made.load(Ordering::Relaxed)
     }
 
+    /// Which part hangs at this time, be it the tick itself, which tells of the others.
+    fn hangs(&self, now: Instant) -> Option<&'static str> {
+        let ticked = *locked(&self.ticked);
+        if ticked.is_none_or(|ticked| now.saturating_duration_since(ticked) > TICKING) {
+            return Some("tick");
+        }
+        locked(&self.seen).hangs
+    }
+
     /// Takes note of how things are.
     pub(super) fn saw(&self, seen: Seen) {
         let status = seen.status();
         *locked(&self.seen) = seen;
+        *locked(&self.ticked) = Some(Instant::now());
         let mut said = locked(&self.said);
         if *said != status {
             tell(&[NotifyState::Status(&status)]);
@@ -114,5 +132,21 @@ pub(super) fn tell_reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => tell(&[NotifyState::Reloading, now]),
         Err(error) => log::debug!(error:%; "systemd is not told of the reload: there is no clock"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_asks_is_told_of_the_part_that_hangs() {
+        let (health, now) = (Health::default(), Instant::now());
+        assert_eq!(health.hangs(now), Some("tick"), "none has ended yet");
+        health.saw(Seen::default());
+        assert_eq!(health.hangs(now), None);
+        assert_eq!(health.hangs(Instant::now() + 2 * TICKING), Some("tick"));
+        health.saw(Seen { hangs: Some("schedule"), ..Seen::default() });
+        assert_eq!(health.hangs(now), Some("schedule"));
     }
 }

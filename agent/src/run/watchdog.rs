@@ -1,4 +1,4 @@
-//! systemd's watchdog, fed only while the agent does its work.
+//! Whether the agent does its work. Only while it does, systemd's watchdog is fed and `/healthz` answers 200.
 //!
 //! Each tick looks at what the loops have to show for themselves, from outside, since a loop that hangs can't say so:
 //!
@@ -35,30 +35,31 @@ pub(super) struct Look {
     pub(super) slot_within: Option<Duration>,
 }
 
-/// Feeds the watchdog, where there is one.
+/// Looks at the loops, and feeds systemd's watchdog, where there is one.
 #[derive(Debug)]
 pub(super) struct Watchdog {
-    progress: Option<Mutex<Progress>>,
+    is_systemds: bool,
+    progress: Mutex<Progress>,
 }
 
 impl Watchdog {
-    /// The one that systemd asks for in the environment.
+    /// With the one that systemd asks for in the environment.
     pub(super) fn from_environment() -> Watchdog {
-        let wanted = sd_notify::watchdog_enabled(false, &mut 0);
-        Watchdog { progress: wanted.then(|| Mutex::new(Progress::new(Instant::now()))) }
+        let is_systemds = sd_notify::watchdog_enabled(false, &mut 0);
+        Watchdog { is_systemds, progress: Mutex::new(Progress::new(Instant::now())) }
     }
 
-    /// Feeds it if all loops have something to show.
-    pub(super) fn look(&self, look: Look) {
-        let Some(progress) = &self.progress else { return };
-        let mut progress = locked(progress);
+    /// Which loop hangs; feeds the watchdog if none does.
+    pub(super) fn look(&self, look: Look) -> Option<&'static str> {
+        let mut progress = locked(&self.progress);
         let stalled = progress.stalled(look, Instant::now());
-        match (stalled, progress.said) {
-            (None, _) => health::tell(&[NotifyState::Watchdog]),
-            (Some(part), said) if said != stalled => log::error!("the {part} hangs: systemd's watchdog is not fed"),
+        match stalled {
+            None if self.is_systemds => health::tell(&[NotifyState::Watchdog]),
+            Some(part) if progress.said != stalled => log::error!("the {part} hangs"),
             _ => {}
         }
         progress.said = stalled;
+        stalled
     }
 }
 
