@@ -35,6 +35,7 @@ mod plan;
 mod proof;
 mod rejected;
 mod replay;
+mod rights;
 mod rollup;
 mod schedules;
 mod tables;

@@ -2,7 +2,9 @@
 //!
 //! Of each epoch: *issued* is the highest number that was seen or spoken of. Each number up to it is exactly one of
 //! *stored* (it arrived, and where it is a result its row is there or past the retention), *rejected* (it arrived and
-//! was set aside), *dropped* (declared, and it did not arrive all the same), *pending* or *missing*.
+//! was set aside), *dropped* (declared, and it did not arrive all the same), *pending* or *missing*. The report of a
+//! clean stop is the last number of its epoch, unless the next epoch says otherwise: one beyond it, which somebody made
+//! up, speaks for itself alone.
 //!
 //! A number that did not arrive is pending when the agent's latest word leaves room for it: the latest report of the
 //! newest epoch of its chain names the oldest record that waits in the outbox, and everything from there on, and
@@ -120,11 +122,13 @@ fn open_ends(facts: &[EpochFacts], children: &HashMap<Uuid, usize>) -> BTreeMap<
 
 fn account(fact: &EpochFacts, successors: usize, open: &Ranges) -> Account {
     let arrived = fact.accounted.union(&fact.rows).union(&fact.rejected).from(1);
-    let issued = arrived.highest().unwrap_or(0).max(fact.claimed);
+    let all = match fact.stopped_at {
+        Some(end) => Ranges::span(1, end.max(fact.claimed)).union(&arrived),
+        None => Ranges::span(1, arrived.highest().unwrap_or(0).max(fact.claimed)),
+    };
     let rejected = fact.rejected.minus(&fact.rows).from(1);
     let results = arrived.minus(&rejected).minus(&fact.notices);
     let lost = results.minus(&fact.rows).minus(&fact.expired);
-    let all = Ranges::span(1, issued);
     let absent = all.minus(&arrived);
     let undeclared = absent.minus(&fact.dropped);
     let unexplained = undeclared.minus(open);
@@ -141,7 +145,7 @@ fn account(fact: &EpochFacts, successors: usize, open: &Ranges) -> Account {
         epoch: fact.epoch,
         agent: fact.agent.clone(),
         previous: fact.previous,
-        closed: fact.stopped || successors > 0,
+        closed: fact.stopped_at.is_some() || successors > 0,
         forked: successors > 1,
         counts,
         duplicates: fact.duplicates,

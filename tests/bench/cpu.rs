@@ -1,7 +1,7 @@
-//! The CPU seconds of a benchmark's own work, and of a server that is many processes.
+//! The CPU seconds of a server that is many processes.
 
 use anyhow::{Context, Result};
-use procfs::process::{Process, all_processes};
+use procfs::process::all_processes;
 
 /// The CPU seconds of a process and all its children, those included that have ended.
 pub(crate) fn of_family(id: Option<u32>) -> Result<f64> {
@@ -16,12 +16,5 @@ pub(crate) fn of_family(id: Option<u32>) -> Result<f64> {
             ticks += stat.utime as i64 + stat.stime as i64;
         }
     }
-    Ok(ticks as f64 / procfs::ticks_per_second() as f64)
-}
-
-/// The CPU seconds of this process and those that it has run to their end.
-pub(crate) fn ours() -> Result<f64> {
-    let stat = Process::myself()?.stat()?;
-    let ticks = stat.utime as i64 + stat.stime as i64 + stat.cutime + stat.cstime;
     Ok(ticks as f64 / procfs::ticks_per_second() as f64)
 }

@@ -120,7 +120,8 @@ impl Feed<'_> {
     }
 }
 
-struct End<'a>(&'a AtomicBool);
+/// Says at its end that something is over, also where a test ends in a panic.
+pub(crate) struct End<'a>(pub(crate) &'a AtomicBool);
 
 impl Drop for End<'_> {
     fn drop(&mut self) {

@@ -19,8 +19,9 @@ use rand::Rng;
 use serde_json::json;
 
 use crate::feed::{Feed, assert_stored_once, spread};
-use crate::store::rows;
+use crate::forge::{Forge, produce};
 use crate::store::summaries::{assert_true, await_summed_up};
+use crate::store::{await_consumed, rows};
 use moment::{Aim, Counts, Watch};
 
 const PARTITIONS: usize = 4;
@@ -158,6 +159,38 @@ fn a_collector_of_another_topic_does_not_inherit_from_one_that_was_killed_in_the
         collector.kill();
     }
     Ok(())
+}
+
+/// Under a name of the user's own it is given the other topic's partitions: it reads none of them, and above all
+/// commits none of their offsets as its own topic's.
+#[test]
+fn a_collector_of_another_topic_under_a_given_name_takes_nothing_of_the_old_one() -> Result<()> {
+    let [old, new] = [with_partitions()?, with_partitions()?];
+    let named = |stack: &Stack, name: &str| {
+        let properties = json!({"session.timeout.ms": "240000", "group.instance.id": name});
+        stack.collector().group(old.topic.name()).set("kafka.properties", properties)
+    };
+    let messages = |stack: &Stack| {
+        let forge = Forge::new("edge-1");
+        produce(&stack.topic, (2..=101).map(|seq| forge.result(seq)))
+    };
+    let before = named(&old, "of the user").start()?;
+    messages(&old)?;
+    await_consumed(&old, &before.group);
+    before.kill();
+    messages(&old)?;
+    messages(&new)?;
+
+    let after = named(&new, "of the user").start()?;
+    eventually("it says what it was given", || {
+        ensure!(after.log().contains("partitions of another topic"), "{}", after.log());
+        Ok(())
+    });
+    named(&new, "another").start().and_then(|renamed| {
+        await_consumed(&new, &renamed.group);
+        assert_eq!((rows(&new)?, rows(&old)?), (100, 100));
+        Ok(())
+    })
 }
 
 /// It finishes what it writes, commits the offsets of it, and leaves the group, whose work is another's at once.

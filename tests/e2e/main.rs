@@ -11,6 +11,7 @@ mod fleet;
 mod forge;
 mod hostile;
 mod kills;
+mod late;
 mod offline_site;
 mod outage;
 mod proof;

@@ -245,6 +245,13 @@ impl ConsumerContext for Context {
             Rebalance::Assign(partitions) => {
                 *lock(&self.membership) = Membership { outside_since: None, was_inside: true, has_left: false };
                 log::info!(partitions = partitions.count(); "took partitions");
+                // A group gives a member that it knows by name what the one before had, whatever it subscribes to now.
+                if let Some(other) = partitions.elements().iter().find(|partition| partition.topic() != &*self.topic) {
+                    log::error!(
+                        topic = other.topic(), wanted = &*self.topic;
+                        "the group gave partitions of another topic, which are not read: set another `group.instance.id`"
+                    );
+                }
             }
             Rebalance::Revoke(partitions) => {
                 self.progress.end_generation(REBALANCE, |done| {

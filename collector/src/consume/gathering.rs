@@ -182,6 +182,9 @@ impl<'a> Gathering<'a> {
 
     /// Takes a message in; whether its batch is full now.
     fn add(&mut self, message: &BorrowedMessage<'_>) -> bool {
+        if message.topic() != &**self.consumer.context().topic() {
+            return false;
+        }
         // A poll may have begun a new one.
         let generation = self.progress.generation();
         let writer = usize::try_from(message.partition()).unwrap_or_default() % self.open.len();

@@ -14,6 +14,7 @@ use diesel::{Connection, ConnectionError, PgConnection, RunQueryDsl};
 use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::rights;
 use super::trouble::{Trouble, describe};
 use crate::config::{Address, Database};
 
@@ -101,8 +102,10 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Lets the pool throw the session away when an error says that the database is not what it was.
+    /// Finds out whether a right is missing, and lets the pool throw the session away when an error says that the
+    /// database is not what it was.
     pub(super) fn judge<T>(&mut self, outcome: Result<T, Trouble>) -> Result<T, Trouble> {
+        let outcome = outcome.map_err(|trouble| rights::explain(&mut self.connection, trouble));
         self.spoiled |= matches!(outcome, Err(Trouble::Unavailable(_)));
         outcome
     }

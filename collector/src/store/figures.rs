@@ -156,10 +156,10 @@ impl Read {
         let monitor_ids: Option<Vec<i32>> = (!query.monitors.is_empty()).then(|| monitors.keys().copied().collect());
         let Window { since, until } = query.window;
         let (since, until) = (pg_time(since), pg_time(until));
-        let uptimes = sql_query(
+        let uptimes: Vec<Uptime> = sql_query(
             "select monitor_id, agent_id, checks, success, agent_error, answered, mean_us, p50_us, p95_us, p99_us,
                     max_us
-             from uptime($1, $2, $3, $4) where $5 is null or monitor_id = any($5)",
+             from uptime($1, $2, $3, $4, $5)",
         )
         .bind::<Timestamptz, _>(since)
         .bind::<Timestamptz, _>(until)
@@ -167,16 +167,19 @@ impl Read {
         .bind::<Nullable<Array<Integer>>, _>(&agent_ids)
         .bind::<Nullable<Array<Integer>>, _>(&monitor_ids)
         .load(connection)?;
-        let arrived = sql_query(
-            "select monitor_id, agent_id, sum(checks)::bigint as checks
-             from checks_by_hour($1, $2)
-             where ($3 is null or agent_id = any($3)) and ($4 is null or monitor_id = any($4)) group by 1, 2",
-        )
-        .bind::<Timestamptz, _>(since)
-        .bind::<Timestamptz, _>(until)
-        .bind::<Nullable<Array<Integer>>, _>(&agent_ids)
-        .bind::<Nullable<Array<Integer>>, _>(&monitor_ids)
-        .load(connection)?;
+        // What arrived from each agent is in those already where they are apart.
+        let apart = |row: &Uptime| {
+            row.agent_id.map(|agent_id| Arrived { monitor_id: row.monitor_id, agent_id, checks: row.checks })
+        };
+        let arrived = match query.by_agent {
+            true => uptimes.iter().filter_map(apart).collect(),
+            false => sql_query("select monitor_id, agent_id, checks from uptime($1, $2, true, $3, $4)")
+                .bind::<Timestamptz, _>(since)
+                .bind::<Timestamptz, _>(until)
+                .bind::<Nullable<Array<Integer>>, _>(&agent_ids)
+                .bind::<Nullable<Array<Integer>>, _>(&monitor_ids)
+                .load(connection)?,
+        };
         let due = sql_query(
             "select agent_id, monitor, due
              from results_due($1, $2) where ($3 is null or agent_id = any($3)) and ($4 or monitor = any($5))",

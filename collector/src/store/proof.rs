@@ -47,8 +47,8 @@ pub struct EpochFacts {
     pub has_report: bool,
     /// What the latest report says waited longest in the outbox.
     pub oldest_pending: Option<(Uuid, i64)>,
-    /// Whether a clean stop was reported.
-    pub stopped: bool,
+    /// The number of the latest report, where that is of a clean stop.
+    pub stopped_at: Option<i64>,
     /// Whether it is only there for what it says of others: its rows were not read.
     pub is_aside: bool,
 }
@@ -83,8 +83,8 @@ struct Row {
     oldest_epoch: Option<Uuid>,
     #[diesel(sql_type = Nullable<BigInt>)]
     oldest_seq: Option<i64>,
-    #[diesel(sql_type = Bool)]
-    stopped: bool,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    stopped_at: Option<i64>,
     #[diesel(sql_type = Bool)]
     is_asked: bool,
 }
@@ -122,7 +122,7 @@ pub fn read_facts(database: &Database, scope: &Scope) -> Result<(Vec<EpochFacts>
         let epochs: Vec<Row> = sql_query(
             "select e.epoch_id, e.epoch, a.name as agent, e.previous, e.claimed, e.accounted, e.rejected,
                         e.notices, e.dropped, e.expired, e.report_seq is not null as has_report, e.oldest_epoch,
-                        e.oldest_seq, e.ended_at is not null as stopped,
+                        e.oldest_seq, case when e.ended_at is not null then e.report_seq end as stopped_at,
                         ($1 or a.name = any($2)) and ($3 is null or e.first_seen >= $3 or coalesce(e.reported_at >= $3, false)
                             or e.epoch_id in (select r.epoch_id from results r where r.checked_at >= $3)) as is_asked
                  from epochs e join agents a using (agent_id) order by a.name, e.first_seen, e.epoch_id",
@@ -165,7 +165,7 @@ pub fn read_facts(database: &Database, scope: &Scope) -> Result<(Vec<EpochFacts>
                 duplicates,
                 has_report: row.has_report,
                 oldest_pending: row.oldest_epoch.zip(row.oldest_seq),
-                stopped: row.stopped,
+                stopped_at: row.stopped_at,
                 is_aside: !row.is_asked,
             }
         })

@@ -17,6 +17,7 @@ use diesel::sql_types::{
     Array, BigInt, Binary, Bool, Integer, Jsonb, Multirange, Nullable, Text, Timestamptz, Uuid as SqlUuid,
 };
 use diesel::{copy_from, sql_query};
+use jiff::Timestamp;
 
 use super::plan::{Plan, Report, number};
 use super::schedules;
@@ -160,10 +161,13 @@ fn report(connection: &mut PgConnection, reports: &BTreeMap<i32, Report<'_>>) ->
 }
 
 fn report_agents(connection: &mut PgConnection, reports: &BTreeMap<i32, Report<'_>>) -> Result<(), Trouble> {
+    // No report is of later than now, whatever its agent's clock says: those that come after it count, too.
+    let now = Timestamp::now();
+    let at = |report: &Report<'_>| report.report.at.min(now);
     let mut latest: BTreeMap<&str, &Report<'_>> = BTreeMap::new();
     for report in reports.values() {
         let known = latest.entry(report.agent).or_insert(report);
-        if known.report.at < report.report.at {
+        if at(known) <= at(report) {
             *known = report;
         }
     }
@@ -176,12 +180,12 @@ fn report_agents(connection: &mut PgConnection, reports: &BTreeMap<i32, Report<'
     sql_query(
         "update agents a set version = d.version, labels = d.labels, last_seen = now(), last_report = d.at
          from unnest($1, $2, $3, $4) d(name, version, labels, at)
-         where a.name = d.name and (a.last_report is null or a.last_report <= d.at)",
+         where a.name = d.name and (a.last_report is null or a.last_report <= d.at or a.last_report > now())",
     )
     .bind::<Array<Text>, _>(&names)
     .bind::<Array<Text>, _>(latest.values().map(|report| report.report.version.as_str()).collect::<Vec<_>>())
     .bind::<Array<Jsonb>, _>(labels)
-    .bind::<Array<Timestamptz>, _>(latest.values().map(|report| pg_time(report.report.at)).collect::<Vec<_>>())
+    .bind::<Array<Timestamptz>, _>(latest.values().map(|report| pg_time(at(report))).collect::<Vec<_>>())
     .execute(connection)
     .map_err(|error| Trouble::of(error, Statement::Records))?;
     Ok(())

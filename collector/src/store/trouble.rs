@@ -41,12 +41,6 @@ impl Trouble {
     /// Sorts an error of a statement.
     pub(super) fn of(error: Error, statement: Statement) -> Trouble {
         let text = describe(&error);
-        if is_denied(&text) {
-            return Trouble::Unavailable(format!(
-                "{text}; database.user lacks a right: let the owner of the tables grant it, see \"A role of \
-                 few rights\" in the README"
-            ));
-        }
         match (kind(&error), statement) {
             (Some(DatabaseErrorKind::UniqueViolation), Statement::Rows) => Trouble::Clash,
             (Some(DatabaseErrorKind::CheckViolation), Statement::Rows) => Trouble::NoPartition(text),
@@ -74,12 +68,6 @@ impl From<Error> for Trouble {
     fn from(error: Error) -> Trouble {
         Trouble::of(error, Statement::Plain)
     }
-}
-
-/// Whether a right is missing, as the server says it in English; in another language it is sorted by its statement
-/// alone. No text of a record stands at the begin of a message.
-fn is_denied(text: &str) -> bool {
-    ["permission denied for ", "must be owner of "].iter().any(|begin| text.starts_with(begin))
 }
 
 fn kind(error: &Error) -> Option<DatabaseErrorKind> {
@@ -116,18 +104,6 @@ mod tests {
         assert!(matches!(sorted(Statement::Lock), Trouble::Locked(_)));
         assert!(matches!(sorted(Statement::Records), Trouble::Refused(_)));
         assert!(matches!(sorted(Statement::Rows), Trouble::Refused(text) if text == "what happened"));
-    }
-
-    #[test]
-    fn a_missing_right_is_neither_a_lock_nor_a_fault_of_records() {
-        for statement in [Statement::Plain, Statement::Lock, Statement::Records, Statement::Rows] {
-            let denied = "permission denied for table epochs".to_owned();
-            let error = Error::DatabaseError(DatabaseErrorKind::Unknown, Box::new(denied));
-            match Trouble::of(error, statement) {
-                Trouble::Unavailable(text) => assert!(text.contains("lacks a right: let the owner"), "{text}"),
-                other => panic!("{statement:?}: {other:?}"),
-            }
-        }
     }
 
     #[test]

@@ -117,6 +117,18 @@ fn a_row_that_is_gone_is_missing_even_when_the_agent_has_all_pending() {
 }
 
 #[test]
+fn a_number_beyond_a_clean_stop_speaks_for_itself_alone() {
+    const FORGED: i64 = 1 << 60;
+    let fact = EpochFacts { stopped_at: Some(11), ..said(seen(1, &[(1, 11), (FORGED, FORGED)]), 10, None) };
+    let proof = prove(std::slice::from_ref(&fact));
+    assert_eq!(counts(&proof.accounts[0]), [12, 12, 0, 0, 0, 0]);
+    assert!(proof.holds() && proof.accounts[0].closed);
+    let more_was_issued = EpochFacts { claimed: 14, ..fact };
+    let proof = prove(&[more_was_issued, after(1, said(seen(2, &[(1, 1)]), 0, None))]);
+    assert_eq!(counts(&proof.accounts[0]), [15, 12, 0, 0, 0, 3]);
+}
+
+#[test]
 fn two_epochs_after_one_are_a_fork_and_either_outbox_may_still_send() {
     let root = said(seen(1, &[(1, 5)]), 10, None);
     let left = after(1, said(seen(2, &[(1, 1)]), 0, None));

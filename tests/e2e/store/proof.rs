@@ -98,6 +98,25 @@ fn an_agents_own_records_are_accounted_for_and_a_lost_epoch_shows() -> Result<()
 }
 
 #[test]
+fn a_report_from_the_far_future_does_not_make_later_ones_look_old() -> Result<()> {
+    let stack = Stack::with().partitions(1).start()?;
+    let epochs = epochs::<3>();
+    let collector = stack.collector().start()?;
+    let far: Timestamp = "9999-06-01T00:00:00Z".parse()?;
+    for (version, (epoch, at)) in (1..).zip(epochs.into_iter().zip([Timestamp::now(), far, days_ago(-1)])) {
+        let report = json!({
+            "v": 1, "kind": "agent", "epoch": epoch, "seq": 1, "agent": "edge", "event": "periodic", "at": at,
+            "version": version.to_string(), "highest_seq": 0, "pending": 0, "outbox_bytes": 0,
+        });
+        send(&stack, [report])?;
+        await_consumed(&stack, &collector.group);
+        let known = format!("website_monitor.agents where version = '{version}' and last_report <= now()");
+        assert_eq!(stack.database.count(&known)?, 1);
+    }
+    Ok(())
+}
+
+#[test]
 fn a_proof_can_be_asked_for_some_agents_and_for_lately() -> Result<()> {
     let stack = Stack::start()?;
     let [one, other] = epochs();
