@@ -1,78 +1,123 @@
-//! What passes from `consume` to `store`: messages of Kafka, each decoded at most once, and where they end.
+//! What passes from `consume` to `store`: messages of Kafka, and where they end.
 
+use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
 
-use uuid::Uuid;
-use wire::{Record, Rejection};
+use wire::Rejection;
+
+/// What a message says, in texts that are still the message's.
+pub type Record<'a> = wire::Record<Cow<'a, str>>;
+
+/// The result of a check, likewise.
+pub type CheckResult<'a> = wire::CheckResult<Cow<'a, str>>;
 
 /// One message, as it came.
-#[derive(Clone, Debug)]
-pub struct Message {
+#[derive(Clone, Copy, Debug)]
+pub struct Message<'a> {
     /// The topic.
-    pub topic: Arc<str>,
+    pub topic: &'a str,
     /// The partition.
     pub partition: i32,
     /// The offset in the partition.
     pub offset: i64,
     /// The key.
-    pub key: Option<Vec<u8>>,
+    pub key: Option<&'a [u8]>,
     /// The value.
-    pub value: Option<Vec<u8>>,
+    pub value: Option<&'a [u8]>,
 }
 
-/// A message and what it says.
+/// A message and what it says, which is decoded at most once.
 #[derive(Clone, Debug)]
-pub struct Entry {
-    /// The message, kept whole for the case that it must be set aside.
-    pub message: Message,
-    known: Option<(Uuid, u64)>,
-    decoded: OnceLock<Result<Record, Rejection>>,
+pub struct Entry<'a> {
+    /// The message, whole for the case that it must be set aside.
+    pub message: Message<'a>,
+    decoded: OnceCell<Result<Record<'a>, Rejection>>,
 }
 
-impl Entry {
-    /// Epoch and number, when they were known to be stored as the message came. Its body is then not yet read, and
-    /// need not be, if they still are.
-    pub fn known(&self) -> Option<(Uuid, u64)> {
-        self.known
+impl<'a> Entry<'a> {
+    /// Of a message that was not yet read.
+    pub fn new(message: Message<'a>) -> Entry<'a> {
+        Entry { message, decoded: OnceCell::new() }
     }
 
     /// What it says, or why it says nothing.
-    pub fn decoded(&self) -> &Result<Record, Rejection> {
-        self.decoded.get_or_init(|| Record::decode(self.message.value.as_deref()))
+    pub fn decoded(&self) -> &Result<Record<'a>, Rejection> {
+        self.decoded.get_or_init(|| Record::decode(self.message.value))
     }
 }
 
-/// The messages that are stored in one transaction.
+/// The messages that are stored in one transaction. Their bytes lie one after the other: a message costs no memory
+/// of its own that one thread would take and another give back.
 #[derive(Debug, Default)]
 pub struct Batch {
-    entries: Vec<Entry>,
+    bytes: Vec<u8>,
+    places: Vec<Place>,
+    topics: Vec<String>,
     ends: BTreeMap<i32, i64>,
-    bytes: usize,
+}
+
+/// Where the bytes of a message are: its key begins there, its value follows.
+#[derive(Debug)]
+struct Place {
+    topic: usize,
+    partition: i32,
+    offset: i64,
+    begin: usize,
+    key: Option<usize>,
+    value: Option<usize>,
 }
 
 impl Batch {
-    /// Decodes a message and takes it in.
-    pub fn push(&mut self, message: Message) {
-        self.push_unless_known(message, |_, _| false);
+    /// An empty one, with room for so many messages of so many bytes together.
+    pub fn with_room(messages: usize, bytes: usize) -> Batch {
+        Batch { bytes: Vec::with_capacity(bytes), places: Vec::with_capacity(messages), ..Batch::default() }
     }
 
-    /// The same, but reads of a message whose number is known no more than that.
-    pub fn push_unless_known(&mut self, message: Message, is_known: impl Fn(&Uuid, u64) -> bool) {
-        self.bytes += message.value.as_ref().map_or(0, Vec::len) + message.key.as_ref().map_or(0, Vec::len);
-        self.ends.insert(message.partition, message.offset + 1);
-        let value = message.value.as_deref();
-        let known = value.and_then(|value| wire::known_number(value, is_known));
-        let decoded = match known {
-            Some(_) => OnceLock::new(),
-            None => OnceLock::from(Record::decode(value)),
-        };
-        self.entries.push(Entry { message, known, decoded });
+    /// Takes a message in.
+    pub fn push(&mut self, message: Message<'_>) {
+        let Message { topic, partition, offset, key, value } = message;
+        if self.topics.last().is_none_or(|last| last != topic) {
+            self.topics.push(topic.to_owned());
+        }
+        let begin = self.bytes.len();
+        self.bytes.extend_from_slice(key.unwrap_or_default());
+        self.bytes.extend_from_slice(value.unwrap_or_default());
+        self.ends.insert(partition, offset + 1);
+        self.places.push(Place {
+            topic: self.topics.len() - 1,
+            partition,
+            offset,
+            begin,
+            key: key.map(<[u8]>::len),
+            value: value.map(<[u8]>::len),
+        });
     }
 
     /// The messages, in the order of arrival.
-    pub fn entries(&self) -> &[Entry] {
-        &self.entries
+    pub fn entries(&self) -> Vec<Entry<'_>> {
+        let entry = |place: &Place| {
+            let (key, rest) = self.bytes[place.begin..].split_at(place.key.unwrap_or(0));
+            let message = Message {
+                topic: &self.topics[place.topic],
+                partition: place.partition,
+                offset: place.offset,
+                key: place.key.map(|_| key),
+                value: place.value.map(|len| &rest[..len]),
+            };
+            Entry::new(message)
+        };
+        self.places.iter().map(entry).collect()
+    }
+
+    /// How many messages.
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Whether there is no message.
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
     }
 
     /// For each partition the offset that comes after this batch.
@@ -82,7 +127,7 @@ impl Batch {
 
     /// How many bytes of keys and values.
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes.len()
     }
 }
 
@@ -90,8 +135,8 @@ impl Batch {
 mod tests {
     use super::*;
 
-    fn message(partition: i32, offset: i64, value: &[u8]) -> Message {
-        Message { topic: "t".into(), partition, offset, key: None, value: Some(value.into()) }
+    fn message(partition: i32, offset: i64, value: &[u8]) -> Message<'_> {
+        Message { topic: "t", partition, offset, key: None, value: Some(value) }
     }
 
     #[test]
@@ -101,22 +146,25 @@ mod tests {
         batch.push(message(2, 1, b"yy"));
         batch.push(message(0, 8, b"z"));
         assert_eq!(batch.ends(), &BTreeMap::from([(0, 9), (2, 2)]));
-        assert_eq!((batch.entries().len(), batch.bytes()), (3, 4));
+        assert_eq!((batch.len(), batch.bytes()), (3, 4));
         assert!(batch.entries().iter().all(|entry| entry.decoded().is_err()));
     }
+
     #[test]
-    fn of_a_known_number_no_more_is_read_until_somebody_asks() {
-        let epoch = Uuid::from_u128(1);
+    fn messages_come_out_as_they_came_in() {
+        let messages: [(&str, Option<&[u8]>, Option<&[u8]>); 5] = [
+            ("t", Some(b"key"), Some(b"value")),
+            ("t", None, Some(b"")),
+            ("u", Some(b""), None),
+            ("t", None, None),
+            ("t", Some(b"k"), Some(b"v")),
+        ];
         let mut batch = Batch::default();
-        for seq in 1..=2 {
-            let value = format!(r#"{{"epoch":"{epoch}","seq":{seq},"v":1,"kind":"poem","agent":"a"}}"#);
-            batch.push_unless_known(message(0, seq, value.as_bytes()), |_, seq| seq == 1);
+        for (offset, (topic, key, value)) in (0..).zip(messages) {
+            batch.push(Message { topic, partition: 3, offset, key, value });
         }
-        batch.push_unless_known(message(0, 3, format!(r#"{{"epoch":"{epoch}","seq":1,"#).as_bytes()), |_, _| true);
-        let [known, other, broken] = batch.entries() else { panic!() };
-        assert_eq!(broken.known(), None, "it is set aside, whatever it says first");
-        assert_eq!((known.known(), other.known()), (Some((epoch, 1)), None));
-        assert!(known.decoded.get().is_none());
-        assert_eq!(known.decoded().as_ref().unwrap_err().fault, other.decoded().as_ref().unwrap_err().fault);
+        let out =
+            batch.entries().iter().map(|it| (it.message.topic, it.message.key, it.message.value)).collect::<Vec<_>>();
+        assert_eq!(out, messages);
     }
 }

@@ -1,15 +1,14 @@
 //! Messages from Kafka, in batches; offsets after the store.
 //!
 //! ```text
-//! this thread:    poll ── decode ── gather ──▶ slots ──▶ writing threads: Sink::write
-//!                  ▲                                         │
-//!                  └── commit offsets ◀── what is done ◀─────┘
+//! this thread:    poll ── gather ──▶ slots ──▶ writing threads: Sink::write
+//!               ▲                                  │
+//!               └── commit offsets ◀── what is done ◀┘
 //! ```
 //!
-//! The next batch is gathered and decoded while the one before is written (gathering.rs). Each partition has one
-//! writer, so its messages are written in their order. Offsets are committed only for what the
-//! sink has stored, so whatever goes wrong in between, messages come again and none is skipped; that they come again
-//! is the sink's to deal with.
+//! The next batch is gathered while the one before is read and written (gathering.rs). Each partition has one writer,
+//! so its messages are written in their order. Offsets are committed only for what the sink has stored, so whatever
+//! goes wrong in between, messages come again and none is skipped; that they come again is the sink's to deal with.
 //!
 //! *Membership.* This thread polls whatever happens. While the sink waits for its database, partitions are paused and
 //! polling goes on, so the group keeps this collector, and no other one takes over work that it could not do either.
@@ -41,7 +40,6 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::error::KafkaError;
 use settings::Kafka;
-use uuid::Uuid;
 
 use crate::batch::Batch;
 use crate::config::BatchBounds;
@@ -67,14 +65,7 @@ pub trait Sink: Send + 'static {
     /// Stores a batch, for as long as it takes; whether it is stored. It may give up only when `is_over` says that
     /// nobody waits for it any more.
     fn write(&mut self, batch: &Batch, is_over: &dyn Fn() -> bool) -> bool;
-
-    /// Tells whether a number is known to be stored, as far as is known at that moment: bodies of such messages are
-    /// not read.
-    fn knowledge(&self) -> Known;
 }
-
-/// Whether a number of an epoch is known to be stored.
-pub type Known = Box<dyn Fn(&Uuid, u64) -> bool + Send>;
 
 /// Why nothing is consumed.
 #[derive(Debug, thiserror::Error)]
@@ -121,8 +112,8 @@ pub fn run(
     health: &Arc<Health>,
     stop: &AtomicBool,
 ) -> Result<(), Error> {
-    let progress = Arc::new(Progress::new(sinks.len()));
-    let known: Vec<Known> = sinks.iter().map(Sink::knowledge).collect();
+    let writers = sinks.len();
+    let progress = Arc::new(Progress::new(writers));
     let mut name = client::name(kafka);
     let mut consumer = client::consumer(kafka, &name.text, progress.clone(), health.clone())?;
     let writing = sinks.into_iter().enumerate().map(|(writer, sink)| {
@@ -138,7 +129,7 @@ pub fn run(
             consumer.subscribe(&[&kafka.topic])?;
             consumer.context().asks_in();
         }
-        let mut gathering = Gathering::new(&consumer, &progress, bounds, &known);
+        let mut gathering = Gathering::new(&consumer, &progress, bounds, writers);
         let mut is_fenced = false;
         while !is_over() && !is_fenced && !consumer.context().is_left_outside(patience) {
             health.consumes();
@@ -195,7 +186,7 @@ fn write(progress: &Progress, health: &Health, writer: usize, mut sink: impl Sin
             health.waits(writer);
             progress.is_over(generation)
         });
-        health.ends(writer, if stored { batch.entries().len() as u64 } else { 0 });
+        health.ends(writer, if stored { batch.len() as u64 } else { 0 });
         progress.written(writer, generation, stored.then(|| batch.ends()));
     }
 }

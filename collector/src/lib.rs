@@ -28,7 +28,7 @@ pub mod verify;
 
 use batch::Batch;
 use config::Config;
-use consume::{Known, Sink};
+use consume::Sink;
 use health::Health;
 use rarely::Rarely;
 use store::{Rollup, Store, Unavailable, Upkeep};
@@ -46,10 +46,6 @@ impl Sink for Store {
 
     fn write(&mut self, batch: &Batch, is_over: &dyn Fn() -> bool) -> bool {
         Store::write(self, batch, is_over)
-    }
-
-    fn knowledge(&self) -> Known {
-        Box::new(Store::knowledge(self))
     }
 }
 

@@ -18,13 +18,13 @@ use std::sync::{Arc, Mutex};
 
 use diesel::PgConnection;
 use jiff::Timestamp;
-use uuid::Uuid;
 
 use crate::batch::{Batch, Entry};
 use crate::config::{Database, Retention};
 use crate::rarely::Rarely;
 
 mod connect;
+mod copy;
 mod figures;
 mod memory;
 mod migrate;
@@ -141,16 +141,10 @@ impl Store {
         Rollup::new(self.connections.clone())
     }
 
-    /// Tells, from any thread, whether a number is known to be stored.
-    pub fn knowledge(&self) -> impl Fn(&Uuid, u64) -> bool + Send + 'static {
-        let ledger = self.memory.ledger().clone();
-        move |epoch, seq| ledger.has(epoch, seq)
-    }
-
     /// Stores a batch, for as long as it takes; whether it is stored. It is not only when `is_over` said that nobody
     /// waits for it any more.
     pub fn write(&mut self, batch: &Batch, is_over: &dyn Fn() -> bool) -> bool {
-        patience::write(self, batch.entries(), is_over)
+        patience::write(self, &batch.entries(), is_over)
     }
 
     /// Connects and brings the tables up to date, for as long as it takes, unless `is_over`.
@@ -159,7 +153,7 @@ impl Store {
     }
 
     /// Stores these entries, or sets all of them aside as `refused`. What other writers do in between is dealt with.
-    fn store(&mut self, entries: &[Entry], refused: Option<&str>) -> Result<(), Trouble> {
+    fn store(&mut self, entries: &[Entry<'_>], refused: Option<&str>) -> Result<(), Trouble> {
         let mut way = Way::Copy;
         let mut conflicts = 0;
         let mut had_partitions = true;
@@ -201,7 +195,7 @@ impl Store {
     fn attempt(
         &mut self,
         session: &mut Session,
-        entries: &[Entry],
+        entries: &[Entry<'_>],
         refused: Option<&str>,
         way: Way,
     ) -> Result<(), Trouble> {
@@ -216,7 +210,7 @@ impl Store {
         let monitor_ids = names::monitor_ids(connection, &mut self.memory, &plan.results)?;
         self.partitions.ensure(connection, &plan.days())?;
         let rows = tables::rows(&plan.results, &monitor_ids);
-        transaction::run(connection, &plan, rows, way)?;
+        transaction::run(connection, &plan, &rows, way)?;
         self.memory.account(plan.deltas.values());
         log::debug!(rows = plan.results.len(), rejected = plan.rejects.len(), replayed = plan.replayed; "stored a batch");
         self.say_rejected(&plan);
@@ -252,7 +246,7 @@ impl Store {
         }
         for (reason, (count, reject)) in by_reason {
             if let Some(messages) = self.rejected.entry(reason).or_default().happened(count) {
-                let (topic, offset) = (&*reject.message.topic, reject.message.offset);
+                let (topic, offset) = (reject.message.topic, reject.message.offset);
                 log::warn!(
                     reason, messages, topic, partition = reject.message.partition, offset, detail = reject.detail;
                     "set messages aside, see table rejected"

@@ -1,8 +1,9 @@
 //! From the bytes of a message to a record, or to the reason why it is none.
 //!
-//! A result, which most messages are, is read in one pass. Of everything else, and of a result that is not right in
-//! every way, the head is read first, so that a message whose body is wrong still accounts for its number. What can't be
-//! stored later (text with NUL, numbers beyond a column) is refused here, where it can be named.
+//! A result as agents write it, which most messages are, is read as it stands (usual.rs). Of everything else, and of a
+//! result that is not right in every way, the head is read first, so that a message whose body is wrong still accounts
+//! for its number. What can't be stored later (text with NUL, numbers beyond a column) is refused here, where it can be
+//! named.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -16,7 +17,7 @@ use crate::{VERSION, limits};
 
 #[cfg(test)]
 mod tests;
-mod whole;
+mod usual;
 
 /// Why a message is no record. Collectors set such a message aside, whole.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -87,43 +88,28 @@ struct Head<'a> {
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-impl Record {
-    /// Decodes a message.
+impl<'m> Record<Cow<'m, str>> {
+    /// Decodes a message. Texts are borrowed from it where they stand in it as they are.
     ///
     /// # Errors
     /// A [`Rejection`] when no rule of this version can read it.
-    pub fn decode(message: Option<&[u8]>) -> Result<Record, Rejection> {
+    pub fn decode(message: Option<&'m [u8]>) -> Result<Record<Cow<'m, str>>, Rejection> {
         let Some(message) = message else {
             return Err(Rejection::new(Fault::NoValue, "the message has no value".into()));
         };
-        whole::read(message).map_or_else(|| read_in_parts(message), Ok)
+        usual::read(message).map_or_else(|| read_in_parts(message), Ok)
     }
 }
 
-fn read_in_parts(message: &[u8]) -> Result<Record, Rejection> {
-    let head = read_head(message)?;
-    let number = Number { epoch: head.epoch, seq: head.seq, agent: head.agent.into_owned() };
-    let kind = head.kind.as_ref().map(|kind| &*kind.0);
-    match read_content(head.v, kind, message) {
-        Ok(content) => Ok(Record { epoch: number.epoch, seq: number.seq, agent: number.agent, content }),
-        Err(rejection) => Err(Rejection { number: Some(number), ..rejection }),
+fn read_in_parts(message: &[u8]) -> Result<Record<Cow<'_, str>>, Rejection> {
+    let Head { v, kind, epoch, seq, agent } = read_head(message)?;
+    match read_content(v, kind.as_ref().map(|kind| &*kind.0), message) {
+        Ok(content) => Ok(Record { epoch, seq, agent, content }),
+        Err(rejection) => {
+            let number = Number { epoch, seq, agent: agent.into_owned() };
+            Err(Rejection { number: Some(number), ..rejection })
+        }
     }
-}
-
-/// Epoch and number of a message, where they stand as [`stamp`](crate::stamp) writes them, are known, and the message
-/// has a sound head: what else it says need then not be read.
-pub fn known_number(message: &[u8], is_known: impl Fn(&Uuid, u64) -> bool) -> Option<(Uuid, u64)> {
-    let rest = message.strip_prefix(b"{\"epoch\":\"")?;
-    let (epoch, rest) = rest.split_at_checked(36)?;
-    let epoch = Uuid::try_parse_ascii(epoch).ok()?;
-    let rest = rest.strip_prefix(b"\",\"seq\":")?;
-    let digits = rest.iter().position(|byte| !byte.is_ascii_digit())?;
-    let seq = std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()?;
-    if !is_known(&epoch, seq) {
-        return None;
-    }
-    let head = read_head(message).ok()?;
-    ((head.epoch, head.seq) == (epoch, seq)).then_some((epoch, seq))
 }
 
 impl Rejection {
@@ -161,7 +147,11 @@ fn check_head(seq: u64, agent: &str) -> Result<(), Rejection> {
     Ok(())
 }
 
-fn read_content(v: Option<serde_json::Value>, kind: Option<&str>, message: &[u8]) -> Result<Content, Rejection> {
+fn read_content<'m>(
+    v: Option<serde_json::Value>,
+    kind: Option<&str>,
+    message: &'m [u8],
+) -> Result<Content<Cow<'m, str>>, Rejection> {
     match v {
         Some(v) if v == VERSION => {}
         Some(other) => {
@@ -173,7 +163,7 @@ fn read_content(v: Option<serde_json::Value>, kind: Option<&str>, message: &[u8]
     }
     match kind {
         Some("result") => {
-            let result: CheckResult = read_body(message)?;
+            let result: CheckResult<Cow<'_, str>> = read_body(message)?;
             check_result(&result)?;
             Ok(Content::Result(Box::new(result)))
         }
@@ -237,7 +227,7 @@ fn time(field: &str, at: jiff::Timestamp) -> Result<(), Rejection> {
     Ok(())
 }
 
-fn optional_text(field: &str, value: &Option<String>, most: usize) -> Result<(), Rejection> {
+fn optional_text(field: &str, value: &Option<Cow<'_, str>>, most: usize) -> Result<(), Rejection> {
     value.as_deref().map_or(Ok(()), |value| text(field, value, most))
 }
 
@@ -245,16 +235,16 @@ fn optional_number(field: &str, value: Option<u64>, most: u64) -> Result<(), Rej
     value.map_or(Ok(()), |value| number(field, value, 0, most))
 }
 
-fn entries(field: &str, map: &BTreeMap<String, String>) -> Result<(), Rejection> {
+fn entries<T: AsRef<str>>(field: &str, map: &BTreeMap<T, T>) -> Result<(), Rejection> {
     number(field, map.len() as u64, 0, limits::ENTRIES as u64)?;
     for (key, value) in map {
-        text(field, key, limits::TEXT)?;
-        text(field, value, limits::TEXT)?;
+        text(field, key.as_ref(), limits::TEXT)?;
+        text(field, value.as_ref(), limits::TEXT)?;
     }
     Ok(())
 }
 
-fn check_result(result: &CheckResult) -> Result<(), Rejection> {
+fn check_result(result: &CheckResult<Cow<'_, str>>) -> Result<(), Rejection> {
     text("monitor", &result.monitor, limits::MONITOR)?;
     text("name", &result.name, limits::NAME)?;
     text("url", &result.url, limits::URL)?;

@@ -15,6 +15,10 @@ struct Head<'a> {
 
 /// Everything of a record but its number: a JSON object.
 pub fn payload(agent: &str, content: &Content) -> Vec<u8> {
+    payload_of(agent, content)
+}
+
+fn payload_of(agent: &str, content: &Content<impl Serialize>) -> Vec<u8> {
     match content {
         Content::Result(result) => join("result", agent, result),
         Content::Dropped(dropped) => join("dropped", agent, dropped),
@@ -41,10 +45,10 @@ pub fn stamp(epoch: Uuid, seq: u64, payload: &[u8]) -> Vec<u8> {
     message
 }
 
-impl Record {
+impl<T: AsRef<str> + Serialize> Record<T> {
     /// The bytes of the record's message.
     pub fn encode(&self) -> Vec<u8> {
-        stamp(self.epoch, self.seq, &payload(&self.agent, &self.content))
+        stamp(self.epoch, self.seq, &payload_of(self.agent.as_ref(), &self.content))
     }
 }
 

@@ -19,7 +19,7 @@ pub mod limits;
 mod record;
 mod time;
 
-pub use decode::{Fault, Number, Rejection, known_number};
+pub use decode::{Fault, Number, Rejection};
 pub use encode::{declared, payload, stamp};
 pub use record::{
     AgentEvent, AgentReport, Certificate, CheckResult, Clock, Configuration, Content, DropReason, Dropped, MonitorDue,

@@ -6,24 +6,25 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// One Kafka message: a number, the agent that issued it, and what it says.
+/// One Kafka message: a number, the agent that issued it, and what it says. Its texts are its own, or, as they are
+/// decoded, still those of the message.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Record {
+pub struct Record<T = String> {
     /// One run of an agent: random, new at each start and each jump of the wall clock.
     pub epoch: Uuid,
     /// Dense within the epoch, from 1.
     pub seq: u64,
     /// The agent's name.
-    pub agent: String,
+    pub agent: T,
     /// What happened.
-    pub content: Content,
+    pub content: Content<T>,
 }
 
 /// What a record says, by its `kind`.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Content {
+pub enum Content<T = String> {
     /// `kind: result`: one check was made.
-    Result(Box<CheckResult>),
+    Result(Box<CheckResult<T>>),
     /// `kind: dropped`: numbers that will not come, and why.
     Dropped(Dropped),
     /// `kind: agent`: what the agent says of itself.
@@ -32,16 +33,17 @@ pub enum Content {
 
 /// The result of one check. There is no check without one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct CheckResult {
+#[serde(bound(deserialize = "T: Deserialize<'de> + Ord"))]
+pub struct CheckResult<T = String> {
     /// The monitor's id, unique in its agent's configuration.
-    pub monitor: String,
+    pub monitor: T,
     /// The monitor's name, for people.
-    pub name: String,
+    pub name: T,
     /// The url that was checked, without user and password.
-    pub url: String,
+    pub url: T,
     /// The pattern that was looked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pattern: Option<String>,
+    pub pattern: Option<T>,
     /// The slot of the grid that this check filled, by the wall clock.
     #[serde(with = "crate::time")]
     pub scheduled_at: Timestamp,
@@ -55,7 +57,7 @@ pub struct CheckResult {
     pub status_code: Option<u16>,
     /// HTTP's phrase for the status code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
+    pub reason: Option<T>,
     /// From the start of the check, or of its last attempt, to its verdict, in microseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_time_us: Option<u64>,
@@ -64,7 +66,7 @@ pub struct CheckResult {
     pub phases: Phases,
     /// Address and port that answered last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub peer: Option<String>,
+    pub peer: Option<T>,
     /// How many redirects were followed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redirects: Option<u32>,
@@ -73,7 +75,7 @@ pub struct CheckResult {
     pub pattern_matched: Option<bool>,
     /// The certificate that the last TLS peer showed, also a bad one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub certificate: Option<Certificate>,
+    pub certificate: Option<Certificate<T>>,
     /// Decoded bytes of the body that were read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body_bytes: Option<u64>,
@@ -85,10 +87,10 @@ pub struct CheckResult {
     pub attempts: u32,
     /// The monitor's tags.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub tags: BTreeMap<String, String>,
+    pub tags: BTreeMap<T, T>,
     /// Why the check failed, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
+    pub error: Option<T>,
 }
 
 fn one() -> u32 {
@@ -216,20 +218,21 @@ impl Phases {
 
 /// A TLS peer's certificate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Certificate {
+#[serde(bound(deserialize = "T: Deserialize<'de>"))]
+pub struct Certificate<T = String> {
     /// The end of its validity.
     #[serde(with = "crate::time")]
     pub not_after: Timestamp,
     /// Its subject's distinguished name.
-    pub subject: String,
+    pub subject: T,
     /// Its issuer's distinguished name.
-    pub issuer: String,
+    pub issuer: T,
     /// Why it was not accepted: the first reason that was found. Absent when it was accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fault: Option<String>,
+    pub fault: Option<T>,
     /// All reasons in the order in which they were found, where there is more than one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub faults: Vec<String>,
+    pub faults: Vec<T>,
 }
 
 /// Numbers that will not come. What arrives all the same counts as stored.

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by panicking")]
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use wire::{
@@ -12,11 +13,11 @@ use wire::{
 const EPOCH: &str = "7b0c4f52-9a0e-4a7e-8f5e-0d2c3b1a9e77";
 const BEFORE: &str = "1f6d7c1e-52a4-4c0b-9a39-6a1f0e4b2d10";
 
-fn record(seq: u64, content: Content) -> Record {
+fn record(seq: u64, content: Content<Cow<'static, str>>) -> Record<Cow<'static, str>> {
     Record { epoch: EPOCH.parse().unwrap(), seq, agent: "edge-1".into(), content }
 }
 
-fn result() -> Record {
+fn result() -> Record<Cow<'static, str>> {
     record(
         42,
         Content::Result(Box::new(CheckResult {
@@ -56,7 +57,7 @@ fn result() -> Record {
     )
 }
 
-fn dropped() -> Record {
+fn dropped() -> Record<Cow<'static, str>> {
     record(
         7,
         Content::Dropped(Dropped {
@@ -67,7 +68,7 @@ fn dropped() -> Record {
     )
 }
 
-fn agent() -> Record {
+fn agent() -> Record<Cow<'static, str>> {
     let before = BEFORE.parse().unwrap();
     record(
         1,
@@ -123,7 +124,7 @@ fn what_an_older_agent_left_out_has_its_default() {
     assert_eq!((result.attempts, result.phases, result.pattern), (1, Phases::default(), None));
 }
 
-fn agrees(record: &Record, golden: &str) {
+fn agrees(record: &Record<Cow<'_, str>>, golden: &str) {
     let golden = golden.trim_end();
     assert_eq!(String::from_utf8(record.encode()).unwrap(), golden);
     assert_eq!(Record::decode(Some(golden.as_bytes())).as_ref(), Ok(record));

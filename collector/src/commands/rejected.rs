@@ -55,8 +55,8 @@ fn show(config: &Config, of: &RejectedShow) -> anyhow::Result<ExitCode> {
                 writeln!(stdout, "message   {}", message.place())?;
                 writeln!(stdout, "received  {}", message.received_at)?;
                 writeln!(stdout, "reason    {}: {}", message.reason, terminal::shown(&message.detail))?;
-                writeln!(stdout, "key       {}", bytes(message.message.key.as_deref()))?;
-                writeln!(stdout, "value     {}\n", bytes(message.message.value.as_deref()))?;
+                writeln!(stdout, "key       {}", bytes(message.key.as_deref()))?;
+                writeln!(stdout, "value     {}\n", bytes(message.value.as_deref()))?;
             }
         }
     }
@@ -102,15 +102,15 @@ fn hex(bytes: &[u8]) -> String {
 /// `key` and `value` where they are text, and always as hexadecimal digits.
 fn json(it: &RejectedMessage, whole: bool) -> serde_json::Value {
     let mut object = serde_json::json!({
-        "topic": &*it.message.topic,
-        "partition": it.message.partition,
-        "offset": it.message.offset,
+        "topic": it.topic,
+        "partition": it.partition,
+        "offset": it.offset,
         "received_at": it.received_at,
         "reason": it.reason,
         "detail": it.detail,
     });
     if whole {
-        for (name, bytes) in [("key", &it.message.key), ("value", &it.message.value)] {
+        for (name, bytes) in [("key", &it.key), ("value", &it.value)] {
             object[name] = serde_json::json!(bytes.as_deref().and_then(|bytes| std::str::from_utf8(bytes).ok()));
             object[format!("{name}_hex")] = serde_json::json!(bytes.as_deref().map(hex));
         }

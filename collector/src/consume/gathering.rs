@@ -7,7 +7,6 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 
-use super::Known;
 use super::client::{Context, offsets};
 use super::progress::Progress;
 use crate::batch::{Batch, Message};
@@ -42,10 +41,11 @@ pub(super) struct Gathering<'a> {
     consumer: &'a BaseConsumer<Context>,
     progress: &'a Progress,
     bounds: BatchBounds,
-    known: &'a [Known],
     open: Vec<Option<Open>>,
     /// The generation whose partitions are paused.
     paused: Option<u64>,
+    /// The messages and bytes of the last batch: the next one will be like it.
+    usual: (usize, usize),
 }
 
 /// A batch that is being gathered.
@@ -65,15 +65,15 @@ enum Step {
 }
 
 impl<'a> Gathering<'a> {
-    /// Nothing yet, for as many writers as there is knowledge.
+    /// Nothing yet, for so many writers.
     pub(super) fn new(
         consumer: &'a BaseConsumer<Context>,
         progress: &'a Progress,
         bounds: BatchBounds,
-        known: &'a [Known],
+        writers: usize,
     ) -> Gathering<'a> {
-        let open = known.iter().map(|_| None).collect();
-        Gathering { consumer, progress, bounds, known, open, paused: None }
+        let open = (0..writers).map(|_| None).collect();
+        Gathering { consumer, progress, bounds, open, paused: None, usual: (0, 0) }
     }
 
     /// Takes some messages, or waits for a writer; an error that Kafka gave.
@@ -168,6 +168,7 @@ impl<'a> Gathering<'a> {
             return Step::Wait(left);
         }
         let Open { batch, since, full_since, .. } = open;
+        self.usual = (batch.len(), batch.bytes());
         let Err(batch) = self.progress.hand_over(writer, generation, batch) else {
             return Step::Wait(Duration::ZERO);
         };
@@ -177,7 +178,7 @@ impl<'a> Gathering<'a> {
     }
 
     fn is_full(&self, batch: &Batch) -> bool {
-        batch.entries().len() >= self.bounds.max_messages || batch.bytes() >= MOST_BYTES
+        batch.len() >= self.bounds.max_messages || batch.bytes() >= MOST_BYTES
     }
 
     /// Takes a message in; whether its batch is full now.
@@ -189,19 +190,19 @@ impl<'a> Gathering<'a> {
         let generation = self.progress.generation();
         let writer = usize::try_from(message.partition()).unwrap_or_default() % self.open.len();
         let mut open = self.open[writer].take().filter(|open| open.generation == generation).unwrap_or_else(|| Open {
-            batch: Batch::default(),
+            batch: Batch::with_room(self.usual.0, self.usual.1),
             generation,
             since: Instant::now(),
             full_since: None,
         });
         let taken = Message {
-            topic: self.consumer.context().topic().clone(),
+            topic: self.consumer.context().topic(),
             partition: message.partition(),
             offset: message.offset(),
-            key: message.key().map(<[u8]>::to_vec),
-            value: message.payload().map(<[u8]>::to_vec),
+            key: message.key(),
+            value: message.payload(),
         };
-        open.batch.push_unless_known(taken, &self.known[writer]);
+        open.batch.push(taken);
         let is_full = self.is_full(&open.batch);
         self.open[writer] = Some(open);
         is_full

@@ -40,8 +40,7 @@ fn partitions_that_were_paused_are_read_again_after_a_rebalance() {
     let kafka = Kafka { group: "g".into(), ..kafka };
     let progress = Arc::new(Progress::new(1));
     let consumer = client::consumer(&kafka, "one", progress.clone(), Arc::new(Health::new(1))).unwrap();
-    let known: [Known; 1] = [Box::new(|_, _| false)];
-    let mut gathering = Gathering::new(&consumer, &progress, BOUNDS, &known);
+    let mut gathering = Gathering::new(&consumer, &progress, BOUNDS, 1);
 
     let producer: ThreadedProducer<DefaultProducerContext> =
         ClientConfig::new().set("bootstrap.servers", cluster.bootstrap_servers()).create().unwrap();

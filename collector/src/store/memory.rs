@@ -5,13 +5,11 @@
 //! batch.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use uuid::Uuid;
-use wire::CheckResult;
 
-use super::plan::{Delta, number};
-use crate::batch::Entry;
+use super::plan::Delta;
+use crate::batch::CheckResult;
 use crate::ranges::Ranges;
 
 /// Of each cache, roughly.
@@ -27,12 +25,9 @@ pub(super) struct Epoch {
     pub(super) accounted: Ranges,
 }
 
-/// The remembered ledger. Its clones are one: whoever reads messages may ask it, too.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Ledger(Arc<RwLock<Epochs>>);
-
+/// The remembered ledger.
 #[derive(Debug, Default)]
-struct Epochs {
+struct Ledger {
     by_name: HashMap<Uuid, Epoch>,
     bytes: usize,
 }
@@ -51,44 +46,19 @@ impl Epoch {
     }
 }
 
-impl Ledger {
-    fn read(&self) -> RwLockReadGuard<'_, Epochs> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write(&self) -> RwLockWriteGuard<'_, Epochs> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether a number is known to be accounted for.
-    pub(super) fn has(&self, epoch: &Uuid, seq: u64) -> bool {
-        self.read().by_name.get(epoch).is_some_and(|known| known.accounted.contains(number(seq)))
-    }
-}
-
 impl Memory {
-    /// The ledger, for others to ask.
-    pub(super) fn ledger(&self) -> &Ledger {
-        &self.ledger
-    }
-
-    /// Whether a message's number was known when it came, and still is.
-    pub(super) fn knows(&self, entry: &Entry) -> bool {
-        entry.known().is_some_and(|(epoch, seq)| self.ledger.has(&epoch, seq))
-    }
-
     /// The id of an epoch, and whether a number of it is accounted for.
     pub(super) fn look_up(&self, epoch: &Uuid, seq: i64) -> Option<(i32, bool)> {
-        self.ledger.read().by_name.get(epoch).map(|known| (known.id, known.accounted.contains(seq)))
+        self.ledger.by_name.get(epoch).map(|known| (known.id, known.accounted.contains(seq)))
     }
 
     pub(super) fn epoch_id(&self, epoch: &Uuid) -> Option<i32> {
-        self.ledger.read().by_name.get(epoch).map(|known| known.id)
+        self.ledger.by_name.get(epoch).map(|known| known.id)
     }
 
     /// Takes in what was read. Earlier knowledge of these epochs is replaced.
     pub(super) fn learn_epochs(&mut self, epochs: impl IntoIterator<Item = (Uuid, Epoch)>) {
-        let mut known = self.ledger.write();
+        let known = &mut self.ledger;
         for (name, epoch) in epochs {
             known.bytes += epoch.bytes();
             let before = known.by_name.insert(name, epoch);
@@ -98,7 +68,7 @@ impl Memory {
 
     /// Makes room for a batch: called between batches, so that what a batch needs stays while it runs.
     pub(super) fn trim(&mut self) {
-        if self.ledger.read().bytes > MOST_BYTES {
+        if self.ledger.bytes > MOST_BYTES {
             self.forget_epochs();
         }
         if self.monitor_bytes > MOST_BYTES {
@@ -108,7 +78,7 @@ impl Memory {
 
     /// These numbers were committed.
     pub(super) fn account<'a>(&mut self, deltas: impl IntoIterator<Item = &'a Delta>) {
-        let known = &mut *self.ledger.write();
+        let known = &mut self.ledger;
         for delta in deltas {
             if let Some(epoch) = known.by_name.get_mut(&delta.epoch) {
                 known.bytes -= epoch.bytes();
@@ -125,7 +95,7 @@ impl Memory {
     }
 
     fn forget_epochs(&mut self) {
-        *self.ledger.write() = Epochs::default();
+        self.ledger = Ledger::default();
     }
 
     fn forget_monitors(&mut self) {
@@ -146,7 +116,7 @@ impl Memory {
 }
 
 /// The four that define a monitor as one key, written over `key`.
-pub(super) fn definition(result: &CheckResult, key: &mut Vec<u8>) {
+pub(super) fn definition(result: &CheckResult<'_>, key: &mut Vec<u8>) {
     key.clear();
     let CheckResult { monitor, name, url, pattern, .. } = result;
     for part in [monitor, name, url].into_iter().chain(pattern) {
@@ -168,15 +138,15 @@ mod tests {
     #[test]
     fn what_was_committed_is_remembered() {
         let mut memory = Memory::default();
-        let ledger = memory.ledger().clone();
         committed(&mut memory, Ranges::span(1, 5));
         assert!(memory.epoch_id(&EPOCH).is_none(), "an epoch without an id is not made up");
         memory.learn_epochs([(EPOCH, Epoch { id: 7, accounted: Ranges::span(1, 2) })]);
         committed(&mut memory, Ranges::span(3, 5));
-        assert_eq!([0, 1, 5, 6].map(|seq| ledger.has(&EPOCH, seq)), [false, true, true, false]);
+        let has = |seq| memory.look_up(&EPOCH, seq).map(|(_, is_accounted)| is_accounted);
+        assert_eq!([0, 1, 5, 6].map(has), [false, true, true, false].map(Some));
         assert_eq!((memory.look_up(&EPOCH, 5), memory.look_up(&EPOCH, 6)), (Some((7, true)), Some((7, false))));
         memory.forget();
-        assert!(memory.epoch_id(&EPOCH).is_none() && !ledger.has(&EPOCH, 1));
+        assert!(memory.look_up(&EPOCH, 1).is_none());
     }
 
     #[test]
@@ -191,7 +161,7 @@ mod tests {
         committed(&mut memory, holes(3_000_000));
         (0..2).for_each(|_| memory.learn_monitor(vec![b'a'; MOST_BYTES / 2], 1));
         memory.trim();
-        assert!(memory.epoch_id(&EPOCH).is_none() && memory.ledger.read().bytes == 0);
+        assert!(memory.epoch_id(&EPOCH).is_none() && memory.ledger.bytes == 0);
         memory.learn_monitor(vec![b'b'; MOST_BYTES / 2], 2);
         assert_eq!(memory.monitors.len(), 2);
         memory.trim();

@@ -10,12 +10,12 @@ use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Array, BigInt, Integer, Multirange, Nullable, Text, Uuid as SqlUuid};
 use uuid::Uuid;
-use wire::{CheckResult, Content};
+use wire::Content;
 
 use super::memory::{Epoch, Memory, definition};
 use super::plan::Fresh;
 use super::trouble::{Statement, Trouble};
-use crate::batch::Entry;
+use crate::batch::{CheckResult, Entry};
 use crate::ranges::Ranges;
 
 /// Above so many holes in one epoch's ledger, batches become slow.
@@ -50,11 +50,11 @@ pub(super) fn from_sql(multirange: Vec<(Bound<i64>, Bound<i64>)>) -> Ranges {
 pub(super) fn learn_epochs(
     connection: &mut PgConnection,
     memory: &mut Memory,
-    entries: &[Entry],
+    entries: &[Entry<'_>],
 ) -> Result<(), Trouble> {
     let mut wanted: BTreeMap<Uuid, &str> = BTreeMap::new();
     let mut last = None;
-    for entry in entries.iter().filter(|entry| !memory.knows(entry)) {
+    for entry in entries {
         for_each_epoch(entry, |epoch, agent| {
             if last != Some(epoch) && memory.epoch_id(&epoch).is_none() {
                 wanted.entry(epoch).or_insert(agent);
@@ -77,7 +77,7 @@ pub(super) fn learn_epochs(
 }
 
 /// The epochs that an entry names: its own, those of which it declares numbers dropped, and the one before.
-pub(super) fn for_each_epoch<'a>(entry: &'a Entry, mut each: impl FnMut(Uuid, &'a str)) {
+pub(super) fn for_each_epoch<'a>(entry: &'a Entry<'_>, mut each: impl FnMut(Uuid, &'a str)) {
     match entry.decoded() {
         Ok(record) => {
             each(record.epoch, &record.agent);
@@ -148,7 +148,7 @@ pub(super) fn monitor_ids(
     memory: &mut Memory,
     results: &[Fresh<'_>],
 ) -> Result<Vec<i32>, Trouble> {
-    let mut wanted: BTreeMap<Vec<u8>, &CheckResult> = BTreeMap::new();
+    let mut wanted: BTreeMap<Vec<u8>, &CheckResult<'_>> = BTreeMap::new();
     let mut key = Vec::new();
     let mut ids = Vec::with_capacity(results.len());
     for fresh in results {
@@ -174,11 +174,13 @@ pub(super) fn monitor_ids(
 fn learn_monitors(
     connection: &mut PgConnection,
     memory: &mut Memory,
-    wanted: BTreeMap<Vec<u8>, &CheckResult>,
+    wanted: BTreeMap<Vec<u8>, &CheckResult<'_>>,
 ) -> Result<(), Trouble> {
-    let (definitions, results): (Vec<Vec<u8>>, Vec<&CheckResult>) = wanted.into_iter().unzip();
+    let (definitions, results): (Vec<Vec<u8>>, Vec<&CheckResult<'_>>) = wanted.into_iter().unzip();
     let columns = || {
-        let texts = |of: fn(&CheckResult) -> &str| results.iter().map(|result| of(result)).collect::<Vec<_>>();
+        let texts = |of: for<'a> fn(&'a CheckResult<'_>) -> &'a str| -> Vec<&str> {
+            results.iter().map(|result| of(result)).collect()
+        };
         let patterns: Vec<_> = results.iter().map(|result| result.pattern.as_deref()).collect();
         (texts(|result| &result.monitor), texts(|result| &result.name), texts(|result| &result.url), patterns)
     };

@@ -26,7 +26,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 const TRIES: u32 = 3;
 
 /// Stores these entries; whether they are stored. They are not only when `is_over` said so.
-pub(super) fn write(store: &mut Store, entries: &[Entry], is_over: &dyn Fn() -> bool) -> bool {
+pub(super) fn write(store: &mut Store, entries: &[Entry<'_>], is_over: &dyn Fn() -> bool) -> bool {
     let began = Instant::now();
     let mut pause = SHORTEST_PAUSE;
     let mut refusals = 0;
@@ -91,12 +91,12 @@ fn wait(pause: Duration, is_over: &dyn Fn() -> bool) -> bool {
 
 /// Stores what the database takes and sets aside what it refuses alone. Whatever else is wrong with the database
 /// must not be taken for a fault of records, so it has to take sound ones meanwhile.
-fn sift(store: &mut Store, entries: &[Entry]) -> Result<(), Trouble> {
+fn sift(store: &mut Store, entries: &[Entry<'_>]) -> Result<(), Trouble> {
     check_soundness(store, Timestamp::now())?;
     halve(store, entries)
 }
 
-fn halve(store: &mut Store, entries: &[Entry]) -> Result<(), Trouble> {
+fn halve(store: &mut Store, entries: &[Entry<'_>]) -> Result<(), Trouble> {
     let began = Instant::now();
     match store.store(entries, None) {
         Err(Trouble::Refused(_)) if entries.len() > 1 => {
@@ -116,7 +116,7 @@ fn halve(store: &mut Store, entries: &[Entry]) -> Result<(), Trouble> {
     }
 }
 
-fn checked_at(entry: &Entry) -> Option<Timestamp> {
+fn checked_at(entry: &Entry<'_>) -> Option<Timestamp> {
     match &entry.decoded().as_ref().ok()?.content {
         Content::Result(result) => Some(result.checked_at),
         Content::Dropped(_) | Content::Agent(_) => None,

@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use wire::{AgentEvent, AgentReport, CheckResult, Content, Dropped, Number};
+use wire::{AgentEvent, AgentReport, Content, Dropped, Number};
 
 use super::memory::Memory;
 use super::schedules;
-use crate::batch::{Entry, Message};
+use crate::batch::{CheckResult, Entry, Message};
 use crate::ranges::Ranges;
 
 /// The days (since 1970, UTC) of which results are stored.
@@ -36,13 +36,13 @@ pub(super) struct Delta {
 pub(super) struct Fresh<'a> {
     pub(super) epoch_id: i32,
     pub(super) seq: i64,
-    pub(super) result: &'a CheckResult,
+    pub(super) result: &'a CheckResult<'a>,
 }
 
 /// A message to be set aside.
 #[derive(Clone, Debug)]
 pub(super) struct Reject<'a> {
-    pub(super) message: &'a Message,
+    pub(super) message: Message<'a>,
     pub(super) reason: &'static str,
     pub(super) detail: &'a str,
 }
@@ -75,23 +75,19 @@ pub(super) const REFUSED: &str = "refused_by_database";
 
 impl<'a> Plan<'a> {
     /// Plans these entries, whose epochs the memory knows. `refused` sets all of them aside, with that detail.
-    pub(super) fn new(entries: &'a [Entry], memory: &Memory, window: Window, refused: Option<&'a str>) -> Plan<'a> {
+    pub(super) fn new(entries: &'a [Entry<'_>], memory: &Memory, window: Window, refused: Option<&'a str>) -> Plan<'a> {
         let mut plan = Plan::default();
         for entry in entries {
-            if memory.knows(entry) {
-                plan.replayed += 1;
-                continue;
-            }
             match (entry.decoded(), refused) {
                 (Ok(record), None) => plan.add(entry, Origin::of(&record.epoch, record.seq), memory, window),
                 (Ok(record), Some(detail)) => {
                     let origin = Origin::of(&record.epoch, record.seq);
-                    plan.reject(&entry.message, Some(origin), memory, REFUSED, detail);
+                    plan.reject(entry.message, Some(origin), memory, REFUSED, detail);
                 }
                 (Err(rejection), refused) => {
                     let origin = rejection.number.as_ref().map(|Number { epoch, seq, .. }| Origin::of(epoch, *seq));
                     let detail = refused.unwrap_or(&rejection.detail);
-                    plan.reject(&entry.message, origin, memory, rejection.fault.as_str(), detail);
+                    plan.reject(entry.message, origin, memory, rejection.fault.as_str(), detail);
                 }
             }
         }
@@ -114,9 +110,9 @@ impl<'a> Plan<'a> {
         self.results.iter().map(|fresh| day(fresh.result.checked_at)).collect()
     }
 
-    fn add(&mut self, entry: &'a Entry, origin: Origin, memory: &Memory, window: Window) {
+    fn add(&mut self, entry: &'a Entry<'_>, origin: Origin, memory: &Memory, window: Window) {
         let Ok(record) = entry.decoded() else { return };
-        let message = &entry.message;
+        let message = entry.message;
         match &record.content {
             Content::Result(result) if day(result.checked_at) < window.oldest => {
                 self.reject(message, Some(origin), memory, "too_old", "`checked_at` is past the retention");
@@ -165,7 +161,7 @@ impl<'a> Plan<'a> {
     /// Sets a message aside, unless its number arrived before.
     fn reject(
         &mut self,
-        message: &'a Message,
+        message: Message<'a>,
         origin: Option<Origin>,
         memory: &Memory,
         reason: &'static str,
@@ -248,8 +244,7 @@ mod tests {
     fn batch(values: &[String]) -> Batch {
         let mut batch = Batch::default();
         for (offset, value) in (0..).zip(values) {
-            let value = Some(value.clone().into_bytes());
-            batch.push(Message { topic: "t".into(), partition: 0, offset, key: None, value });
+            batch.push(Message { topic: "t", partition: 0, offset, key: None, value: Some(value.as_bytes()) });
         }
         batch
     }
@@ -273,7 +268,8 @@ mod tests {
     fn of_each_number_the_first_message_counts_and_what_the_ledger_has_does_not() {
         let batch = batch(&[result(1, TODAY), result(2, TODAY), result(2, TODAY), result(3, TODAY)]);
         let memory = memory(Ranges::span(1, 1));
-        let plan = Plan::new(batch.entries(), &memory, WINDOW, None);
+        let entries = batch.entries();
+        let plan = Plan::new(&entries, &memory, WINDOW, None);
         assert_eq!(plan.results.iter().map(|fresh| fresh.seq).collect::<Vec<_>>(), [2, 3]);
         assert_eq!(plan.deltas[&7].accounted, Ranges::span(2, 3));
         assert_eq!(plan.replayed, 2);
@@ -283,20 +279,7 @@ mod tests {
     fn a_pure_replay_leaves_nothing_to_write() {
         let batch = batch(&[result(1, TODAY), result(2, "1999-01-01T00:00:00Z")]);
         let memory = memory(Ranges::span(1, 2));
-        assert!(Plan::new(batch.entries(), &memory, WINDOW, None).is_empty());
-    }
-
-    #[test]
-    fn what_was_known_when_it_came_is_stored_if_it_is_no_longer_known() {
-        let mut batch = Batch::default();
-        for seq in 1..=2 {
-            let value = Some(result(seq, TODAY).into_bytes());
-            let message = Message { topic: "t".into(), partition: 0, offset: 0, key: None, value };
-            batch.push_unless_known(message, |_, _| true);
-        }
-        let plan = |accounted| Plan::new(batch.entries(), &memory(accounted), WINDOW, None).deltas[&7].clone();
-        assert_eq!(plan(Ranges::span(2, 2)).accounted, Ranges::span(1, 1));
-        assert_eq!(plan(Ranges::new()).accounted, Ranges::span(1, 2));
+        assert!(Plan::new(&batch.entries(), &memory, WINDOW, None).is_empty());
     }
 
     #[test]
@@ -308,7 +291,8 @@ mod tests {
             result(4, "2024-10-06T00:00:00Z"),
         ]);
         let memory = memory(Ranges::new());
-        let plan = Plan::new(batch.entries(), &memory, WINDOW, None);
+        let entries = batch.entries();
+        let plan = Plan::new(&entries, &memory, WINDOW, None);
         assert_eq!(plan.results.len(), 2);
         assert_eq!(plan.rejects.iter().map(|reject| reject.reason).collect::<Vec<_>>(), ["too_old", "in_the_future"]);
         assert_eq!(plan.deltas[&7].accounted, Ranges::span(1, 4));
@@ -320,7 +304,8 @@ mod tests {
         let readable = format!(r#"{{"v":9,"epoch":"{EPOCH}","seq":4,"agent":"a"}}"#);
         let batch = batch(&[readable, "what?".into()]);
         let memory = memory(Ranges::new());
-        let plan = Plan::new(batch.entries(), &memory, WINDOW, None);
+        let entries = batch.entries();
+        let plan = Plan::new(&entries, &memory, WINDOW, None);
         assert_eq!(
             plan.rejects.iter().map(|reject| reject.reason).collect::<Vec<_>>(),
             ["unknown_version", "not_json"]
@@ -342,7 +327,8 @@ mod tests {
         );
         let batch = batch(&[report(9, 8), report(5, 4), dropped]);
         let memory = memory(Ranges::new());
-        let plan = Plan::new(batch.entries(), &memory, WINDOW, None);
+        let entries = batch.entries();
+        let plan = Plan::new(&entries, &memory, WINDOW, None);
         assert_eq!((plan.reports[&7].seq, plan.claims[&7]), (9, 8));
         assert_eq!(plan.dropped[&7], Ranges::span(2, 3));
         assert_eq!(plan.deltas[&7].notices.to_string(), "5-6,9");

@@ -38,8 +38,16 @@ pub struct Wanted {
 /// A message that was set aside.
 #[derive(Clone, Debug)]
 pub struct RejectedMessage {
-    /// The message.
-    pub message: Message,
+    /// Its topic.
+    pub topic: String,
+    /// Its partition.
+    pub partition: i32,
+    /// Its offset.
+    pub offset: i64,
+    /// Its key.
+    pub key: Option<Vec<u8>>,
+    /// Its value.
+    pub value: Option<Vec<u8>>,
     /// When, by the database's clock.
     pub received_at: Timestamp,
     /// Why, in one word.
@@ -71,8 +79,12 @@ impl FromStr for Place {
 impl RejectedMessage {
     /// Where it was.
     pub fn place(&self) -> Place {
-        let Message { topic, partition, offset, .. } = &self.message;
-        Place { topic: topic.to_string(), partition: *partition, offset: *offset }
+        Place { topic: self.topic.clone(), partition: self.partition, offset: self.offset }
+    }
+
+    pub(super) fn message(&self) -> Message<'_> {
+        let RejectedMessage { topic, partition, offset, key, value, .. } = self;
+        Message { topic, partition: *partition, offset: *offset, key: key.as_deref(), value: value.as_deref() }
     }
 }
 
@@ -141,13 +153,11 @@ pub(super) fn select(
     .bind::<BigInt, _>(most)
     .load(connection)?;
     let message = |row: Row| RejectedMessage {
-        message: Message {
-            topic: row.topic.into(),
-            partition: row.partition,
-            offset: row.offset,
-            key: row.key,
-            value: row.value,
-        },
+        topic: row.topic,
+        partition: row.partition,
+        offset: row.offset,
+        key: row.key,
+        value: row.value,
         received_at: time(row.received_at),
         reason: row.reason,
         detail: row.detail,

@@ -22,7 +22,7 @@ use super::tables;
 use super::transaction::{self, Way, to_sql};
 use super::trouble::Trouble;
 use super::{MOST_CONFLICTS, Store, Unavailable};
-use crate::batch::{Batch, Entry, Message};
+use crate::batch::{Entry, Message};
 use crate::ranges::Ranges;
 
 /// Messages that are stored in one transaction.
@@ -50,15 +50,15 @@ struct Ledger {
 }
 
 /// A message that is to be stored.
-struct Candidate {
-    entry: Entry,
+struct Candidate<'a> {
+    entry: Entry<'a>,
     digest: Uuid,
 }
 
-impl Candidate {
+impl Candidate<'_> {
     fn place(&self) -> Place {
-        let Message { topic, partition, offset, .. } = &self.entry.message;
-        Place { topic: topic.to_string(), partition: *partition, offset: *offset }
+        let Message { topic, partition, offset, .. } = self.entry.message;
+        Place { topic: topic.to_owned(), partition, offset }
     }
 
     fn number(&self) -> Option<(Uuid, i64)> {
@@ -85,20 +85,15 @@ impl Store {
             drop(session);
             let Some(last) = messages.last() else { return Ok(replayed) };
             after = Some((last.place(), last.digest));
-            let digests: Vec<Uuid> = messages.iter().map(|message| message.digest).collect();
-            let mut batch = Batch::default();
-            messages.into_iter().for_each(|it| batch.push(it.message));
-            let candidates: Vec<Candidate> = batch
-                .entries()
+            let candidates: Vec<Candidate<'_>> = messages
                 .iter()
-                .zip(digests)
-                .map(|(entry, digest)| Candidate { entry: entry.clone(), digest })
+                .map(|rejected| Candidate { entry: Entry::new(rejected.message()), digest: rejected.digest })
                 .collect();
             self.replay_or_halve(&candidates, &mut replayed)?;
         }
     }
 
-    fn replay_or_halve(&mut self, candidates: &[Candidate], replayed: &mut Replayed) -> Result<(), Trouble> {
+    fn replay_or_halve(&mut self, candidates: &[Candidate<'_>], replayed: &mut Replayed) -> Result<(), Trouble> {
         match self.replay_some(candidates) {
             Ok(portion) => {
                 replayed.stored += portion.stored;
@@ -121,7 +116,7 @@ impl Store {
     }
 
     /// As for a batch, what other writers do in between is dealt with.
-    fn replay_some(&mut self, candidates: &[Candidate]) -> Result<Replayed, Trouble> {
+    fn replay_some(&mut self, candidates: &[Candidate<'_>]) -> Result<Replayed, Trouble> {
         let mut way = Way::Copy;
         let mut conflicts = 0;
         loop {
@@ -142,11 +137,11 @@ impl Store {
     fn attempt_replay(
         &mut self,
         connection: &mut Session,
-        candidates: &[Candidate],
+        candidates: &[Candidate<'_>],
         way: Way,
     ) -> Result<Replayed, Trouble> {
         let window = self.window();
-        let all: Vec<Entry> = candidates.iter().map(|candidate| candidate.entry.clone()).collect();
+        let all: Vec<Entry<'_>> = candidates.iter().map(|candidate| candidate.entry.clone()).collect();
         names::learn_epochs(connection, &mut self.memory, &all)?;
         // A ledger that knows nothing: in it each message shows what it comes to.
         let blank = blank(&self.memory, &all);
@@ -164,7 +159,7 @@ impl Store {
         if sound.is_empty() {
             return Ok(replayed);
         }
-        let entries: Vec<Entry> = sound.iter().map(|candidate| candidate.entry.clone()).collect();
+        let entries: Vec<Entry<'_>> = sound.iter().map(|candidate| candidate.entry.clone()).collect();
         let whole = Plan::new(&entries, &blank, window, None);
         // Made before anything is locked.
         names::monitor_ids(connection, &mut self.memory, &whole.results)?;
@@ -174,7 +169,7 @@ impl Store {
             let ledger = take_back(connection, &whole.epoch_ids(), &sound)?;
             let plan = Plan::new(&entries, &ledger, window, None);
             let monitor_ids = names::monitor_ids(connection, &mut self.memory, &plan.results)?;
-            transaction::run(connection, &plan, tables::rows(&plan.results, &monitor_ids), way)?;
+            transaction::run(connection, &plan, &tables::rows(&plan.results, &monitor_ids), way)?;
             let mut taken = BTreeSet::new();
             let (mut places, mut digests) = (Vec::new(), Vec::new());
             for candidate in &sound {
@@ -196,7 +191,7 @@ impl Store {
 }
 
 /// The epochs of these entries with nothing accounted.
-fn blank(memory: &Memory, entries: &[Entry]) -> Memory {
+fn blank(memory: &Memory, entries: &[Entry<'_>]) -> Memory {
     let mut blank = Memory::default();
     for entry in entries {
         names::for_each_epoch(entry, |epoch, _| {
@@ -210,7 +205,11 @@ fn blank(memory: &Memory, entries: &[Entry]) -> Memory {
 
 /// Takes the numbers of these messages that count as rejected out of the ledger, whose rows are locked; what it then
 /// says.
-fn take_back(connection: &mut PgConnection, epoch_ids: &[i32], candidates: &[&Candidate]) -> Result<Memory, Trouble> {
+fn take_back(
+    connection: &mut PgConnection,
+    epoch_ids: &[i32],
+    candidates: &[&Candidate<'_>],
+) -> Result<Memory, Trouble> {
     let mut wanted: BTreeMap<Uuid, Vec<(i64, i64)>> = BTreeMap::new();
     for (epoch, seq) in candidates.iter().filter_map(|candidate| candidate.number()) {
         wanted.entry(epoch).or_default().push((seq, seq + 1));

@@ -3,9 +3,9 @@
 use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
 use jiff::Timestamp;
-use wire::CheckResult;
 
 use super::plan::Fresh;
+use crate::batch::CheckResult;
 
 diesel::table! {
     results (monitor_id, checked_at, epoch_id, seq) {
@@ -30,37 +30,64 @@ diesel::table! {
     }
 }
 
-/// A row of `results`.
+/// A row of `results`: a result and its key.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Row<'a> {
+    pub(super) monitor_id: i32,
+    pub(super) checked_at: PgTimestamp,
+    pub(super) epoch_id: i32,
+    pub(super) seq: i64,
+    pub(super) result: &'a CheckResult<'a>,
+}
+
+impl Row<'_> {
+    fn key(&self) -> (i32, i64, i32, i64) {
+        (self.monitor_id, self.checked_at.0, self.epoch_id, self.seq)
+    }
+}
+
+/// The rows of results, whose monitors have these ids, in the order of the index.
+pub(super) fn rows<'a>(results: &[Fresh<'a>], monitor_ids: &[i32]) -> Vec<Row<'a>> {
+    let row = |(fresh, monitor_id): (&Fresh<'a>, &i32)| {
+        let Fresh { epoch_id, seq, result } = *fresh;
+        Row { monitor_id: *monitor_id, checked_at: pg_time(result.checked_at), epoch_id, seq, result }
+    };
+    let mut rows: Vec<_> = results.iter().zip(monitor_ids).map(row).collect();
+    rows.sort_unstable_by_key(Row::key);
+    rows
+}
+
+/// A row's columns, within their bounds as the wire's are.
 #[derive(Clone, Debug, Insertable)]
 #[diesel(table_name = results, treat_none_as_default_value = false)]
 pub(super) struct ResultRow<'a> {
     pub(super) monitor_id: i32,
     pub(super) checked_at: PgTimestamp,
-    epoch_id: i32,
-    seq: i64,
-    outcome: &'static str,
-    status_code: Option<i16>,
-    reason: Option<&'a str>,
-    response_time_us: Option<i64>,
-    dns_us: Option<i64>,
-    connect_us: Option<i64>,
-    tls_us: Option<i64>,
-    first_byte_us: Option<i64>,
-    body_us: Option<i64>,
-    attempts: i16,
-    pattern_matched: Option<bool>,
-    peer: Option<&'a str>,
-    certificate_not_after: Option<PgTimestamp>,
-    error: Option<&'a str>,
+    pub(super) epoch_id: i32,
+    pub(super) seq: i64,
+    pub(super) outcome: &'static str,
+    pub(super) status_code: Option<i16>,
+    pub(super) reason: Option<&'a str>,
+    pub(super) response_time_us: Option<i64>,
+    pub(super) dns_us: Option<i64>,
+    pub(super) connect_us: Option<i64>,
+    pub(super) tls_us: Option<i64>,
+    pub(super) first_byte_us: Option<i64>,
+    pub(super) body_us: Option<i64>,
+    pub(super) attempts: i16,
+    pub(super) pattern_matched: Option<bool>,
+    pub(super) peer: Option<&'a str>,
+    pub(super) certificate_not_after: Option<PgTimestamp>,
+    pub(super) error: Option<&'a str>,
 }
 
 impl<'a> ResultRow<'a> {
-    /// The row of a result. The wire's bounds keep every number within its column.
-    fn new(monitor_id: i32, epoch_id: i32, seq: i64, result: &'a CheckResult) -> ResultRow<'a> {
+    pub(super) fn new(row: &Row<'a>) -> ResultRow<'a> {
+        let Row { monitor_id, checked_at, epoch_id, seq, result } = *row;
         let us = |value: Option<u64>| value.map(|value| i64::try_from(value).unwrap_or(i64::MAX));
         ResultRow {
             monitor_id,
-            checked_at: pg_time(result.checked_at),
+            checked_at,
             epoch_id,
             seq,
             outcome: result.outcome.as_str(),
@@ -79,23 +106,6 @@ impl<'a> ResultRow<'a> {
             error: result.error.as_deref(),
         }
     }
-}
-
-/// The rows of results, whose monitors have these ids, in the order of the index. Keys are sorted in place of rows,
-/// which are ten times as long.
-pub(super) fn rows<'a>(results: &[Fresh<'a>], monitor_ids: &[i32]) -> Vec<ResultRow<'a>> {
-    let mut keys: Vec<_> = results
-        .iter()
-        .zip(monitor_ids)
-        .map(|(fresh, monitor_id)| {
-            (*monitor_id, fresh.result.checked_at.as_microsecond(), fresh.epoch_id, fresh.seq, fresh)
-        })
-        .collect();
-    keys.sort_unstable_by_key(|&(monitor_id, checked_at, epoch_id, seq, _)| (monitor_id, checked_at, epoch_id, seq));
-    let row = |(monitor_id, _, epoch_id, seq, fresh): (_, _, _, _, &Fresh<'a>)| {
-        ResultRow::new(monitor_id, epoch_id, seq, fresh.result)
-    };
-    keys.into_iter().map(row).collect()
 }
 
 /// Microseconds from 1970 to 2000, where PostgreSQL begins to count.

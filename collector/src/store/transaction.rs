@@ -13,16 +13,16 @@ use std::ops::Bound;
 
 use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
+use diesel::sql_query;
 use diesel::sql_types::{
     Array, BigInt, Binary, Bool, Integer, Jsonb, Multirange, Nullable, Text, Timestamptz, Uuid as SqlUuid,
 };
-use diesel::{copy_from, sql_query};
 use jiff::Timestamp;
 
 use super::plan::{Plan, Report, number};
-use super::schedules;
-use super::tables::{ResultRow, hour, pg_time, results};
+use super::tables::{ResultRow, Row, hour, pg_time, results};
 use super::trouble::{Statement, Trouble};
+use super::{copy, schedules};
 use crate::ranges::Ranges;
 
 /// How the rows are written.
@@ -38,13 +38,8 @@ pub(super) enum Way {
 const UPSERT_ROWS: usize = 2_000;
 
 /// Writes a plan and its rows, which are sorted by their index. All of it or nothing.
-pub(super) fn run(
-    connection: &mut PgConnection,
-    plan: &Plan<'_>,
-    rows: Vec<ResultRow<'_>>,
-    way: Way,
-) -> Result<(), Trouble> {
-    let due = due(&rows);
+pub(super) fn run(connection: &mut PgConnection, plan: &Plan<'_>, rows: &[Row<'_>], way: Way) -> Result<(), Trouble> {
+    let due = due(rows);
     connection.transaction(|connection| {
         lock(connection, &plan.epoch_ids())?;
         account(connection, plan)?;
@@ -53,8 +48,8 @@ pub(super) fn run(
         report(connection, &plan.reports)?;
         schedules::store(connection, &plan.schedules)?;
         match way {
-            Way::Copy => copy(connection, rows)?,
-            Way::Upsert => upsert(connection, &rows)?,
+            Way::Copy => copy::copy(connection, rows)?,
+            Way::Upsert => upsert(connection, rows)?,
         }
         set_aside(connection, plan)?;
         mark(connection, &due)
@@ -191,21 +186,10 @@ fn report_agents(connection: &mut PgConnection, reports: &BTreeMap<i32, Report<'
     Ok(())
 }
 
-fn copy(connection: &mut PgConnection, rows: Vec<ResultRow<'_>>) -> Result<(), Trouble> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    copy_from(results::table)
-        .from_insertable(rows)
-        .execute(connection)
-        .map_err(|error| Trouble::of(error, Statement::Rows))?;
-    Ok(())
-}
-
-fn upsert(connection: &mut PgConnection, rows: &[ResultRow<'_>]) -> Result<(), Trouble> {
+fn upsert(connection: &mut PgConnection, rows: &[Row<'_>]) -> Result<(), Trouble> {
     for rows in rows.chunks(UPSERT_ROWS) {
         diesel::insert_into(results::table)
-            .values(rows.to_vec())
+            .values(rows.iter().map(ResultRow::new).collect::<Vec<_>>())
             .on_conflict_do_nothing()
             .execute(connection)
             .map_err(|error| Trouble::of(error, Statement::Rows))?;
@@ -222,21 +206,19 @@ fn set_aside(connection: &mut PgConnection, plan: &Plan<'_>) -> Result<(), Troub
         r#"insert into rejected (topic, partition, "offset", reason, detail, key, value)
            select * from unnest($1, $2, $3, $4, $5, $6, $7) d order by 1, 2, 3 on conflict do nothing"#,
     )
-    .bind::<Array<Text>, _>(rejects.iter().map(|reject| &*reject.message.topic).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(rejects.iter().map(|reject| reject.message.topic).collect::<Vec<_>>())
     .bind::<Array<Integer>, _>(rejects.iter().map(|reject| reject.message.partition).collect::<Vec<_>>())
     .bind::<Array<BigInt>, _>(rejects.iter().map(|reject| reject.message.offset).collect::<Vec<_>>())
     .bind::<Array<Text>, _>(rejects.iter().map(|reject| reject.reason).collect::<Vec<_>>())
     .bind::<Array<Text>, _>(rejects.iter().map(|reject| reject.detail.replace('\0', "\u{fffd}")).collect::<Vec<_>>())
-    .bind::<Array<Nullable<Binary>>, _>(rejects.iter().map(|reject| reject.message.key.as_deref()).collect::<Vec<_>>())
-    .bind::<Array<Nullable<Binary>>, _>(
-        rejects.iter().map(|reject| reject.message.value.as_deref()).collect::<Vec<_>>(),
-    )
+    .bind::<Array<Nullable<Binary>>, _>(rejects.iter().map(|reject| reject.message.key).collect::<Vec<_>>())
+    .bind::<Array<Nullable<Binary>>, _>(rejects.iter().map(|reject| reject.message.value).collect::<Vec<_>>())
     .execute(connection)?;
     Ok(())
 }
 
 /// The hours of the rows, and the monitors that have some in them.
-fn due(rows: &[ResultRow<'_>]) -> BTreeMap<i64, Ranges> {
+fn due(rows: &[Row<'_>]) -> BTreeMap<i64, Ranges> {
     let mut due: BTreeMap<i64, Ranges> = BTreeMap::new();
     for row in rows {
         due.entry(hour(row.checked_at).0).or_default().insert(row.monitor_id.into());
