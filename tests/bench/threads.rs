@@ -7,9 +7,8 @@ use procfs::process::Process;
 
 /// What the names of an agent's threads begin with, and what they do. The rest waits for signals, ticks, and writes the
 /// outbox's status.
-const GROUPS: [(&str, &str); 6] = [
+const GROUPS: [(&str, &str); 5] = [
     ("worker", "checks"),
-    ("schedule", "schedule"),
     ("outbox", "committer"),
     ("sled", "sled"),
     ("publish", "publisher"),
