@@ -1,10 +1,12 @@
 //! How exactly checks begin, and what they cost, as a server sees it that logs when each request arrives.
 //!
 //! Each monitor has a grid of its own; a request's deviation is from the grid on which most of its requests lie. The
-//! agent is whole: each result is made durable, and published. What it costs is told by groups of its threads, too.
+//! agent is whole: each result is made durable, and published. What it costs is told by groups of its threads, too, and
+//! beside what a bare socket takes at the same pace, just before.
 //!
 //! A word, such as `https`, has only the loads measured that it is in the name of.
 
+mod bare;
 mod say;
 mod threads;
 mod usage;
@@ -14,6 +16,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Result;
+use bare::bare;
 use e2e::Stack;
 use e2e::certificates::Authority;
 use e2e::web::{Answer, Web};
@@ -24,6 +27,8 @@ use usage::usage;
 
 /// Long enough for every monitor to have been checked, and for what hangs to be known.
 const WARM_UP: Duration = Duration::from_secs(25);
+/// How long a bare socket is measured.
+const BARE: Duration = Duration::from_secs(10);
 
 struct Load {
     scheme: &'static str,
@@ -65,6 +70,10 @@ fn measure(load: &Load) -> Result<()> {
         let url = web.site(&format!("/{}{n}", if hangs { "hangs-" } else { "" }), answer);
         setup = setup.monitor(&format!("monitor {n}"), url);
     }
+    let per_second = (load.monitors as u64 / load.seconds) as u32;
+    let authorities = authority.ca_file();
+    let authorities = (load.scheme == "https").then_some(authorities.as_path());
+    let least = bare(web.port(), authorities, per_second, BARE)?;
     let agent = setup.start()?;
     // The time itself is what is measured.
     std::thread::sleep(WARM_UP);
@@ -100,7 +109,8 @@ fn measure(load: &Load) -> Result<()> {
     ))?;
     let groups = threads_after.since(&threads_before);
     let groups = groups.iter().map(|(group, seconds)| format!("{group} {:.3}", per_thousand(*seconds)));
-    say(&format!("  of these   {}", groups.collect::<Vec<_>>().join(", ")))
+    say(&format!("  of these   {}", groups.collect::<Vec<_>>().join(", ")))?;
+    say(&format!("  alone      {least:.3} CPU s per 1,000 checks of a bare socket at this pace"))
 }
 
 /// How far each arrival is from the grid through the middle one of them, in microseconds.

@@ -7,13 +7,8 @@ use procfs::process::Process;
 
 /// What the names of an agent's threads begin with, and what they do. The rest waits for signals, ticks, and writes the
 /// outbox's status.
-const GROUPS: [(&str, &str); 5] = [
-    ("worker", "checks"),
-    ("outbox", "committer"),
-    ("sled", "sled"),
-    ("publish", "publisher"),
-    ("rdk:", "librdkafka"),
-];
+const GROUPS: [(&str, &str); 5] =
+    [("worker", "checks"), ("outbox", "committer"), ("sled", "sled"), ("publish", "publisher"), ("rdk:", "librdkafka")];
 
 /// CPU seconds of each thread by its id, and what it does.
 pub(crate) struct Threads(BTreeMap<i32, (&'static str, f64)>);
