@@ -91,7 +91,7 @@ impl Publisher {
             window: Window::new(outbox.acknowledged()),
             alone_until: 0,
             sent_alone: None,
-            kept: outbox.acknowledged(),
+            seen: 0,
             oversized: Oversized::default(),
             state: Reachability::new(),
         };
@@ -158,8 +158,8 @@ struct Worker {
     alone_until: u64,
     /// The last one that was.
     sent_alone: Option<u64>,
-    /// How far the cursor is durable.
-    kept: u64,
+    /// Where the cursor was when it was last looked at whether it is durable.
+    seen: u64,
     oversized: Oversized,
     state: Reachability,
 }
@@ -195,7 +195,7 @@ impl Worker {
     }
 
     fn send_until_it_fails(&mut self, link: &Link) -> Ended {
-        let mut kept_at = Instant::now();
+        let mut looked_at = Instant::now();
         loop {
             if self.is_stopping() {
                 self.keep_cursor();
@@ -207,9 +207,15 @@ impl Worker {
             }
             let ended = self.take_reports(link);
             self.acknowledge();
-            if ended.is_some() || kept_at.elapsed() >= pace::CURSOR {
+            if ended.is_some() {
                 self.keep_cursor();
-                kept_at = Instant::now();
+            } else if looked_at.elapsed() >= pace::CURSOR {
+                // While results flow, their commits keep it.
+                if self.outbox.kept() < self.seen {
+                    self.keep_cursor();
+                }
+                self.seen = self.outbox.acknowledged();
+                looked_at = Instant::now();
             }
             if let Some(ended) = ended {
                 return ended;
@@ -361,13 +367,11 @@ impl Worker {
         self.window.skip_to(self.outbox.acknowledged());
     }
 
-    fn keep_cursor(&mut self) {
-        let cursor = self.outbox.acknowledged();
-        if cursor > self.kept {
-            match self.outbox.keep_cursor() {
-                Ok(()) => self.kept = cursor,
-                Err(error) => log::debug!(error:%; "the cursor was not kept; it will be with the next one"),
-            }
+    fn keep_cursor(&self) {
+        if self.outbox.acknowledged() > self.outbox.kept()
+            && let Err(error) = self.outbox.keep_cursor()
+        {
+            log::debug!(error:%; "the cursor was not kept; it will be with the next one");
         }
     }
 
