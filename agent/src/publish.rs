@@ -91,7 +91,6 @@ impl Publisher {
             window: Window::new(outbox.acknowledged()),
             alone_until: 0,
             sent_alone: None,
-            seen: 0,
             oversized: Oversized::default(),
             state: Reachability::new(),
         };
@@ -158,8 +157,6 @@ struct Worker {
     alone_until: u64,
     /// The last one that was.
     sent_alone: Option<u64>,
-    /// Where the cursor was when it was last looked at whether it is durable.
-    seen: u64,
     oversized: Oversized,
     state: Reachability,
 }
@@ -195,7 +192,7 @@ impl Worker {
     }
 
     fn send_until_it_fails(&mut self, link: &Link) -> Ended {
-        let mut looked_at = Instant::now();
+        let (mut cursor, mut looked_at) = (0, Instant::now());
         loop {
             if self.is_stopping() {
                 self.keep_cursor();
@@ -207,18 +204,16 @@ impl Worker {
             }
             let ended = self.take_reports(link);
             self.acknowledge();
-            if ended.is_some() {
+            if let Some(ended) = ended {
                 self.keep_cursor();
-            } else if looked_at.elapsed() >= pace::CURSOR {
+                return ended;
+            }
+            if looked_at.elapsed() >= pace::CURSOR {
                 // While results flow, their commits keep it.
-                if self.outbox.kept() < self.seen {
+                if self.outbox.kept() < cursor {
                     self.keep_cursor();
                 }
-                self.seen = self.outbox.acknowledged();
-                looked_at = Instant::now();
-            }
-            if let Some(ended) = ended {
-                return ended;
+                (cursor, looked_at) = (self.outbox.acknowledged(), Instant::now());
             }
         }
     }
