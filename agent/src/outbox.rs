@@ -128,6 +128,8 @@ struct State {
     last: u64,
     /// Everything up to this position was acknowledged or dropped.
     acknowledged: u64,
+    /// How far of that a chunk was last told durably.
+    kept: u64,
     /// The running epoch, or the one that ran last.
     epoch: Option<EpochAt>,
     /// Where epochs began, and what was declared.

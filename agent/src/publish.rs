@@ -91,7 +91,6 @@ impl Publisher {
             window: Window::new(outbox.acknowledged()),
             alone_until: 0,
             sent_alone: None,
-            kept: outbox.acknowledged(),
             oversized: Oversized::default(),
             state: Reachability::new(),
         };
@@ -158,8 +157,6 @@ struct Worker {
     alone_until: u64,
     /// The last one that was.
     sent_alone: Option<u64>,
-    /// How far the cursor is durable.
-    kept: u64,
     oversized: Oversized,
     state: Reachability,
 }
@@ -195,7 +192,7 @@ impl Worker {
     }
 
     fn send_until_it_fails(&mut self, link: &Link) -> Ended {
-        let mut kept_at = Instant::now();
+        let (mut cursor, mut looked_at) = (0, Instant::now());
         loop {
             if self.is_stopping() {
                 self.keep_cursor();
@@ -207,12 +204,16 @@ impl Worker {
             }
             let ended = self.take_reports(link);
             self.acknowledge();
-            if ended.is_some() || kept_at.elapsed() >= pace::CURSOR {
-                self.keep_cursor();
-                kept_at = Instant::now();
-            }
             if let Some(ended) = ended {
+                self.keep_cursor();
                 return ended;
+            }
+            if looked_at.elapsed() >= pace::CURSOR {
+                // While results flow, their commits keep it.
+                if self.outbox.kept() < cursor {
+                    self.keep_cursor();
+                }
+                (cursor, looked_at) = (self.outbox.acknowledged(), Instant::now());
             }
         }
     }
@@ -361,13 +362,11 @@ impl Worker {
         self.window.skip_to(self.outbox.acknowledged());
     }
 
-    fn keep_cursor(&mut self) {
-        let cursor = self.outbox.acknowledged();
-        if cursor > self.kept {
-            match self.outbox.keep_cursor() {
-                Ok(()) => self.kept = cursor,
-                Err(error) => log::debug!(error:%; "the cursor was not kept; it will be with the next one"),
-            }
+    fn keep_cursor(&self) {
+        if self.outbox.acknowledged() > self.outbox.kept()
+            && let Err(error) = self.outbox.keep_cursor()
+        {
+            log::debug!(error:%; "the cursor was not kept; it will be with the next one");
         }
     }
 

@@ -1,47 +1,47 @@
 //! What is due when, and the worker threads that do it.
 //!
 //! ```text
-//! clock ─▶ grid: which slots are due ─▶ plan: may it start, or is it missed and why ─▶ pool ─▶ run(monitor, slot)
+//! clock ─▶ grid: which slots are due ─▶ plan: may it start, or is it missed and why ─▶ run(monitor, slot)
 //!            └ phases: spread evenly      └ lanes: who may have a worker
 //! ```
 //!
 //! Each monitor has an exact grid of slots that neither drifts nor follows jumps of the wall clock. A slot is
-//! filled by one check, or it is missed and counted with a reason; `plan` has the rules. One thread watches
-//! the clock; a worker that ends a check takes the next slot that waits, without a way over that thread.
+//! filled by one check, or it is missed and counted with a reason; `plan` has the rules. The threads that make
+//! the checks watch the clock themselves, by turns; `crew` has who does what.
 //!
 //! Monitors can be [replaced](Schedule::replace) while all this goes on; those that stay notice nothing of it.
 
 mod clock;
+mod crew;
 mod grid;
 mod lanes;
 mod missed;
 mod phases;
 mod plan;
-mod pool;
 mod roster;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, HashMap};
-use std::iter;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::config::Monitor;
 use clock::{Clock, Sleep, Wall};
+use crew::{Bell, Call, Crew, Rest, STACK};
 use grid::{Moment, Slots};
 use missed::Missed;
 use phases::phases;
 use plan::Plan;
-use pool::Pool;
 use roster::Roster;
 
-/// Longest sleep of the thread that watches the clock. A condition's own clock stands still while the machine sleeps.
-const LOOK: Duration = Duration::from_secs(1);
+/// How long a thread waits to be called.
+const IDLE: Duration = Duration::from_secs(30);
 
 /// Runs one check; the time is its slot's.
 type Run = dyn Fn(&Monitor, Timestamp) + Send + Sync;
@@ -52,8 +52,6 @@ pub struct Schedule {
     /// When it began, since the Unix epoch by the wall clock as it was then: all grids hang on it.
     began: Duration,
     engine: Arc<Engine>,
-    pool: Arc<Pool<Task>>,
-    watch: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// What [`Schedule::replace`] has changed.
@@ -70,16 +68,20 @@ pub struct Changes {
 struct Engine {
     run: Arc<Run>,
     clock: Clock,
+    idle: Duration,
     state: Mutex<State>,
-    changed: Condvar,
+    ended: Condvar,
 }
 
 struct State {
     roster: Roster,
     plan: Plan,
+    crew: Crew,
     wall: Wall,
     sleep: Sleep,
     stopping: bool,
+    /// No thread could be made when one was needed.
+    refused: bool,
 }
 
 /// A check to make.
@@ -104,18 +106,19 @@ impl Schedule {
     /// # Panics
     /// When no thread can be made at all.
     pub fn start(agent: &str, monitors: Vec<Arc<Monitor>>, workers: usize, run: Arc<Run>) -> Schedule {
+        Schedule::start_with(agent, monitors, workers, run, IDLE)
+    }
+
+    fn start_with(agent: &str, monitors: Vec<Arc<Monitor>>, workers: usize, run: Arc<Run>, idle: Duration) -> Schedule {
         let wall = Wall::new(Timestamp::now());
         let began = wall.since_epoch();
-        let (roster, plan, sleep) = (Roster::default(), Plan::new(workers), Sleep::new());
-        let state = Mutex::new(State { roster, plan, wall, sleep, stopping: false });
-        let engine = Arc::new(Engine { run, clock: Clock::start(), state, changed: Condvar::new() });
-        let working = engine.clone();
-        let pool = Arc::new(Pool::new(workers, move |task| working.work(task)));
-        let (watching, waking) = (engine.clone(), pool.clone());
-        let schedule = Schedule { agent: agent.into(), began, engine, pool, watch: Mutex::default() };
+        let (roster, plan, crew, sleep) = (Roster::default(), Plan::new(workers), Crew::new(workers), Sleep::new());
+        let state = Mutex::new(State { roster, plan, crew, wall, sleep, stopping: false, refused: false });
+        let engine = Arc::new(Engine { run, clock: Clock::start(), idle, state, ended: Condvar::new() });
+        let schedule = Schedule { agent: agent.into(), began, engine };
         schedule.replace(monitors, workers);
-        let watch = thread::Builder::new().name("schedule".into()).spawn(move || watching.watch(&waking));
-        *schedule.watch() = Some(watch.expect("a thread for the schedule can be made"));
+        let first = schedule.engine.locked().call_for_next(schedule.engine.clock.now());
+        first.map_or(Ok(()), |call| schedule.engine.answer(call)).expect("a thread for the schedule can be made");
         schedule
     }
 
@@ -156,9 +159,9 @@ impl Schedule {
         }
         state.plan.resize(workers);
         state.plan.reschedule();
-        drop(state);
-        self.pool.resize(workers);
-        self.engine.changed.notify_all();
+        state.crew.resize(workers);
+        // Whoever watches does so for slots that may be others now.
+        state.crew.all().for_each(|bell| bell.notify_one());
         changes
     }
 
@@ -204,17 +207,10 @@ impl Schedule {
         let mut state = self.engine.locked();
         state.stopping = true;
         state.plan.hold(Missed::Stopped);
-        drop(state);
-        self.engine.changed.notify_all();
-        let watch = self.watch().take();
-        if watch.is_some_and(|watch| watch.join().is_err()) {
-            log::error!("the schedule's thread broke down");
+        state.crew.all().for_each(|bell| bell.notify_one());
+        while state.crew.threads() > 0 {
+            state = self.engine.ended.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        self.pool.close();
-    }
-
-    fn watch(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
-        self.watch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -229,52 +225,80 @@ impl Engine {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Watches the clock and hands out what is due.
-    fn watch(&self, pool: &Pool<Task>) {
-        let mut tasks = Vec::new();
+    /// A thread's life: it makes the checks that may start, and rests when there are none.
+    fn live(self: &Arc<Engine>, bell: &Bell) {
         let mut state = self.locked();
-        while !state.stopping {
+        state.crew.rise(bell);
+        let mut is_spare = false;
+        loop {
             let now = self.clock.now();
             state.advance(now);
-            tasks.extend(iter::from_fn(|| state.next_task(now)));
-            if !tasks.is_empty() {
-                // Workers that end a check will want the lock.
+            if let Some(task) = state.next_task(now) {
+                let call = state.call_for_next(now);
                 drop(state);
-                tasks.drain(..).for_each(|task| self.hand_out(pool, task));
-                state = self.locked();
-                if state.stopping {
-                    break;
-                }
+                self.help(call);
+                state = self.work(&task);
+                continue;
             }
-            let next = state.plan.next_due().map(|due| due.saturating_sub(self.clock.now()));
-            let sleep = next.unwrap_or(LOOK).min(LOOK);
-            (state, _) = self.changed.wait_timeout(state, sleep).unwrap_or_else(PoisonError::into_inner);
+            if state.stopping {
+                state.crew.leave(bell);
+                break;
+            }
+            let next = state.plan.next_dues();
+            let patience = match state.crew.rest(bell, next, now, is_spare) {
+                Rest::Watch(until) => until.saturating_sub(self.clock.now()),
+                Rest::Idle => self.idle,
+                Rest::End => break,
+            };
+            let waited;
+            (state, waited) = bell.wait_timeout(state, patience).unwrap_or_else(PoisonError::into_inner);
+            is_spare = state.crew.rise(bell) && waited.timed_out();
+        }
+        self.ended.notify_all();
+    }
+
+    /// One check.
+    fn work(&self, task: &Task) -> MutexGuard<'_, State> {
+        let began = self.clock.now();
+        if catch_unwind(AssertUnwindSafe(|| (self.run)(&task.monitor, task.scheduled_at))).is_err() {
+            log::error!(monitor = task.monitor.id.as_str(); "a check broke down");
+        }
+        let took = self.clock.now().saturating_sub(began);
+        let mut state = self.locked();
+        let left = state.plan.finished(task.index, took);
+        state.forget(task.index, left);
+        state
+    }
+
+    /// Without the thread that could not be made checks go on, in those that there are.
+    fn help(self: &Arc<Engine>, call: Option<Call>) {
+        let made = call.map_or(Ok(()), |call| self.answer(call));
+        if let Err(error) = made {
+            let mut state = self.locked();
+            let threads = state.crew.threads();
+            if !std::mem::replace(&mut state.refused, true) {
+                log::error!(error:%, threads; "no more worker threads can be made: checks wait");
+            }
         }
     }
 
-    fn hand_out(&self, pool: &Pool<Task>, task: Task) {
-        let index = task.index;
-        if let Err(error) = pool.run(task) {
-            log::error!(error:%; "no worker thread can be made");
-            let mut state = self.locked();
-            let left = state.plan.failed_to_start(index);
-            state.forget(index, left);
-        }
-    }
-
-    /// A worker's job: one check, and then whatever waits for a worker.
-    fn work(&self, task: Task) {
-        let mut next = Some(task);
-        while let Some(task) = next {
-            let began = self.clock.now();
-            if catch_unwind(AssertUnwindSafe(|| (self.run)(&task.monitor, task.scheduled_at))).is_err() {
-                log::error!(monitor = task.monitor.id.as_str(); "a check broke down");
+    /// Wakes who was called, or makes it.
+    fn answer(self: &Arc<Engine>, call: Call) -> io::Result<()> {
+        let bell = match call {
+            Call::Ring(bell) => {
+                bell.notify_one();
+                return Ok(());
             }
-            let now = self.clock.now();
-            let mut state = self.locked();
-            let left = state.plan.finished(task.index, now.saturating_sub(began));
-            state.forget(task.index, left);
-            next = state.next_task(now);
+            Call::Make(bell) => bell,
+        };
+        let (engine, its_bell) = (self.clone(), bell.clone());
+        let made = thread::Builder::new().name("worker".into()).stack_size(STACK).spawn(move || engine.live(&its_bell));
+        match made {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                self.locked().crew.leave(&bell);
+                Err(error)
+            }
         }
     }
 }
@@ -298,6 +322,13 @@ impl State {
         let start = self.plan.start(now)?;
         let monitor = self.roster.get(start.monitor)?.clone();
         Some(Task { index: start.monitor, monitor, scheduled_at: self.wall.name(start.slot, now, Timestamp::now()) })
+    }
+
+    /// Whoever begins a check sees to it that somebody looks at the clock when there is more to do.
+    fn call_for_next(&mut self, now: Moment) -> Option<Call> {
+        let [next, _] = self.plan.next_dues();
+        let at = if self.plan.is_open() { now } else { next };
+        self.crew.call(at, now)
     }
 
     fn place(&mut self, place: Place, now: Moment, began: Duration) {

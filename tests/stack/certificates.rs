@@ -2,6 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
+use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -57,7 +58,7 @@ impl Authority {
         self.directory.join("ca.pem")
     }
 
-    /// Signs a certificate for a host, or for a client of that name.
+    /// Signs a certificate for a host, by its name or its IP address, or for a client of that name.
     ///
     /// # Errors
     /// When its files can't be written.
@@ -65,9 +66,12 @@ impl Authority {
         let key = new_key()?;
         let mut builder = begin(host, &key)?;
         builder.set_issuer_name(self.certificate.subject_name())?;
-        let names =
-            SubjectAlternativeName::new().dns(host).build(&builder.x509v3_context(Some(&self.certificate), None))?;
-        builder.append_extension(names)?;
+        let mut names = SubjectAlternativeName::new();
+        match host.parse::<IpAddr>() {
+            Ok(_) => names.ip(host),
+            Err(_) => names.dns(host),
+        };
+        builder.append_extension(names.build(&builder.x509v3_context(Some(&self.certificate), None))?)?;
         builder.sign(&self.key, MessageDigest::sha256())?;
         let (certificate, key) = (builder.build().to_pem()?, key.private_key_to_pem_pkcs8()?);
         let directory = directory("certificate")?;

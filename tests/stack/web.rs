@@ -1,17 +1,21 @@
 //! The truth: a web server that knows every request that it saw.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufRead, BufReader, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use jiff::Timestamp;
+use openssl::ssl::{SslAcceptor, SslFiletype, SslMethod};
+
+use crate::certificates::Authority;
 
 /// A web server with sites, one per path.
 pub struct Web {
+    scheme: &'static str,
     port: u16,
     shared: Arc<Mutex<State>>,
 }
@@ -100,13 +104,33 @@ impl Web {
     /// # Errors
     /// When there is no port.
     pub fn start() -> Result<Web> {
+        Web::start_with(None)
+    }
+
+    /// The same over TLS, with a certificate of this authority for 127.0.0.1.
+    ///
+    /// # Errors
+    /// When there is no port.
+    pub fn start_secured(authority: &Authority) -> Result<Web> {
+        let signed = authority.sign("127.0.0.1")?;
+        let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server())?;
+        acceptor.set_certificate_chain_file(signed.certificate_file)?;
+        acceptor.set_private_key_file(signed.key_file, SslFiletype::PEM)?;
+        Web::start_with(Some(acceptor.build()))
+    }
+
+    fn start_with(acceptor: Option<SslAcceptor>) -> Result<Web> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("the web server has no port")?;
-        let web = Web { port: listener.local_addr()?.port(), shared: Arc::default() };
+        let scheme = if acceptor.is_some() { "https" } else { "http" };
+        let web = Web { scheme, port: listener.local_addr()?.port(), shared: Arc::default() };
         let shared = web.shared.clone();
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let shared = shared.clone();
-                thread::spawn(move || serve(&shared, stream));
+                let (shared, acceptor) = (shared.clone(), acceptor.clone());
+                thread::spawn(move || match acceptor {
+                    None => serve(&shared, stream),
+                    Some(acceptor) => serve(&shared, acceptor.accept(stream).map_err(io::Error::other)?),
+                });
             }
         });
         Ok(web)
@@ -119,7 +143,7 @@ impl Web {
 
     /// The url of a path.
     pub fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.port)
+        format!("{}://127.0.0.1:{}{path}", self.scheme, self.port)
     }
 
     /// Says what a path answers from now on, and returns its url.
@@ -153,8 +177,8 @@ fn lock(shared: &Mutex<State>) -> MutexGuard<'_, State> {
     shared.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-fn serve(shared: &Mutex<State>, stream: TcpStream) -> io::Result<()> {
-    let mut reader = BufReader::new(stream.try_clone()?);
+fn serve(shared: &Mutex<State>, stream: impl Read + Write) -> io::Result<()> {
+    let mut reader = BufReader::new(stream);
     let Some(request) = read_head(&mut reader)? else { return Ok(()) };
     let (number, answer) = {
         let mut state = lock(shared);
@@ -163,7 +187,7 @@ fn serve(shared: &Mutex<State>, stream: TcpStream) -> io::Result<()> {
         state.requests.push(request);
         (state.requests.len() - 1, answer)
     };
-    let written = write_answer(stream, &mut reader, &answer, number);
+    let written = write_answer(&mut reader, &answer, number);
     lock(shared).requests[number].served_at = Some(Timestamp::now());
     written
 }
@@ -186,10 +210,10 @@ fn read_head(reader: &mut impl BufRead) -> io::Result<Option<Request>> {
     Ok(Some(Request { method, path, headers, seen_at: Timestamp::now(), served_at: None }))
 }
 
-fn write_answer(mut stream: TcpStream, reader: &mut impl BufRead, answer: &Answer, number: usize) -> io::Result<()> {
+fn write_answer(stream: &mut BufReader<impl Read + Write>, answer: &Answer, number: usize) -> io::Result<()> {
     if answer.hangs {
         // Until the client closes its end.
-        return io::copy(reader, &mut io::sink()).map(drop);
+        return io::copy(stream, &mut io::sink()).map(drop);
     }
     thread::sleep(answer.after);
     let reason = match answer.status {
@@ -206,5 +230,5 @@ fn write_answer(mut stream: TcpStream, reader: &mut impl BufRead, answer: &Answe
     }
     head += &format!("Content-Length: {}\r\n\r\n", answer.body.len());
     // In one write: a client that has read enough may be gone before a second one.
-    stream.write_all(&[head.as_bytes(), &answer.body].concat())
+    stream.get_mut().write_all(&[head.as_bytes(), &answer.body].concat())
 }

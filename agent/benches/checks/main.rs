@@ -10,9 +10,13 @@
 //! Over http, over https under a CA of its own, and with a chain as public CAs have it: an intermediate that is signed
 //! with P-384. All take turns in each round, so that what else the machine does meets all alike; medians are shown, and
 //! of each round its own ratio. A check that fails ends the benchmark.
+//!
+//! Before all that, how late checks begin, and what the schedule takes: `lateness`. With that word the benchmark ends
+//! there.
 
 mod blackbox;
 mod floor;
+mod lateness;
 mod ours;
 mod process;
 mod site;
@@ -33,6 +37,7 @@ fn main() -> ExitCode {
     if let Ok(task) = std::env::var(process::TASK) {
         return match task.as_str() {
             floor::TASK => process::ending(floor::child()),
+            lateness::TASK => process::ending(lateness::child()),
             _ => process::ending(ours::child()),
         };
     }
@@ -47,11 +52,15 @@ fn main() -> ExitCode {
 
 fn measure() -> Result<()> {
     let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+    lateness::measure(directory.path())?;
+    if std::env::args().any(|argument| argument == lateness::TASK) {
+        return Ok(());
+    }
     let site = Site::start(directory.path())?;
     let blackbox = Blackbox::start(directory.path(), &site)?;
     let go = build_go(directory.path())?;
     say(&format!(
-        "{} here; CPU seconds of the client per 1,000 checks, {AT_ONCE} at once",
+        "\n{} here; CPU seconds of the client per 1,000 checks, {AT_ONCE} at once",
         openssl::version::version()
     ))?;
     for target in site.targets() {

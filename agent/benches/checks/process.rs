@@ -20,11 +20,17 @@ pub(crate) fn myself(task: &str) -> Result<Command> {
 }
 
 /// Runs a client to its end; CPU seconds per 1,000 of its checks.
-pub(crate) fn cpu(mut command: Command, checks: usize) -> Result<f64> {
+pub(crate) fn cpu(command: Command, checks: usize) -> Result<f64> {
     let before = of_children()?;
+    output(command)?;
+    Ok(per_thousand(of_children()? - before, checks))
+}
+
+/// Runs a process to its end; what it says.
+pub(crate) fn output(mut command: Command) -> Result<String> {
     let done = command.stdin(Stdio::null()).output().with_context(|| format!("{command:?}"))?;
     ensure!(done.status.success(), "{command:?}: {}", String::from_utf8_lossy(&done.stderr));
-    Ok(per_thousand(of_children()? - before, checks))
+    Ok(String::from_utf8(done.stdout)?)
 }
 
 /// Ticks for checks as seconds for 1,000 of them.

@@ -185,8 +185,14 @@ impl Chunk {
         fs::metadata(self.path.join("db")).map_or(0, |metadata| metadata.blocks() * 512)
     }
 
-    /// Appends frames, each under the position of its first record, and the hole before them; durable when it returns.
-    pub(super) fn append(&self, frames: &[(u64, Vec<u8>)], hole: Option<Hole>) -> Result<(), ChunkError> {
+    /// Appends frames, each under the position of its first record, and the hole before them, and keeps the cursor if
+    /// there is one; durable when it returns.
+    pub(super) fn append(
+        &self,
+        frames: &[(u64, Vec<u8>)],
+        hole: Option<Hole>,
+        cursor: Option<u64>,
+    ) -> Result<(), ChunkError> {
         self.with(|opened| {
             for (position, frame) in frames {
                 self.insert(opened, *position, frame)?;
@@ -194,6 +200,9 @@ impl Chunk {
             // After the frames that declare it.
             if let Some(hole) = hole {
                 opened.db.insert(hole.key(), &hole.last.to_be_bytes())?;
+            }
+            if let Some(cursor) = cursor {
+                opened.db.insert(CURSOR, &cursor.to_be_bytes())?;
             }
             opened.db.flush()?;
             Ok(())

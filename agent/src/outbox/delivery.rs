@@ -76,6 +76,11 @@ impl Outbox {
         self.shared.state().last
     }
 
+    /// How far the cursor is durable, as far as that was done since the start. What is committed takes it along.
+    pub fn kept(&self) -> u64 {
+        self.shared.state().kept
+    }
+
     /// How many records wait.
     pub fn pending(&self) -> u64 {
         let state = self.shared.state();
@@ -83,7 +88,7 @@ impl Outbox {
     }
 
     /// Moves the cursor: everything up to `position` has been delivered. Frees the chunks behind it. Within the chunk
-    /// it outlives the process, but not the machine; [`Outbox::keep_cursor`] sees to that.
+    /// it outlives the process, but not the machine; the next commit and [`Outbox::keep_cursor`] see to that.
     ///
     /// # Errors
     /// When the disk refuses. What should have been freed is freed by a later call or at the next start.
@@ -122,7 +127,12 @@ impl Outbox {
                 self.shared.damaged(&front, &damage);
                 Ok(())
             }
-            Ok(()) | Err(ChunkError::Retired) => Ok(()),
+            Ok(()) => {
+                let mut state = self.shared.state();
+                state.kept = state.kept.max(position);
+                Ok(())
+            }
+            Err(ChunkError::Retired) => Ok(()),
         }
     }
 }

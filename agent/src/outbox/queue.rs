@@ -76,6 +76,8 @@ struct Waiting {
     kept_at: Option<Instant>,
     drained: bool,
     damaged: bool,
+    /// The committer waits without a moment at which it looks by itself, and is to be woken.
+    asleep: bool,
     impatient: bool,
     stopping: bool,
     stopped: bool,
@@ -111,8 +113,8 @@ impl Intake {
         }
         waiting.kept_bytes += payload.len();
         waiting.kept.push_back(payload);
-        // Each wake that is not needed costs a call of the system.
-        if (waiting.kept.len() == 1 && waiting.asked.is_empty()) || waiting.kept.len() == MANY {
+        // Each wake that is not needed costs more than a check's share of the commit.
+        if std::mem::take(&mut waiting.asleep) || waiting.kept.len() == MANY {
             self.inner.changed.notify_one();
         }
         Ok(())
@@ -164,8 +166,11 @@ impl Intake {
 
     /// Says that everything was acknowledged, so that the committer may roll and the space is given back.
     pub(super) fn drained(&self) {
-        self.waiting().drained = true;
-        self.inner.changed.notify_one();
+        let mut waiting = self.waiting();
+        waiting.drained = true;
+        if std::mem::take(&mut waiting.asleep) {
+            self.inner.changed.notify_one();
+        }
     }
 
     /// Says that there is a chunk to repair.
@@ -207,7 +212,10 @@ impl Intake {
                 self.inner.room.notify_all();
                 return None;
             }
-            waiting = match due.into_iter().chain(until).min() {
+            // After a group it looks by itself for the next one, so that nobody has to wake it twice for that.
+            let look = waiting.kept_at.map(|at| at + PACE).filter(|look| *look > now);
+            waiting.asleep = due.is_none() && look.is_none();
+            waiting = match due.into_iter().chain(until).chain(look).min() {
                 None => self.inner.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner),
                 Some(end) => {
                     let waited = self.inner.changed.wait_timeout(waiting, end - now);
@@ -239,12 +247,13 @@ impl Intake {
 }
 
 impl Waiting {
-    /// When the committer is to take what waits; none when nothing does.
+    /// When the committer is to take what waits; none when nothing does. To give space back is as little urgent as
+    /// results.
     fn due(&self, now: Instant) -> Option<Instant> {
-        if !self.asked.is_empty() || self.drained || self.damaged {
+        if !self.asked.is_empty() || self.damaged {
             return Some(now);
         }
-        if self.kept.is_empty() {
+        if self.kept.is_empty() && !self.drained {
             return None;
         }
         let paced = self.kept_at.map_or(now, |at| at + PACE);
@@ -292,7 +301,7 @@ mod tests {
         let now = Instant::now();
         let paced = || Waiting { kept: vec![Vec::new()].into(), kept_at: Some(now), ..Waiting::default() };
         assert_eq!(Waiting { stopping: true, ..paced() }.due(now), Some(now));
-        assert_eq!(Waiting { drained: true, ..paced() }.due(now), Some(now));
+        assert_eq!(Waiting { drained: true, ..paced() }.due(now), Some(now + PACE));
         assert_eq!(Waiting { damaged: true, ..paced() }.due(now), Some(now));
         let intake = Intake::default();
         intake.keep(Vec::new()).unwrap();
@@ -301,6 +310,26 @@ mod tests {
         let _pending = intake.ask(|asker| Request::Append(Vec::new(), asker)).unwrap();
         let work = intake.take(None).unwrap();
         assert_eq!((work.asked.len(), work.kept.len()), (1, 1));
+    }
+
+    #[test]
+    fn a_committer_that_looks_by_itself_is_not_woken_by_results() {
+        let intake = Intake::default();
+        intake.keep(Vec::new()).unwrap();
+        intake.take(None).unwrap();
+        let taking = std::thread::spawn({
+            let intake = intake.clone();
+            move || [intake.take(None).unwrap(), intake.take(None).unwrap()].map(|work| work.kept.len())
+        });
+        intake.keep(Vec::new()).unwrap();
+        while !intake.is_empty() {
+            std::thread::yield_now();
+        }
+        while !intake.waiting().asleep {
+            std::thread::yield_now();
+        }
+        intake.keep(Vec::new()).unwrap();
+        assert_eq!(taking.join().unwrap(), [1, 1]);
     }
 
     #[test]

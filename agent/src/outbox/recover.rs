@@ -85,8 +85,19 @@ pub(super) fn recover(root: &Root, reads: &Reads) -> io::Result<State> {
     }
     ledger.forget_from(last + 1);
     let epoch = ledger.after(last);
-    let mut state =
-        State { chunks, last, acknowledged, epoch, ledger, damaged, appended: 0, dropped: 0, bytes: 0, refused: None };
+    let mut state = State {
+        chunks,
+        last,
+        acknowledged,
+        kept: acknowledged,
+        epoch,
+        ledger,
+        damaged,
+        appended: 0,
+        dropped: 0,
+        bytes: 0,
+        refused: None,
+    };
     let behind = state.behind_cursor();
     if !behind.is_empty() {
         // What tells the cursor may be in one of them, or not outlive a power cut: a gap would seem to be lost.

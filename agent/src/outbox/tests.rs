@@ -354,6 +354,20 @@ fn what_a_start_frees_seems_never_lost_though_a_power_cut_took_the_mark_that_tol
 }
 
 #[test]
+fn a_commit_takes_the_cursor_along() {
+    let dir = tempfile::tempdir().unwrap();
+    let outbox = open_with(dir.path(), 100);
+    let committer = start(&outbox);
+    append(&outbox, 1);
+    outbox.acknowledge(1).unwrap();
+    append(&outbox, 1);
+    committer.stop();
+    drop(outbox);
+    std::fs::remove_file(dir.path().join("MARKS")).unwrap();
+    assert_eq!(open_with(dir.path(), 100).acknowledged(), 1);
+}
+
+#[test]
 fn a_chunk_of_an_earlier_run_is_given_back_too() {
     let dir = tempfile::tempdir().unwrap();
     {

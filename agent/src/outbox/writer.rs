@@ -239,10 +239,13 @@ impl Writer {
     fn write(&mut self, group: &[Waiting], hole: u64) -> Result<EpochAt, ChunkError> {
         // First the chunk: making room for it may append a record of its own.
         let chunk = self.chunk()?;
-        let (last, at) = {
+        let (last, at, cursor) = {
             let state = self.shared.state();
             let beginning = self.beginning.map(|epoch| EpochAt { epoch, next_seq: 1 });
-            (state.last, beginning.or(state.epoch).expect("an epoch begins before anything is appended"))
+            let at = beginning.or(state.epoch).expect("an epoch begins before anything is appended");
+            // It goes along where it belongs into the same chunk: a flush of its own costs as much as the group's.
+            let is_front = state.chunks.len() == 1 && chunk.first() <= state.acknowledged;
+            (state.last, at, (is_front && state.acknowledged > state.kept).then_some(state.acknowledged))
         };
         let at = EpochAt { next_seq: at.next_seq + hole, ..at };
         let first = last + hole + 1;
@@ -271,7 +274,7 @@ impl Writer {
         let refused = self.shared.refusal().map_err(ChunkError::from);
         #[cfg(not(test))]
         let refused = Ok(());
-        if let Err(error) = refused.and_then(|()| chunk.append(&frames, hole)) {
+        if let Err(error) = refused.and_then(|()| chunk.append(&frames, hole, cursor)) {
             match &error {
                 // What is in it is salvaged; what comes now goes into another one.
                 ChunkError::Damaged(damage) => {
@@ -290,6 +293,7 @@ impl Writer {
         self.tail.records += done as u64;
         let mut state = self.shared.state();
         state.last = last;
+        state.kept = state.kept.max(cursor.unwrap_or(0));
         state.appended += done as u64;
         state.epoch = Some(EpochAt { epoch: at.epoch, next_seq: at.next_seq + done as u64 });
         drop(state);

@@ -14,7 +14,8 @@ pub(super) const IDLE: Duration = Duration::from_millis(100);
 pub(super) const IN_FLIGHT: Duration = Duration::from_millis(5);
 /// How often while there is nothing more to send. What comes meanwhile goes out together.
 const GATHER: Duration = Duration::from_millis(50);
-/// How often the cursor is kept over a power cut, which costs an fsync.
+/// How often it is looked at whether the cursor, as it was at the last look, would outlive a power cut. To see to that
+/// costs an fsync, unless the commit of a result did.
 pub(super) const CURSOR: Duration = Duration::from_millis(500);
 
 /// How long to leave the brokers to their reports.

@@ -114,9 +114,14 @@ impl Plan {
         self.due = there.map(|(monitor, track)| Reverse((track.slots.next(), monitor))).collect();
     }
 
-    /// When the plan has to be looked at again, unless a check ends before.
-    pub(super) fn next_due(&self) -> Option<Moment> {
-        self.due.peek().map(|Reverse((moment, _))| *moment)
+    /// When the plan has to be looked at again, unless a check ends before, and when after that.
+    pub(super) fn next_dues(&self) -> [Moment; 2] {
+        let heap = self.due.as_slice();
+        let Some(Reverse((first, monitor))) = heap.first() else { return [Moment::MAX; 2] };
+        // The heap's second is among the two below its first one, unless that is sooner there again.
+        let again = first.saturating_add(self.tracks[*monitor].slots.interval());
+        let second = heap.iter().skip(1).take(2).map(|Reverse((moment, _))| *moment).fold(again, Moment::min);
+        [*first, second]
     }
 
     /// Takes note of the slots that are due. Those that are `overdue`, since nobody looked in time, are missed for that
@@ -178,12 +183,22 @@ impl Plan {
                 self.workers.notice(run, now);
             }
         }
-        let first = |lane: Lane| self.waiting[lane as usize].front().map(|start| (start.slot, lane));
-        let open = Lane::ALL.into_iter().filter(|lane| self.workers.are_free_for(*lane));
-        let (_, lane) = open.filter_map(first).min_by_key(|(slot, _)| *slot)?;
+        let lane = self.open()?;
         let start = self.waiting[lane as usize].pop_front()?;
         self.tracks[start.monitor].state = State::Running(self.workers.begin(start.monitor, lane, now));
         Some(start)
+    }
+
+    /// Whether another slot could start now.
+    pub(super) fn is_open(&self) -> bool {
+        self.open().is_some()
+    }
+
+    /// The lane of the slot that is to start next.
+    fn open(&self) -> Option<Lane> {
+        let first = |lane: Lane| self.waiting[lane as usize].front().map(|start| (start.slot, lane));
+        let open = Lane::ALL.into_iter().filter(|lane| self.workers.are_free_for(*lane));
+        open.filter_map(first).min_by_key(|(slot, _)| *slot).map(|(_, lane)| lane)
     }
 
     fn expire(&mut self, now: Moment) {
@@ -202,18 +217,8 @@ impl Plan {
 
     /// A check ended. Whether its monitor was removed meanwhile, so that its index is free now.
     pub(super) fn finished(&mut self, monitor: usize, took: Duration) -> bool {
-        self.tracks[monitor].lane = Lane::after(took);
-        self.end(monitor)
-    }
-
-    /// A check that was to start could not. The same answer.
-    pub(super) fn failed_to_start(&mut self, monitor: usize) -> bool {
-        self.missed.add(Missed::NoWorker, 1);
-        self.end(monitor)
-    }
-
-    fn end(&mut self, monitor: usize) -> bool {
         let track = &mut self.tracks[monitor];
+        track.lane = Lane::after(took);
         if let State::Running(run) = std::mem::replace(&mut track.state, State::Idle) {
             self.workers.end(run);
         }

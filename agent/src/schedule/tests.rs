@@ -162,3 +162,59 @@ fn a_check_that_runs_while_its_monitor_is_removed_ends_in_peace_and_does_not_ove
     drop(release);
     schedule.stop();
 }
+
+/// Monitors that have a slot every few milliseconds between them.
+fn many(count: usize) -> Vec<Arc<Monitor>> {
+    (0..count).map(|n| ticking(&n.to_string())).collect()
+}
+
+/// A schedule whose checks last until the sender is dropped.
+fn blocked(count: usize, workers: usize, idle: Duration) -> (Schedule, std::sync::mpsc::Sender<()>) {
+    let (release, released) = channel::<()>();
+    let released = Mutex::new(released);
+    let run = move |_: &Monitor, _| {
+        // Whoever has the lock waits for all.
+        drop(released.lock().map(|released| released.recv()));
+    };
+    (Schedule::start_with("edge-1", many(count), workers, Arc::new(run), idle), release)
+}
+
+fn until(holds: impl Fn() -> bool) {
+    while !holds() {
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn threads_come_with_the_work_up_to_one_more_than_checks_and_somebody_still_counts_what_is_missed() {
+    let (schedule, release) = blocked(5, 3, IDLE);
+    until(|| schedule.engine.locked().crew.threads() == 4);
+    let missed = |reason: &str| schedule.missed().get(reason).copied().unwrap_or(0);
+    until(|| missed("overlap") > 3 && missed("no_worker") > 3);
+    assert_eq!(schedule.engine.locked().crew.threads(), 4);
+    drop(release);
+    schedule.stop();
+    assert_eq!(schedule.engine.locked().crew.threads(), 0);
+}
+
+#[test]
+fn threads_without_work_end_until_two_watch() {
+    let (schedule, release) = blocked(7, 7, Duration::ZERO);
+    until(|| schedule.engine.locked().crew.threads() == 8);
+    schedule.replace(vec![], 7);
+    drop(release);
+    until(|| schedule.engine.locked().crew.threads() == 2);
+    schedule.stop();
+}
+
+#[test]
+fn fewer_workers_have_fewer_threads_and_more_of_them_more() {
+    let (schedule, release) = blocked(8, 4, IDLE);
+    until(|| schedule.engine.locked().crew.threads() == 5);
+    schedule.replace(many(8), 6);
+    until(|| schedule.engine.locked().crew.threads() == 7);
+    schedule.replace(vec![], 1);
+    drop(release);
+    until(|| schedule.engine.locked().crew.threads() == 2);
+    schedule.stop();
+}

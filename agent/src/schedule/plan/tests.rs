@@ -32,7 +32,7 @@ fn each_slot_starts_once_when_it_is_due() {
     let mut plan = plan(1, 4);
     for slot in 0..3 {
         let due = slot * 10 * SECOND;
-        assert_eq!(plan.next_due(), Some(due));
+        assert_eq!(plan.next_dues()[0], due);
         assert_eq!(starts(&mut plan, due), [0]);
         assert_eq!(starts(&mut plan, due), [] as [usize; 0]);
         plan.finished(0, FAST_RUN);
@@ -120,12 +120,18 @@ fn one_worker_serves_slow_monitors_too() {
 }
 
 #[test]
-fn a_check_that_could_not_start_is_missed_and_its_worker_is_free_again() {
-    let mut plan = plan(1, 1);
-    assert_eq!(starts(&mut plan, Duration::ZERO), [0]);
-    plan.failed_to_start(0);
-    assert_eq!(missed(&plan, "no_worker"), 1);
-    assert_eq!(starts(&mut plan, 10 * SECOND), [0]);
+fn the_two_moments_that_are_told_are_those_at_which_slots_come_next() {
+    assert_eq!(Plan::new(1).next_dues(), [Moment::MAX; 2]);
+    let mut plan = Plan::new(1);
+    [5, 3, 8, 1].into_iter().enumerate().for_each(|(monitor, first)| plan.add(monitor, slots(first)));
+    plan.reschedule();
+    for (now, next) in [(0, [1, 3]), (1, [3, 5]), (3, [5, 8]), (5, [8, 11]), (8, [11, 13])] {
+        starts(&mut plan, now * SECOND);
+        assert_eq!(plan.next_dues(), next.map(|second| second * SECOND), "at {now}");
+    }
+    let mut alone = self::plan(1, 1);
+    starts(&mut alone, Duration::ZERO);
+    assert_eq!(alone.next_dues(), [10 * SECOND, 20 * SECOND]);
 }
 
 #[test]
@@ -149,7 +155,7 @@ fn a_monitor_that_is_kept_goes_on_as_if_nothing_had_happened() {
     assert!(!plan.finished(0, FAST_RUN));
     assert_eq!(starts(&mut plan, SECOND), [1], "it waited, and still does");
     plan.finished(1, FAST_RUN);
-    assert_eq!(plan.next_due(), Some(5 * SECOND));
+    assert_eq!(plan.next_dues()[0], 5 * SECOND);
     assert_eq!(starts(&mut plan, 5 * SECOND), [2]);
     plan.finished(2, FAST_RUN);
     assert_eq!(starts(&mut plan, 10 * SECOND), [0]);
