@@ -146,7 +146,8 @@ fn every_answer_gives_a_result_that_a_collector_takes() {
         prop_assert!(result.body_bytes.unwrap_or(0) <= MAX_BODY, "{:?}", result);
         let content = Content::Result(Box::new(result));
         let record = Record { epoch: uuid::Uuid::nil(), seq: 1, agent: "edge-1".into(), content };
-        let taken = Record::decode(Some(&record.encode()));
+        let message = record.encode();
+        let taken = Record::decode(Some(&message));
         prop_assert!(taken.is_ok(), "{:?}", taken);
         Ok(())
     });
