@@ -144,19 +144,21 @@ fn tell(stack: &Stack, returning: Uuid, streams: &Streams) -> Result<()> {
     let behind = list(streams.epochs.iter().skip(BACKLOGS as usize).step_by(PARTITIONS));
     let delays: Vec<Delays> = stack.database.rows(&format!(
         "with stored as materialized (
-             select e.epoch, r.checked_at, pg_xact_commit_timestamp(r.xmin) as at
+             select e.epoch, r.seq, r.checked_at, pg_xact_commit_timestamp(r.xmin) as at
              from website_monitor.results r join website_monitor.epochs e using (epoch_id)
          ),
          drain as (select min(at) as began, max(at) as ended from stored where epoch = '{returning}'),
          streams as (
              select at >= began as during, epoch = any('{behind}') as behind,
                     extract(epoch from at - checked_at)::float as delay, extract(epoch from ended - began)::float as drain
-             from stored cross join drain where epoch <> '{returning}' and checked_at < ended
+             from stored cross join drain where epoch <> '{returning}' and checked_at < ended and seq > {started}
          )
          select during, behind, count(*) as results, max(drain) as drain, max(delay) as max,
                 percentile_cont(0.5) within group (order by delay) as median,
                 percentile_cont(0.99) within group (order by delay) as p99
-         from streams group by 1, 2 order by 1, 2"
+         from streams group by 1, 2 order by 1, 2",
+        // The first ones waited for the collector to start.
+        started = ROUNDS / 2,
     ))?;
     let drain = delays.first().context("nothing was streamed")?.drain;
     let mut told =
