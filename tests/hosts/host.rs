@@ -49,9 +49,6 @@ impl Host {
             if line.starts_with("  bootstrap_servers:") {
                 return self.kafka_lines();
             }
-            if let Some(named) = line.strip_prefix("#agent:") {
-                return format!("agent:{named}");
-            }
             match line.starts_with("#monitors:") {
                 true => format!("monitors: [{{name: plain, url: \"{plain}\", interval: 1}}]"),
                 false => line.to_owned(),
