@@ -1,6 +1,7 @@
 //! From `collector.yaml` to what the collector runs on. An empty file is a whole configuration: a broker and a
 //! database on this machine.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ pub struct Config {
     pub batch: BatchBounds,
     /// For how long.
     pub retention: Retention,
+    /// Where to tell how it fares.
+    pub http: Option<SocketAddr>,
     /// What is said.
     pub log: Log,
 }
@@ -59,6 +62,7 @@ impl Config {
             database: root.section("database", Database::of),
             batch: root.section("batch", BatchBounds::of),
             retention: root.section("retention", Retention::of),
+            http: root.section("http", settings::listen),
             log: root.section("log", Log::of),
         });
         if faults.is_empty() { Ok(config) } else { Err(faults) }

@@ -1,12 +1,16 @@
-//! How the collector fares, for systemd: ready, a line of status, and a watchdog that is fed only while its loops run.
+//! How the collector fares, for systemd: ready, a line of status, and a watchdog that is fed only while its loops run;
+//! and for whoever asks.
 //!
 //! ```text
-//! consuming loop ──▶ beat, lag ─┐
-//! writing threads ─▶ beat, rows ┴─▶ Health ── every second ──▶ READY=1, STATUS=, WATCHDOG=1
+//! consuming loop ──▶ beat, lag ─┐          ┌─ every second ──▶ READY=1, STATUS=, WATCHDOG=1
+//! writing threads ─▶ beat, rows ┴─▶ Health ┴─▶ GET /metrics, /healthz   where `http.listen` says so
 //! ```
 //!
 //! A writer that waits for its database beats all the same: a database that is away is no reason for a restart. Nor is
 //! it one to hold up a boot: after a while without it the collector is ready, and the status says what it waits for.
+
+mod metrics;
+mod server;
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -112,6 +116,10 @@ impl Health {
         self.writing.iter().all(|writer| writer.is_ready.load(Ordering::Relaxed))
     }
 
+    fn waits_for_database(&self) -> bool {
+        self.writing.iter().any(|writer| writer.is_waiting.load(Ordering::Relaxed))
+    }
+
     /// Which loop has not gone round for too long, at that time since the start.
     fn stalled(&self, now: Duration) -> Option<&'static str> {
         let silent = |beat: &Beat| now.saturating_sub(Duration::from_millis(beat.0.load(Ordering::Relaxed)));
@@ -132,8 +140,7 @@ impl Health {
             lag => format!("{lag} messages behind"),
         };
         let rate = stored as f64 / seconds.max(1) as f64;
-        let waits = self.writing.iter().any(|writer| writer.is_waiting.load(Ordering::Relaxed));
-        match (waits, self.is_ready()) {
+        match (self.waits_for_database(), self.is_ready()) {
             (true, _) => format!("waits for the database; {lag}"),
             (false, false) => "brings the tables up to date".to_owned(),
             (false, true) => format!("{lag}, {rate:.1} messages stored a second"),
@@ -162,17 +169,13 @@ impl Health {
                 notify(&[NotifyState::Status(&status)]);
                 said = status;
             }
-            if watched {
-                let stalled = self.stalled(self.began.elapsed());
-                match stalled {
-                    None => notify(&[NotifyState::Watchdog]),
-                    Some(part) if stalled != stalled_before => {
-                        log::error!("the {part} hangs: systemd's watchdog is not fed");
-                    }
-                    Some(_) => {}
-                }
-                stalled_before = stalled;
+            let stalled = self.stalled(self.began.elapsed());
+            match stalled {
+                None if watched => notify(&[NotifyState::Watchdog]),
+                Some(part) if stalled != stalled_before => log::error!("the {part} hangs"),
+                _ => {}
             }
+            stalled_before = stalled;
         }
     }
 }

@@ -61,7 +61,7 @@ pub fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Result<()>
 }
 
 async fn run_in(config: Config, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-    let Config { kafka, database, batch, retention, .. } = config;
+    let Config { kafka, database, batch, retention, http, .. } = config;
     log::info!(
         topic = kafka.topic.as_str(), group = kafka.group.as_str(), kafka = kafka.bootstrap_servers.as_str(),
         database:% = database.address, schema = database.schema.as_str(); "started"
@@ -80,6 +80,7 @@ async fn run_in(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resul
     let outcome = tokio::select! {
         outcome = &mut consuming => outcome,
         never = health.tell() => match never {},
+        never = health.clone().serve(http) => match never {},
         () = stop => {
             log::info!("stopping");
             health::tell_stopping();

@@ -1,5 +1,5 @@
-//! What both daemons read in the same way: YAML files, variables, durations and sizes, secrets, the `kafka` and the
-//! `log` section.
+//! What both daemons read in the same way: YAML files, variables, durations and sizes, secrets, the `kafka`, the
+//! `http` and the `log` section.
 //!
 //! ```text
 //! file ──read──▶ serde_yaml::Value ──Section──▶ the daemon's own checked types, and every Fault at once
@@ -10,6 +10,7 @@
 //! daemon's decision.
 
 mod fault;
+mod http;
 mod kafka;
 mod line;
 mod log;
@@ -20,9 +21,11 @@ mod section;
 mod variables;
 
 pub use fault::Fault;
+pub use http::listen;
 pub use kafka::{Kafka, Properties, Protocol, Sasl, Security};
 pub use line::line;
 pub use log::{Log, LogFormat};
 pub use quantity::{duration, shown, size};
 pub use read::read;
 pub use section::{Section, Wrong};
+pub use variables::host_name;

@@ -149,7 +149,7 @@ impl<'a> Section<'a> {
     }
 
     fn expand(&mut self, key: &str, text: &str) -> Option<String> {
-        let expanded = variables::expand(text, |name| std::env::var(name).ok());
+        let expanded = variables::expand(text, variables::of_environment);
         expanded.map_err(|wrong| self.fault(key, wrong.problem, wrong.mend)).ok()
     }
 

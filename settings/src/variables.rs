@@ -9,8 +9,19 @@
 //! ${NAME:?message}   a fault with that message when unset or empty
 //! $${                a literal ${
 //! ```
+//! `HOSTNAME` is always there: shells know it, and most don't tell their children.
 
 use crate::section::Wrong;
+
+/// A variable of the environment; the host's own name where nobody has set `HOSTNAME`.
+pub(crate) fn of_environment(name: &str) -> Option<String> {
+    std::env::var(name).ok().or_else(|| (name == "HOSTNAME").then(host_name))
+}
+
+/// The host's name, as `uname -n` tells it.
+pub fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
 
 /// Expands the variables in `text`, with `lookup` as the environment.
 pub(crate) fn expand(text: &str, lookup: impl Fn(&str) -> Option<String>) -> Result<String, Wrong> {

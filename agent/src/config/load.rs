@@ -111,23 +111,16 @@ fn read_root(root: &mut Section<'_>) -> Root {
         workers: root.integer("workers", 1..=MOST_WORKERS).unwrap_or(64),
         outbox: root.section("outbox", read_outbox),
         kafka: root.section("kafka", Kafka::of_agent),
-        http: root.section("http", |http| http.parse("listen", listen)).flatten(),
+        http: root.section("http", settings::listen),
         log: root.section("log", Log::of),
     }
 }
 
 fn read_agent(agent: &mut Section<'_>) -> Identity {
-    let host = || rustix::system::uname().nodename().to_string_lossy().into_owned();
     Identity {
-        name: agent.text_within("name", wire::limits::AGENT).unwrap_or_else(host),
+        name: agent.text_within("name", wire::limits::AGENT).unwrap_or_else(settings::host_name),
         labels: agent.texts("labels", wire::limits::ENTRIES, wire::limits::TEXT),
     }
-}
-
-fn listen(text: &str) -> Result<Option<SocketAddr>, Wrong> {
-    let mend = "write address:port, such as 127.0.0.1:9115, or none";
-    let wrong = |_| Wrong::new(format!("{text:?} is no address to listen on"), mend);
-    if text == "none" { Ok(None) } else { text.parse().map(Some).map_err(wrong) }
 }
 
 fn read_outbox(outbox: &mut Section<'_>) -> OutboxConfig {

@@ -16,7 +16,6 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 
 use fnv::FnvHasher;
-use rustix::system::uname;
 use settings::Kafka;
 use uuid::Uuid;
 
@@ -42,7 +41,7 @@ impl Name {
         if let Some(given) = given {
             return Name { text: given.into(), _place: None };
         }
-        let host = uname().nodename().to_string_lossy().into_owned();
+        let host = settings::host_name();
         let machine = fs::read_to_string("/etc/machine-id").unwrap_or_default();
         let group = hash(&[&kafka.topic, &kafka.group]);
         let taken = (0..PLACES).find_map(|place| {
