@@ -152,8 +152,8 @@ mod tests {
 
     #[test]
     fn messages_come_out_as_they_came_in() {
-        let messages: [(&str, Option<&[u8]>, Option<&[u8]>); 5] = [
-            ("t", Some(b"key"), Some(b"value")),
+        let messages = [
+            ("t", Some(&b"key"[..]), Some(&b"value"[..])),
             ("t", None, Some(b"")),
             ("u", Some(b""), None),
             ("t", None, None),

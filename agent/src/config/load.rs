@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_yaml::Value;
-use settings::{Fault, Kafka, Log, Section, Wrong};
+use settings::{Fault, Kafka, Log, Section};
 
 use super::monitor::{Common, Draft, INTERVAL, Options};
 use super::pattern::Pattern;
