@@ -102,6 +102,12 @@ mod tests {
     }
 
     #[test]
+    fn the_hosts_name_is_there_whoever_started_us() {
+        assert!(of_environment("HOSTNAME").is_some_and(|name| !name.is_empty()));
+        assert_eq!(of_environment("A_VARIABLE_THAT_NOBODY_SETS"), None);
+    }
+
+    #[test]
     fn patterns_keep_their_dollars() {
         for pattern in ["^a$", "a$|b$", "$", "$$", "cost: $5", "$HOST", "a{2}$"] {
             assert_eq!(try_expand(pattern).unwrap(), pattern);

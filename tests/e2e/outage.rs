@@ -3,6 +3,8 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use e2e::collector::Collector;
+use e2e::ports::free_port;
 use e2e::web::Answer;
 use e2e::{Stack, eventually, within};
 
@@ -59,13 +61,16 @@ fn checks_go_on_while_kafka_is_stopped_for_20_s_and_all_of_them_arrive() -> Resu
 #[test]
 fn results_stream_on_when_postgres_is_restarted() -> Result<()> {
     let stack = Stack::with().own_postgres().start()?;
-    let collector = stack.collector().start()?;
+    let collector = stack.collector().set("http.listen", format!("127.0.0.1:{}", free_port()?)).start()?;
     let agent = stack.agent().interval("100ms").monitor("site", stack.web.site("/", Answer::ok(""))).start()?;
     await_rows(&stack, 5)?;
+    await_metric(&collector, "waits_for_database 0");
 
     for end in [e2e::postgres::Postgres::stop, e2e::postgres::Postgres::kill] {
         end(&stack.database.server)?;
         await_requests(&stack, 20);
+        await_metric(&collector, "waits_for_database 1");
+        assert!(collector.get("/healthz")?.ends_with("alive\n"), "a database that is away is no reason for a restart");
         eventually("PostgreSQL starts", || stack.database.server.start());
         let rows = stack.database.count(RESULTS)?;
         within(SOON, "rows go on", || {
@@ -76,6 +81,7 @@ fn results_stream_on_when_postgres_is_restarted() -> Result<()> {
     }
 
     settle(&stack, &agent, &collector)?;
+    await_metric(&collector, "lag_messages 0");
     assert_each_request_has_one_row(&stack)?;
     assert_verified(&collector)?;
     Ok(())
@@ -110,4 +116,12 @@ fn results_stream_on_after_a_network_that_hung_and_one_that_broke() -> Result<()
     assert_each_request_has_one_row(&stack)?;
     assert_verified(&collector)?;
     Ok(())
+}
+
+fn await_metric(collector: &Collector, line: &str) {
+    eventually(line, || {
+        let metrics = collector.get("/metrics")?;
+        ensure!(metrics.contains(&format!("\nwebsite_monitor_collector_{line}\n")), "{metrics}");
+        Ok(())
+    });
 }

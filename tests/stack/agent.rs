@@ -1,9 +1,6 @@
 //! An agent as a black box.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::ops::Deref;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
@@ -113,20 +110,6 @@ impl Agent {
         let ended = self.command(&["outbox", "status", "--format", "json"])?;
         ensure!(ended.status.success(), "outbox status: {}{}", ended.stdout, ended.stderr);
         serde_json::from_str(&ended.stdout).with_context(|| format!("not the expected status: {}", ended.stdout))
-    }
-
-    /// The whole answer, head and body, to a request of its `http.listen`.
-    ///
-    /// # Errors
-    /// When it has none, or nobody answers there.
-    pub fn get(&self, path: &str) -> Result<String> {
-        let address = self.settings.0["http"]["listen"].as_str().context("no http.listen")?;
-        let mut socket = TcpStream::connect(address)?;
-        socket.set_read_timeout(Some(Duration::from_secs(30)))?;
-        write!(socket, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
-        let mut answer = String::new();
-        socket.read_to_string(&mut answer)?;
-        Ok(answer)
     }
 }
 

@@ -1,5 +1,7 @@
 //! A daemon of ours as a black box: the built program, a configuration file, a process that comes and goes.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard};
@@ -57,6 +59,21 @@ impl Daemon {
     /// Its configuration file.
     pub fn config(&self) -> PathBuf {
         self.directory.join("config.yaml")
+    }
+
+    /// The whole answer, head and body, to a request of its `http.listen`.
+    ///
+    /// # Errors
+    /// When it has none, or nobody answers there.
+    pub fn get(&self, path: &str) -> Result<String> {
+        let settings: Value = serde_yaml::from_str(&fs::read_to_string(self.config())?)?;
+        let address = settings["http"]["listen"].as_str().context("no http.listen")?;
+        let mut socket = TcpStream::connect(address)?;
+        socket.set_read_timeout(Some(BOUND))?;
+        write!(socket, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer)?;
+        Ok(answer)
     }
 
     /// Starts `run`, unless it runs.
