@@ -112,7 +112,9 @@ fn an_agent_killed_while_it_publishes_sends_again_and_nothing_is_stored_twice() 
     let verification = assert_verified(&collector)?;
     assert_eq!(verification.total.stored, agent.outbox_status()?.position, "{verification:#?}");
     let found = mismatches(&stack)?;
-    assert!(found.requests_without_row.len() <= 3 * SITES.len(), "{found:#?}");
+    // Of each site, at each kill, what was under way, and what waited for the commit of each tenth of a second or for
+    // the disk.
+    assert!(found.requests_without_row.len() <= 3 * SITES.len() * 4, "{found:#?}");
     assert!(found.requests_with_several_rows.is_empty() && found.rows_without_request.is_empty(), "{found:#?}");
     assert_no_number_twice(&stack)
 }

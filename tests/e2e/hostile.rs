@@ -83,8 +83,8 @@ fn problems(
     if found != numbers {
         problems.push(format!("rows {found:?} are not {numbers:?}"));
     }
-    let issued = class.highest.unwrap_or(class.next + 1);
-    let expected = (issued, numbers.len() as u64 + noted, class.dropped, rejected, class.pending, 0);
+    let issued = class.next + 1 + class.beyond;
+    let expected = (issued, numbers.len() as u64 + noted, class.dropped, rejected, 0, 0);
     match verdicts.iter().find(|verdict| verdict.epoch == epoch) {
         Some(it) if (it.issued, it.stored, it.dropped, it.rejected, it.pending, it.missing) == expected => {}
         other => problems.push(format!("{other:?} is not {expected:?}")),

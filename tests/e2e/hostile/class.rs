@@ -27,11 +27,10 @@ pub(super) struct Class {
     pub(super) messages: Vec<Bad>,
     /// The number of the good one that follows.
     pub(super) next: u64,
-    /// Its last number, if it is not that of the stop.
-    pub(super) highest: Option<u64>,
+    /// How many numbers arrive that are higher than that of the stop.
+    pub(super) beyond: u64,
     /// What `verify` then says.
     pub(super) dropped: u64,
-    pub(super) pending: u64,
 }
 
 pub(super) struct Bad {
@@ -44,7 +43,7 @@ impl Class {
     pub(super) fn new(name: impl Into<String>) -> Class {
         let name = name.into();
         let forge = Forge::new(&format!("agent of {}", name.chars().take(60).collect::<String>()));
-        Class { name, forge, messages: Vec::new(), next: 3, highest: None, dropped: 0, pending: 0 }
+        Class { name, forge, messages: Vec::new(), next: 3, beyond: 0, dropped: 0 }
     }
 
     /// One more message; its number, which `make` is told, is the next one.
@@ -69,16 +68,12 @@ impl Class {
         Class { next, ..self }
     }
 
-    pub(super) fn highest(self, highest: u64) -> Class {
-        Class { highest: Some(highest), ..self }
+    pub(super) fn beyond_the_stop(self, beyond: u64) -> Class {
+        Class { beyond, ..self }
     }
 
     pub(super) fn dropped(self, dropped: u64) -> Class {
         Class { dropped, ..self }
-    }
-
-    pub(super) fn pending(self, pending: u64) -> Class {
-        Class { pending, ..self }
     }
 }
 

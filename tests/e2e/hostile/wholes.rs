@@ -112,17 +112,12 @@ fn numbers() -> Vec<Class> {
         Class::new("a forged number before the true one")
             .message(End::Stored, |forge, seq| forge.result_at(seq, days(-1)))
             .message(End::Known, |forge, seq| forge.result(seq - 1)),
-        // What comes after the last report may still be on its way.
-        Class::new("a gap of 2^60")
-            .message(End::Stored, |forge, _| forge.result(GAP))
-            .next(3)
-            .highest(GAP)
-            .pending(GAP - 5),
+        // A clean stop is the end: what is made up beyond it stands for itself alone.
+        Class::new("a gap of 2^60").message(End::Stored, |forge, _| forge.result(GAP)).next(3).beyond_the_stop(1),
         Class::new("the highest number")
             .message(End::Stored, |forge, _| forge.result_at(i64::MAX as u64 - 1, days(0)))
             .next(3)
-            .highest(i64::MAX as u64 - 1)
-            .pending(i64::MAX as u64 - 6),
+            .beyond_the_stop(1),
     ]
 }
 
