@@ -12,7 +12,6 @@ pub mod clock;
 pub mod command;
 pub mod config;
 pub mod export;
-pub mod memory;
 pub mod outbox;
 pub mod publish;
 mod report;

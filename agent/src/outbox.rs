@@ -66,6 +66,10 @@ use root::Root;
 
 use crate::config::{OutboxConfig, WhenFull};
 
+/// Pieces of memory from this size on are better given back at once: sled makes buffers of some MiB anew for each
+/// segment, and with glibc's own bound they take four times the memory while a backlog grows.
+pub const LARGE: i32 = 512 * 1024;
+
 /// A chunk is rolled at this many records.
 const CHUNK_RECORDS: u64 = 50_000;
 /// A chunk is rolled at this many bytes on disk, or at an eighth of the outbox's bound.

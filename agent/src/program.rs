@@ -95,7 +95,7 @@ impl Signals {
 }
 
 fn run_agent(file: &Path) -> io::Result<u8> {
-    agent::memory::give_back_large_buffers();
+    settings::give_back_pieces_from(agent::outbox::LARGE);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     // Before anything else, so that a stop is clean and a reload harmless from the first moment on.
     let mut signals = Signals::take(&runtime)?;

@@ -1,4 +1,4 @@
-//! What both daemons read in the same way: YAML files, variables, durations and sizes, secrets, the `kafka`, the
+//! What both daemons read, and set, in the same way: YAML files, variables, durations and sizes, secrets, the `kafka`, the
 //! `http` and the `log` section.
 //!
 //! ```text
@@ -14,6 +14,7 @@ mod http;
 mod kafka;
 mod line;
 mod log;
+mod memory;
 pub mod quantity;
 mod read;
 mod secret;
@@ -25,6 +26,7 @@ pub use http::listen;
 pub use kafka::{Kafka, Properties, Protocol, Sasl, Security};
 pub use line::line;
 pub use log::{Log, LogFormat};
+pub use memory::give_back_pieces_from;
 pub use quantity::{duration, shown, size};
 pub use read::read;
 pub use section::{Section, Wrong};

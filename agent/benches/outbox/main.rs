@@ -30,7 +30,7 @@ const NAMES: [&str; 3] = ["raw", "one sled", "outbox"];
 
 fn main() -> ExitCode {
     // As the agent does.
-    agent::memory::give_back_large_buffers();
+    settings::give_back_pieces_from(agent::outbox::LARGE);
     if let Ok(task) = std::env::var(backlog::TASK) {
         backlog::child(&task);
         return ExitCode::SUCCESS;
