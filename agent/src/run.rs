@@ -124,10 +124,7 @@ async fn tick_until_broken(running: &Arc<Running>) -> RunError {
 
 /// Serves metrics, if that is wanted.
 async fn answer_whoever_asks(running: &Arc<Running>) -> Infallible {
-    match running.http {
-        Some(address) => health::serve(address, Arc::clone(&running.health)).await,
-        None => std::future::pending().await,
-    }
+    settings::serve(running.http, Arc::clone(&running.health)).await
 }
 
 /// Reads the configuration anew whenever that is asked for; once for all who ask meanwhile.

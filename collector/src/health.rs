@@ -10,13 +10,13 @@
 //! it one to hold up a boot: after a while without it the collector is ready, and the status says what it waits for.
 
 mod metrics;
-mod server;
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use sd_notify::NotifyState;
+use settings::Asked;
 use tokio::time::{MissedTickBehavior, interval};
 
 /// How often systemd is told.
@@ -177,6 +177,17 @@ impl Health {
             }
             stalled_before = stalled;
         }
+    }
+}
+
+impl Asked for Health {
+    /// A database that is away is no reason to start anew.
+    fn hangs(&self) -> Option<&'static str> {
+        self.stalled(self.began.elapsed())
+    }
+
+    fn metrics(&self) -> String {
+        self.text()
     }
 }
 

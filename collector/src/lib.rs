@@ -80,7 +80,7 @@ async fn run_in(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resul
     let outcome = tokio::select! {
         outcome = &mut consuming => outcome,
         never = health.tell() => match never {},
-        never = health.clone().serve(http) => match never {},
+        never = settings::serve(http, health.clone()) => match never {},
         () = stop => {
             log::info!("stopping");
             health::tell_stopping();

@@ -7,7 +7,6 @@
 //! What is shown is a copy, so that nobody who asks waits for a disk.
 
 mod metrics;
-mod server;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -17,11 +16,11 @@ use std::time::{Duration, Instant};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use sd_notify::NotifyState;
+use settings::Asked;
 use wire::Outcome;
 
 use super::locked;
 use crate::outbox::Status;
-pub(super) use server::serve;
 
 /// How long a tick may be under way before it counts as one that hangs: as long as systemd's watchdog waits.
 const TICKING: Duration = Duration::from_secs(30);
@@ -99,7 +98,7 @@ impl Health {
     }
 
     /// Which part hangs at this time, be it the tick itself, which tells of the others.
-    fn hangs(&self, now: Instant) -> Option<&'static str> {
+    fn hangs_at(&self, now: Instant) -> Option<&'static str> {
         let ticked = *locked(&self.ticked);
         if ticked.is_none_or(|ticked| now.saturating_duration_since(ticked) > TICKING) {
             return Some("tick");
@@ -117,6 +116,16 @@ impl Health {
             tell(&[NotifyState::Status(&status)]);
             *said = status;
         }
+    }
+}
+
+impl Asked for Health {
+    fn hangs(&self) -> Option<&'static str> {
+        self.hangs_at(Instant::now())
+    }
+
+    fn metrics(&self) -> String {
+        self.text()
     }
 }
 
@@ -142,11 +151,11 @@ mod tests {
     #[test]
     fn whoever_asks_is_told_of_the_part_that_hangs() {
         let (health, now) = (Health::default(), Instant::now());
-        assert_eq!(health.hangs(now), Some("tick"), "none has ended yet");
+        assert_eq!(health.hangs_at(now), Some("tick"), "none has ended yet");
         health.saw(Seen::default());
-        assert_eq!(health.hangs(now), None);
-        assert_eq!(health.hangs(Instant::now() + 2 * TICKING), Some("tick"));
+        assert_eq!(health.hangs_at(now), None);
+        assert_eq!(health.hangs_at(Instant::now() + 2 * TICKING), Some("tick"));
         health.saw(Seen { hangs: Some("schedule"), ..Seen::default() });
-        assert_eq!(health.hangs(now), Some("schedule"));
+        assert_eq!(health.hangs_at(now), Some("schedule"));
     }
 }

@@ -9,12 +9,9 @@ use prometheus_client::registry::Registry;
 
 use super::Health;
 
-/// What [`Health::metrics`] is.
-pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
 impl Health {
     /// All of them, as they are now. The counter counts from the collector's start; a lag that is not known is absent.
-    pub(super) fn metrics(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let mut registry = Registry::with_prefix("website_monitor_collector");
         let stored = Counter::<u64>::default();
         stored.inc_by(self.stored.load(Ordering::Relaxed));
@@ -45,12 +42,12 @@ mod tests {
         let health = Health::new(1);
         health.ends(0, 5);
         health.waits(0);
-        let metrics = health.metrics();
+        let metrics = health.text();
         for line in ["stored_total 5", "ready 0", "waits_for_database 1"] {
             assert!(metrics.contains(&format!("\nwebsite_monitor_collector_{line}\n")), "{metrics}");
         }
         assert!(!metrics.contains("lag_messages"), "{metrics}");
         health.lags(12);
-        assert!(health.metrics().contains("\nwebsite_monitor_collector_lag_messages 12\n"));
+        assert!(health.text().contains("\nwebsite_monitor_collector_lag_messages 12\n"));
     }
 }

@@ -10,12 +10,9 @@ use prometheus_client::registry::Registry;
 use super::super::locked;
 use super::Health;
 
-/// What [`Health::metrics`] is.
-pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
 impl Health {
     /// All of them, as they are now. Counters count from the agent's start.
-    pub(super) fn metrics(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let seen = locked(&self.seen);
         let mut registry = Registry::default();
         registry.register("website_monitor_checks", "Checks that were made", self.checks.clone());
