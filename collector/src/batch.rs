@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use wire::Rejection;
 
@@ -47,20 +48,19 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// The messages that are stored in one transaction. Their bytes lie one after the other: a message costs no memory
+/// The messages of a topic that are stored in one transaction. Their bytes lie one after the other: a message costs no memory
 /// of its own that one thread would take and another give back.
 #[derive(Debug, Default)]
 pub struct Batch {
+    topic: Arc<str>,
     bytes: Vec<u8>,
     places: Vec<Place>,
-    topics: Vec<String>,
     ends: BTreeMap<i32, i64>,
 }
 
 /// Where the bytes of a message are: its key begins there, its value follows.
 #[derive(Debug)]
 struct Place {
-    topic: usize,
     partition: i32,
     offset: i64,
     begin: usize,
@@ -69,29 +69,19 @@ struct Place {
 }
 
 impl Batch {
-    /// An empty one, with room for so many messages of so many bytes together.
-    pub fn with_room(messages: usize, bytes: usize) -> Batch {
-        Batch { bytes: Vec::with_capacity(bytes), places: Vec::with_capacity(messages), ..Batch::default() }
+    /// An empty one of a topic, with room for so many messages of so many bytes together.
+    pub fn with_room(topic: Arc<str>, messages: usize, bytes: usize) -> Batch {
+        let (bytes, places) = (Vec::with_capacity(bytes), Vec::with_capacity(messages));
+        Batch { topic, bytes, places, ends: BTreeMap::new() }
     }
 
     /// Takes a message in.
-    pub fn push(&mut self, message: Message<'_>) {
-        let Message { topic, partition, offset, key, value } = message;
-        if self.topics.last().is_none_or(|last| last != topic) {
-            self.topics.push(topic.to_owned());
-        }
+    pub fn push(&mut self, partition: i32, offset: i64, key: Option<&[u8]>, value: Option<&[u8]>) {
         let begin = self.bytes.len();
         self.bytes.extend_from_slice(key.unwrap_or_default());
         self.bytes.extend_from_slice(value.unwrap_or_default());
         self.ends.insert(partition, offset + 1);
-        self.places.push(Place {
-            topic: self.topics.len() - 1,
-            partition,
-            offset,
-            begin,
-            key: key.map(<[u8]>::len),
-            value: value.map(<[u8]>::len),
-        });
+        self.places.push(Place { partition, offset, begin, key: key.map(<[u8]>::len), value: value.map(<[u8]>::len) });
     }
 
     /// The messages, in the order of arrival.
@@ -99,7 +89,7 @@ impl Batch {
         let entry = |place: &Place| {
             let (key, rest) = self.bytes[place.begin..].split_at(place.key.unwrap_or(0));
             let message = Message {
-                topic: &self.topics[place.topic],
+                topic: &self.topic,
                 partition: place.partition,
                 offset: place.offset,
                 key: place.key.map(|_| key),
@@ -135,16 +125,12 @@ impl Batch {
 mod tests {
     use super::*;
 
-    fn message(partition: i32, offset: i64, value: &[u8]) -> Message<'_> {
-        Message { topic: "t", partition, offset, key: None, value: Some(value) }
-    }
-
     #[test]
     fn a_batch_ends_after_the_last_message_of_each_partition() {
         let mut batch = Batch::default();
-        batch.push(message(0, 7, b"x"));
-        batch.push(message(2, 1, b"yy"));
-        batch.push(message(0, 8, b"z"));
+        for (partition, offset, value) in [(0, 7, &b"x"[..]), (2, 1, b"yy"), (0, 8, b"z")] {
+            batch.push(partition, offset, None, Some(value));
+        }
         assert_eq!(batch.ends(), &BTreeMap::from([(0, 9), (2, 2)]));
         assert_eq!((batch.len(), batch.bytes()), (3, 4));
         assert!(batch.entries().iter().all(|entry| entry.decoded().is_err()));
@@ -153,18 +139,19 @@ mod tests {
     #[test]
     fn messages_come_out_as_they_came_in() {
         let messages = [
-            ("t", Some(&b"key"[..]), Some(&b"value"[..])),
-            ("t", None, Some(b"")),
-            ("u", Some(b""), None),
-            ("t", None, None),
-            ("t", Some(b"k"), Some(b"v")),
+            (Some(&b"key"[..]), Some(&b"value"[..])),
+            (None, Some(b"")),
+            (Some(b""), None),
+            (None, None),
+            (Some(b"k"), Some(b"v")),
         ];
-        let mut batch = Batch::default();
-        for (offset, (topic, key, value)) in (0..).zip(messages) {
-            batch.push(Message { topic, partition: 3, offset, key, value });
+        let mut batch = Batch::with_room("t".into(), 1, 1);
+        for (offset, (key, value)) in (0..).zip(messages) {
+            batch.push(3, offset, key, value);
         }
-        let out =
-            batch.entries().iter().map(|it| (it.message.topic, it.message.key, it.message.value)).collect::<Vec<_>>();
-        assert_eq!(out, messages);
+        let entries = batch.entries();
+        assert_eq!(entries.iter().map(|it| (it.message.key, it.message.value)).collect::<Vec<_>>(), messages);
+        let places = entries.iter().map(|it| (it.message.topic, it.message.partition, it.message.offset));
+        assert!(places.eq((0..5).map(|offset| ("t", 3, offset))));
     }
 }

@@ -24,13 +24,13 @@ const UNAVAILABLE: u8 = 69;
 /// The configuration is bad.
 const BAD_CONFIGURATION: u8 = 78;
 
+/// Pieces of memory from this size on are given back at once. A batch is some of them, and two writers' batches were
+/// some 40 MiB more with glibc's own bound; each costs a part in twenty of the batch's CPU time.
+const LARGE: i32 = 4 * 1024 * 1024;
+
 /// Does what the command line says. `stop` ends a run.
 ///
 /// # Errors
-/// Pieces of memory from this size on are given back at once. A batch is some of them, and two writers' batches were
-/// 40 MiB more with glibc's own bound; each costs a part in twenty of the batch's CPU time.
-const LARGE: i32 = 4 * 1024 * 1024;
-
 /// What keeps a command from its work and has no code of its own.
 pub fn execute(arguments: &Arguments, stop: impl Future<Output = ()>) -> anyhow::Result<ExitCode> {
     match &arguments.command {

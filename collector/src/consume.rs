@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! this thread:    poll ── gather ──▶ slots ──▶ writing threads: Sink::write
-//!               ▲                                  │
-//!               └── commit offsets ◀── what is done ◀┘
+//!                  ▲                               │
+//!                  └── commit offsets ◀── what is done
 //! ```
 //!
 //! The next batch is gathered while the one before is read and written (gathering.rs). Each partition has one writer,

@@ -9,7 +9,7 @@ use rdkafka::{Message as _, Offset, TopicPartitionList};
 
 use super::client::{Context, offsets};
 use super::progress::Progress;
-use crate::batch::{Batch, Message};
+use crate::batch::Batch;
 use crate::config::BatchBounds;
 
 /// A batch is full at so many bytes, whatever its number of messages.
@@ -183,26 +183,20 @@ impl<'a> Gathering<'a> {
 
     /// Takes a message in; whether its batch is full now.
     fn add(&mut self, message: &BorrowedMessage<'_>) -> bool {
-        if message.topic() != &**self.consumer.context().topic() {
+        let topic = self.consumer.context().topic();
+        if message.topic() != &**topic {
             return false;
         }
         // A poll may have begun a new one.
         let generation = self.progress.generation();
         let writer = usize::try_from(message.partition()).unwrap_or_default() % self.open.len();
         let mut open = self.open[writer].take().filter(|open| open.generation == generation).unwrap_or_else(|| Open {
-            batch: Batch::with_room(self.usual.0, self.usual.1),
+            batch: Batch::with_room(topic.clone(), self.usual.0, self.usual.1),
             generation,
             since: Instant::now(),
             full_since: None,
         });
-        let taken = Message {
-            topic: self.consumer.context().topic(),
-            partition: message.partition(),
-            offset: message.offset(),
-            key: message.key(),
-            value: message.payload(),
-        };
-        open.batch.push(taken);
+        open.batch.push(message.partition(), message.offset(), message.key(), message.payload());
         let is_full = self.is_full(&open.batch);
         self.open[writer] = Some(open);
         is_full

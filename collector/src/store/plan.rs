@@ -244,7 +244,7 @@ mod tests {
     fn batch(values: &[String]) -> Batch {
         let mut batch = Batch::default();
         for (offset, value) in (0..).zip(values) {
-            batch.push(Message { topic: "t", partition: 0, offset, key: None, value: Some(value.as_bytes()) });
+            batch.push(0, offset, None, Some(value.as_bytes()));
         }
         batch
     }
