@@ -80,7 +80,7 @@ struct State {
     wall: Wall,
     sleep: Sleep,
     stopping: bool,
-    /// No thread could be made when one was needed.
+    /// No thread could be made when one was needed, and none since.
     refused: bool,
 }
 
@@ -229,6 +229,7 @@ impl Engine {
     fn live(self: &Arc<Engine>, bell: &Bell) {
         let mut state = self.locked();
         state.crew.rise(bell);
+        state.refused = false;
         let mut is_spare = false;
         loop {
             let now = self.clock.now();

@@ -118,7 +118,8 @@ impl Plan {
     pub(super) fn next_dues(&self) -> [Moment; 2] {
         let heap = self.due.as_slice();
         let Some(Reverse((first, monitor))) = heap.first() else { return [Moment::MAX; 2] };
-        // The heap's second is among the two below its first one, unless that is sooner there again.
+        // The heap's second is among the two below its first one, unless that is sooner there again. In a heap that were
+        // laid out otherwise it would be a later one: somebody would be called in time all the same.
         let again = first.saturating_add(self.tracks[*monitor].slots.interval());
         let second = heap.iter().skip(1).take(2).map(|Reverse((moment, _))| *moment).fold(again, Moment::min);
         [*first, second]
