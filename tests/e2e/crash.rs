@@ -96,7 +96,8 @@ fn an_agent_killed_ten_times_while_kafka_is_away_loses_nothing_that_its_outbox_h
 fn an_agent_killed_while_it_publishes_sends_again_and_nothing_is_stored_twice() -> Result<()> {
     let stack = Stack::start()?;
     let collector = stack.collector().start()?;
-    let mut setup = stack.agent().interval("50ms");
+    // Longer than results wait for their commit: of each site only the last request is without a row.
+    let mut setup = stack.agent().interval("250ms");
     for path in SITES {
         setup = setup.monitor(path, stack.web.site(path, Answer::ok("")));
     }
@@ -112,9 +113,7 @@ fn an_agent_killed_while_it_publishes_sends_again_and_nothing_is_stored_twice() 
     let verification = assert_verified(&collector)?;
     assert_eq!(verification.total.stored, agent.outbox_status()?.position, "{verification:#?}");
     let found = mismatches(&stack)?;
-    // Of each site, at each kill, what was under way, and what waited for the commit of each tenth of a second or for
-    // the disk.
-    assert!(found.requests_without_row.len() <= 3 * SITES.len() * 4, "{found:#?}");
+    assert!(found.requests_without_row.len() <= 3 * SITES.len(), "{found:#?}");
     assert!(found.requests_with_several_rows.is_empty() && found.rows_without_request.is_empty(), "{found:#?}");
     assert_no_number_twice(&stack)
 }
