@@ -89,7 +89,8 @@ fn prepare(database: &Database, results: usize) -> Result<u64> {
     })?;
     collector.stop()?;
     say(&format!("made the summaries in {} s", began.elapsed().as_secs()))?;
-    database.execute("vacuum analyze; checkpoint")?;
+    database.execute("vacuum analyze")?;
+    database.execute("checkpoint")?;
     Ok(rows)
 }
 
