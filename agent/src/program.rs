@@ -75,6 +75,9 @@ fn exit_code(done: io::Result<u8>) -> ExitCode {
     }
 }
 
+/// Of many checking threads few run at a time: heaps of their own take memory and save nothing that can be measured.
+const HEAPS: i32 = 2;
+
 /// What a running agent is told from outside.
 struct Signals {
     terminate: Signal,
@@ -96,6 +99,7 @@ impl Signals {
 
 fn run_agent(file: &Path) -> io::Result<u8> {
     settings::give_back_pieces_from(agent::outbox::LARGE);
+    settings::share_heaps(HEAPS);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     // Before anything else, so that a stop is clean and a reload harmless from the first moment on.
     let mut signals = Signals::take(&runtime)?;

@@ -26,7 +26,7 @@ pub use http::{Asked, listen, serve};
 pub use kafka::{Kafka, Properties, Protocol, Sasl, Security};
 pub use line::line;
 pub use log::{Log, LogFormat};
-pub use memory::{give_back_pieces_from, keep_free};
+pub use memory::{give_back_pieces_from, keep_free, share_heaps};
 pub use quantity::{duration, shown, size};
 pub use read::read;
 pub use section::{Section, Wrong};

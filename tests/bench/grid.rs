@@ -102,10 +102,10 @@ fn measure(load: &Load) -> Result<()> {
     say(&format!("  starts     at most {} in 100 ms", most.unwrap_or(0)))?;
     let per_thousand = |seconds: f64| 1_000.0 * seconds / all as f64;
     say(&format!(
-        "  agent      {:.3} CPU s per 1,000 checks, {} MiB resident, {} MiB at most",
+        "  agent      {:.3} CPU s per 1,000 checks, {:.1} MB resident, {:.1} MB at most",
         per_thousand(after.cpu - before.cpu),
-        after.resident >> 20,
-        after.most >> 20
+        after.resident as f64 / 1e6,
+        after.most as f64 / 1e6
     ))?;
     let groups = threads_after.since(&threads_before);
     let groups = groups.iter().map(|(group, seconds)| format!("{group} {:.3}", per_thousand(*seconds)));
