@@ -6,6 +6,11 @@
 //! percentiles are exact to their bucket. An *outage* is failures in a row as one agent saw them, from the first
 //! failure to the next success.
 
+pub mod counts;
+pub mod incident;
+pub mod overview;
+pub mod state;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 

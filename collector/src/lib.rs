@@ -25,6 +25,7 @@ pub mod report;
 pub mod store;
 pub mod terminal;
 pub mod verify;
+pub mod web;
 
 use batch::Batch;
 use config::Config;

@@ -1,0 +1,145 @@
+//! How a monitor is now, by the latest result of each agent that looks at it.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+/// What can be said of a monitor now, and so who is to look into it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Every agent that looks sees it fail: the target's fault.
+    Down,
+    /// Some see it fail and some do not: the path's.
+    Partial,
+    /// No agent tells: each is silent, or is in trouble itself. The agents' fault; nothing is known of the site.
+    Unknown,
+    /// Every agent that looks sees it succeed.
+    Up,
+}
+
+/// How an agent stands to a monitor now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Look {
+    /// Its latest check succeeded.
+    Success,
+    /// Its latest check failed.
+    Failure,
+    /// Its latest check was spoiled by its own trouble.
+    AgentError,
+    /// Its latest result is older than it should be.
+    Silent,
+}
+
+/// The latest result of a monitor by an agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Latest {
+    /// Who looked.
+    pub agent: String,
+    /// How that stands now.
+    pub look: Look,
+    /// When its check began; none when no result of it is known in the time that was looked through.
+    pub checked_at: Option<Timestamp>,
+    /// Its outcome, one word.
+    pub outcome: Option<String>,
+    /// HTTP's.
+    pub status_code: Option<i16>,
+    /// The whole check, in microseconds.
+    pub response_time_us: Option<i64>,
+    /// Why it failed, for people.
+    pub error: Option<String>,
+    /// The end of the certificate that was shown.
+    pub certificate_not_after: Option<Timestamp>,
+}
+
+/// How a monitor is now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct State {
+    /// In a word.
+    pub verdict: Verdict,
+    /// By each agent that is to look at it, by name.
+    pub agents: Vec<Latest>,
+}
+
+/// How long a result may take on its way, beside the intervals that it may be late by.
+const ON_ITS_WAY: SignedDuration = SignedDuration::from_secs(30);
+/// After so many intervals without a result an agent is silent.
+const INTERVALS: i32 = 3;
+
+/// For how long after a result nothing need come, of a monitor with this interval.
+pub fn patience(interval: SignedDuration) -> SignedDuration {
+    interval * INTERVALS + ON_ITS_WAY
+}
+
+impl Latest {
+    /// What is known of an agent of which no result is.
+    pub fn silent(agent: String) -> Latest {
+        Latest {
+            agent,
+            look: Look::Silent,
+            checked_at: None,
+            outcome: None,
+            status_code: None,
+            response_time_us: None,
+            error: None,
+            certificate_not_after: None,
+        }
+    }
+}
+
+impl State {
+    /// Of what each agent that is to look sees.
+    pub fn new(mut agents: Vec<Latest>) -> State {
+        agents.sort_by(|a, b| a.agent.cmp(&b.agent));
+        let count = |look| agents.iter().filter(|latest| latest.look == look).count();
+        let verdict = match (count(Look::Success), count(Look::Failure)) {
+            (0, 0) => Verdict::Unknown,
+            (0, _) => Verdict::Down,
+            (_, 0) => Verdict::Up,
+            _ => Verdict::Partial,
+        };
+        State { verdict, agents }
+    }
+
+    /// Agents that stand so to it.
+    pub fn count(&self, look: Look) -> usize {
+        self.agents.iter().filter(|latest| latest.look == look).count()
+    }
+
+    /// The latest failure that an agent sees, or its own trouble where nobody sees any.
+    pub fn trouble(&self) -> Option<&Latest> {
+        let of = |look| self.agents.iter().filter(move |it| it.look == look).max_by_key(|it| it.checked_at);
+        of(Look::Failure).or_else(|| of(Look::AgentError))
+    }
+
+    /// The earliest end of the certificates that were shown last.
+    pub fn certificate_not_after(&self) -> Option<Timestamp> {
+        self.agents.iter().filter_map(|latest| latest.certificate_not_after).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(looks: &[Look]) -> Verdict {
+        let latest = |(n, look): (usize, &Look)| Latest { look: *look, ..Latest::silent(n.to_string()) };
+        State::new(looks.iter().enumerate().map(latest).collect()).verdict
+    }
+
+    #[test]
+    fn the_target_is_down_when_all_that_look_see_it_fail_and_the_path_is_broken_when_some_do() {
+        use Look::{AgentError, Failure, Silent, Success};
+        assert_eq!(verdict(&[Failure, Failure, Failure]), Verdict::Down);
+        assert_eq!(verdict(&[Success, Failure, Success]), Verdict::Partial);
+        assert_eq!(verdict(&[Success, Success, Success]), Verdict::Up);
+        assert_eq!(verdict(&[Failure, Silent, AgentError]), Verdict::Down);
+        assert_eq!(verdict(&[Success, Silent]), Verdict::Up);
+    }
+
+    #[test]
+    fn silence_and_an_agents_own_trouble_are_no_verdict_on_the_site() {
+        assert_eq!(verdict(&[Look::Silent, Look::AgentError]), Verdict::Unknown);
+        assert_eq!(verdict(&[]), Verdict::Unknown);
+    }
+}

@@ -1,0 +1,37 @@
+//! What people and programs are shown over HTTP.
+//!
+//! ```text
+//! PostgreSQL ──▶ Source ──▶ pages · API · badges · metrics ──▶ whoever asks, if access lets them
+//! ```
+
+use jiff::Timestamp;
+
+use crate::figures::overview::{AgentRow, Detail, Overview, Period, ResultRow};
+use crate::store::Unavailable;
+
+/// Where what is shown comes from: the tables, or what a test makes up.
+pub trait Source: Send + Sync + 'static {
+    /// All monitors in short.
+    ///
+    /// # Errors
+    /// Why the database can't be read.
+    fn overview(&self, period: Period) -> Result<Overview, Unavailable>;
+
+    /// One monitor at length; none when there is none with that id.
+    ///
+    /// # Errors
+    /// Why the database can't be read.
+    fn detail(&self, id: &str, period: Period) -> Result<Option<Detail>, Unavailable>;
+
+    /// So many results of a monitor from before a moment, newest first; none when there is none with that id.
+    ///
+    /// # Errors
+    /// Why the database can't be read.
+    fn results(&self, id: &str, before: Timestamp, most: usize) -> Result<Option<Vec<ResultRow>>, Unavailable>;
+
+    /// All agents, by name.
+    ///
+    /// # Errors
+    /// Why the database can't be read.
+    fn agents(&self) -> Result<Vec<AgentRow>, Unavailable>;
+}
