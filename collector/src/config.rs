@@ -8,7 +8,9 @@ use std::time::Duration;
 use settings::{Fault, Kafka, Log, Section};
 
 mod database;
+mod public;
 pub use database::{Address, Database, Ssl};
+pub use public::Public;
 
 /// A configuration without faults.
 #[derive(Clone, Debug)]
