@@ -22,20 +22,6 @@ pub enum Period {
     Quarter,
 }
 
-impl Period {
-    /// From the shortest.
-    pub const ALL: [Period; 3] = [Period::Day, Period::Month, Period::Quarter];
-
-    /// As addresses have it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Period::Day => "24h",
-            Period::Month => "30d",
-            Period::Quarter => "90d",
-        }
-    }
-}
-
 /// Tags of a monitor, by name.
 pub type Tags = BTreeMap<String, String>;
 

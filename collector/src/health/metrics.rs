@@ -22,7 +22,11 @@ impl Health {
         gauge("website_monitor_collector_ready", "1 once its tables are up to date", self.is_ready().into());
         let waits = self.waits_for_database();
         gauge("website_monitor_collector_waits_for_database", "1 while something can't be stored", waits.into());
-        gauge("website_monitor_collector_reaches_kafka", "1 while a broker answers", self.reaches_kafka.load(Ordering::Relaxed).into());
+        gauge(
+            "website_monitor_collector_reaches_kafka",
+            "1 while a broker answers",
+            self.reaches_kafka.load(Ordering::Relaxed).into(),
+        );
         let lag = self.lag.load(Ordering::Relaxed);
         if lag >= 0 {
             gauge("website_monitor_collector_lag_messages", "Messages that are still to be read", lag);
@@ -73,7 +77,8 @@ mod tests {
         health.begins(0);
         health.ends(0, 8);
         let metrics = text(&health);
-        for line in ["stored_total 6", "replayed_total 2", "rejected_total{reason=\"not_json\"} 1", "batch_seconds_count 1"]
+        for line in
+            ["stored_total 6", "replayed_total 2", "rejected_total{reason=\"not_json\"} 1", "batch_seconds_count 1"]
         {
             assert!(metrics.contains(&format!("\nwebsite_monitor_{line}\n")), "{metrics}");
         }

@@ -97,7 +97,8 @@ mod tests {
         for sent in [&*right, "Bearer abc", "bearer   abc "] {
             assert!(admits(both, Some(sent)), "{sent}");
         }
-        let wrong = [&right[..right.len() - 1], "Bearer ab", "Bearer abcd", "Bearer", "Basic abc", "abc", "Bearer  ", ""];
+        let wrong =
+            [&right[..right.len() - 1], "Bearer ab", "Bearer abcd", "Bearer", "Basic abc", "abc", "Bearer  ", ""];
         for sent in wrong.map(Some).into_iter().chain([None]) {
             assert!(!admits(both, sent), "{sent:?}");
         }

@@ -2,8 +2,10 @@
 //!
 //! An SVG of our own, in presentation attributes alone, since the policy lets no style into it.
 
+use askama::Template;
 use axum::Router;
 use axum::extract::{Path, RawQuery, State};
+use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -11,13 +13,15 @@ use axum::routing::get;
 use super::Site;
 use super::failure::Failure;
 use super::parameters::Parameters;
+use super::text::cut;
 use crate::figures::overview::{Period, Summary};
 use crate::figures::state::Verdict;
 
 /// Most characters of a name.
 const NAME: usize = 40;
-/// How wide a character is on average, in a twelfth of the font's size.
-const WIDTH: usize = 7;
+/// How wide a character of that size is on average.
+const CHARACTER: usize = 7;
+/// On both sides of a text; the template knows it, too.
 const PAD: usize = 6;
 
 pub(super) fn routes() -> Router<Site> {
@@ -52,12 +56,14 @@ async fn badge(
     let id = file.strip_suffix(".svg").ok_or_else(none)?;
     let overview = site.snapshots.overview(period.unwrap_or(Period::Day)).await?;
     let monitor = overview.monitors.iter().find(|it| it.id == id && is_shown(it)).ok_or_else(none)?;
-    let (text, colour) = match period {
+    let (said, colour) = match period {
         None => verdict(monitor),
         Some(_) => uptime(monitor),
     };
     let headers = [(CONTENT_TYPE, "image/svg+xml"), (CACHE_CONTROL, caching)];
-    Ok((headers, svg(&monitor.name, &text, colour)).into_response())
+    let failed = |_| Failure { status: StatusCode::INTERNAL_SERVER_ERROR, error: "the badge can't be drawn".into() };
+    let svg = Badge::new(&monitor.name, said, colour).render().map_err(failed)?;
+    Ok((headers, svg).into_response())
 }
 
 fn verdict(monitor: &Summary) -> (String, &'static str) {
@@ -91,22 +97,23 @@ fn percent(share: f64) -> String {
     format!("{:.2}%", (share * 1e4).floor() / 100.0)
 }
 
-fn svg(name: &str, text: &str, colour: &str) -> String {
-    let name = cut(name, NAME);
-    let wide = |text: &str| text.chars().count() * WIDTH + 2 * PAD;
-    let (left, right) = (wide(&name), wide(text));
-    let (whole, name_at, text_at) = (left + right, left / 2, left + right / 2);
-    let (name, text) = (escaped(&name), escaped(text));
-    format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{whole}\" height=\"20\" role=\"img\" \
-         aria-label=\"{name}: {text}\"><title>{name}: {text}</title>\
-         <rect width=\"{whole}\" height=\"20\" rx=\"3\" fill=\"#333\"/>\
-         <path d=\"M{left} 0h{}a3 3 0 0 1 3 3v14a3 3 0 0 1-3 3H{left}z\" fill=\"{colour}\"/>\
-         <g fill=\"#fff\" text-anchor=\"middle\" font-family=\"Verdana,DejaVu Sans,sans-serif\" font-size=\"11\">\
-         <text x=\"{name_at}\" y=\"14\" textLength=\"{}\" lengthAdjust=\"spacingAndGlyphs\">{name}</text>\
-         <text x=\"{text_at}\" y=\"14\" textLength=\"{}\" lengthAdjust=\"spacingAndGlyphs\">{text}</text></g></svg>\n",
-        right - 3,
-        left - 2 * PAD,
-        right - 2 * PAD,
-    )
+/// What the template is made of.
+#[derive(Template)]
+#[template(path = "badge.svg")]
+struct Badge {
+    name: String,
+    said: String,
+    colour: &'static str,
+    /// How wide the name's part is.
+    left: usize,
+    /// How wide the other part is.
+    right: usize,
+}
+
+impl Badge {
+    fn new(name: &str, said: String, colour: &'static str) -> Badge {
+        let wide = |text: &str| text.chars().count() * CHARACTER + 2 * PAD;
+        let name = cut(name, NAME);
+        Badge { left: wide(&name), right: wide(&said), name, said, colour }
+    }
 }

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use axum::extract::Request;
+use axum::http::StatusCode;
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, REFERRER_POLICY,
     RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
@@ -46,7 +46,8 @@ pub(super) fn guarded(routes: Router) -> Router {
 async fn guard(request: Request, next: Next) -> Response {
     let is_api = request.uri().path().starts_with("/api/");
     let mut response = if request.uri().query().is_some_and(|query| query.len() > QUERY) {
-        Failure { status: StatusCode::URI_TOO_LONG, error: format!("a query has at most {QUERY} bytes") }.into_response()
+        Failure { status: StatusCode::URI_TOO_LONG, error: format!("a query has at most {QUERY} bytes") }
+            .into_response()
     } else {
         next.run(request).await
     };

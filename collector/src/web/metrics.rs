@@ -17,7 +17,7 @@ use settings::Asked;
 use tokio::time::timeout;
 
 use super::snapshot::Snapshots;
-use crate::figures::overview::{AgentRow, Overview, Period, Presence, Summary};
+use crate::figures::overview::{AgentRow, Overview, Period, Summary};
 use crate::figures::state::Verdict;
 use crate::health::Health;
 

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use super::failure::Failure;
+use super::filter::PERIODS;
 use crate::figures::overview::Period;
 
 /// What stands in a query and was not asked for yet.
@@ -24,7 +25,11 @@ impl<'a> Parameters<'a> {
     pub(super) fn one(&mut self, name: &str) -> Result<Option<Cow<'a, str>>, Failure> {
         let mut all = self.all(name);
         let one = all.pop();
-        if all.is_empty() { Ok(one) } else { Err(Failure::bad_request(format!("`{name}` stands there more than once"))) }
+        if all.is_empty() {
+            Ok(one)
+        } else {
+            Err(Failure::bad_request(format!("`{name}` stands there more than once")))
+        }
     }
 
     /// The value of a name as something else; `such` says what it should be.
@@ -47,7 +52,7 @@ impl<'a> Parameters<'a> {
     /// `period`.
     pub(super) fn period(&mut self) -> Result<Option<Period>, Failure> {
         let Some(word) = self.one("period")? else { return Ok(None) };
-        let found = Period::ALL.into_iter().find(|period| period.word() == word);
+        let found = PERIODS.iter().find(|(_, known, _)| *known == word).map(|(period, ..)| *period);
         found.map(Some).ok_or_else(|| Failure::bad_request("`period` should be 24h, 30d or 90d"))
     }
 
