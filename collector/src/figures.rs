@@ -7,6 +7,7 @@
 //! failure to the next success.
 
 pub mod counts;
+pub mod due;
 pub mod incident;
 pub mod overview;
 pub mod state;

@@ -26,6 +26,7 @@ use crate::rarely::Rarely;
 mod connect;
 mod copy;
 mod figures;
+mod late;
 mod memory;
 mod migrate;
 mod names;
