@@ -39,6 +39,7 @@ mod replay;
 mod rights;
 mod rollup;
 mod schedules;
+mod seen;
 mod tables;
 mod transaction;
 mod trouble;

@@ -63,10 +63,10 @@ impl Schedule {
         self.spans.iter().filter(|span| span.ends.is_none()).map(|span| (span.agent_id, span.interval))
     }
 
-    /// Whether it went from all configurations: nobody is to look, and none that would is stopped.
+    /// Whether it is in no configuration any more: nobody is to look, and none that would is stopped.
     pub fn is_retired(&self) -> bool {
         let is_waiting = |span: &Span| span.ends.is_none() || span.is_stopped && span.resumes.is_none();
-        !self.spans.is_empty() && !self.spans.iter().any(is_waiting)
+        !self.spans.iter().any(is_waiting)
     }
 
     /// Its tags as they are now, or were last: those of all agents together.

@@ -104,8 +104,8 @@ struct OutageRow {
 
 /// Reads what people are told.
 pub struct Reader {
-    connections: Connections,
-    schema: String,
+    pub(super) connections: Connections,
+    pub(super) schema: String,
 }
 
 impl Reader {
