@@ -9,7 +9,7 @@ mod latest;
 mod overview;
 mod percentiles;
 mod results;
-mod schedules;
+pub(super) mod schedules;
 
 use std::collections::BTreeMap;
 

@@ -33,7 +33,7 @@ struct Row {
 }
 
 /// Those that hold at some time from `since` on, of all monitors or of one.
-pub(super) fn read(
+pub(in crate::store) fn read(
     connection: &mut PgConnection,
     since: Timestamp,
     now: Timestamp,
