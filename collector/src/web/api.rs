@@ -4,12 +4,14 @@ mod shapes;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use axum::extract::{Path, RawQuery, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::Site;
 use super::failure::Failure;
@@ -94,7 +96,7 @@ async fn outages(State(site): State<Site>, Path(id): Path<String>, RawQuery(quer
     Ok(Json(Outages::of(&detail)).into_response())
 }
 
-async fn detail(site: &Site, id: &str, query: Option<&str>) -> Result<std::sync::Arc<Detail>, Failure> {
+async fn detail(site: &Site, id: &str, query: Option<&str>) -> Result<Arc<Detail>, Failure> {
     let mut parameters = Parameters::new(query);
     let period = parameters.period()?.unwrap_or(Period::Day);
     parameters.end()?;
@@ -103,9 +105,12 @@ async fn detail(site: &Site, id: &str, query: Option<&str>) -> Result<std::sync:
 
 async fn results(State(site): State<Site>, Path(id): Path<String>, RawQuery(query): RawQuery) -> Answer {
     let mut parameters = Parameters::new(query.as_deref());
-    let before = parameters.parse("before", "a time such as 2026-11-27T10:00:00Z")?.unwrap_or(Timestamp::MAX);
+    let before: Option<Timestamp> = parameters.parse("before", "a time such as 2026-11-27T10:00:00Z")?;
     let limit = parameters.number("limit", 1..=MOST_RESULTS)?.unwrap_or(LIMIT);
     parameters.end()?;
+    // What is stored is of tomorrow at the latest.
+    let latest = Timestamp::now() + SignedDuration::from_hours(48);
+    let before = before.map_or(latest, |before| before.min(latest));
     // One more tells whether there are more.
     let read = site.snapshots.results(&id, before, limit + 1).await?;
     let results = read.ok_or_else(no_such_monitor)?;
