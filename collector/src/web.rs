@@ -4,7 +4,12 @@
 //! PostgreSQL ──▶ Source ──▶ pages · API · badges · metrics ──▶ whoever asks, if access lets them
 //! ```
 
+mod filter;
+#[cfg(test)]
+mod fixture;
+pub mod pages;
 pub mod snapshot;
+mod text;
 
 use std::sync::Arc;
 
