@@ -13,6 +13,7 @@ mod filter;
 mod fixture;
 mod guard;
 mod metrics;
+pub mod pages;
 mod parameters;
 pub mod routes;
 pub mod snapshot;

@@ -48,6 +48,11 @@ pub(super) fn word(period: Period) -> &'static str {
     PERIODS.iter().find(|(known, ..)| *known == period).map_or("", |(_, word, _)| word)
 }
 
+/// An address' query that says nothing but the period.
+pub(super) fn period_link(of: Period) -> String {
+    if of == Period::default() { String::new() } else { format!("?period={}", word(of)) }
+}
+
 impl Filter {
     /// Of an address' query. What says nothing is not heeded, so that an address never fails.
     pub(super) fn of(query: &str) -> Filter {
@@ -82,7 +87,7 @@ impl Filter {
             ("retired", if self.retired { "1" } else { "" }),
             ("page", if self.page <= 1 { "" } else { &page }),
         ];
-        let mut query = Serializer::new(String::from("?"));
+        let mut query = Serializer::for_suffix(String::from("?"), 1);
         query.extend_pairs(pairs.into_iter().filter(|(_, value)| !value.is_empty()));
         query.finish()
     }

@@ -7,21 +7,21 @@
 //! ▮ ▮   succeeded: from the bottom
 //! ▮ ▮ · nothing was due: a dot
 //! ```
-//! A share has a place as well as a colour. What is not whole never looks whole: a failure or a gap is at least three
+//! A share has a place as well as a colour. What is not whole never looks whole: a failure or a gap is at least two
 //! of twenty units high, however small its share, and what succeeded has the rest.
 
 use std::fmt::{self, Display, Write};
 
 use askama::filters::HtmlSafe;
 
-use super::words::{When, counted, grouped};
+use super::words::{counted, grouped};
 use crate::figures::counts::Counts;
 use crate::figures::overview::{Bar, Period};
-use crate::report::{percent, to_seconds};
+use crate::report::to_seconds;
 
 /// The height of a bar that has no failures, and the least one of a share of it.
 const WHOLE: i64 = 20;
-const LEAST: i64 = 3;
+const LEAST: i64 = 2;
 /// Where bars stand, in the same units; those with failures reach up to 0.
 const TOP: i64 = 4;
 const FOOT: i64 = TOP + WHOLE;
@@ -73,7 +73,7 @@ struct Paths {
 
 fn draw(bars: &[Bar]) -> Paths {
     let mut paths = Paths::default();
-    let mut stroke = |path: &mut String, x: usize, from: i64, to: i64| {
+    let stroke = |path: &mut String, x: usize, from: i64, to: i64| {
         if from != to {
             // Writing to a string can't fail.
             write!(path, "M{x} {from}V{to}").unwrap_or_default();
@@ -128,8 +128,7 @@ impl Bars<'_> {
             (count(Counts::is_empty), "with nothing due"),
         ];
         let unit = if self.period == Period::Day { "hours" } else { "days" };
-        let parts: Vec<String> =
-            parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+        let parts: Vec<String> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
         format!("{} {unit}: {}", self.bars.len(), parts.join(", "))
     }
 }
@@ -143,11 +142,9 @@ pub(super) fn bar_in_words(bar: &Bar) -> String {
     }
     write!(words, ": {} of {} succeeded", grouped(counts.success), counted(counts.expected(), "check"))
         .unwrap_or_default();
-    for (number, what) in [
-        (counts.failed(), "failed"),
-        (counts.unseen, "not seen"),
-        (counts.agent_errors, "spoiled by agents"),
-    ] {
+    for (number, what) in
+        [(counts.failed(), "failed"), (counts.unseen, "not seen"), (counts.agent_errors, "spoiled by agents")]
+    {
         if number > 0 {
             write!(words, ", {} {what}", grouped(number)).unwrap_or_default();
         }
@@ -204,7 +201,10 @@ mod tests {
     fn neighbours_that_are_whole_are_one_stroke_and_empty_ones_another() {
         let bars = [bar(0, 0, 0, 0), bar(0, 0, 0, 0), bar(9, 9, 0, 0), bar(9, 9, 0, 0)];
         let svg = shown(&bars);
-        assert!(svg.contains("<path class=\"w\" d=\"M1.65 14H3.35\"/><path class=\"n\" d=\"M-.35 23H1.35\"/></svg>"), "{svg}");
+        assert!(
+            svg.contains("<path class=\"w\" d=\"M1.65 14H3.35\"/><path class=\"n\" d=\"M-.35 23H1.35\"/></svg>"),
+            "{svg}"
+        );
         assert!(svg.contains("aria-label=\"4 hours: 2 up, 2 with nothing due\""), "{svg}");
     }
 
@@ -229,9 +229,9 @@ mod tests {
 
     #[test]
     fn a_single_failure_of_many_checks_is_seen() {
-        assert_eq!(Heights::of(&bar(1_440, 1_439, 0, 0).counts), Heights { success: 17, unseen: 0, failed: 3 });
+        assert_eq!(Heights::of(&bar(1_440, 1_439, 0, 0).counts), Heights { success: 18, unseen: 0, failed: 2 });
         let svg = shown(&[bar(1_440, 1_439, 0, 0)]);
-        assert!(svg.contains("class=\"s\" d=\"M0 24V7\"") && svg.contains("class=\"f\" d=\"M0 7V0\""), "{svg}");
+        assert!(svg.contains("class=\"s\" d=\"M0 24V6\"") && svg.contains("class=\"f\" d=\"M0 6V0\""), "{svg}");
     }
 
     #[test]
@@ -244,7 +244,8 @@ mod tests {
     #[test]
     fn who_points_at_a_bar_is_told_its_numbers() {
         let svg = Bars { bars: &[bar(1_500, 1_400, 40, 100)], period: Period::Day, tells: true }.to_string();
-        let words = "1970-01-01T00:00:00Z: 1,400 of 1,600 checks succeeded, 60 failed, 100 not seen, 40 spoiled by agents";
+        let words =
+            "1970-01-01T00:00:00Z: 1,400 of 1,600 checks succeeded, 60 failed, 100 not seen, 40 spoiled by agents";
         assert!(svg.contains(&format!("<title>{words}</title>")), "{svg}");
         roxmltree::Document::parse(&svg).unwrap();
     }

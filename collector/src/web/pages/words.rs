@@ -5,8 +5,8 @@ use std::fmt::{self, Display};
 use askama::filters::HtmlSafe;
 use jiff::Timestamp;
 
-use super::text::plain;
 use crate::report::{shortly, to_seconds};
+use crate::web::text::plain;
 
 /// `1,234,567`.
 pub(super) fn grouped(number: i64) -> String {
@@ -90,10 +90,10 @@ mod tests {
     #[test]
     fn moments_are_of_utc_and_to_the_second() {
         let at: Timestamp = "2026-11-27T13:10:03.7Z".parse().unwrap();
+        assert_eq!(When(at).to_string(), "<time datetime=\"2026-11-27T13:10:03Z\">2026-11-27 13:10:03Z</time>");
         assert_eq!(
-            When(at).to_string(),
-            "<time datetime=\"2026-11-27T13:10:03Z\">2026-11-27 13:10:03Z</time>"
+            (ago(at - jiff::SignedDuration::from_mins(65), at), ago(at, at - jiff::SignedDuration::from_mins(1))),
+            ("1h 5m ago".into(), "0s ago".into())
         );
-        assert_eq!((ago(at - jiff::SignedDuration::from_mins(65), at), ago(at, at - jiff::SignedDuration::from_mins(1))), ("1h 5m ago".into(), "0s ago".into()));
     }
 }
