@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use png::{BitDepth, ColorType, Compression, Decoder, Encoder, Filter, Transformations};
 
 /// Colours of a picture.
-const COLOURS: usize = 24;
+const COLOURS: usize = 20;
 
 type Colour = [u8; 3];
 
