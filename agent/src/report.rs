@@ -12,7 +12,7 @@ use wire::{AgentEvent, AgentReport, Clock, Configuration, Content, MonitorDue, P
 use crate::config::Config;
 use crate::outbox::{Opening, Status};
 
-/// Most bytes of monitors' ids in one report; a longer list goes into several.
+/// Most bytes of monitors' ids and tags in one report; a longer list goes into several.
 const MONITOR_BYTES: usize = 32 * 1024;
 
 /// Makes the reports of one agent.
@@ -37,6 +37,7 @@ impl Running {
         let due = config.monitors.iter().map(|monitor| MonitorDue {
             id: monitor.id.clone(),
             interval_ms: u64::try_from(monitor.interval.as_millis()).unwrap_or(u64::MAX),
+            tags: monitor.tags.clone(),
         });
         Running {
             labels: config.agent.labels.clone(),
@@ -132,11 +133,13 @@ fn in_portions(monitors: impl Iterator<Item = MonitorDue>) -> Vec<Vec<MonitorDue
     let mut bytes = 0;
     for monitor in monitors {
         let full = portions.last().is_some_and(|last| last.len() >= wire::limits::MONITORS);
-        if full || bytes + monitor.id.len() > MONITOR_BYTES {
+        let tags = monitor.tags.iter().map(|(name, value)| name.len() + value.len());
+        let more = monitor.id.len() + tags.sum::<usize>();
+        if full || bytes + more > MONITOR_BYTES {
             portions.push(Vec::new());
             bytes = 0;
         }
-        bytes += monitor.id.len();
+        bytes += more;
         portions.last_mut().expect("there is always one portion").push(monitor);
     }
     portions
@@ -147,7 +150,7 @@ mod tests {
     use super::*;
 
     fn due(id: String) -> MonitorDue {
-        MonitorDue { id, interval_ms: 1_000 }
+        MonitorDue { id, interval_ms: 1_000, tags: BTreeMap::new() }
     }
 
     #[test]

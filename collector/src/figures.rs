@@ -7,12 +7,15 @@
 //! failure to the next success.
 
 pub mod counts;
+pub mod due;
 pub mod incident;
 pub mod overview;
 pub mod state;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
+
+use counts::Counts;
 
 /// From a moment up to another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,8 +58,10 @@ pub struct Figures {
     pub agent_errors: i64,
     /// Results that arrived from the agents in question, under this monitor's id.
     pub arrived: i64,
-    /// Results that those agents said should arrive.
+    /// Results that those agents said should arrive; of all agents together also those of time in which none looked.
     pub due: i64,
+    /// Those of them that did not, of each agent on its own.
+    pub unseen: i64,
     /// How long answers took.
     pub response_times: ResponseTimes,
     /// The outages, oldest first.
@@ -100,16 +105,10 @@ pub struct Outage {
 }
 
 impl Figures {
-    /// Checks that failed by the site's fault.
-    pub fn failed(&self) -> i64 {
-        self.checks - self.success - self.agent_errors
-    }
-
-    /// From 0 to 1; none when nothing was learnt of the site.
-    #[allow(clippy::cast_precision_loss)] // counts of checks
-    pub fn uptime(&self) -> Option<f64> {
-        let telling = self.checks - self.agent_errors;
-        (telling > 0).then(|| self.success as f64 / telling as f64)
+    /// What was seen, and what that leaves open.
+    pub fn counts(&self) -> Counts {
+        let Figures { checks, success, agent_errors, unseen, .. } = *self;
+        Counts { checks, success, agent_errors, unseen }
     }
 
     /// From 0 to 1; none when nothing was due, as far as the tables know.
@@ -153,13 +152,6 @@ mod tests {
             status_code: None,
             error: None,
         }
-    }
-
-    #[test]
-    fn what_the_agent_spoiled_says_nothing_about_the_site() {
-        let figures = Figures { checks: 10, success: 6, agent_errors: 2, ..Figures::default() };
-        assert_eq!((figures.failed(), figures.uptime()), (2, Some(0.75)));
-        assert_eq!(Figures { checks: 2, agent_errors: 2, ..Figures::default() }.uptime(), None);
     }
 
     #[test]

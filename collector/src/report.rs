@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
+use crate::figures::counts::Bounds;
 use crate::figures::{Figures, Outage, ResponseTimes, Window};
 use crate::terminal;
 
@@ -17,6 +18,7 @@ struct Object<'a> {
     /// None: of all agents that were asked for.
     agent: Option<&'a str>,
     uptime: Option<f64>,
+    bounds: Option<Bounds>,
     checks: i64,
     success: i64,
     failed: i64,
@@ -24,6 +26,7 @@ struct Object<'a> {
     coverage: Option<f64>,
     arrived: i64,
     due: i64,
+    unseen: i64,
     downtime_seconds: f64,
     response_times: ResponseTimes,
     outages: &'a [Outage],
@@ -39,14 +42,16 @@ pub fn json(figures: &[Figures], window: Window) -> String {
             name: of.name.as_deref(),
             url: of.url.as_deref(),
             agent: of.agent.as_deref(),
-            uptime: of.uptime(),
+            uptime: of.counts().uptime(),
+            bounds: of.counts().bounds(),
             checks: of.checks,
             success: of.success,
-            failed: of.failed(),
+            failed: of.counts().failed(),
             agent_errors: of.agent_errors,
             coverage: of.coverage(),
             arrived: of.arrived,
             due: of.due,
+            unseen: of.unseen,
             downtime_seconds: of.downtime(window.until).as_secs_f64(),
             response_times: of.response_times,
             outages: &of.outages,
@@ -58,10 +63,11 @@ pub fn json(figures: &[Figures], window: Window) -> String {
 
 /// A line each, below their names; an empty field is not known.
 pub fn csv(figures: &[Figures], window: Window) -> String {
-    const HEAD: &str = "monitor,name,url,agent,uptime,checks,success,failed,agent_errors,coverage,arrived,due,outages,\
-                        downtime_seconds,answered,mean_us,p50_us,p95_us,p99_us,max_us\n";
+    const HEAD: &str = "monitor,name,url,agent,uptime,uptime_lower,uptime_upper,checks,success,failed,agent_errors,\
+                        coverage,arrived,due,unseen,outages,downtime_seconds,answered,mean_us,p50_us,p95_us,p99_us,max_us\n";
     let line = |of: &Figures| {
-        let times = of.response_times;
+        let (times, counts) = (of.response_times, of.counts());
+        let bounds = counts.bounds();
         let us = |us: Option<f64>| us.map(|us| format!("{us:.0}")).unwrap_or_default();
         let part = |part: Option<f64>| part.map(|part| format!("{part:.6}")).unwrap_or_default();
         let cells = [
@@ -69,14 +75,17 @@ pub fn csv(figures: &[Figures], window: Window) -> String {
             of.name.clone().unwrap_or_default(),
             of.url.clone().unwrap_or_default(),
             of.agent.clone().unwrap_or_default(),
-            part(of.uptime()),
+            part(counts.uptime()),
+            part(bounds.map(|bounds| bounds.lower)),
+            part(bounds.map(|bounds| bounds.upper)),
             of.checks.to_string(),
             of.success.to_string(),
-            of.failed().to_string(),
+            counts.failed().to_string(),
             of.agent_errors.to_string(),
             part(of.coverage()),
             of.arrived.to_string(),
             of.due.to_string(),
+            of.unseen.to_string(),
             of.outages.len().to_string(),
             format!("{:.3}", of.downtime(window.until).as_secs_f64()),
             times.answered.to_string(),
@@ -105,14 +114,17 @@ pub fn table(figures: &[Figures], window: Window) -> String {
     let seconds = |us: Option<f64>| us.map_or_else(dash, |us| format!("{:.3}", us / 1e6));
     let percent = |part: Option<f64>| part.map_or_else(dash, percent);
     let row = |of: &Figures| {
-        let times = of.response_times;
+        let (times, counts) = (of.response_times, of.counts());
+        let bounds = counts.bounds();
         vec![
             terminal::shown(&of.monitor),
             of.agent.as_deref().map_or_else(|| "all".into(), terminal::shown),
-            percent(of.uptime()),
+            percent(counts.uptime()),
+            percent(bounds.map(|bounds| bounds.lower)),
+            percent(bounds.map(|bounds| bounds.upper)),
             percent(of.coverage()),
             of.checks.to_string(),
-            of.failed().to_string(),
+            counts.failed().to_string(),
             of.outages.len().to_string(),
             shortly(of.downtime(window.until)),
             seconds(times.p50_us),
@@ -121,8 +133,10 @@ pub fn table(figures: &[Figures], window: Window) -> String {
             times.max_us.map_or_else(dash, |us| format!("{}.{:03}", us / 1_000_000, us / 1_000 % 1_000)),
         ]
     };
-    let heads =
-        ["monitor", "agent", "uptime", "coverage", "checks", "failed", "outages", "down", "p50", "p95", "p99", "max"];
+    let heads = [
+        "monitor", "agent", "uptime", "at least", "at most", "coverage", "checks", "failed", "outages", "down", "p50",
+        "p95", "p99", "max",
+    ];
     let rows: Vec<Vec<String>> = figures.iter().map(row).collect();
     let mut lines = vec![format!("from {} to {}", to_seconds(window.since), to_seconds(window.until)), String::new()];
     lines.extend(terminal::columns(&heads, 2, &rows));
@@ -197,6 +211,7 @@ mod tests {
             success: 999_999,
             arrived: 50,
             due: 100,
+            unseen: 50,
             response_times: ResponseTimes {
                 answered: 1,
                 p50_us: Some(1_500.4),
@@ -236,20 +251,23 @@ mod tests {
         let line = shown.lines().nth(1).unwrap();
         assert_eq!(
             line,
-            "\"shop, \"\"new\"\"\",shop,http://127.0.0.1/,,0.999999,1000000,999999,1,0,0.500000,50,100,1,50399.500,1,,1500,,,2003999"
+            "\"shop, \"\"new\"\"\",shop,http://127.0.0.1/,,0.999999,0.999949,0.999999,1000000,999999,1,0,0.500000,50,100,\
+             50,1,50399.500,1,,1500,,,2003999"
         );
-        assert_eq!(shown.lines().next().unwrap().split(',').count(), 20);
+        assert_eq!(shown.lines().next().unwrap().split(',').count(), 23);
     }
 
     #[test]
     fn json_has_an_object_a_line_and_null_for_what_is_not_known() {
-        let shown = json(&[shop(), Figures { monitor: "unseen".into(), due: 7, ..Figures::default() }], window());
+        let shown =
+            json(&[shop(), Figures { monitor: "unseen".into(), due: 7, unseen: 7, ..Figures::default() }], window());
         let objects: Vec<serde_json::Value> = shown.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(
             (&objects[0]["coverage"], &objects[0]["outages"][0]["ended"]),
             (&0.5.into(), &serde_json::Value::Null)
         );
         assert_eq!((&objects[1]["uptime"], &objects[1]["coverage"]), (&serde_json::Value::Null, &0.0.into()));
+        assert_eq!(objects[1]["bounds"], serde_json::json!({"lower": 0.0, "upper": 1.0}));
     }
 
     #[test]

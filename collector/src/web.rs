@@ -4,10 +4,18 @@
 //! PostgreSQL ──▶ Source ──▶ pages · API · badges · metrics ──▶ whoever asks, if access lets them
 //! ```
 
+pub mod access;
+mod api;
+mod badge;
+pub mod failure;
 mod filter;
 #[cfg(test)]
 mod fixture;
+mod guard;
+mod metrics;
 pub mod pages;
+mod parameters;
+pub mod routes;
 pub mod snapshot;
 mod text;
 

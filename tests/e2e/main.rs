@@ -21,6 +21,7 @@ mod reload;
 mod replay;
 mod secrets;
 mod security;
+mod seen;
 mod stack;
 mod store;
 mod torture;

@@ -317,6 +317,7 @@ fn check_report(report: &AgentReport) -> Result<(), Rejection> {
     for monitor in &report.monitors {
         text("monitors.id", &monitor.id, limits::MONITOR)?;
         number("monitors.interval_ms", monitor.interval_ms, 1, limits::DURATION_US)?;
+        entries("monitors.tags", &monitor.tags)?;
     }
     Ok(())
 }

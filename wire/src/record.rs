@@ -384,4 +384,7 @@ pub struct MonitorDue {
     pub id: String,
     /// Its interval, in milliseconds.
     pub interval_ms: u64,
+    /// Its tags.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
 }

@@ -85,7 +85,7 @@ fn agent() -> Record<Cow<'static, str>> {
             clock: Clock { jumps: 1, last_jump_us: -60_000_000 },
             configuration: Configuration { revision: "5f3a".into(), faults: 1 },
             labels: BTreeMap::from([("site".into(), "north".into())]),
-            monitors: vec![MonitorDue { id: "shop".into(), interval_ms: 30_000 }],
+            monitors: vec![MonitorDue { id: "shop".into(), interval_ms: 30_000, tags: BTreeMap::new() }],
         })),
     )
 }
@@ -113,6 +113,14 @@ fn a_dropped_record_is_written_and_read_as_in_its_golden_file() {
 #[test]
 fn an_agent_report_is_written_and_read_as_in_its_golden_file() {
     agrees(&agent(), include_str!("../golden/v1-agent.json"));
+}
+
+#[test]
+fn an_agent_report_with_tags_is_written_and_read_as_in_its_golden_file() {
+    let mut record = agent();
+    let Content::Agent(report) = &mut record.content else { panic!("no report") };
+    report.monitors[0].tags = BTreeMap::from([("team".into(), "web".into())]);
+    agrees(&record, include_str!("../golden/v1-agent-tags.json"));
 }
 
 #[test]

@@ -95,6 +95,12 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn due()(id in text(), interval_ms in 1..1_000_000_u64, tags in texts()) -> MonitorDue {
+        MonitorDue { id, interval_ms, tags }
+    }
+}
+
+prop_compose! {
     fn report()(
         event in select(vec![AgentEvent::Start, AgentEvent::Reload, AgentEvent::Periodic, AgentEvent::Stop]),
         (at, version, labels) in (time(), text(), texts()),
@@ -104,7 +110,7 @@ prop_compose! {
         missed in btree_map(text(), 0..1_000_u64, 0..4),
         clock in (0..1_000_u64, any::<i64>()).prop_map(|(jumps, last_jump_us)| Clock { jumps, last_jump_us }),
         configuration in (text(), 0..1_000_u64).prop_map(|(revision, faults)| Configuration { revision, faults }),
-        monitors in vec((text(), 1..1_000_000_u64).prop_map(|(id, interval_ms)| MonitorDue { id, interval_ms }), 0..4),
+        monitors in vec(due(), 0..4),
     ) -> Content<Text> {
         Content::Agent(Box::new(AgentReport {
             event, at, version, previous, highest_seq, pending, oldest_pending, outbox_bytes, missed, clock,

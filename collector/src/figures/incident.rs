@@ -45,45 +45,58 @@ impl Incident {
     }
 }
 
-/// The incidents of one monitor's outages, oldest first. `passed` tells who of the agents that saw none in a span saw a
-/// success in it.
-pub fn incidents(
-    mut outages: Vec<Outage>,
-    until: Timestamp,
-    mut passed: impl FnMut(Timestamp, Timestamp, &[String]) -> Vec<String>,
-) -> Vec<Incident> {
+/// Outages of one monitor that overlap, oldest first, and when the last of them ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Group {
+    outages: Vec<Outage>,
+    /// None while one has not.
+    ended: Option<Timestamp>,
+}
+
+/// The groups of one monitor's outages, newest first.
+pub fn groups(mut outages: Vec<Outage>) -> Vec<Group> {
     outages.sort_by_key(|outage| outage.began);
-    let mut groups: Vec<(Timestamp, Vec<Outage>)> = Vec::new();
+    let mut groups: Vec<Group> = Vec::new();
     for outage in outages {
-        let end = outage.ended.unwrap_or(Timestamp::MAX);
         match groups.last_mut() {
-            Some((latest, group)) if outage.began < *latest => {
-                *latest = end.max(*latest);
-                group.push(outage);
+            Some(group) if group.ended.is_none_or(|ended| outage.began < ended) => {
+                group.ended = group.ended.zip(outage.ended).map(|(one, other)| one.max(other));
+                group.outages.push(outage);
             }
-            _ => groups.push((end, vec![outage])),
+            _ => groups.push(Group { ended: outage.ended, outages: vec![outage] }),
         }
     }
-    let incident = |(latest, group): (Timestamp, Vec<Outage>)| {
-        let mut failing: Vec<String> = group.iter().map(|outage| outage.agent.clone()).collect();
+    groups.reverse();
+    groups
+}
+
+impl Group {
+    /// When it began, and when it ended.
+    pub fn span(&self) -> (Timestamp, Option<Timestamp>) {
+        (self.outages[0].began, self.ended)
+    }
+
+    /// What it was, given who saw a success in that time.
+    pub fn incident(self, saw_success: &[String]) -> Incident {
+        let mut failing: Vec<String> = self.outages.iter().map(|outage| outage.agent.clone()).collect();
         failing.sort();
         failing.dedup();
-        let (began, ended) = (group[0].began, (latest < Timestamp::MAX).then_some(latest));
-        let passing = passed(began, ended.unwrap_or(until), &failing);
-        let is_targets = passing.is_empty() && most_at_once(&group) == failing.len();
+        let mut passing: Vec<String> = saw_success.iter().filter(|agent| !failing.contains(agent)).cloned().collect();
+        passing.sort();
+        let is_targets = passing.is_empty() && most_at_once(&self.outages) == failing.len();
+        let first = &self.outages[0];
         Incident {
             blame: if is_targets { Blame::Target } else { Blame::Path },
-            began,
-            ended,
+            began: first.began,
+            ended: self.ended,
             passing,
             failing,
-            failures: group.iter().map(|outage| outage.failures).sum(),
-            outcome: group[0].outcome.clone(),
-            status_code: group[0].status_code,
-            error: group[0].error.clone(),
+            failures: self.outages.iter().map(|outage| outage.failures).sum(),
+            outcome: first.outcome.clone(),
+            status_code: first.status_code,
+            error: first.error.clone(),
         }
-    };
-    groups.into_iter().map(incident).collect()
+    }
 }
 
 /// How many agents saw failures at one time.
@@ -112,33 +125,30 @@ mod tests {
         }
     }
 
+    fn all(outages: Vec<Outage>, saw_success: &[&str]) -> Vec<Incident> {
+        let saw_success: Vec<String> = saw_success.iter().map(|agent| (*agent).into()).collect();
+        groups(outages).into_iter().map(|group| group.incident(&saw_success)).collect()
+    }
+
     #[test]
     fn what_all_see_is_the_targets_and_what_some_see_the_paths() {
-        let all = vec![outage("c", 3, Some(13)), outage("a", 1, Some(11)), outage("b", 2, None)];
-        let found = incidents(all, at(99), |_, _, _| vec![]);
+        let found = all(vec![outage("c", 3, Some(13)), outage("a", 1, Some(11)), outage("b", 2, None)], &["a"]);
         assert_eq!(found.len(), 1);
         assert_eq!((found[0].blame, found[0].began, found[0].ended), (Blame::Target, at(1), None));
         assert_eq!((found[0].failing.join(""), found[0].failures, &*found[0].outcome), ("abc".into(), 6, "of a"));
-        let one = incidents(vec![outage("a", 1, Some(11))], at(99), |from, to, failing| {
-            assert_eq!((from, to, failing), (at(1), at(11), &["a".to_owned()][..]));
-            vec!["b".into()]
-        });
+        let one = all(vec![outage("a", 1, Some(11))], &["b", "a"]);
         assert_eq!((one[0].blame, &one[0].passing[..]), (Blame::Path, &["b".to_owned()][..]));
     }
 
     #[test]
     fn agents_that_fail_one_after_the_other_are_no_failure_of_the_target() {
-        let found = incidents(
-            vec![outage("a", 1, Some(5)), outage("b", 4, Some(9)), outage("c", 8, Some(12))],
-            at(99),
-            |_, _, _| vec![],
-        );
+        let found = all(vec![outage("a", 1, Some(5)), outage("b", 4, Some(9)), outage("c", 8, Some(12))], &[]);
         assert_eq!((found.len(), found[0].blame), (1, Blame::Path));
     }
 
     #[test]
-    fn outages_that_only_touch_are_two_incidents() {
-        let found = incidents(vec![outage("a", 1, Some(5)), outage("a", 5, Some(9))], at(99), |_, _, _| vec![]);
-        assert_eq!(found.len(), 2);
+    fn outages_that_only_touch_are_two_incidents_the_newer_one_first() {
+        let found = all(vec![outage("a", 1, Some(5)), outage("a", 5, Some(9))], &[]);
+        assert_eq!(found.iter().map(|incident| incident.began).collect::<Vec<_>>(), [at(5), at(1)]);
     }
 }

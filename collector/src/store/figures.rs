@@ -1,7 +1,9 @@
 //! Reads the figures of monitors, all of one moment. The work is done by the functions of the tables, which readers
 //! have, too.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod coverage;
+
+use std::collections::BTreeMap;
 
 use diesel::connection::SimpleConnection;
 use diesel::pg::data_types::PgTimestamp;
@@ -9,7 +11,10 @@ use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Array, BigInt, Bool, Double, Integer, Nullable, SmallInt, Text, Timestamptz};
 
+use coverage::Coverage;
+
 use super::connect::Connections;
+use super::seen::schedules;
 use super::tables::{pg_time, time};
 use super::trouble::Trouble;
 use super::{Unavailable, migrate};
@@ -72,13 +77,10 @@ struct Arrived {
     checks: i64,
 }
 
-#[derive(QueryableByName)]
 struct Due {
-    #[diesel(sql_type = Integer)]
-    agent_id: i32,
-    #[diesel(sql_type = Text)]
+    /// None: nobody's, when no agent looked though one had before.
+    agent_id: Option<i32>,
     monitor: String,
-    #[diesel(sql_type = BigInt)]
     due: i64,
 }
 
@@ -104,8 +106,8 @@ struct OutageRow {
 
 /// Reads what people are told.
 pub struct Reader {
-    connections: Connections,
-    schema: String,
+    pub(super) connections: Connections,
+    pub(super) schema: String,
 }
 
 impl Reader {
@@ -125,6 +127,24 @@ impl Reader {
         let read = transaction.run(|connection| Read::of(connection, query));
         Ok(session.judge(read)?.figures(query.by_agent))
     }
+}
+
+/// What the agents that are asked for owe, and what nobody does where all are.
+fn due(connection: &mut PgConnection, query: &Query, agents: &BTreeMap<i32, String>) -> Result<Vec<Due>, Trouble> {
+    let Window { since, until } = query.window;
+    let schedules = schedules::read(connection, since, until, None)?;
+    let is_asked_for = |monitor: &String| query.monitors.is_empty() || query.monitors.contains(monitor);
+    let mut found = Vec::new();
+    for (monitor, schedule) in schedules.into_iter().filter(|(monitor, _)| is_asked_for(monitor)) {
+        let mut add = |agent_id, due| found.push(Due { agent_id, monitor: monitor.clone(), due });
+        for (agent_id, due) in schedule.due(since, until).into_iter().filter(|(id, _)| agents.contains_key(id)) {
+            add(Some(agent_id), due);
+        }
+        if query.agents.is_empty() && !query.by_agent {
+            add(None, schedule.nobodys(since, until));
+        }
+    }
+    Ok(found)
 }
 
 /// What the tables say.
@@ -180,16 +200,7 @@ impl Read {
                 .bind::<Nullable<Array<Integer>>, _>(&monitor_ids)
                 .load(connection)?,
         };
-        let due = sql_query(
-            "select agent_id, monitor, due
-             from results_due($1, $2) where ($3 is null or agent_id = any($3)) and ($4 or monitor = any($5))",
-        )
-        .bind::<Timestamptz, _>(since)
-        .bind::<Timestamptz, _>(until)
-        .bind::<Nullable<Array<Integer>>, _>(&agent_ids)
-        .bind::<Bool, _>(query.monitors.is_empty())
-        .bind::<Array<Text>, _>(&query.monitors)
-        .load(connection)?;
+        let due = due(connection, query, &agents)?;
         let outages = sql_query(
             "select monitor_id, agent_id, began, ended, failures, outcome, status_code, error
              from outages($1, $2, $3) where $4 is null or agent_id = any($4) order by began, agent_id",
@@ -220,7 +231,7 @@ impl Read {
         }
         let coverage = Coverage::new(&monitors, &arrived, due);
         for (&(monitor_id, agent_id), figures) in &mut figures {
-            (figures.arrived, figures.due) = coverage.of(monitor_id, agent_id);
+            (figures.arrived, figures.due, figures.unseen) = coverage.of(monitor_id, agent_id);
         }
         let mut figures: Vec<Figures> = figures.into_values().collect();
         coverage.add_unseen(&mut figures, &agents, by_agent);
@@ -261,125 +272,5 @@ fn outage(row: OutageRow, agent: String) -> Outage {
         outcome: row.outcome,
         status_code: row.status_code,
         error: row.error,
-    }
-}
-
-/// What arrived of what was due. Agents know a monitor by its id; what it then checked may have changed.
-struct Coverage<'a> {
-    monitors: &'a BTreeMap<i32, Monitor>,
-    /// The agents that checked a monitor.
-    checked_by: BTreeMap<i32, BTreeSet<i32>>,
-    arrived: BTreeMap<(i32, &'a str), i64>,
-    due: BTreeMap<(i32, String), i64>,
-}
-
-impl<'a> Coverage<'a> {
-    fn new(monitors: &'a BTreeMap<i32, Monitor>, rows: &[Arrived], due: Vec<Due>) -> Coverage<'a> {
-        let mut checked_by: BTreeMap<i32, BTreeSet<i32>> = BTreeMap::new();
-        let mut arrived = BTreeMap::new();
-        for row in rows {
-            checked_by.entry(row.monitor_id).or_default().insert(row.agent_id);
-            if let Some(monitor) = monitors.get(&row.monitor_id) {
-                *arrived.entry((row.agent_id, monitor.id.as_str())).or_default() += row.checks;
-            }
-        }
-        let due = due.into_iter().map(|row| ((row.agent_id, row.monitor), row.due)).collect();
-        Coverage { monitors, checked_by, arrived, due }
-    }
-
-    /// Arrived and due, of one agent or of all that checked the monitor.
-    fn of(&self, monitor_id: i32, agent_id: Option<i32>) -> (i64, i64) {
-        let Some(monitor) = self.monitors.get(&monitor_id) else { return (0, 0) };
-        let all = self.checked_by.get(&monitor_id);
-        let agents = all.into_iter().flatten().filter(|id| agent_id.is_none_or(|wanted| wanted == **id));
-        agents.fold((0, 0), |(arrived, due), &agent| {
-            let more = self.arrived.get(&(agent, monitor.id.as_str())).copied().unwrap_or(0);
-            (arrived + more, due + self.due.get(&(agent, monitor.id.clone())).copied().unwrap_or(0))
-        })
-    }
-
-    /// Adds what was due and of which an agent sent nothing: to the one row of that monitor, where there is one of all
-    /// agents, else as a row of its own.
-    fn add_unseen(&self, figures: &mut Vec<Figures>, agents: &BTreeMap<i32, String>, by_agent: bool) {
-        let arrived = &self.arrived;
-        let is_unseen = |(agent, monitor): &(i32, String)| !arrived.contains_key(&(*agent, monitor.as_str()));
-        for ((agent_id, monitor), &due) in self.due.iter().filter(|(key, due)| **due > 0 && is_unseen(key)) {
-            let mut rows = figures.iter_mut().filter(|row| row.monitor == *monitor);
-            match (by_agent, rows.next(), rows.next()) {
-                (false, Some(only), None) => only.due += due,
-                _ => figures.push(Figures {
-                    monitor: monitor.clone(),
-                    agent: agents.get(agent_id).cloned(),
-                    due,
-                    ..Figures::default()
-                }),
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(monitors: &[(i32, &str)], arrived: &[(i32, i32, i64)], due: &[(i32, &str, i64)]) -> Read {
-        let agents = [(1, "edge-1".into()), (2, "edge-2".into())].into();
-        let monitor = |&(monitor_id, id): &(i32, &str)| {
-            (monitor_id, Monitor { monitor_id, id: id.into(), name: id.into(), url: format!("http://{monitor_id}/") })
-        };
-        let arrived = arrived.iter().map(|&(monitor_id, agent_id, checks)| Arrived { monitor_id, agent_id, checks });
-        let due = due.iter().map(|&(agent_id, monitor, due)| Due { agent_id, monitor: monitor.into(), due });
-        let (arrived, due) = (arrived.collect(), due.collect());
-        let monitors = monitors.iter().map(monitor).collect();
-        Read { agents, monitors, uptimes: Vec::new(), arrived, due, outages: Vec::new() }
-    }
-
-    fn with_uptimes(mut read: Read, rows: &[(i32, Option<i32>)]) -> Vec<Figures> {
-        read.uptimes = rows
-            .iter()
-            .map(|&(monitor_id, agent_id)| Uptime {
-                monitor_id,
-                agent_id,
-                checks: 1,
-                success: 1,
-                agent_error: 0,
-                answered: 0,
-                mean_us: None,
-                p50_us: None,
-                p95_us: None,
-                p99_us: None,
-                max_us: None,
-            })
-            .collect();
-        let by_agent = rows.iter().any(|(_, agent_id)| agent_id.is_some());
-        read.figures(by_agent)
-    }
-
-    fn coverage(figures: &[Figures]) -> Vec<(&str, Option<&str>, i64, i64)> {
-        figures.iter().map(|of| (&*of.monitor, of.agent.as_deref(), of.arrived, of.due)).collect()
-    }
-
-    #[test]
-    fn an_agent_of_which_nothing_arrived_lowers_the_coverage_of_all() {
-        let read = || read(&[(7, "shop")], &[(7, 1, 9)], &[(1, "shop", 10), (2, "shop", 10)]);
-        assert_eq!(coverage(&with_uptimes(read(), &[(7, None)])), [("shop", None, 9, 20)]);
-        let apart = with_uptimes(read(), &[(7, Some(1))]);
-        assert_eq!(coverage(&apart), [("shop", Some("edge-2"), 0, 10), ("shop", Some("edge-1"), 9, 10)]);
-    }
-
-    #[test]
-    fn a_monitor_that_changed_is_covered_by_what_arrived_before_and_after() {
-        let read = read(&[(7, "shop"), (8, "shop")], &[(7, 1, 4), (8, 1, 5)], &[(1, "shop", 10)]);
-        let both = with_uptimes(read, &[(7, None), (8, None)]);
-        assert_eq!(coverage(&both), [("shop", None, 9, 10), ("shop", None, 9, 10)]);
-    }
-
-    #[test]
-    fn what_was_due_and_never_seen_has_a_row_of_its_own() {
-        let read = read(&[(7, "shop")], &[(7, 1, 10)], &[(1, "shop", 10), (2, "mail", 6)]);
-        assert_eq!(
-            coverage(&with_uptimes(read, &[(7, None)])),
-            [("mail", Some("edge-2"), 0, 6), ("shop", None, 10, 10)]
-        );
     }
 }

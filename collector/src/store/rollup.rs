@@ -1,4 +1,4 @@
-//! Summaries by the hour: recomputed from the results, never incremented.
+//! Summaries by the hour, and of those by the day: recomputed from the results, never incremented.
 //!
 //! A batch marks its hours in `rollup_due` in the transaction that writes its rows, so a mark and its rows become
 //! visible together. A step here takes the marks that it sees of one hour away and makes the hour of those monitors
@@ -7,6 +7,8 @@
 //!
 //! Results only go with their partition, past the retention. A summary therefore never shrinks: one that would is of
 //! results that are gone, and the old one stays.
+
+mod days;
 
 use std::ops::Bound;
 use std::time::Duration;
@@ -76,10 +78,11 @@ impl Rollup {
 }
 
 fn run_in(connection: &mut PgConnection) -> Result<bool, Trouble> {
-    let there: Flag = sql_query("select to_regclass('schedules') is not null as flag").get_result(connection)?;
+    let there: Flag = sql_query("select to_regclass('daily') is not null as flag").get_result(connection)?;
     if there.flag {
         while step(connection, Rival::Yield)? {}
         gather_marks(connection)?;
+        while days::step(connection, Rival::Yield)? {}
     }
     Ok(there.flag)
 }
@@ -103,10 +106,12 @@ pub(super) fn step(connection: &mut PgConnection, rival: Rival) -> Result<bool, 
         )
         .get_result(connection)?;
         let Some(hour) = due.hour else { return Ok(false) };
+        let monitors = due.monitors.unwrap_or_default();
         let rows = sql_query(recompute())
             .bind::<Timestamptz, _>(hour)
-            .bind::<Multirange<Integer>, _>(due.monitors.unwrap_or_default())
+            .bind::<Multirange<Integer>, _>(&monitors)
             .execute(connection)?;
+        days::mark(connection, hour, &monitors)?;
         log::debug!(hour = hour.0, rows; "summed up an hour");
         Ok(true)
     })
@@ -127,9 +132,7 @@ fn lock(connection: &mut PgConnection, rival: Rival) -> Result<bool, Trouble> {
 
 fn recompute() -> String {
     let outcomes = Outcome::ALL.map(Outcome::as_str);
-    let others = ["checks", "answered", "response_time_sum_us", "response_time_max_us", "response_times"];
-    let columns: Vec<String> =
-        outcomes.iter().chain(&others).map(|column| format!("{column} = excluded.{column}")).collect();
+    let columns = excluded(outcomes.iter().chain(&FIGURES));
     format!(
         "insert into hourly
          select a.*
@@ -138,13 +141,20 @@ fn recompute() -> String {
              from unnest($2) r(ids) cross join lateral generate_series(lower(r.ids), upper(r.ids) - 1) m(id)
          ) due
          cross join lateral aggregate_results(due.monitors, due.since, due.until) a
-         on conflict (monitor_id, hour, agent_id) do update set {}
-         where hourly.checks <= excluded.checks",
-        columns.join(", ")
+         on conflict (monitor_id, hour, agent_id) do update set {columns}
+         where hourly.checks <= excluded.checks"
     )
 }
 
-/// Makes one mark of many. As in a step, those that it doesn't see stay.
+/// What a summary has beside its counts of outcomes.
+const FIGURES: [&str; 5] = ["checks", "answered", "response_time_sum_us", "response_time_max_us", "response_times"];
+
+/// `set` of an upsert that replaces these columns.
+fn excluded<'a>(columns: impl Iterator<Item = &'a &'a str>) -> String {
+    columns.map(|column| format!("{column} = excluded.{column}")).collect::<Vec<_>>().join(", ")
+}
+
+/// Makes one mark of many, and one count. As in a step, those that it doesn't see stay.
 fn gather_marks(connection: &mut PgConnection) -> Result<(), Trouble> {
     connection.transaction(|connection| {
         if !lock(connection, Rival::Yield)? {
@@ -159,6 +169,20 @@ fn gather_marks(connection: &mut PgConnection) -> Result<(), Trouble> {
              insert into rollup_due (hour, monitors)
              select g.hour, range_agg(m.monitors) from gone g cross join lateral unnest(g.monitors) m(monitors)
              group by g.hour",
+        )
+        .bind::<BigInt, _>(MANY_MARKS)
+        .execute(connection)?;
+        // Each batch of an agent that drains a backlog counted what came late of an hour: one row is enough.
+        sql_query(
+            "with gone as (
+                 delete from late_arrivals
+                 where hour in (
+                     select hour from late_arrivals group by hour having count(*) - count(distinct agent_id) > $1
+                 )
+                 returning hour, agent_id, results, received_at
+             )
+             insert into late_arrivals (hour, agent_id, results, received_at)
+             select hour, agent_id, sum(results), max(received_at) from gone group by 1, 2",
         )
         .bind::<BigInt, _>(MANY_MARKS)
         .execute(connection)?;

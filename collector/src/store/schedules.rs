@@ -2,8 +2,9 @@
 
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{Array, BigInt, Integer, Text, Timestamptz};
-use wire::AgentEvent;
+use diesel::sql_types::{Array, BigInt, Integer, Jsonb, Nullable, Text, Timestamptz};
+use serde_json::{Value, json};
+use wire::{AgentEvent, MonitorDue};
 
 use super::plan::{Report, number};
 use super::tables::pg_time;
@@ -27,8 +28,8 @@ pub(super) fn store(connection: &mut PgConnection, schedules: &[(i32, Report<'_>
     for (epoch_id, Report { seq, report, .. }) in schedules {
         let Some(event) = word(report.event) else { continue };
         sql_query(
-            "insert into schedules (epoch_id, seq, at, event, revision, monitors, intervals_ms)
-             values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing",
+            "insert into schedules (epoch_id, seq, at, event, revision, monitors, intervals_ms, tags)
+             values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict do nothing",
         )
         .bind::<Integer, _>(epoch_id)
         .bind::<BigInt, _>(seq)
@@ -37,8 +38,14 @@ pub(super) fn store(connection: &mut PgConnection, schedules: &[(i32, Report<'_>
         .bind::<Text, _>(&report.configuration.revision)
         .bind::<Array<Text>, _>(report.monitors.iter().map(|due| due.id.as_str()).collect::<Vec<_>>())
         .bind::<Array<BigInt>, _>(report.monitors.iter().map(|due| number(due.interval_ms)).collect::<Vec<_>>())
+        .bind::<Nullable<Array<Jsonb>>, _>(tags(&report.monitors))
         .execute(connection)
         .map_err(|error| Trouble::of(error, Statement::Records))?;
     }
     Ok(())
+}
+
+/// Null, as most have none, takes no room.
+fn tags(monitors: &[MonitorDue]) -> Option<Vec<Value>> {
+    monitors.iter().any(|due| !due.tags.is_empty()).then(|| monitors.iter().map(|due| json!(due.tags)).collect())
 }

@@ -6,7 +6,7 @@
 //!    was stale: roll back, read, filter, repeat. The ledger comes before the rows, so a conflict shows before
 //!    anything is written.
 //! 3. *Store* the rows, sorted by their index, by binary COPY.
-//! 4. *Mark* the hours that have new rows.
+//! 4. *Mark* the hours that have new rows, and count those that came late.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -18,11 +18,13 @@ use diesel::sql_types::{
     Array, BigInt, Binary, Bool, Integer, Jsonb, Multirange, Nullable, Text, Timestamptz, Uuid as SqlUuid,
 };
 use jiff::Timestamp;
+use serde_json::{Value, json};
+use wire::AgentReport;
 
 use super::plan::{Plan, Report, number};
 use super::tables::{ResultRow, Row, hour, pg_time, results};
 use super::trouble::{Statement, Trouble};
-use super::{copy, schedules};
+use super::{copy, late, schedules};
 use crate::ranges::Ranges;
 
 /// How the rows are written.
@@ -39,7 +41,7 @@ const UPSERT_ROWS: usize = 2_000;
 
 /// Writes a plan and its rows, which are sorted by their index. All of it or nothing.
 pub(super) fn run(connection: &mut PgConnection, plan: &Plan<'_>, rows: &[Row<'_>], way: Way) -> Result<(), Trouble> {
-    let due = due(rows);
+    let (due, late) = (due(rows), late::late(rows, Timestamp::now()));
     connection.transaction(|connection| {
         lock(connection, &plan.epoch_ids())?;
         account(connection, plan)?;
@@ -52,6 +54,7 @@ pub(super) fn run(connection: &mut PgConnection, plan: &Plan<'_>, rows: &[Row<'_
             Way::Upsert => upsert(connection, rows)?,
         }
         set_aside(connection, plan)?;
+        late::store(connection, &late)?;
         mark(connection, &due)
     })
 }
@@ -167,23 +170,35 @@ fn report_agents(connection: &mut PgConnection, reports: &BTreeMap<i32, Report<'
         }
     }
     let names: Vec<&str> = latest.keys().copied().collect();
-    let labels: Vec<_> = latest.values().map(|report| serde_json::json!(report.report.labels)).collect();
+    let labels: Vec<_> = latest.values().map(|report| json!(report.report.labels)).collect();
     sql_query("select from agents where name = any($1) order by agent_id for no key update")
         .bind::<Array<Text>, _>(&names)
         .execute(connection)
         .map_err(|error| Trouble::of(error, Statement::Lock))?;
     sql_query(
-        "update agents a set version = d.version, labels = d.labels, last_seen = now(), last_report = d.at
-         from unnest($1, $2, $3, $4) d(name, version, labels, at)
+        "update agents a
+         set version = d.version, labels = d.labels, last_seen = now(), last_report = d.at, report = d.report
+         from unnest($1, $2, $3, $4, $5) d(name, version, labels, at, report)
          where a.name = d.name and (a.last_report is null or a.last_report <= d.at or a.last_report > now())",
     )
     .bind::<Array<Text>, _>(&names)
     .bind::<Array<Text>, _>(latest.values().map(|report| report.report.version.as_str()).collect::<Vec<_>>())
     .bind::<Array<Jsonb>, _>(labels)
     .bind::<Array<Timestamptz>, _>(latest.values().map(|report| pg_time(at(report))).collect::<Vec<_>>())
+    .bind::<Array<Jsonb>, _>(latest.values().map(|report| in_short(report.report)).collect::<Vec<_>>())
     .execute(connection)
     .map_err(|error| Trouble::of(error, Statement::Records))?;
     Ok(())
+}
+
+/// What people want to know of an agent's latest report, beside what has columns of its own.
+fn in_short(report: &AgentReport) -> Value {
+    json!({
+        "outbox_bytes": report.outbox_bytes,
+        "missed": report.missed,
+        "clock": report.clock,
+        "faults": report.configuration.faults,
+    })
 }
 
 fn upsert(connection: &mut PgConnection, rows: &[Row<'_>]) -> Result<(), Trouble> {

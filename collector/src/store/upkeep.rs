@@ -70,9 +70,11 @@ impl Upkeep {
         // What goes with a partition is summed up before.
         while rollup::step(connection, Rival::Await)? {}
         partitions::expire(connection, today - self.retention.results_days)?;
-        sql_query("delete from hourly where hour < now() - $1 * interval '1 second'")
-            .bind::<BigInt, _>(seconds(self.retention.hourly))
-            .execute(&mut **connection)?;
+        for (table, time) in [("hourly", "hour"), ("daily", "day"), ("late_arrivals", "hour")] {
+            sql_query(format!("delete from {table} where {time} < now() - $1 * interval '1 second'"))
+                .bind::<BigInt, _>(seconds(self.retention.hourly))
+                .execute(&mut **connection)?;
+        }
         // Of each agent the latest schedule still holds.
         sql_query(
             "delete from schedules s using epochs e

@@ -126,6 +126,12 @@ impl Snapshots {
         self.gate.read(move || source.results(&id, before, most)).await
     }
 
+    /// Whether the database can be read now, or could a few seconds ago.
+    pub async fn is_readable(&self) -> bool {
+        let (source, age) = (self.source.clone(), Age { fresh: Duration::from_secs(5), usable: Duration::ZERO });
+        self.agents.get(age, &self.gate, move || source.agents().map(Arc::new)).await.is_ok()
+    }
+
     /// All agents, by name.
     ///
     /// # Errors

@@ -64,6 +64,27 @@ const SUMMED: &str = "select monitor_id, hour, agent_id, checks, success, timeou
                              response_times
                       from website_monitor.hourly where hour < date_trunc('hour', now() - interval '2 hours', 'UTC')";
 
+/// The days that are over, made afresh of the results.
+fn days() -> String {
+    format!(
+        "select monitor_id, date_trunc('day', checked_at, 'UTC') as day, agent_id, count(*) as checks,
+                count(*) filter (where outcome = 'success') as success,
+                count(*) filter (where outcome = 'agent_error') as agent_error,
+                count(response_time_us) filter (where {ANSWERED}) as answered,
+                coalesce(sum(response_time_us) filter (where {ANSWERED}), 0) as sum,
+                max(response_time_us) filter (where {ANSWERED}) as max,
+                count(response_time_us) filter (where {ANSWERED} and response_time_us >= 100000
+                                                  and response_time_us < 160000) as eleventh
+         from website_monitor.results join website_monitor.epochs using (epoch_id)
+         where checked_at < date_trunc('day', now() - interval '26 hours', 'UTC')
+         group by 1, 2, 3"
+    )
+}
+
+const DAYS: &str = "select monitor_id, day, agent_id, checks, success, agent_error, answered, response_time_sum_us,
+                           response_time_max_us, response_times[12]
+                    from website_monitor.daily where day < date_trunc('day', now() - interval '26 hours', 'UTC')";
+
 /// Kills of a usual run, and of one that takes its time.
 fn rounds() -> u64 {
     if std::env::var("TORTURE").is_ok_and(|how| how == "full") { 60 } else { 6 }
@@ -73,16 +94,21 @@ pub(crate) fn await_summed_up(stack: &Stack) {
     eventually("nothing that is over is due", || {
         let due = stack.database.count("website_monitor.rollup_due where hour <= now() - interval '61 minutes'")?;
         ensure!(due == 0, "{due} marks");
+        let due =
+            stack.database.count("website_monitor.daily_due where day <= now() - interval '25 hours 1 minute'")?;
+        ensure!(due == 0, "{due} marks of days");
         Ok(())
     });
 }
 
 pub(crate) fn assert_true(stack: &Stack) -> Result<()> {
-    let fresh = fresh();
-    let differences: Vec<Value> = stack
-        .database
-        .rows(&format!("(({fresh}) except all ({SUMMED})) union all (({SUMMED}) except all ({fresh}))"))?;
-    assert_eq!(differences, Vec::<Value>::new());
+    let (hours, days) = (fresh(), days());
+    for (summed, fresh) in [(SUMMED, hours.as_str()), (DAYS, days.as_str())] {
+        let differences: Vec<Value> = stack
+            .database
+            .rows(&format!("(({fresh}) except all ({summed})) union all (({summed}) except all ({fresh}))"))?;
+        assert_eq!(differences, Vec::<Value>::new());
+    }
     Ok(())
 }
 
@@ -91,9 +117,11 @@ fn assert_readers_miss_nothing(stack: &Stack) -> Result<()> {
     let seen: Vec<Value> = stack.database.rows(
         "select (select count(*) from website_monitor.results) as rows,
                 (select coalesce(sum(checks), 0) from website_monitor.checks_by_hour(
-                     now() - interval '100 hours', now() + interval '3 hours')) as checks",
+                     now() - interval '100 hours', now() + interval '3 hours')) as by_hour,
+                (select coalesce(sum(checks), 0) from website_monitor.checks_by_day(
+                     now() - interval '100 hours', now() + interval '3 hours')) as by_day",
     )?;
-    assert_eq!(seen[0]["rows"], seen[0]["checks"]);
+    assert_eq!((&seen[0]["rows"], &seen[0]["rows"]), (&seen[0]["by_hour"], &seen[0]["by_day"]));
     Ok(())
 }
 
@@ -132,6 +160,7 @@ fn summaries_are_what_the_results_say_after_kills_of_two_collectors_and_late_dat
         ensure!(due == 0, "{due} marks");
         Ok(())
     });
+    await_summed_up(&stack);
 
     assert_eq!((rows(&stack)?, numbers(&stack)?), (3 * sent, 3 * sent));
     assert_true(&stack)?;
@@ -163,6 +192,10 @@ fn late_results_rewrite_an_hour_that_was_summed_up() -> Result<()> {
 
     assert_true(&stack)?;
     assert_eq!(stack.database.count("website_monitor.hourly")?, 7 + 7);
+    let late: Vec<Value> = stack.database.rows(
+        "select sum(results) as results, count(distinct agent_id) as agents from website_monitor.late_arrivals",
+    )?;
+    assert_eq!(late, [json!({"results": 16, "agents": 2})]);
     Ok(())
 }
 

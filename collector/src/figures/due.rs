@@ -1,0 +1,256 @@
+//! What should have arrived, by what agents said: which monitors they check, how often, and from when to when.
+//!
+//! ```text
+//! agent a   ├── checks every 30 s ──┤ clean stop      ├── checks every 30 s ──
+//! agent b             ├── checks every 60 s ──┤ clean stop
+//!                                             └ nobody ┘
+//! ```
+//! An agent that dies without a word goes on to be expected: what it did not check was not seen. One that stops cleanly
+//! is not, as long as another one looks; time in which none looks though one had before is *nobody's*, and counts as not
+//! seen, too. A monitor that goes from a configuration is no longer due.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::overview::Tags;
+
+/// A time in which an agent was to check a monitor.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Span {
+    /// Who.
+    pub agent_id: i32,
+    /// How often.
+    pub interval: SignedDuration,
+    /// The monitor's tags in it.
+    pub tags: Tags,
+    /// From when.
+    pub begins: Timestamp,
+    /// Up to when; none while it holds.
+    pub ends: Option<Timestamp>,
+    /// Whether a clean stop ended it.
+    pub is_stopped: bool,
+    /// Where a clean stop ended it, when that agent began anew; none while it has not.
+    pub resumes: Option<Timestamp>,
+}
+
+/// What agents were to do for one monitor.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Schedule {
+    spans: Vec<Span>,
+    /// Nobody's times, up to the moment of which all of it is.
+    idle: Vec<Idle>,
+}
+
+/// Time in which nobody looked though somebody had before.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Idle {
+    begins: Timestamp,
+    ends: Timestamp,
+    interval: SignedDuration,
+}
+
+impl Schedule {
+    /// Of these times, at a moment.
+    pub fn new(mut spans: Vec<Span>, now: Timestamp) -> Schedule {
+        spans.sort_by_key(|span| span.begins);
+        let idle = idle(&spans, now);
+        Schedule { spans, idle }
+    }
+
+    /// Who is to look at it now, and how often.
+    pub fn lookers(&self) -> impl Iterator<Item = (i32, SignedDuration)> {
+        self.spans.iter().filter(|span| span.ends.is_none()).map(|span| (span.agent_id, span.interval))
+    }
+
+    /// Whether it is in no configuration any more: nobody is to look, and none that would is stopped.
+    pub fn is_retired(&self) -> bool {
+        let is_waiting = |span: &Span| span.ends.is_none() || span.is_stopped && span.resumes.is_none();
+        !self.spans.iter().any(is_waiting)
+    }
+
+    /// Its tags as they are now, or were last: those of all agents together.
+    pub fn tags(&self) -> Tags {
+        let latest = self.spans.last().into_iter();
+        let now = self.spans.iter().filter(|span| span.ends.is_none());
+        latest.chain(now).flat_map(|span| span.tags.clone()).collect()
+    }
+
+    /// How many results each agent owes of a time.
+    pub fn due(&self, since: Timestamp, until: Timestamp) -> BTreeMap<i32, i64> {
+        let mut due = BTreeMap::new();
+        for span in &self.spans {
+            let slots = whole(slots(span.begins, span.ends.unwrap_or(until), span.interval, since, until));
+            *due.entry(span.agent_id).or_default() += slots;
+        }
+        due
+    }
+
+    /// How many results nobody owes: those of a time in which nobody looked.
+    pub fn nobodys(&self, since: Timestamp, until: Timestamp) -> i64 {
+        self.idle.iter().map(|idle| whole(slots(idle.begins, idle.ends, idle.interval, since, until))).sum()
+    }
+
+    /// What an agent owes of each bar, whose edges these are, in parts of results.
+    pub fn of_agent(&self, agent_id: i32, edges: &[Timestamp]) -> Vec<f64> {
+        let spans = self.spans.iter().filter(|span| span.agent_id == agent_id);
+        spread(spans.map(|span| (span.begins, span.ends, span.interval)), edges)
+    }
+
+    /// What nobody owes of each bar.
+    pub fn of_nobody(&self, edges: &[Timestamp]) -> Vec<f64> {
+        spread(self.idle.iter().map(|idle| (idle.begins, Some(idle.ends), idle.interval)), edges)
+    }
+
+    /// What all owe of each bar, agents and nobody.
+    pub fn of_all(&self, edges: &[Timestamp]) -> Vec<f64> {
+        let spans = self.spans.iter().map(|span| (span.begins, span.ends, span.interval));
+        spread(spans.chain(self.idle.iter().map(|idle| (idle.begins, Some(idle.ends), idle.interval))), edges)
+    }
+}
+
+/// What did not arrive in a bar. A slot at its edge may have gone into the next one: that alone is no gap.
+pub fn unseen(due: f64, arrived: i64) -> i64 {
+    let missing = (whole(due) - arrived).max(0);
+    if missing == 1 && arrived > 0 { 0 } else { missing }
+}
+
+#[allow(clippy::cast_possible_truncation)] // far below
+fn whole(slots: f64) -> i64 {
+    // What is a whole number but for the rounding of a division.
+    (slots + 1e-6).floor() as i64
+}
+
+/// How many slots of a span lie within a window, in parts.
+fn slots(begins: Timestamp, ends: Timestamp, interval: SignedDuration, since: Timestamp, until: Timestamp) -> f64 {
+    let inside = ends.min(until).duration_since(begins.max(since));
+    (inside.as_secs_f64() / interval.as_secs_f64().max(0.001)).max(0.0)
+}
+
+fn spread(
+    spans: impl Iterator<Item = (Timestamp, Option<Timestamp>, SignedDuration)>,
+    edges: &[Timestamp],
+) -> Vec<f64> {
+    let mut due = vec![0.0; edges.len().saturating_sub(1)];
+    for (begins, ends, interval) in spans {
+        let first = edges.partition_point(|edge| *edge <= begins).saturating_sub(1);
+        for (n, bar) in due.iter_mut().enumerate().skip(first) {
+            if ends.is_some_and(|ends| ends <= edges[n]) {
+                break;
+            }
+            *bar += slots(begins, ends.unwrap_or(Timestamp::MAX), interval, edges[n], edges[n + 1]);
+        }
+    }
+    due
+}
+
+/// The times after clean stops in which no other agent looked.
+fn idle(spans: &[Span], now: Timestamp) -> Vec<Idle> {
+    let off = |span: &&Span| span.is_stopped && span.ends.is_some();
+    let mut off: Vec<Idle> = spans
+        .iter()
+        .filter(off)
+        .map(|span| Idle {
+            begins: span.ends.unwrap_or(now),
+            ends: span.resumes.unwrap_or(now).min(now),
+            interval: span.interval,
+        })
+        .collect();
+    off.sort_by_key(|idle| idle.begins);
+    let mut found = Vec::new();
+    // Up to here time is somebody's, or counted.
+    let mut counted = Timestamp::MIN;
+    for idle in off {
+        let mut from = idle.begins.max(counted);
+        // The spans are sorted by their begin.
+        for span in spans {
+            let ends = span.ends.unwrap_or(now);
+            if ends <= from {
+                continue;
+            }
+            if span.begins >= idle.ends {
+                break;
+            }
+            if span.begins > from {
+                found.push(Idle { begins: from, ends: span.begins, ..idle });
+            }
+            from = from.max(ends);
+        }
+        if from < idle.ends {
+            found.push(Idle { begins: from, ..idle });
+        }
+        counted = counted.max(idle.ends);
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    /// Every ten seconds.
+    fn span(agent_id: i32, begins: i64, ends: Option<i64>) -> Span {
+        Span {
+            agent_id,
+            interval: SignedDuration::from_secs(10),
+            tags: Tags::new(),
+            begins: at(begins),
+            ends: ends.map(at),
+            is_stopped: false,
+            resumes: None,
+        }
+    }
+
+    fn stopped(agent_id: i32, begins: i64, ends: i64, resumes: Option<i64>) -> Span {
+        Span { is_stopped: true, resumes: resumes.map(at), ..span(agent_id, begins, Some(ends)) }
+    }
+
+    #[test]
+    fn an_agent_owes_the_slots_of_its_times_within_the_window() {
+        let schedule = Schedule::new(vec![span(1, 0, Some(55)), span(1, 100, None), span(2, 0, None)], at(1_000));
+        assert_eq!(schedule.due(at(0), at(200)), [(1, 15), (2, 20)].into());
+        assert_eq!(schedule.due(at(-100), at(0)), [(1, 0), (2, 0)].into());
+        assert_eq!(schedule.of_agent(1, &[at(0), at(50), at(100), at(150)]), [5.0, 0.5, 5.0]);
+        assert_eq!(schedule.of_all(&[at(0), at(100)]), [15.5]);
+        assert_eq!(schedule.nobodys(at(0), at(1_000)), 0, "one that died is still expected");
+    }
+
+    #[test]
+    fn after_a_clean_stop_nothing_is_due_while_another_one_looks() {
+        let schedule = Schedule::new(vec![stopped(1, 0, 100, None), span(2, 0, None)], at(1_000));
+        assert_eq!(
+            (schedule.due(at(0), at(1_000)), schedule.nobodys(at(0), at(1_000))),
+            ([(1, 10), (2, 100)].into(), 0)
+        );
+        assert_eq!(schedule.lookers().map(|(id, _)| id).collect::<Vec<_>>(), [2]);
+    }
+
+    #[test]
+    fn time_in_which_nobody_looks_is_counted_once_up_to_the_next_start() {
+        let both = vec![stopped(1, 0, 100, Some(300)), stopped(2, 50, 150, None), span(1, 300, None)];
+        let schedule = Schedule::new(both, at(400));
+        assert_eq!(schedule.nobodys(at(0), at(400)), 15);
+        assert_eq!(schedule.of_nobody(&[at(0), at(200), at(400)]), [5.0, 10.0]);
+        let none_came_back = Schedule::new(vec![stopped(1, 0, 100, None), stopped(2, 0, 150, None)], at(400));
+        assert_eq!(none_came_back.nobodys(at(0), at(400)), 25);
+        assert!(!none_came_back.is_retired());
+    }
+
+    #[test]
+    fn a_monitor_that_went_from_the_configurations_is_retired_and_owed_nothing() {
+        let removed = Schedule::new(vec![span(1, 0, Some(100)), stopped(2, 0, 90, Some(95))], at(400));
+        assert!(removed.is_retired());
+        assert_eq!(removed.nobodys(at(0), at(400)), 0);
+        assert!(!Schedule::new(vec![span(1, 0, None)], at(400)).is_retired());
+    }
+
+    #[test]
+    fn a_single_slot_at_the_edge_of_a_bar_is_no_gap_and_silence_is() {
+        assert_eq!([unseen(120.0, 120), unseen(120.0, 119), unseen(120.0, 118), unseen(1.0, 0)], [0, 0, 2, 1]);
+        assert_eq!([unseen(119.999_999_9, 118), unseen(0.9, 0), unseen(5.0, 9)], [2, 0, 0]);
+    }
+}

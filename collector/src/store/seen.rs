@@ -1,0 +1,109 @@
+//! Reads what people are shown, all of one moment: all monitors in short, one at length, its results, and the agents.
+//!
+//! The database adds up; what the sums mean is said by `figures`.
+
+mod agents;
+mod bars;
+mod detail;
+mod latest;
+mod overview;
+mod percentiles;
+mod results;
+pub(super) mod schedules;
+
+use std::collections::BTreeMap;
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{Array, Bool, Integer, Text};
+use jiff::Timestamp;
+
+use super::figures::Reader;
+use super::trouble::Trouble;
+use super::{Unavailable, migrate};
+use crate::figures::overview::{AgentRow, Detail, Overview, Period, ResultRow};
+use crate::web::Source;
+
+impl Source for Reader {
+    fn overview(&self, period: Period) -> Result<Overview, Unavailable> {
+        self.read(|connection| overview::read(connection, period, Timestamp::now()))
+    }
+
+    fn detail(&self, id: &str, period: Period) -> Result<Option<Detail>, Unavailable> {
+        self.read(|connection| detail::read(connection, id, period, Timestamp::now()))
+    }
+
+    fn results(&self, id: &str, before: Timestamp, most: usize) -> Result<Option<Vec<ResultRow>>, Unavailable> {
+        self.read(|connection| {
+            let names = Names::of(connection, Some(id))?;
+            let there = !names.monitors.is_empty();
+            there.then(|| results::read(connection, &names.monitor_ids(), before, most)).transpose()
+        })
+    }
+
+    fn agents(&self) -> Result<Vec<AgentRow>, Unavailable> {
+        self.read(|connection| agents::read(connection, Timestamp::now()))
+    }
+}
+
+impl Reader {
+    /// All that `read` reads is of one moment.
+    fn read<T>(&self, read: impl FnOnce(&mut PgConnection) -> Result<T, Trouble>) -> Result<T, Unavailable> {
+        let mut session = self.connections.get()?;
+        migrate::check(&mut session, &self.schema)?;
+        let mut transaction = session.build_transaction().repeatable_read().read_only();
+        let outcome = transaction.run(|connection| {
+            // A just-in-time compiler takes longer than the queries.
+            connection.batch_execute("set local jit = off")?;
+            read(connection)
+        });
+        Ok(session.judge(outcome)?)
+    }
+}
+
+/// A definition of a monitor.
+#[derive(Clone, Debug, QueryableByName)]
+struct Definition {
+    #[diesel(sql_type = Integer)]
+    monitor_id: i32,
+    #[diesel(sql_type = Text)]
+    id: String,
+    #[diesel(sql_type = Text)]
+    name: String,
+    #[diesel(sql_type = Text)]
+    url: String,
+}
+
+/// Who and what there is.
+struct Names {
+    agents: BTreeMap<i32, String>,
+    monitors: Vec<Definition>,
+}
+
+impl Names {
+    /// All agents, and all monitors or those with an id.
+    fn of(connection: &mut PgConnection, id: Option<&str>) -> Result<Names, Trouble> {
+        #[derive(QueryableByName)]
+        struct Agent {
+            #[diesel(sql_type = Integer)]
+            agent_id: i32,
+            #[diesel(sql_type = Text)]
+            name: String,
+        }
+        let agents: Vec<Agent> = sql_query("select agent_id, name from agents").load(connection)?;
+        let monitors = sql_query("select monitor_id, id, name, url from monitors where $1 or id = any($2)")
+            .bind::<Bool, _>(id.is_none())
+            .bind::<Array<Text>, _>(id.as_slice())
+            .load(connection)?;
+        Ok(Names { agents: agents.into_iter().map(|agent| (agent.agent_id, agent.name)).collect(), monitors })
+    }
+
+    fn monitor_ids(&self) -> Vec<i32> {
+        self.monitors.iter().map(|monitor| monitor.monitor_id).collect()
+    }
+
+    fn agent(&self, agent_id: i32) -> String {
+        self.agents.get(&agent_id).cloned().unwrap_or_default()
+    }
+}

@@ -1,0 +1,106 @@
+//! Agents, as their latest reports and their ledgers tell.
+
+use std::collections::BTreeMap;
+
+use diesel::pg::data_types::PgTimestamp;
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{BigInt, Bool, Jsonb, Nullable, Text, Timestamptz};
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+use wire::Clock;
+
+use super::super::tables::{pg_time, time};
+use super::super::trouble::Trouble;
+use crate::figures::overview::{AgentRow, Presence};
+
+/// Agents report every minute: after three of them without a word one is silent.
+const SILENT: SignedDuration = SignedDuration::from_mins(3);
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = Text)]
+    name: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    version: Option<String>,
+    #[diesel(sql_type = Jsonb)]
+    labels: serde_json::Value,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    last_seen: Option<PgTimestamp>,
+    #[diesel(sql_type = Jsonb)]
+    report: serde_json::Value,
+    #[diesel(sql_type = Bool)]
+    is_stopped: bool,
+    #[diesel(sql_type = BigInt)]
+    monitors: i64,
+    #[diesel(sql_type = BigInt)]
+    pending: i64,
+    #[diesel(sql_type = BigInt)]
+    dropped: i64,
+    #[diesel(sql_type = BigInt)]
+    rejected: i64,
+}
+
+/// What `agents.report` has; an older collector left it out.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Report {
+    outbox_bytes: Option<i64>,
+    missed: BTreeMap<String, i64>,
+    clock: Clock,
+    faults: i64,
+}
+
+/// All agents, by name.
+pub(super) fn read(connection: &mut PgConnection, now: Timestamp) -> Result<Vec<AgentRow>, Trouble> {
+    let rows: Vec<Row> = sql_query(
+        "with counted as (
+             select e.agent_id,
+                    sum((select coalesce(sum(upper(r) - lower(r)), 0) from unnest(e.dropped - e.accounted) r)) as dropped,
+                    sum((select coalesce(sum(upper(r) - lower(r)), 0) from unnest(e.rejected) r)) as rejected
+             from epochs e group by 1
+         ),
+         latest as (
+             select distinct on (agent_id) agent_id, pending, ended_at from epochs
+             order by agent_id, reported_at desc nulls last, epoch_id desc
+         ),
+         due as (select s.agent_id, count(*) as monitors from schedule_spans($1, $1) s where s.ends is null group by 1)
+         select a.name, a.version, a.labels, a.last_seen, a.report, l.ended_at is not null as is_stopped,
+                coalesce(d.monitors, 0) as monitors, coalesce(l.pending, 0) as pending,
+                coalesce(c.dropped, 0)::bigint as dropped, coalesce(c.rejected, 0)::bigint as rejected
+         from agents a
+         left join counted c using (agent_id) left join latest l using (agent_id) left join due d using (agent_id)
+         order by a.name",
+    )
+    .bind::<Timestamptz, _>(pg_time(now))
+    .load(connection)?;
+    Ok(rows.into_iter().map(|row| row.agent(now)).collect())
+}
+
+impl Row {
+    fn agent(self, now: Timestamp) -> AgentRow {
+        let report: Report = serde_json::from_value(self.report).unwrap_or_default();
+        let last_seen = self.last_seen.map(time);
+        let is_heard = last_seen.is_some_and(|seen| now.duration_since(seen) <= SILENT);
+        AgentRow {
+            name: self.name,
+            version: self.version,
+            labels: serde_json::from_value(self.labels).unwrap_or_default(),
+            last_seen,
+            presence: match (self.is_stopped, is_heard) {
+                (true, _) => Presence::Stopped,
+                (false, true) => Presence::Running,
+                (false, false) => Presence::Silent,
+            },
+            monitors: self.monitors,
+            pending: self.pending,
+            dropped: self.dropped,
+            rejected: self.rejected,
+            outbox_bytes: report.outbox_bytes,
+            clock_jumps: i64::try_from(report.clock.jumps).unwrap_or(i64::MAX),
+            last_jump_us: report.clock.last_jump_us,
+            configuration_faults: report.faults,
+            missed: report.missed,
+        }
+    }
+}

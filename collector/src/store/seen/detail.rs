@@ -1,0 +1,262 @@
+//! One monitor at length.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use diesel::pg::data_types::PgTimestamp;
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{Array, BigInt, Double, Integer, Nullable, SmallInt, Text, Timestamptz};
+use jiff::Timestamp;
+
+use super::super::tables::{pg_time, time};
+use super::super::trouble::Trouble;
+use super::bars::{Agents, Asked};
+use super::overview::{bar_of, bars, summaries, window};
+use super::{Names, results, schedules};
+use crate::figures::counts::Counts;
+use crate::figures::due::Schedule;
+use crate::figures::incident::{self, Incident};
+use crate::figures::overview::{Bar, Detail, Gap, Late, Period, Point, Side};
+use crate::figures::{Outage, Window};
+
+/// One monitor; none when nothing is known by that id.
+pub(super) fn read(
+    connection: &mut PgConnection,
+    id: &str,
+    period: Period,
+    now: Timestamp,
+) -> Result<Option<Detail>, Trouble> {
+    let edges = period.edges(now);
+    let names = Names::of(connection, Some(id))?;
+    let Some(summary) = summaries(connection, &names, period, &edges, now, Some(id))?.into_iter().next() else {
+        return Ok(None);
+    };
+    let schedule = schedules::read(connection, edges[0], now, Some(id))?.remove(id).unwrap_or_default();
+    let ids = names.monitor_ids();
+    let apart = Asked { period, edges: &edges, monitors: Some(&ids), agents: Agents::Apart };
+    let agents = sides(connection, &names, &apart, &schedule)?;
+    let series = match period {
+        Period::Day => phases(connection, &ids, window(&edges))?,
+        Period::Month | Period::Quarter => apart.series(connection)?,
+    };
+    Ok(Some(Detail {
+        as_of: now,
+        period,
+        window: window(&edges),
+        incidents: incidents(connection, &names, window(&edges))?,
+        gaps: gaps(&agents, &schedule, &edges),
+        late: late(connection, &names, &agents, window(&edges))?,
+        results: results::read(connection, &ids, now, Detail::MOST)?,
+        summary,
+        agents,
+        series,
+    }))
+}
+
+/// What each agent saw that looked, or was to.
+fn sides(
+    connection: &mut PgConnection,
+    names: &Names,
+    asked: &Asked<'_>,
+    schedule: &Schedule,
+) -> Result<Vec<Side>, Trouble> {
+    let edges = asked.edges;
+    let Window { since, until } = window(edges);
+    let mut arrived: BTreeMap<i32, Vec<Counts>> = BTreeMap::new();
+    for row in asked.bars(connection)? {
+        let of_agent = arrived.entry(row.agent_id.unwrap_or_default());
+        of_agent.or_insert_with(|| vec![Counts::default(); edges.len() - 1])[bar_of(&row, edges)] += row.counts();
+    }
+    let mut times = BTreeMap::new();
+    for row in asked.all(connection)? {
+        times
+            .entry(row.agent_id.unwrap_or_default())
+            .and_modify(|all: &mut super::bars::InAll| all.add(&row))
+            .or_insert(row);
+    }
+    let due = schedule.due(since, until);
+    let owing = due.iter().filter(|(_, due)| **due > 0).map(|(id, _)| *id);
+    let looking = schedule.lookers().map(|(id, _)| id);
+    let ids: BTreeSet<i32> = arrived.keys().copied().chain(owing).chain(looking).collect();
+    let side = |agent_id: i32| {
+        let arrived = arrived.get(&agent_id).map(Vec::as_slice).unwrap_or_default();
+        let mut counts = Counts::default();
+        arrived.iter().for_each(|bar| counts += *bar);
+        counts.unseen = (due.get(&agent_id).copied().unwrap_or(0) - counts.checks).max(0);
+        Side {
+            agent: names.agent(agent_id),
+            counts,
+            times: times.get(&agent_id).map(super::bars::InAll::times).unwrap_or_default(),
+            bars: bars(arrived, &schedule.of_agent(agent_id, edges), edges),
+        }
+    };
+    let mut sides: Vec<Side> = ids.into_iter().map(side).collect();
+    sides.sort_by(|a, b| a.agent.cmp(&b.agent));
+    Ok(sides)
+}
+
+/// Response times of the last 24 hours with their phases, by quarters of an hour.
+fn phases(connection: &mut PgConnection, monitors: &[i32], window: Window) -> Result<Vec<Point>, Trouble> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Timestamptz)]
+        since: PgTimestamp,
+        #[diesel(sql_type = Double)]
+        p50_us: f64,
+        #[diesel(sql_type = Double)]
+        p95_us: f64,
+        #[diesel(sql_type = Array<Double>)]
+        phases_us: Vec<f64>,
+    }
+    let rows: Vec<Row> = sql_query(
+        "select date_bin('15 minutes', r.checked_at, '1970-01-01 00:00:00Z') as since,
+                percentile_disc(0.5) within group (order by r.response_time_us)::double precision as p50_us,
+                percentile_disc(0.95) within group (order by r.response_time_us)::double precision as p95_us,
+                array[coalesce(avg(r.dns_us), 0), coalesce(avg(r.connect_us), 0), coalesce(avg(r.tls_us), 0),
+                      coalesce(avg(r.first_byte_us), 0), coalesce(avg(r.body_us), 0)]::double precision[] as phases_us
+         from results r
+         where r.monitor_id = any($1) and r.checked_at >= $2 and r.checked_at < $3 and r.response_time_us is not null
+           and r.outcome in ('success', 'status_mismatch', 'pattern_mismatch', 'too_slow', 'certificate_expiring')
+         group by 1 order by 1",
+    )
+    .bind::<Array<Integer>, _>(monitors)
+    .bind::<Timestamptz, _>(pg_time(window.since))
+    .bind::<Timestamptz, _>(pg_time(window.until))
+    .load(connection)?;
+    let point = |row: Row| Point {
+        since: time(row.since),
+        p50_us: row.p50_us,
+        p95_us: row.p95_us,
+        phases_us: row.phases_us.try_into().ok(),
+    };
+    Ok(rows.into_iter().map(point).collect())
+}
+
+/// The latest incidents, newest first.
+fn incidents(connection: &mut PgConnection, names: &Names, window: Window) -> Result<Vec<Incident>, Trouble> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Integer)]
+        agent_id: i32,
+        #[diesel(sql_type = Timestamptz)]
+        began: PgTimestamp,
+        #[diesel(sql_type = Nullable<Timestamptz>)]
+        ended: Option<PgTimestamp>,
+        #[diesel(sql_type = BigInt)]
+        failures: i64,
+        #[diesel(sql_type = Text)]
+        outcome: String,
+        #[diesel(sql_type = Nullable<SmallInt>)]
+        status_code: Option<i16>,
+        #[diesel(sql_type = Nullable<Text>)]
+        error: Option<String>,
+    }
+    let ids = names.monitor_ids();
+    let rows: Vec<Row> =
+        sql_query("select agent_id, began, ended, failures, outcome, status_code, error from outages($1, $2, $3)")
+            .bind::<Timestamptz, _>(pg_time(window.since))
+            .bind::<Timestamptz, _>(pg_time(window.until))
+            .bind::<Array<Integer>, _>(&ids)
+            .load(connection)?;
+    let outage = |row: Row| Outage {
+        agent: names.agent(row.agent_id),
+        began: time(row.began),
+        ended: row.ended.map(time),
+        failures: row.failures,
+        outcome: row.outcome,
+        status_code: row.status_code,
+        error: row.error,
+    };
+    let groups = incident::groups(rows.into_iter().map(outage).collect());
+    let incident = |group: incident::Group| {
+        let (began, ended) = group.span();
+        let saw = saw_success(connection, names, &ids, began, ended.unwrap_or(window.until))?;
+        Ok(group.incident(&saw))
+    };
+    groups.into_iter().take(Detail::MOST).map(incident).collect()
+}
+
+/// Which agents saw a success in a time.
+fn saw_success(
+    connection: &mut PgConnection,
+    names: &Names,
+    monitors: &[i32],
+    since: Timestamp,
+    until: Timestamp,
+) -> Result<Vec<String>, Trouble> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Integer)]
+        agent_id: i32,
+    }
+    let rows: Vec<Row> = sql_query(
+        "select distinct e.agent_id from results r join epochs e using (epoch_id)
+         where r.monitor_id = any($1) and r.checked_at >= $2 and r.checked_at < $3 and r.outcome = 'success'",
+    )
+    .bind::<Array<Integer>, _>(monitors)
+    .bind::<Timestamptz, _>(pg_time(since))
+    .bind::<Timestamptz, _>(pg_time(until))
+    .load(connection)?;
+    Ok(rows.into_iter().map(|row| names.agent(row.agent_id)).collect())
+}
+
+/// Bars with less than was due one after the other, of each agent and of nobody, newest first.
+fn gaps(agents: &[Side], schedule: &Schedule, edges: &[Timestamp]) -> Vec<Gap> {
+    let nobody: Vec<Bar> = bars(&[], &schedule.of_nobody(edges), edges);
+    let all = agents.iter().map(|side| (Some(&side.agent), &side.bars)).chain([(None, &nobody)]);
+    let mut gaps: Vec<Gap> = Vec::new();
+    for (agent, bars) in all {
+        let mut open: Option<Gap> = None;
+        for (n, bar) in bars.iter().enumerate() {
+            let Counts { unseen, agent_errors, .. } = bar.counts;
+            if unseen == 0 && agent_errors == 0 {
+                gaps.extend(open.take());
+                continue;
+            }
+            let empty =
+                || Gap { agent: agent.cloned(), began: bar.since, ended: bar.since, unseen: 0, agent_errors: 0 };
+            let gap = open.get_or_insert_with(empty);
+            gap.ended = edges[n + 1];
+            gap.unseen += unseen;
+            gap.agent_errors += agent_errors;
+        }
+        gaps.extend(open);
+    }
+    gaps.sort_by(|a, b| (b.began, &a.agent).cmp(&(a.began, &b.agent)));
+    gaps.truncate(Detail::MOST);
+    gaps
+}
+
+/// What came late from the agents that look at the monitor.
+fn late(connection: &mut PgConnection, names: &Names, agents: &[Side], window: Window) -> Result<Vec<Late>, Trouble> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Integer)]
+        agent_id: i32,
+        #[diesel(sql_type = Timestamptz)]
+        hour: PgTimestamp,
+        #[diesel(sql_type = Timestamptz)]
+        received_at: PgTimestamp,
+        #[diesel(sql_type = BigInt)]
+        results: i64,
+    }
+    let wanted = |name: &String| agents.iter().any(|side| side.agent == *name);
+    let ids: Vec<i32> = names.agents.iter().filter(|(_, name)| wanted(name)).map(|(id, _)| *id).collect();
+    let rows: Vec<Row> = sql_query(
+        "select agent_id, hour, max(received_at) as received_at, sum(results) as results
+         from late_arrivals where hour >= $1 and hour < $2 and agent_id = any($3)
+         group by 1, 2 order by hour desc, agent_id limit $4",
+    )
+    .bind::<Timestamptz, _>(pg_time(window.since))
+    .bind::<Timestamptz, _>(pg_time(window.until))
+    .bind::<Array<Integer>, _>(ids)
+    .bind::<BigInt, _>(i64::try_from(Detail::MOST).unwrap_or(i64::MAX))
+    .load(connection)?;
+    let late = |row: Row| Late {
+        agent: names.agent(row.agent_id),
+        hour: time(row.hour),
+        received_at: time(row.received_at),
+        results: row.results,
+    };
+    Ok(rows.into_iter().map(late).collect())
+}

@@ -1,0 +1,153 @@
+//! How monitors are now: the latest result of each agent that is to look, where it is not older than it may be.
+
+use std::collections::BTreeMap;
+
+use diesel::pg::data_types::PgTimestamp;
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{Array, BigInt, Integer, Nullable, SmallInt, Text, Timestamptz};
+use jiff::{SignedDuration, Timestamp};
+
+use super::super::tables::{pg_time, time};
+use super::super::trouble::Trouble;
+use super::Names;
+use crate::figures::due::Schedule;
+use crate::figures::state::{Latest, Look, State, patience};
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = Integer)]
+    monitor_id: i32,
+    #[diesel(sql_type = Integer)]
+    agent_id: i32,
+    #[diesel(sql_type = Timestamptz)]
+    checked_at: PgTimestamp,
+    #[diesel(sql_type = Text)]
+    outcome: String,
+    #[diesel(sql_type = Nullable<SmallInt>)]
+    status_code: Option<i16>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    response_time_us: Option<i64>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    certificate_not_after: Option<PgTimestamp>,
+    #[diesel(sql_type = Nullable<Text>)]
+    error: Option<String>,
+}
+
+const COLUMNS: &str = "r.monitor_id, e.agent_id, r.checked_at, r.outcome, r.status_code, r.response_time_us,
+                       r.certificate_not_after, r.error";
+
+/// Of a monitor that nobody tells anything of now, so far back is looked for the last that was told.
+const FAR_BACK: SignedDuration = SignedDuration::from_hours(24 * 7);
+
+/// The states of monitors, by id.
+pub(super) fn read(
+    connection: &mut PgConnection,
+    names: &Names,
+    schedules: &BTreeMap<String, Schedule>,
+    now: Timestamp,
+) -> Result<BTreeMap<String, State>, Trouble> {
+    // Each definition of a monitor, and from when on a result of it may be looked at.
+    let since = |id: &str| {
+        let longest = schedules.get(id)?.lookers().map(|(_, interval)| patience(interval)).max()?;
+        now.checked_sub(longest).ok()
+    };
+    let wanted: Vec<_> =
+        names.monitors.iter().filter_map(|it| Some((it.monitor_id, pg_time(since(&it.id)?)))).collect();
+    let (ids, times): (Vec<i32>, Vec<PgTimestamp>) = wanted.into_iter().unzip();
+    let rows: Vec<Row> = sql_query(format!(
+        "select l.* from unnest($1, $2) p(monitor_id, since)
+         cross join lateral (
+             select distinct on (e.agent_id) {COLUMNS}
+             from results r join epochs e using (epoch_id)
+             where r.monitor_id = p.monitor_id and r.checked_at >= p.since and r.checked_at >= $3
+             order by e.agent_id, r.checked_at desc, r.epoch_id desc, r.seq desc
+         ) l"
+    ))
+    .bind::<Array<Integer>, _>(&ids)
+    .bind::<Array<Timestamptz>, _>(&times)
+    // Said once more of all, so that only the partitions that matter are planned for.
+    .bind::<Timestamptz, _>(times.iter().min_by_key(|at| at.0).copied().unwrap_or(pg_time(now)))
+    .load(connection)?;
+    let by_id: BTreeMap<i32, &str> = names.monitors.iter().map(|it| (it.monitor_id, it.id.as_str())).collect();
+    let mut latest: BTreeMap<(&str, i32), Row> = BTreeMap::new();
+    for row in rows {
+        let Some(id) = by_id.get(&row.monitor_id) else { continue };
+        let known = latest.entry((id, row.agent_id));
+        match known {
+            std::collections::btree_map::Entry::Occupied(mut known) if known.get().checked_at.0 < row.checked_at.0 => {
+                known.insert(row);
+            }
+            std::collections::btree_map::Entry::Occupied(_) => {}
+            std::collections::btree_map::Entry::Vacant(free) => drop(free.insert(row)),
+        }
+    }
+    let state = |(id, schedule): (&String, &Schedule)| {
+        let look = |(agent_id, interval)| {
+            let row = latest.get(&(id.as_str(), agent_id));
+            let is_fresh = |row: &&Row| now.duration_since(time(row.checked_at)) <= patience(interval);
+            let name = names.agent(agent_id);
+            row.filter(is_fresh).map_or_else(|| Latest::silent(name.clone()), |row| row.latest(name.clone()))
+        };
+        (id.clone(), State::new(schedule.lookers().map(look).collect()))
+    };
+    let mut states: BTreeMap<String, State> = schedules.iter().map(state).collect();
+    add_last_words(connection, names, &mut states, now)?;
+    Ok(states)
+}
+
+/// Of monitors that nobody tells anything of now: the last that was told, and by whom.
+fn add_last_words(
+    connection: &mut PgConnection,
+    names: &Names,
+    states: &mut BTreeMap<String, State>,
+    now: Timestamp,
+) -> Result<(), Trouble> {
+    let is_silent = |state: &State| state.agents.iter().all(|latest| latest.look == Look::Silent);
+    let silent = names.monitors.iter().filter(|it| states.get(&it.id).is_none_or(is_silent));
+    let silent: Vec<i32> = silent.map(|it| it.monitor_id).collect();
+    if silent.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<Row> = sql_query(format!(
+        "select l.* from unnest($1) p(monitor_id)
+         cross join lateral (
+             select {COLUMNS} from results r join epochs e using (epoch_id)
+             where r.monitor_id = p.monitor_id and r.checked_at >= $2
+             order by r.checked_at desc limit 1
+         ) l
+         order by l.checked_at"
+    ))
+    .bind::<Array<Integer>, _>(&silent)
+    .bind::<Timestamptz, _>(pg_time(now.checked_sub(FAR_BACK).unwrap_or(now)))
+    .load(connection)?;
+    for row in rows {
+        let Some(it) = names.monitors.iter().find(|it| it.monitor_id == row.monitor_id) else { continue };
+        let word = Latest { look: Look::Silent, ..row.latest(names.agent(row.agent_id)) };
+        let known = states.remove(&it.id).map(|state| state.agents).unwrap_or_default();
+        let others = known.into_iter().filter(|latest| latest.agent != word.agent);
+        let all = others.chain([word.clone()]).collect();
+        states.insert(it.id.clone(), State::new(all));
+    }
+    Ok(())
+}
+
+impl Row {
+    fn latest(&self, agent: String) -> Latest {
+        let look = match &*self.outcome {
+            "success" => Look::Success,
+            "agent_error" => Look::AgentError,
+            _ => Look::Failure,
+        };
+        Latest {
+            agent,
+            look,
+            checked_at: Some(time(self.checked_at)),
+            outcome: Some(self.outcome.clone()),
+            status_code: self.status_code,
+            response_time_us: self.response_time_us,
+            error: self.error.clone(),
+            certificate_not_after: self.certificate_not_after.map(time),
+        }
+    }
+}

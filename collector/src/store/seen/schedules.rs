@@ -1,0 +1,64 @@
+//! What agents said that they check, by the monitors' ids.
+
+use std::collections::BTreeMap;
+
+use diesel::pg::data_types::PgTimestamp;
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{BigInt, Bool, Integer, Jsonb, Nullable, Text, Timestamptz};
+use jiff::{SignedDuration, Timestamp};
+
+use super::super::tables::{pg_time, time};
+use super::super::trouble::Trouble;
+use crate::figures::due::{Schedule, Span};
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = Integer)]
+    agent_id: i32,
+    #[diesel(sql_type = Text)]
+    monitor: String,
+    #[diesel(sql_type = BigInt)]
+    interval_ms: i64,
+    #[diesel(sql_type = Jsonb)]
+    tags: serde_json::Value,
+    #[diesel(sql_type = Timestamptz)]
+    begins: PgTimestamp,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    ends: Option<PgTimestamp>,
+    #[diesel(sql_type = Bool)]
+    is_stopped: bool,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    resumes: Option<PgTimestamp>,
+}
+
+/// Those that hold at some time from `since` on, of all monitors or of one.
+pub(in crate::store) fn read(
+    connection: &mut PgConnection,
+    since: Timestamp,
+    now: Timestamp,
+    id: Option<&str>,
+) -> Result<BTreeMap<String, Schedule>, Trouble> {
+    let rows: Vec<Row> = sql_query(
+        "select agent_id, monitor, interval_ms, tags, begins, ends, is_stopped, resumes
+         from schedule_spans($1, $2) where $3 is null or monitor = $3",
+    )
+    .bind::<Timestamptz, _>(pg_time(since))
+    .bind::<Timestamptz, _>(pg_time(now))
+    .bind::<Nullable<Text>, _>(id)
+    .load(connection)?;
+    let mut spans: BTreeMap<String, Vec<Span>> = BTreeMap::new();
+    for row in rows {
+        let span = Span {
+            agent_id: row.agent_id,
+            interval: SignedDuration::from_millis(row.interval_ms),
+            tags: serde_json::from_value(row.tags).unwrap_or_default(),
+            begins: time(row.begins),
+            ends: row.ends.map(time),
+            is_stopped: row.is_stopped,
+            resumes: row.resumes.map(time),
+        };
+        spans.entry(row.monitor).or_default().push(span);
+    }
+    Ok(spans.into_iter().map(|(monitor, spans)| (monitor, Schedule::new(spans, now))).collect())
+}

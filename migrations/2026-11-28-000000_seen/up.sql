@@ -1,0 +1,165 @@
+-- What people are shown: long windows without a look at every hour, when data came late, tags, and what agents report.
+
+-- The summary of a day, as hourly has that of an hour: made afresh of its hours, never a sum that is added to.
+create table daily (
+    monitor_id           integer not null,
+    -- Its first moment, in UTC.
+    day                  timestamptz not null,
+    agent_id             integer not null,
+    checks               integer not null,
+    success              integer not null,
+    agent_error          integer not null,
+    answered             integer not null,
+    response_time_sum_us bigint not null,
+    response_time_max_us bigint,
+    response_times       integer[] not null,
+    primary key (monitor_id, day, agent_id)
+) with (fillfactor = 80);
+create index daily_day on daily using brin (day) with (pages_per_range = 16);
+
+-- Which days have hours that daily doesn't have yet: a mark becomes visible together with its hours.
+create table daily_due (
+    day      timestamptz not null,
+    monitors int4multirange not null
+);
+insert into daily_due
+select date_bin('1 day', h.hour, '1970-01-01 00:00:00Z'), range_agg(int4range(h.monitor_id, h.monitor_id + 1))
+from hourly h group by 1;
+
+-- Results that were stored long after their checks, by the hour of the checks. Insert-only.
+create table late_arrivals (
+    hour        timestamptz not null,
+    agent_id    integer not null,
+    results     integer not null,
+    received_at timestamptz not null default now()
+);
+create index late_arrivals_hour on late_arrivals (hour);
+
+-- Their tags, in the order of the monitors, where some have any.
+alter table schedules add column tags jsonb[];
+
+-- Of the latest report: outbox_bytes, missed, clock, faults.
+alter table agents add column report jsonb not null default '{}';
+
+-- Days made of hours.
+create function days_of_hours(since timestamptz, until timestamptz, monitors integer[] default null)
+    returns setof daily
+    language sql stable parallel safe
+begin atomic
+    select h.monitor_id, date_bin('1 day', h.hour, '1970-01-01 00:00:00Z'), h.agent_id,
+           sum(h.checks)::integer, sum(h.success)::integer, sum(h.agent_error)::integer, sum(h.answered)::integer,
+           sum(h.response_time_sum_us)::bigint, max(h.response_time_max_us),
+           array[
+               sum(h.response_times[1]), sum(h.response_times[2]), sum(h.response_times[3]), sum(h.response_times[4]),
+               sum(h.response_times[5]), sum(h.response_times[6]), sum(h.response_times[7]), sum(h.response_times[8]),
+               sum(h.response_times[9]), sum(h.response_times[10]), sum(h.response_times[11]), sum(h.response_times[12]),
+               sum(h.response_times[13]), sum(h.response_times[14]), sum(h.response_times[15]), sum(h.response_times[16]),
+               sum(h.response_times[17]), sum(h.response_times[18]), sum(h.response_times[19]), sum(h.response_times[20]),
+               sum(h.response_times[21]), sum(h.response_times[22]), sum(h.response_times[23]), sum(h.response_times[24])
+           ]::integer[]
+    from checks_by_hour(since, until, monitors) h
+    group by 1, 2, 3;
+end;
+
+-- The rows of daily as they are once nothing is due any more, of all monitors or of some; days that the window cuts are
+-- of the part inside. Days are UTC's.
+create function checks_by_day(since timestamptz, until timestamptz, monitors integer[] default null)
+    returns setof daily
+    language sql stable parallel safe
+begin atomic
+    with due as (
+        select d.day, range_agg(m.monitors) as monitors
+        from (
+            select u.day, u.monitors from daily_due u where u.day >= since and u.day <= until - interval '1 day'
+            union all
+            select date_bin('1 day', r.hour, '1970-01-01 00:00:00Z'), r.monitors
+            from rollup_due r where r.hour >= since and r.hour < until
+        ) d
+        cross join lateral unnest(d.monitors) m(monitors)
+        where d.day >= since and d.day <= until - interval '1 day'
+        group by d.day
+    ),
+    cut as (
+        select distinct e.day
+        from (values (date_bin('1 day', since, '1970-01-01 00:00:00Z')),
+                     (date_bin('1 day', until, '1970-01-01 00:00:00Z'))) e(day)
+        where e.day < until and (e.day < since or e.day > until - interval '1 day')
+    ),
+    asked as (
+        select m.monitor_id from monitors m
+        where checks_by_day.monitors is null or m.monitor_id = any (checks_by_day.monitors)
+    ),
+    parts as (
+        select d.day, array_agg(a.monitor_id) as monitors from due d join asked a on d.monitors @> a.monitor_id
+        group by d.day
+        union all
+        select c.day, array_agg(a.monitor_id) from cut c cross join asked a group by c.day
+    )
+    select s.*
+    from daily s left join due d on d.day = s.day
+    where s.day >= since and s.day <= until - interval '1 day'
+      and (checks_by_day.monitors is null or s.monitor_id = any (checks_by_day.monitors))
+      and (d.day is null or not d.monitors @> s.monitor_id)
+    union all
+    select h.*
+    from parts p
+    cross join lateral days_of_hours(
+        greatest(p.day, checks_by_day.since), least(p.day + interval '1 day', checks_by_day.until), p.monitors
+    ) h;
+end;
+
+-- What agents said should arrive, and for how long that held: up to the agent's next schedule or its clean stop. One
+-- that has not ended has no `ends`. Where a stop ended it, `resumes` is the agent's next schedule, if there is one.
+create function schedule_spans(since timestamptz, until timestamptz)
+    returns table (
+        agent_id integer, monitor text, interval_ms bigint, tags jsonb,
+        begins timestamptz, ends timestamptz, is_stopped boolean, resumes timestamptz
+    )
+    language sql stable parallel safe
+begin atomic
+    with marked as (
+        select s.*, e.agent_id, e.ended_at,
+               (s.event, s.revision) is distinct from
+                   (lag(s.event) over of_epoch, lag(s.revision) over of_epoch) as is_new
+        from schedules s join epochs e using (epoch_id)
+        window of_epoch as (partition by s.epoch_id order by s.seq)
+    ),
+    numbered as (
+        select m.*, count(*) filter (where m.is_new) over (
+                   partition by m.epoch_id order by m.seq rows unbounded preceding
+               ) as list
+        from marked m
+    ),
+    lists as (
+        select n.agent_id, n.epoch_id, n.list, min(n.at) as begins, max(n.ended_at) as stopped,
+               lead(min(n.at)) over (partition by n.agent_id order by min(n.at), n.epoch_id, n.list) as resumes
+        from numbered n group by 1, 2, 3
+    )
+    select distinct l.agent_id, d.monitor, d.interval_ms, coalesce(d.tags, '{}'), l.begins, least(l.stopped, l.resumes),
+           coalesce(l.stopped < l.resumes, l.stopped is not null),
+           case when l.stopped is not null then l.resumes end
+    from lists l
+    join numbered n using (epoch_id, list)
+    cross join lateral unnest(n.monitors, n.intervals_ms, n.tags) d(monitor, interval_ms, tags)
+    where l.begins < schedule_spans.until
+      and (l.stopped is not null and coalesce(l.resumes > schedule_spans.since, true)
+           or coalesce(least(l.stopped, l.resumes) > schedule_spans.since, true));
+end;
+
+-- The same, in fewer words.
+create or replace function results_due(since timestamptz, until timestamptz)
+    returns table (agent_id integer, monitor text, due bigint)
+    language sql stable parallel safe
+begin atomic
+    select s.agent_id, s.monitor,
+           sum(greatest(0, floor(
+               extract(epoch from least(s.ends, results_due.until) - greatest(s.begins, results_due.since)) * 1000
+               / s.interval_ms
+           )))::bigint
+    from schedule_spans(results_due.since, results_due.until) s
+    where coalesce(s.ends > results_due.since, true)
+    group by 1, 2;
+end;
+
+comment on table daily is 'The results of each day in short; what is newer is marked in daily_due. Read it through checks_by_day.';
+comment on table late_arrivals is 'Results that were stored long after their checks.';

@@ -1,0 +1,156 @@
+//! Does what people are told of a window hold the truth, whatever arrived of it?
+
+use anyhow::{Context, Result, ensure};
+use e2e::collector::Collector;
+use e2e::{Stack, eventually};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// A run of an agent that checks the shop each minute, from three hours ago on.
+struct Run {
+    epoch: Uuid,
+    agent: &'static str,
+    records: Vec<Value>,
+}
+
+/// Three hours ago, at the full hour.
+fn begin() -> Timestamp {
+    let now = Timestamp::now().as_second();
+    Timestamp::from_second(now - now % 3_600 - 10_800).expect("a time of our days")
+}
+
+fn minute(minute: i64) -> Timestamp {
+    begin() + SignedDuration::from_mins(minute)
+}
+
+impl Run {
+    fn start(agent: &'static str, at: i64) -> Run {
+        let mut run = Run { epoch: Uuid::new_v4(), agent, records: Vec::new() };
+        run.report("start", at);
+        run
+    }
+
+    fn report(&mut self, event: &str, at: i64) {
+        let monitors = match event {
+            "start" => json!([{"id": "shop", "interval_ms": 60_000, "tags": {"team": "web"}}]),
+            _ => json!([]),
+        };
+        self.add(json!({
+            "kind": "agent", "event": event, "at": minute(at), "version": "1", "highest_seq": self.records.len(),
+            "pending": 0, "outbox_bytes": 0, "monitors": monitors,
+            "configuration": {"revision": "1", "faults": 0},
+        }));
+    }
+
+    /// One check in each of these minutes, half a minute into it.
+    fn checks(&mut self, minutes: std::ops::Range<i64>, outcome: impl Fn(i64) -> &'static str) {
+        for at in minutes {
+            let checked_at = minute(at) + SignedDuration::from_secs(30);
+            self.add(json!({
+                "kind": "result", "monitor": "shop", "name": "Shop", "url": "http://127.0.0.1/",
+                "scheduled_at": checked_at, "checked_at": checked_at, "outcome": outcome(at), "response_time_us": 20_000,
+            }));
+        }
+    }
+
+    fn add(&mut self, mut record: Value) {
+        let seq = self.records.len() + 1;
+        for (field, value) in
+            [("v", json!(1)), ("epoch", json!(self.epoch)), ("seq", json!(seq)), ("agent", json!(self.agent))]
+        {
+            record[field] = value;
+        }
+        self.records.push(record);
+    }
+
+    /// Sends the records from `first` to before `end`, by their place.
+    fn send(&self, stack: &Stack, places: impl std::slice::SliceIndex<[Value], Output = [Value]>) -> Result<()> {
+        let values: Vec<Vec<u8>> = self.records[places].iter().map(|it| it.to_string().into_bytes()).collect();
+        stack.topic.produce_all(values.iter().map(|value| (Some(self.agent.as_bytes()), Some(value.as_slice()))))?;
+        Ok(())
+    }
+}
+
+fn await_consumed(stack: &Stack, collector: &Collector) {
+    eventually("everything is consumed and committed", || {
+        let lag = stack.topic.lag(&collector.group)?;
+        ensure!(lag == 0, "{lag} messages are left\n{}", collector.log());
+        Ok(())
+    });
+}
+
+/// What is told of the shop in the first two hours.
+fn told(collector: &Collector) -> Result<Value> {
+    let (from, to) = (begin().to_string(), minute(120).to_string());
+    let ended = collector.command(&["report", "--from", &from, "--to", &to, "--format", "json"])?;
+    let line = ended.stdout.lines().next().with_context(|| format!("{:?} {}", ended.code(), ended.stderr))?;
+    Ok(serde_json::from_str(line)?)
+}
+
+fn bounds(told: &Value) -> Result<(f64, f64)> {
+    let of = |bound: &str| told["bounds"][bound].as_f64().with_context(|| format!("no {bound} bound in {told}"));
+    Ok((of("lower")?, of("upper")?))
+}
+
+/// It is down in the second half of the hour in which the agent is away.
+fn truth(minute: i64) -> &'static str {
+    if (75..105).contains(&minute) { "timeout" } else { "success" }
+}
+
+#[test]
+fn an_agent_that_was_away_leaves_bounds_that_hold_the_truth_and_its_backlog_makes_them_the_truth() -> Result<()> {
+    let stack = Stack::start()?;
+    let collector = stack.collector().start()?;
+    let mut run = Run::start("edge", -60);
+    run.checks(-60..120, truth);
+    // All but the second hour, whose results are in the outbox of an agent that can't be reached.
+    run.send(&stack, ..121)?;
+    await_consumed(&stack, &collector);
+
+    let away = told(&collector)?;
+    assert_eq!((&away["checks"], &away["due"], &away["unseen"]), (&json!(60), &json!(120), &json!(60)));
+    assert_eq!((&away["uptime"], &away["coverage"]), (&json!(1.0), &json!(0.5)));
+    let (lower, upper) = bounds(&away)?;
+    let true_uptime = 90.0 / 120.0;
+    assert!(lower < true_uptime && true_uptime < upper, "{lower} to {upper}");
+
+    run.send(&stack, 121..)?;
+    await_consumed(&stack, &collector);
+    let back = told(&collector)?;
+    assert_eq!((&back["uptime"], &back["coverage"]), (&json!(true_uptime), &json!(1.0)));
+    assert_eq!(bounds(&back)?, (true_uptime, true_uptime));
+    let late: Vec<Value> = stack.database.rows(
+        "select date_part('epoch', hour)::bigint as hour, sum(results) as results, bool_and(received_at > hour) as later
+         from website_monitor.late_arrivals group by 1 order by 1",
+    )?;
+    let hour = |hour: i64| json!({"hour": minute(60 * hour).as_second(), "results": 60, "later": true});
+    assert_eq!(late, [hour(-1), hour(0), hour(1)]);
+    Ok(())
+}
+
+#[test]
+fn time_in_which_nobody_looked_is_no_uptime_though_the_only_agent_stopped_cleanly() -> Result<()> {
+    let stack = Stack::start()?;
+    let collector = stack.collector().start()?;
+    let mut run = Run::start("edge", -60);
+    run.checks(-60..60, |_| "success");
+    run.report("stop", 60);
+    let mut later = Run::start("edge", 90);
+    later.checks(90..120, |_| "success");
+    run.send(&stack, ..)?;
+    later.send(&stack, ..)?;
+    await_consumed(&stack, &collector);
+
+    let alone = told(&collector)?;
+    assert_eq!((&alone["uptime"], &alone["unseen"], &alone["coverage"]), (&json!(1.0), &json!(30), &json!(0.75)));
+    assert_eq!(bounds(&alone)?, (0.75, 1.0));
+
+    let mut other = Run::start("other", -60);
+    other.checks(-60..120, |_| "success");
+    other.send(&stack, ..)?;
+    await_consumed(&stack, &collector);
+    let watched = told(&collector)?;
+    assert_eq!((&watched["unseen"], &watched["coverage"]), (&json!(0), &json!(1.0)), "somebody looked all the time");
+    Ok(())
+}
