@@ -11,7 +11,7 @@ use crate::figures::overview::{Overview, Summary};
 use crate::figures::state::Verdict;
 use crate::report::shortly;
 use crate::web::filter::{self, Filter, PERIODS, VERDICTS, period_link};
-use crate::web::text::cut;
+use crate::web::text::{cut, plain};
 
 /// Monitors on a page.
 const PAGE: usize = 100;
@@ -30,6 +30,9 @@ struct Page<'a> {
     filter: &'a Filter,
     title: String,
     says: Vec<Clause>,
+    /// Of the filter, as its fields can hold them.
+    text: String,
+    tag: String,
     period: &'static str,
     periods: Vec<Choice>,
     verdicts: Vec<Choice>,
@@ -122,6 +125,8 @@ pub(super) fn render(overview: &Overview, filter: &Filter) -> askama::Result<Str
         frame: Frame::new(Place::Monitors, Some(overview.as_of)),
         title: title(&says),
         says,
+        text: plain(&filter.text),
+        tag: plain(&filter.tag),
         period: filter::word(filter.period),
         periods: periods(filter),
         verdicts: VERDICTS
@@ -146,7 +151,7 @@ fn counted_of(monitors: usize) -> String {
 }
 
 fn choice(value: &str, word: &str, link: String, is_chosen: bool) -> Choice {
-    Choice { value: value.into(), word: word.into(), link, is_chosen }
+    Choice { value: plain(value), word: word.into(), link, is_chosen }
 }
 
 fn periods(filter: &Filter) -> Vec<Choice> {
