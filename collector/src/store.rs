@@ -80,7 +80,7 @@ pub struct Store {
 /// The database is not there, or not usable; says why.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct Unavailable(String);
+pub struct Unavailable(pub(crate) String);
 
 /// Brings schema and tables up to date; how many migrations were run.
 ///

@@ -17,6 +17,8 @@ pub mod pages;
 mod parameters;
 pub mod routes;
 pub mod snapshot;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use std::sync::Arc;

@@ -76,3 +76,65 @@ impl BasicAuth {
         })
     }
 }
+
+#[cfg(test)]
+impl Http {
+    /// As a file has it that is right.
+    pub(crate) fn of_text(text: &str) -> Http {
+        super::tests::read(&format!("http: {text}")).unwrap_or_else(|faults| panic!("{faults}")).http
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::read;
+    use super::*;
+
+    #[test]
+    fn only_this_machine_is_listened_to_unless_it_is_said() {
+        let listen = |text: &str| Http::of_text(text).listen.map(|address| address.to_string());
+        assert_eq!(listen("{}").as_deref(), Some("127.0.0.1:8080"));
+        assert_eq!(listen("{listen: none}"), None);
+        assert_eq!(listen("{listen: '[::]:9116'}").as_deref(), Some("[::]:9116"));
+    }
+
+    #[test]
+    fn who_listens_beyond_this_machine_without_a_login_is_open() {
+        let is_open = |text: &str| Http::of_text(text).is_open();
+        assert!(is_open("{listen: '0.0.0.0:80'}") && is_open("{listen: '[::ffff:192.0.2.1]:80'}"));
+        assert!(!is_open("{}") && !is_open("{listen: '[::1]:80'}") && !is_open("{listen: none}"));
+        assert!(!is_open("{listen: '0.0.0.0:80', token: abc}"));
+        assert!(!is_open("{listen: '0.0.0.0:80', basic_auth: {username: a, password: b}}"));
+    }
+
+    #[test]
+    fn what_is_public_is_chosen_by_id_or_by_tags() {
+        let public = Http::of_text("{public: {monitors: [a], tags: {public: 'yes'}, title: Shop}}").public.unwrap();
+        assert_eq!((&*public.title, public.monitors.contains("a")), ("Shop", true));
+        assert_eq!(Http::of_text("{}").public, None);
+    }
+
+    #[test]
+    fn faults_name_option_and_mend_and_no_secret() {
+        let faults = read(
+            "http: {listen: here, basic_auth: {username: 'a:b', password: 'hunter2'}, token: hunter2, token_file: /no, \
+             tls: {key_file: /no/key.pem}, public: {}, monitor_metrics: -1}",
+        )
+        .unwrap_err();
+        for told in [
+            "http.listen: \"here\" is no address to listen on",
+            "http.basic_auth.username: has a `:`",
+            "http.token: stands beside token_file",
+            "http.tls.certificate_file: stands without key_file",
+            "http.tls.key_file: /no/key.pem can't be read",
+            "http.public.monitors: is missing, and so is tags",
+            "http.monitor_metrics: -1 is no whole number from 0 to 100000",
+        ] {
+            assert!(faults.contains(told), "{told}: {faults}");
+        }
+        assert!(!faults.contains("hunter2"), "{faults}");
+        assert!(read("http: {basic_auth: {}}").unwrap_err().contains("http.basic_auth.username: is missing"));
+        let shown = format!("{:?}", Http::of_text("{basic_auth: {username: a, password: hunter2}, token: hunter2}"));
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+}

@@ -71,6 +71,11 @@ fn gauge(registry: &mut Registry, name: &str, help: &str, value: i64) {
     registry.register(format!("website_monitor_{name}"), help, gauge);
 }
 
+/// A label's value. prometheus-client writes it as it is.
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"")
+}
+
 /// Whether a label should hold that.
 fn is_label(text: &str) -> bool {
     text.len() <= LABEL && !text.contains(char::is_control)
@@ -84,7 +89,7 @@ fn tell_monitors(registry: &mut Registry, overview: &Overview, most: usize) {
     let mut count = 0;
     for monitor in told {
         count += 1;
-        let label = || ("monitor", monitor.id.clone());
+        let label = || ("monitor", escaped(&monitor.id));
         let is_up = match monitor.state.verdict {
             Verdict::Up | Verdict::Partial => Some(1),
             Verdict::Down => Some(0),
@@ -124,7 +129,7 @@ fn tell_agents(registry: &mut Registry, agents: &[AgentRow], most: usize) {
     let mut count = 0;
     for agent in agents.iter().filter(|agent| is_label(&agent.name)).take(most) {
         count += 1;
-        let label = || ("agent", agent.name.clone());
+        let label = || ("agent", escaped(&agent.name));
         pending.get_or_create(&[label()]).set(agent.pending);
         presence.get_or_create(&[label(), ("presence", word(agent.presence))]).set(1);
         if let Some(last_seen) = agent.last_seen {

@@ -10,6 +10,8 @@
 
 mod gate;
 mod slot;
+#[cfg(test)]
+mod tests;
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -24,7 +24,8 @@ pub struct Limits {
     pub connections: usize,
     /// For a handshake, or for a request's head, be it the first one or a later one.
     pub head: Duration,
-    /// Most bytes of a head. The longest id of a monitor fits into it percent-encoded.
+    /// So many bytes of a head are let through for sure, and twice as many never. The longest id of a monitor fits into
+    /// it percent-encoded.
     pub head_bytes: usize,
     /// After this time, no further request of a connection is taken.
     pub lifetime: Duration,
