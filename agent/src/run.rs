@@ -124,7 +124,9 @@ async fn tick_until_broken(running: &Arc<Running>) -> RunError {
 
 /// Serves metrics, if that is wanted.
 async fn answer_whoever_asks(running: &Arc<Running>) -> Infallible {
-    settings::serve(running.http, Arc::clone(&running.health)).await
+    let health = &running.health;
+    let routes = settings::metrics(Arc::clone(health)).merge(settings::healthz(Arc::clone(health)));
+    settings::serve(running.http, None, routes).await
 }
 
 /// Reads the configuration anew whenever that is asked for; once for all who ask meanwhile.

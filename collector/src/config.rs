@@ -1,14 +1,17 @@
 //! From `collector.yaml` to what the collector runs on. An empty file is a whole configuration: a broker and a
 //! database on this machine.
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use settings::{Fault, Kafka, Log, Section};
 
 mod database;
+mod http;
+mod public;
 pub use database::{Address, Database, Ssl};
+pub use http::Http;
+pub use public::Public;
 
 /// A configuration without faults.
 #[derive(Clone, Debug)]
@@ -21,8 +24,8 @@ pub struct Config {
     pub batch: BatchBounds,
     /// For how long.
     pub retention: Retention,
-    /// Where to tell how it fares.
-    pub http: Option<SocketAddr>,
+    /// Where to show what was found, and to whom.
+    pub http: Http,
     /// What is said.
     pub log: Log,
 }
@@ -62,7 +65,7 @@ impl Config {
             database: root.section("database", Database::of),
             batch: root.section("batch", BatchBounds::of),
             retention: root.section("retention", Retention::of),
-            http: root.section("http", settings::listen),
+            http: root.section("http", Http::of),
             log: root.section("log", Log::of),
         });
         if faults.is_empty() { Ok(config) } else { Err(faults) }
@@ -91,10 +94,10 @@ impl Retention {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<Config, String> {
+    pub(super) fn read(text: &str) -> Result<Config, String> {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("collector.yaml");
         std::fs::write(&path, text).unwrap();

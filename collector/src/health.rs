@@ -3,20 +3,24 @@
 //!
 //! ```text
 //! consuming loop ──▶ beat, lag ─┐          ┌─ every second ──▶ READY=1, STATUS=, WATCHDOG=1
-//! writing threads ─▶ beat, rows ┴─▶ Health ┴─▶ GET /metrics, /healthz   where `http.listen` says so
+//! writing threads ─▶ beat, rows ┴─▶ Health ┴─▶ GET /metrics, /healthz, /readyz   where `http.listen` says so
 //! ```
 //!
 //! A writer that waits for its database beats all the same: a database that is away is no reason for a restart. Nor is
 //! it one to hold up a boot: after a while without it the collector is ready, and the status says what it waits for.
 
 mod metrics;
+mod tally;
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use prometheus_client::metrics::histogram::Histogram;
 use sd_notify::NotifyState;
-use settings::Asked;
+pub use tally::Tally;
 use tokio::time::{MissedTickBehavior, interval};
 
 /// How often systemd is told.
@@ -30,6 +34,9 @@ const WRITING: Duration = Duration::from_secs(1800);
 /// Over how long messages per second are counted.
 const RATE: u32 = 10;
 
+/// Bounds of a histogram: from an idle batch to one that waits for its database.
+const BATCH_SECONDS: [f64; 10] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+
 /// What the loops tell of themselves.
 #[derive(Debug)]
 pub struct Health {
@@ -39,11 +46,20 @@ pub struct Health {
     stored: AtomicU64,
     /// Messages that are still to be read; negative while that is not known.
     lag: AtomicI64,
+    /// The same by partition.
+    lags: Mutex<BTreeMap<i32, i64>>,
+    /// A broker answers.
+    reaches_kafka: AtomicBool,
+    tally: Tally,
+    /// How long batches took that were stored, in seconds.
+    batches: Histogram,
 }
 
 #[derive(Debug, Default)]
 struct Writer {
     beat: Beat,
+    /// When its batch was begun.
+    begun: Beat,
     /// It has a batch, and its beat is expected.
     is_busy: AtomicBool,
     /// Its tables are up to date.
@@ -65,6 +81,10 @@ impl Health {
             writing: (0..writers).map(|_| Writer::default()).collect(),
             stored: AtomicU64::new(0),
             lag: AtomicI64::new(-1),
+            lags: Mutex::default(),
+            reaches_kafka: AtomicBool::new(false),
+            tally: Tally::default(),
+            batches: Histogram::new(BATCH_SECONDS),
         }
     }
 
@@ -73,9 +93,20 @@ impl Health {
         self.consuming.0.store(self.now(), Ordering::Relaxed);
     }
 
-    /// So many messages are still to be read.
-    pub fn lags(&self, messages: i64) {
-        self.lag.store(messages, Ordering::Relaxed);
+    /// So many messages are still to be read, by partition.
+    pub fn lags(&self, messages: BTreeMap<i32, i64>) {
+        self.lag.store(messages.values().sum(), Ordering::Relaxed);
+        *self.by_partition() = messages;
+    }
+
+    /// Whether a broker answers.
+    pub fn hears_of_kafka(&self, is_there: bool) {
+        self.reaches_kafka.store(is_there, Ordering::Relaxed);
+    }
+
+    /// Where stores count what became of messages.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     /// A writer's tables are up to date.
@@ -87,6 +118,7 @@ impl Health {
     /// A writer has begun a batch.
     pub fn begins(&self, writer: usize) {
         self.beat(writer);
+        self.writing[writer].begun.0.store(self.now(), Ordering::Relaxed);
         self.writing[writer].is_busy.store(true, Ordering::Relaxed);
     }
 
@@ -101,6 +133,10 @@ impl Health {
         self.writing[writer].is_busy.store(false, Ordering::Relaxed);
         self.writing[writer].is_waiting.store(false, Ordering::Relaxed);
         self.stored.fetch_add(stored, Ordering::Relaxed);
+        if stored > 0 {
+            let begun = self.writing[writer].begun.0.load(Ordering::Relaxed);
+            self.batches.observe(Duration::from_millis(self.now().saturating_sub(begun)).as_secs_f64());
+        }
     }
 
     fn beat(&self, writer: usize) {
@@ -114,6 +150,22 @@ impl Health {
     /// Whether the tables are there for all writers.
     fn is_ready(&self) -> bool {
         self.writing.iter().all(|writer| writer.is_ready.load(Ordering::Relaxed))
+    }
+
+    fn by_partition(&self) -> MutexGuard<'_, BTreeMap<i32, i64>> {
+        self.lags.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What has to be there for results to be stored, and is not.
+    pub fn lacks(&self) -> Vec<&'static str> {
+        let is_stored = self.is_ready() && !self.waits_for_database();
+        let lacks = [(is_stored, "the database"), (self.reaches_kafka.load(Ordering::Relaxed), "Kafka")];
+        lacks.into_iter().filter_map(|(is_there, part)| (!is_there).then_some(part)).collect()
+    }
+
+    /// Which loop hangs. A database that is away is no reason to start anew.
+    pub fn hangs(&self) -> Option<&'static str> {
+        self.stalled(self.began.elapsed())
     }
 
     fn waits_for_database(&self) -> bool {
@@ -180,17 +232,6 @@ impl Health {
     }
 }
 
-impl Asked for Health {
-    /// A database that is away is no reason to start anew.
-    fn hangs(&self) -> Option<&'static str> {
-        self.stalled(self.began.elapsed())
-    }
-
-    fn metrics(&self) -> String {
-        self.text()
-    }
-}
-
 /// Tells systemd that the collector stops.
 pub fn tell_stopping() {
     notify(&[NotifyState::Stopping]);
@@ -226,13 +267,25 @@ mod tests {
     }
 
     #[test]
+    fn what_is_lacking_is_told_until_tables_and_kafka_are_there() {
+        let health = Health::new(1);
+        assert_eq!(health.lacks(), ["the database", "Kafka"]);
+        health.is_prepared(0);
+        health.hears_of_kafka(true);
+        assert_eq!(health.lacks(), [""; 0]);
+        health.waits(0);
+        health.hears_of_kafka(false);
+        assert_eq!(health.lacks(), ["the database", "Kafka"]);
+    }
+
+    #[test]
     fn the_status_tells_what_is_waited_for_then_lag_and_rate() {
         let health = Health::new(2);
         assert_eq!(health.status(0, 0), "brings the tables up to date");
         health.waits(0);
         assert_eq!(health.status(0, 1), "waits for the database; lag not known yet");
         (0..2).for_each(|writer| health.is_prepared(writer));
-        health.lags(12);
+        health.lags([(0, 5), (1, 7)].into());
         assert_eq!(health.status(50, 10), "12 messages behind, 5.0 messages stored a second");
     }
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use axum::Router;
 use tokio::task::JoinHandle;
 
 pub mod args;
@@ -28,11 +29,15 @@ pub mod verify;
 pub mod web;
 
 use batch::Batch;
-use config::Config;
+use config::{Config, Http};
 use consume::Sink;
 use health::Health;
 use rarely::Rarely;
-use store::{Rollup, Store, Unavailable, Upkeep};
+use store::{Reader, Rollup, Store, Unavailable, Upkeep};
+use web::access::Access;
+use web::routes::Pages;
+use web::snapshot::Snapshots;
+use web::{Site, Source};
 
 /// How long the end of a run waits for what hangs in a system call.
 const LAST_CALLS: Duration = Duration::from_secs(1);
@@ -63,25 +68,29 @@ pub fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Result<()>
 
 async fn run_in(config: Config, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
     let Config { kafka, database, batch, retention, http, .. } = config;
+    if http.is_open() {
+        log::warn!("whoever can reach `http.listen` can see all monitors: set `http.basic_auth` or `http.token`");
+    }
     log::info!(
         topic = kafka.topic.as_str(), group = kafka.group.as_str(), kafka = kafka.bootstrap_servers.as_str(),
         database:% = database.address, schema = database.schema.as_str(); "started"
     );
     let stopping = Arc::new(AtomicBool::new(false));
-    let store = Store::new(&database, retention);
+    let health = Arc::new(Health::new(database.writers() as usize));
+    let store = Store::new(&database, retention).counting(health.tally());
     let beside = [spawn_upkeep(store.upkeep(retention)), spawn_rollup(store.rollup())];
     let mut stores: Vec<Store> = (1..database.writers()).map(|_| store.beside()).collect();
     stores.push(store);
-    let health = Arc::new(Health::new(stores.len()));
     let consuming = tokio::task::spawn_blocking({
         let (stopping, health) = (stopping.clone(), health.clone());
         move || consume::run(&kafka, batch, stores, &health, &stopping)
     });
     let mut consuming = pin!(consuming);
+    let routes = shown(&http, Arc::new(Reader::new(&database)), &health);
     let outcome = tokio::select! {
         outcome = &mut consuming => outcome,
         never = health.tell() => match never {},
-        never = settings::serve(http, health.clone()) => match never {},
+        never = settings::serve(http.listen, http.tls, routes) => match never {},
         () = stop => {
             log::info!("stopping");
             health::tell_stopping();
@@ -93,6 +102,12 @@ async fn run_in(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resul
     outcome??;
     log::info!("stopped");
     Ok(())
+}
+
+/// Everything there is over HTTP.
+fn shown(http: &Http, source: Arc<dyn Source>, health: &Arc<Health>) -> Router {
+    let site = Site { snapshots: Arc::new(Snapshots::new(source)), public: http.public.clone() };
+    web::routes::routes(site, Access::new(http), health.clone(), http.monitor_metrics, Pages::default())
 }
 
 fn spawn_upkeep(upkeep: Upkeep) -> JoinHandle<()> {

@@ -21,6 +21,7 @@ use jiff::Timestamp;
 
 use crate::batch::{Batch, Entry};
 use crate::config::{Database, Retention};
+use crate::health::Tally;
 use crate::rarely::Rarely;
 
 mod connect;
@@ -72,12 +73,14 @@ pub struct Store {
     clashes: Rarely,
     /// That the database does not store, which all stores beside one another say together.
     outage: Arc<Mutex<Rarely>>,
+    /// What became of messages, counted by all stores beside one another.
+    tally: Tally,
 }
 
 /// The database is not there, or not usable; says why.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct Unavailable(String);
+pub struct Unavailable(pub(crate) String);
 
 /// Brings schema and tables up to date; how many migrations were run.
 ///
@@ -115,7 +118,13 @@ impl Store {
             rejected: BTreeMap::new(),
             clashes: Rarely::default(),
             outage: Arc::default(),
+            tally: Tally::default(),
         }
+    }
+
+    /// Counts what becomes of messages there.
+    pub fn counting(self, tally: &Tally) -> Store {
+        Store { tally: tally.clone(), ..self }
     }
 
     /// Another store of the same database, with a memory of its own.
@@ -129,6 +138,7 @@ impl Store {
             rejected: BTreeMap::new(),
             clashes: Rarely::default(),
             outage: Arc::clone(&self.outage),
+            tally: self.tally.clone(),
             ..*self
         }
     }
@@ -207,6 +217,7 @@ impl Store {
         names::learn_epochs(connection, &mut self.memory, entries)?;
         let plan = Plan::new(entries, &self.memory, self.window(), refused);
         if plan.is_empty() {
+            self.tally.stored(0, plan.replayed);
             return Ok(());
         }
         let monitor_ids = names::monitor_ids(connection, &mut self.memory, &plan.results)?;
@@ -214,6 +225,8 @@ impl Store {
         let rows = tables::rows(&plan.results, &monitor_ids);
         transaction::run(connection, &plan, &rows, way)?;
         self.memory.account(plan.deltas.values());
+        self.tally.stored(rows.len() as u64, plan.replayed);
+        plan.rejects.iter().for_each(|reject| self.tally.rejected(reject.reason));
         log::debug!(rows = plan.results.len(), rejected = plan.rejects.len(), replayed = plan.replayed; "stored a batch");
         self.say_rejected(&plan);
         Ok(())

@@ -4,10 +4,31 @@
 //! PostgreSQL ──▶ Source ──▶ pages · API · badges · metrics ──▶ whoever asks, if access lets them
 //! ```
 
+pub mod access;
+mod api;
+mod badge;
+pub mod failure;
+mod filter;
+#[cfg(test)]
+mod fixture;
+mod guard;
+mod metrics;
+pub mod pages;
+mod parameters;
+pub mod routes;
+pub mod snapshot;
+#[cfg(test)]
+mod tests;
+mod text;
+
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
+use crate::config::Public;
 use crate::figures::overview::{AgentRow, Detail, Overview, Period, ResultRow};
 use crate::store::Unavailable;
+use snapshot::Snapshots;
 
 /// Where what is shown comes from: the tables, or what a test makes up.
 pub trait Source: Send + Sync + 'static {
@@ -34,4 +55,13 @@ pub trait Source: Send + Sync + 'static {
     /// # Errors
     /// Why the database can't be read.
     fn agents(&self) -> Result<Vec<AgentRow>, Unavailable>;
+}
+
+/// What all handlers share.
+#[derive(Clone)]
+pub struct Site {
+    /// What there is to show.
+    pub snapshots: Arc<Snapshots>,
+    /// What of it anybody may see, under `/public`; none: nothing.
+    pub public: Option<Arc<Public>>,
 }

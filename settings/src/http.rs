@@ -1,7 +1,13 @@
 //! The `http` section, and what a daemon answers there to whoever asks how it fares.
+//!
+//! ```text
+//! listener ──▶ connections (bounded in number, time and size) ──▶ Router: /metrics, /healthz, and what else there is
+//! ```
+
+mod connections;
+mod tls;
 
 use std::convert::Infallible;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,14 +21,17 @@ use tokio::time::sleep;
 
 use crate::{Section, Wrong};
 
+pub use connections::{Limits, answer};
+pub use tls::Tls;
+
 /// How long to wait before an address is tried again: it may be another's, or not there yet.
 const RETRY: Duration = Duration::from_secs(10);
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Where to listen; none, which is the default, means nowhere.
-pub fn listen(http: &mut Section<'_>) -> Option<SocketAddr> {
-    http.parse("listen", address).flatten()
+/// Where to listen; none means nowhere.
+pub fn listen(http: &mut Section<'_>, default: Option<SocketAddr>) -> Option<SocketAddr> {
+    http.parse("listen", address).unwrap_or(default)
 }
 
 fn address(text: &str) -> Result<Option<SocketAddr>, Wrong> {
@@ -37,38 +46,44 @@ pub trait Asked: Send + Sync + 'static {
     fn hangs(&self) -> Option<&'static str>;
 
     /// All metrics as they are now, in OpenMetrics' text format.
-    fn metrics(&self) -> String;
+    fn metrics(&self) -> impl Future<Output = String> + Send;
 }
 
-/// Serves `/metrics` and `/healthz` at an address, for as long as the daemon runs; without one, nothing. `/healthz`
-/// answers 503 when a loop hangs, so that whoever asks starts the daemon anew where no watchdog of systemd's does.
-pub async fn serve(address: Option<SocketAddr>, asked: Arc<impl Asked>) -> Infallible {
-    let Some(address) = address else { return std::future::pending().await };
-    let alive = {
-        let asked = asked.clone();
-        move || async move {
-            match asked.hangs() {
-                None => (StatusCode::OK, "alive\n".to_owned()),
-                Some(part) => (StatusCode::SERVICE_UNAVAILABLE, format!("the {part} hangs\n")),
-            }
+/// `/healthz`, which answers 503 when a loop hangs, so that whoever asks starts the daemon anew where no watchdog of
+/// systemd's does.
+pub fn healthz<S: Clone + Send + Sync + 'static>(asked: Arc<impl Asked>) -> Router<S> {
+    let alive = move || async move {
+        match asked.hangs() {
+            None => (StatusCode::OK, "alive\n".to_owned()),
+            Some(part) => (StatusCode::SERVICE_UNAVAILABLE, format!("the {part} hangs\n")),
         }
     };
-    let metrics = move || async move { ([(CONTENT_TYPE, OPEN_METRICS)], asked.metrics()) };
-    let routes = Router::new().route("/metrics", get(metrics)).route("/healthz", get(alive));
+    Router::new().route("/healthz", get(alive))
+}
+
+/// `/metrics`, for Prometheus.
+pub fn metrics<S: Clone + Send + Sync + 'static>(asked: Arc<impl Asked>) -> Router<S> {
+    let metrics = move || async move { ([(CONTENT_TYPE, OPEN_METRICS)], asked.metrics().await) };
+    Router::new().route("/metrics", get(metrics))
+}
+
+/// Serves routes at an address, encrypted where there is a certificate, for as long as the daemon runs; without an
+/// address, nothing.
+pub async fn serve(address: Option<SocketAddr>, tls: Option<Tls>, routes: Router) -> Infallible {
+    let Some(address) = address else { return std::future::pending().await };
     let mut is_said = false;
     loop {
-        if let Err(error) = serve_once(address, routes.clone()).await
-            && !is_said
-        {
-            is_said = true;
-            log::error!(error:%, address:%; "nobody can ask for metrics: `http.listen` can't be listened on");
+        match TcpListener::bind(address).await {
+            Ok(listener) => {
+                log::info!(address:%, tls = tls.is_some(); "answers over HTTP");
+                match answer(listener, tls, Limits::default(), routes).await {}
+            }
+            Err(error) if !is_said => {
+                is_said = true;
+                log::error!(error:%, address:%; "nobody can ask over HTTP: `http.listen` can't be listened on");
+            }
+            Err(_) => {}
         }
         sleep(RETRY).await;
     }
-}
-
-async fn serve_once(address: SocketAddr, routes: Router) -> io::Result<()> {
-    let listener = TcpListener::bind(address).await?;
-    log::info!(address:%; "metrics are served");
-    axum::serve(listener, routes).await
 }

@@ -22,7 +22,7 @@ mod section;
 mod variables;
 
 pub use fault::Fault;
-pub use http::{Asked, listen, serve};
+pub use http::{Asked, Limits, Tls, answer, healthz, listen, metrics, serve};
 pub use kafka::{Kafka, Properties, Protocol, Sasl, Security};
 pub use line::line;
 pub use log::{Log, LogFormat};

@@ -37,6 +37,8 @@ impl CollectorSetup {
                 "name": database.name(),
                 "user": database.user(),
             },
+            // Many run at once: a test that asks over HTTP names a port.
+            "http": {"listen": "none"},
         });
         CollectorSetup { settings: Settings(settings), password: database.password().into() }
     }

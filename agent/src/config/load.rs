@@ -111,7 +111,7 @@ fn read_root(root: &mut Section<'_>) -> Root {
         workers: root.integer("workers", 1..=MOST_WORKERS).unwrap_or(64),
         outbox: root.section("outbox", read_outbox),
         kafka: root.section("kafka", Kafka::of_agent),
-        http: root.section("http", settings::listen),
+        http: root.section("http", |http| settings::listen(http, None)),
         log: root.section("log", Log::of),
     }
 }

@@ -124,7 +124,7 @@ impl Asked for Health {
         self.hangs_at(Instant::now())
     }
 
-    fn metrics(&self) -> String {
+    async fn metrics(&self) -> String {
         self.text()
     }
 }

@@ -227,10 +227,12 @@ impl ClientContext for Context {
     fn stats(&self, statistics: Statistics) {
         let topic = statistics.topics.get(&*self.topic);
         let partitions = topic.into_iter().flat_map(|topic| topic.partitions.values());
-        let behind: Vec<i64> = partitions.map(|partition| partition.consumer_lag).filter(|lag| *lag >= 0).collect();
+        let behind = partitions.map(|partition| (partition.partition, partition.consumer_lag));
+        let behind: BTreeMap<i32, i64> = behind.filter(|(_, lag)| *lag >= 0).collect();
         if !behind.is_empty() {
-            self.health.lags(behind.iter().sum());
+            self.health.lags(behind);
         }
+        self.health.hears_of_kafka(statistics.brokers.values().any(|broker| broker.state == "UP"));
     }
 
     fn error(&self, error: KafkaError, reason: &str) {

@@ -1,0 +1,112 @@
+//! Who may see what: all of it whoever knows the password or the token, where there is one; `/healthz`, `/readyz` and
+//! what is public, anybody.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::extract::{Request, State};
+use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use openssl::sha::sha256;
+use secrecy::ExposeSecret;
+
+use crate::config::Http;
+use crate::rarely::Rarely;
+
+/// A scheme of authorization and the digest of what comes after it.
+type Login = (&'static str, [u8; 32]);
+
+/// What lets in. Knows only digests: they all have one length, so that comparing takes the same time whatever is sent.
+#[derive(Default)]
+pub struct Access {
+    logins: Vec<Login>,
+    refused: Mutex<Rarely>,
+}
+
+impl Access {
+    /// As it is configured.
+    pub fn new(http: &Http) -> Access {
+        let basic = http.basic_auth.as_ref().map(|basic| {
+            let pair = format!("{}:{}", basic.username, basic.password.expose_secret());
+            ("Basic", sha256(openssl::base64::encode_block(pair.as_bytes()).as_bytes()))
+        });
+        let bearer = http.token.as_ref().map(|token| ("Bearer", sha256(token.expose_secret().as_bytes())));
+        Access { logins: basic.into_iter().chain(bearer).collect(), refused: Mutex::default() }
+    }
+
+    fn admits(&self, headers: &HeaderMap) -> bool {
+        if self.logins.is_empty() {
+            return true;
+        }
+        let Some((scheme, sent)) = headers.get(AUTHORIZATION).and_then(|value| split(value.as_bytes())) else {
+            return false;
+        };
+        let sent = sha256(sent);
+        let fits = |(known, digest): &Login| {
+            known.as_bytes().eq_ignore_ascii_case(scheme) && openssl::memcmp::eq(digest, &sent)
+        };
+        let is_admitted = self.logins.iter().any(fits);
+        if !is_admitted && let Some(times) = self.refused.lock().unwrap_or_else(PoisonError::into_inner).happened(1) {
+            log::warn!(times; "refused a login over HTTP");
+        }
+        is_admitted
+    }
+
+    fn refusal(&self) -> Response {
+        let mut refusal = StatusCode::UNAUTHORIZED.into_response();
+        for (scheme, _) in &self.logins {
+            let challenge = match *scheme {
+                "Basic" => "Basic realm=\"website-monitor\", charset=\"UTF-8\"",
+                _ => "Bearer realm=\"website-monitor\"",
+            };
+            refusal.headers_mut().append(WWW_AUTHENTICATE, challenge.parse().expect("is a plain text"));
+        }
+        refusal
+    }
+}
+
+/// Scheme and credentials.
+fn split(value: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = value.iter().position(|byte| *byte == b' ')?;
+    Some((&value[..end], value[end..].trim_ascii()))
+}
+
+/// Lets a request through, or says what it lacks.
+pub(super) async fn admit(State(access): State<Arc<Access>>, request: Request, next: Next) -> Response {
+    if access.admits(request.headers()) { next.run(request).await } else { access.refusal() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Http;
+
+    fn admits(configured: &str, sent: Option<&str>) -> bool {
+        let mut headers = HeaderMap::new();
+        if let Some(sent) = sent {
+            headers.insert(AUTHORIZATION, sent.parse().unwrap());
+        }
+        Access::new(&Http::of_text(configured)).admits(&headers)
+    }
+
+    #[test]
+    fn whoever_knows_password_or_token_is_let_in_and_nobody_else() {
+        let both = "{basic_auth: {username: ops, password: 'hunter2:ä'}, token: abc}";
+        let right = format!("Basic {}", openssl::base64::encode_block("ops:hunter2:ä".as_bytes()));
+        for sent in [&*right, "Bearer abc", "bearer   abc "] {
+            assert!(admits(both, Some(sent)), "{sent}");
+        }
+        let wrong =
+            [&right[..right.len() - 1], "Bearer ab", "Bearer abcd", "Bearer", "Basic abc", "abc", "Bearer  ", ""];
+        for sent in wrong.map(Some).into_iter().chain([None]) {
+            assert!(!admits(both, sent), "{sent:?}");
+        }
+        assert!(!admits("{token: abc}", Some(&right)));
+    }
+
+    #[test]
+    fn where_nothing_is_configured_all_are_let_in() {
+        assert!(admits("{}", None) && admits("{}", Some("Bearer x")));
+    }
+}

@@ -1,0 +1,196 @@
+//! What is answered, as `openapi.yaml` has it.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::figures::counts::{Bounds, Counts};
+use crate::figures::incident::Incident;
+use crate::figures::overview::{AgentRow, Bar, Detail, Gap, Late, Period, Point, ResultRow, Side, Summary, Tags};
+use crate::figures::state::{Latest, Verdict};
+use crate::figures::{ResponseTimes, Window};
+use crate::web::filter::word;
+
+/// Of when an answer is.
+#[derive(Serialize)]
+pub(super) struct At {
+    as_of: Timestamp,
+    period: &'static str,
+    since: Timestamp,
+    until: Timestamp,
+}
+
+impl At {
+    pub(super) fn new(as_of: Timestamp, period: Period, window: Window) -> At {
+        At { as_of, period: word(period), since: window.since, until: window.until }
+    }
+
+    fn of(detail: &Detail) -> At {
+        At::new(detail.as_of, detail.period, detail.window)
+    }
+}
+
+/// Counts, and what follows from them.
+#[derive(Serialize)]
+pub(super) struct Seen {
+    #[serde(flatten)]
+    counts: Counts,
+    failed: i64,
+    expected: i64,
+    uptime: Option<f64>,
+    bounds: Option<Bounds>,
+    coverage: Option<f64>,
+}
+
+impl From<Counts> for Seen {
+    fn from(counts: Counts) -> Seen {
+        Seen {
+            failed: counts.failed(),
+            expected: counts.expected(),
+            uptime: counts.uptime(),
+            bounds: counts.bounds(),
+            coverage: counts.coverage(),
+            counts,
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct Monitor<'a> {
+    id: &'a str,
+    name: &'a str,
+    url: &'a str,
+    tags: &'a Tags,
+    is_retired: bool,
+    verdict: Verdict,
+    latest: &'a [Latest],
+    certificate_not_after: Option<Timestamp>,
+    seen: Seen,
+    response_times: ResponseTimes,
+}
+
+impl<'a> Monitor<'a> {
+    pub(super) fn of(monitor: &'a Summary) -> Monitor<'a> {
+        Monitor {
+            id: &monitor.id,
+            name: &monitor.name,
+            url: &monitor.url,
+            tags: &monitor.tags,
+            is_retired: monitor.is_retired,
+            verdict: monitor.state.verdict,
+            latest: &monitor.state.agents,
+            certificate_not_after: monitor.state.certificate_not_after(),
+            seen: monitor.counts.into(),
+            response_times: monitor.times,
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct Monitors<'a> {
+    #[serde(flatten)]
+    pub(super) at: At,
+    pub(super) total: usize,
+    pub(super) monitors: Vec<Monitor<'a>>,
+    pub(super) next: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+pub(super) struct One<'a> {
+    #[serde(flatten)]
+    at: At,
+    monitor: Monitor<'a>,
+    agents: Vec<View<'a>>,
+    series: &'a [Point],
+}
+
+#[derive(Serialize)]
+struct View<'a> {
+    agent: &'a str,
+    seen: Seen,
+    response_times: ResponseTimes,
+}
+
+impl<'a> One<'a> {
+    pub(super) fn of(detail: &'a Detail) -> One<'a> {
+        let view = |side: &'a Side| View { agent: &side.agent, seen: side.counts.into(), response_times: side.times };
+        One {
+            at: At::of(detail),
+            monitor: Monitor::of(&detail.summary),
+            agents: detail.agents.iter().map(view).collect(),
+            series: &detail.series,
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct Uptime {
+    #[serde(flatten)]
+    at: At,
+    seen: Seen,
+    bars: Vec<OfBar>,
+}
+
+#[derive(Serialize)]
+struct OfBar {
+    since: Timestamp,
+    seen: Seen,
+}
+
+impl Uptime {
+    pub(super) fn of(detail: &Detail) -> Uptime {
+        let bar = |bar: &Bar| OfBar { since: bar.since, seen: bar.counts.into() };
+        let summary = &detail.summary;
+        Uptime { at: At::of(detail), seen: summary.counts.into(), bars: summary.bars.iter().map(bar).collect() }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct Outages<'a> {
+    #[serde(flatten)]
+    at: At,
+    incidents: Vec<Lasting<'a>>,
+    gaps: &'a [Gap],
+    late: &'a [Late],
+}
+
+#[derive(Serialize)]
+struct Lasting<'a> {
+    #[serde(flatten)]
+    incident: &'a Incident,
+    lasted_seconds: i64,
+}
+
+impl<'a> Outages<'a> {
+    pub(super) fn of(detail: &'a Detail) -> Outages<'a> {
+        let lasting =
+            |incident: &'a Incident| Lasting { incident, lasted_seconds: incident.lasted(detail.as_of).as_secs() };
+        Outages {
+            at: At::of(detail),
+            incidents: detail.incidents.iter().map(lasting).collect(),
+            gaps: &detail.gaps,
+            late: &detail.late,
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct Results<'a> {
+    results: &'a [ResultRow],
+    next: Option<Timestamp>,
+}
+
+impl<'a> Results<'a> {
+    /// Of one more than the limit, where there are so many. The next page begins before the last moment of this one, so
+    /// results of one moment stay together, as far as the limit lets them.
+    pub(super) fn page(read: &'a [ResultRow], limit: usize) -> Results<'a> {
+        let Some(beyond) = read.get(limit) else { return Results { results: read, next: None } };
+        let whole = read[..limit].iter().rposition(|result| result.checked_at > beyond.checked_at);
+        let results = &read[..whole.map_or(limit, |last| last + 1)];
+        Results { results, next: results.last().map(|last| last.checked_at) }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct Agents<'a> {
+    pub(super) agents: &'a [AgentRow],
+}

@@ -1,0 +1,119 @@
+//! Badges for other people's pages: a monitor's name and its verdict, or its uptime where a period is asked for.
+//!
+//! An SVG of our own, in presentation attributes alone, since the policy lets no style into it.
+
+use askama::Template;
+use axum::Router;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::StatusCode;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+use super::Site;
+use super::failure::Failure;
+use super::parameters::Parameters;
+use super::text::cut;
+use crate::figures::overview::{Period, Summary};
+use crate::figures::state::Verdict;
+
+/// Most characters of a name.
+const NAME: usize = 40;
+/// How wide a character of that size is on average.
+const CHARACTER: usize = 7;
+/// On both sides of a text; the template knows it, too.
+const PAD: usize = 6;
+
+pub(super) fn routes() -> Router<Site> {
+    Router::new().route("/badge/{file}", get(any))
+}
+
+/// Those that anybody may see.
+pub(super) fn public_routes() -> Router<Site> {
+    Router::new().route("/public/badge/{file}", get(public))
+}
+
+async fn any(State(site): State<Site>, Path(file): Path<String>, query: RawQuery) -> Result<Response, Failure> {
+    badge(&site, &file, query, "private, no-cache", |_| true).await
+}
+
+async fn public(State(site): State<Site>, Path(file): Path<String>, query: RawQuery) -> Result<Response, Failure> {
+    let shown = |monitor: &Summary| site.public.as_ref().is_some_and(|public| public.shows(monitor));
+    badge(&site, &file, query, "public, max-age=60", shown).await
+}
+
+async fn badge(
+    site: &Site,
+    file: &str,
+    RawQuery(query): RawQuery,
+    caching: &'static str,
+    is_shown: impl Fn(&Summary) -> bool,
+) -> Result<Response, Failure> {
+    let mut parameters = Parameters::new(query.as_deref());
+    let period = parameters.period()?;
+    parameters.end()?;
+    let none = || Failure::not_found("there is no such badge");
+    let id = file.strip_suffix(".svg").ok_or_else(none)?;
+    let overview = site.snapshots.overview(period.unwrap_or(Period::Day)).await?;
+    let monitor = overview.monitors.iter().find(|it| it.id == id && is_shown(it)).ok_or_else(none)?;
+    let (said, colour) = match period {
+        None => verdict(monitor),
+        Some(_) => uptime(monitor),
+    };
+    let headers = [(CONTENT_TYPE, "image/svg+xml"), (CACHE_CONTROL, caching)];
+    let failed = |_| Failure { status: StatusCode::INTERNAL_SERVER_ERROR, error: "the badge can't be drawn".into() };
+    let svg = Badge::new(&monitor.name, said, colour).render().map_err(failed)?;
+    Ok((headers, svg).into_response())
+}
+
+fn verdict(monitor: &Summary) -> (String, &'static str) {
+    let (text, colour) = match monitor.state.verdict {
+        _ if monitor.is_retired => ("retired", GREY),
+        Verdict::Up => ("up", GREEN),
+        Verdict::Partial => ("partly down", AMBER),
+        Verdict::Down => ("down", RED),
+        Verdict::Unknown => ("unknown", GREY),
+    };
+    (text.into(), colour)
+}
+
+fn uptime(monitor: &Summary) -> (String, &'static str) {
+    let Some(share) = monitor.counts.uptime() else { return ("unknown".into(), GREY) };
+    let colour = match share {
+        0.99.. => GREEN,
+        0.95.. => AMBER,
+        _ => RED,
+    };
+    (percent(share), colour)
+}
+
+const GREEN: &str = "#2c7a3f";
+const AMBER: &str = "#8a5a00";
+const RED: &str = "#b3261e";
+const GREY: &str = "#5f6368";
+
+/// Rounded down: what failed once is not 100%.
+fn percent(share: f64) -> String {
+    format!("{:.2}%", (share * 1e4).floor() / 100.0)
+}
+
+/// What the template is made of.
+#[derive(Template)]
+#[template(path = "badge.svg")]
+struct Badge {
+    name: String,
+    said: String,
+    colour: &'static str,
+    /// How wide the name's part is.
+    left: usize,
+    /// How wide the other part is.
+    right: usize,
+}
+
+impl Badge {
+    fn new(name: &str, said: String, colour: &'static str) -> Badge {
+        let wide = |text: &str| text.chars().count() * CHARACTER + 2 * PAD;
+        let name = cut(name, NAME);
+        Badge { left: wide(&name), right: wide(&said), name, said, colour }
+    }
+}

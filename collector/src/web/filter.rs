@@ -1,0 +1,151 @@
+//! What of the overview is asked for: the query of its address, both ways.
+
+use std::str::FromStr;
+
+use form_urlencoded::{Serializer, parse};
+
+use crate::figures::overview::{Period, Summary};
+use crate::figures::state::Verdict;
+
+/// What is shown, and how.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Filter {
+    /// In the name, id or url.
+    pub(super) text: String,
+    /// `name:value`, or only the name; empty: whatever tags it has.
+    pub(super) tag: String,
+    pub(super) verdict: Option<Verdict>,
+    /// The tag by whose values monitors stand together; empty: by none.
+    pub(super) group: String,
+    pub(super) period: Period,
+    /// Whether those are shown that nobody is to look at any more.
+    pub(super) retired: bool,
+    /// From 1.
+    pub(super) page: usize,
+}
+
+/// Each verdict in the words of addresses and of people.
+pub(super) const VERDICTS: [(Verdict, &str, &str); 4] = [
+    (Verdict::Down, "down", "Down"),
+    (Verdict::Partial, "partial", "Partly down"),
+    (Verdict::Unknown, "unknown", "Unknown"),
+    (Verdict::Up, "up", "Up"),
+];
+
+/// Each period in the words of addresses and of people.
+pub(super) const PERIODS: [(Period, &str, &str); 3] =
+    [(Period::Day, "24h", "24 hours"), (Period::Month, "30d", "30 days"), (Period::Quarter, "90d", "90 days")];
+
+/// The period of an address' query; the default one where it names none.
+pub(super) fn period(query: &str) -> Period {
+    let word = parse(query.as_bytes()).find(|(name, _)| name == "period").map(|(_, word)| word);
+    let found = PERIODS.iter().find(|(_, known, _)| word.as_deref() == Some(known));
+    found.map(|(period, ..)| *period).unwrap_or_default()
+}
+
+/// A period in the word of addresses.
+pub(super) fn word(period: Period) -> &'static str {
+    PERIODS.iter().find(|(known, ..)| *known == period).map_or("", |(_, word, _)| word)
+}
+
+/// An address' query that says nothing but the period.
+pub(super) fn period_link(of: Period) -> String {
+    if of == Period::default() { String::new() } else { format!("?period={}", word(of)) }
+}
+
+impl Filter {
+    /// Of an address' query. What says nothing is not heeded, so that an address never fails.
+    pub(super) fn of(query: &str) -> Filter {
+        let mut filter = Filter { period: period(query), page: 1, ..Filter::default() };
+        for (name, value) in parse(query.as_bytes()) {
+            let value = value.trim();
+            match &*name {
+                "q" => filter.text = value.to_owned(),
+                "tag" => filter.tag = value.to_owned(),
+                "state" => {
+                    filter.verdict = VERDICTS.iter().find(|(_, word, _)| *word == value).map(|(verdict, ..)| *verdict);
+                }
+                "group" => filter.group = value.to_owned(),
+                "retired" => filter.retired = value == "1",
+                "page" => filter.page = usize::from_str(value).unwrap_or(1).max(1),
+                _ => {}
+            }
+        }
+        filter
+    }
+
+    /// An address' query; defaults are left out.
+    pub(super) fn link(&self) -> String {
+        let page = self.page.to_string();
+        let verdict = VERDICTS.iter().find(|(known, ..)| Some(*known) == self.verdict).map_or("", |(_, word, _)| word);
+        let pairs = [
+            ("q", &*self.text),
+            ("tag", &self.tag),
+            ("state", verdict),
+            ("group", &self.group),
+            ("period", if self.period == Period::default() { "" } else { word(self.period) }),
+            ("retired", if self.retired { "1" } else { "" }),
+            ("page", if self.page <= 1 { "" } else { &page }),
+        ];
+        let mut query = Serializer::for_suffix(String::from("?"), 1);
+        query.extend_pairs(pairs.into_iter().filter(|(_, value)| !value.is_empty()));
+        query.finish()
+    }
+
+    /// Whether only a part of the monitors is asked for.
+    pub(super) fn is_narrow(&self) -> bool {
+        !self.text.is_empty() || !self.tag.is_empty() || self.verdict.is_some()
+    }
+
+    /// Whether a monitor is asked for.
+    pub(super) fn takes(&self, monitor: &Summary) -> bool {
+        let text = self.text.to_lowercase();
+        let has_text = |of: &str| of.to_lowercase().contains(&text);
+        let (tag, value) = match self.tag.split_once(':') {
+            Some((tag, value)) => (tag, Some(value)),
+            None => (&*self.tag, None),
+        };
+        let is_tagged = || monitor.tags.get(tag).is_some_and(|it| value.is_none_or(|value| it == value));
+        (self.retired || !monitor.is_retired)
+            && self.verdict.is_none_or(|verdict| verdict == monitor.state.verdict && !monitor.is_retired)
+            && (tag.is_empty() || is_tagged())
+            && (text.is_empty() || has_text(&monitor.name) || has_text(&monitor.id) || has_text(&monitor.url))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::web::fixture;
+
+    #[test]
+    fn an_address_says_what_the_filter_is_and_the_filter_the_address() {
+        let query = "?q=%22a%22+%26b&tag=team%3Aweb&state=partial&group=team&period=90d&retired=1&page=7";
+        let filter = Filter::of(&query[1..]);
+        assert_eq!(filter.link(), query);
+        assert_eq!((&*filter.text, filter.verdict, filter.page), ("\"a\" &b", Some(Verdict::Partial), 7));
+        assert_eq!(Filter::of("").link(), "?");
+    }
+
+    #[test]
+    fn an_address_that_says_nothing_is_the_whole() {
+        for query in ["state=fine&page=-1&period=1y&retired=no&x", "%ff%00=&&&=", "page=99999999999999999999999"] {
+            assert_eq!(Filter::of(query), Filter { page: 1, ..Filter::default() }, "{query}");
+        }
+    }
+
+    #[test]
+    fn monitors_are_found_by_text_tag_and_state_and_retired_ones_only_when_asked_for() {
+        let all = fixture::overview(40, Period::Day);
+        let found = |query: &str| all.monitors.iter().filter(|it| Filter::of(query).takes(it)).count();
+        let retired = all.monitors.iter().filter(|it| it.is_retired).count();
+        assert!(retired > 0 && found("") == all.monitors.len() - retired && found("retired=1") == all.monitors.len());
+        let of_web = all.monitors.iter().filter(|it| !it.is_retired && it.tags["team"] == "web").count();
+        assert!(of_web > 0 && found("tag=team:web") == of_web && found("tag=team:") == 0 && found("tag=nothing") == 0);
+        assert_eq!(found("tag=team"), found(""));
+        let name = all.monitors[0].name.to_uppercase();
+        assert_eq!(found(&format!("q={name}&retired=1")), 1);
+        let by_state: usize = VERDICTS.iter().map(|(_, word, _)| found(&format!("state={word}&retired=1"))).sum();
+        assert_eq!(by_state, found(""));
+    }
+}

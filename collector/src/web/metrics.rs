@@ -1,0 +1,152 @@
+//! `/metrics`: how the collector fares, and in short what it shows of monitors and agents, so that whoever has
+//! Prometheus can draw and alert on it.
+//!
+//! Each monitor is some series in Prometheus, so there is a bound on how many are told of, and a gauge that says how
+//! many are not. Those that are retired are not; nor are those whose id no label should hold.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use serde::Serialize;
+use settings::Asked;
+use tokio::time::timeout;
+
+use super::snapshot::Snapshots;
+use crate::figures::overview::{AgentRow, Overview, Period, Summary};
+use crate::figures::state::Verdict;
+use crate::health::Health;
+
+/// How long a scrape waits for the database. Prometheus waits for ten seconds.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Longest value of a label, in bytes.
+const LABEL: usize = 512;
+
+/// Tells all metrics.
+pub(super) struct Teller {
+    pub(super) health: Arc<Health>,
+    pub(super) snapshots: Arc<Snapshots>,
+    /// So many monitors, and so many agents, at most.
+    pub(super) most: usize,
+}
+
+impl Asked for Teller {
+    fn hangs(&self) -> Option<&'static str> {
+        self.health.hangs()
+    }
+
+    async fn metrics(&self) -> String {
+        let read = async { (self.snapshots.overview(Period::Day).await, self.snapshots.agents().await) };
+        let (overview, agents) = match timeout(PATIENCE, read).await {
+            Ok((overview, agents)) => (overview.ok(), agents.ok()),
+            Err(_) => (None, None),
+        };
+        let mut registry = Registry::default();
+        self.health.register(&mut registry);
+        let is_readable = overview.is_some() && agents.is_some();
+        gauge(&mut registry, "collector_reads_database", "0 while what is shown can't be read", is_readable.into());
+        if let Some(overview) = overview {
+            tell_monitors(&mut registry, &overview, self.most);
+        }
+        if let Some(agents) = agents {
+            tell_agents(&mut registry, &agents, self.most);
+        }
+        let mut text = String::new();
+        encode(&mut text, &registry).expect("a String takes everything");
+        text
+    }
+}
+
+type Labels<const N: usize> = [(&'static str, String); N];
+type Of<const N: usize> = Family<Labels<N>, Gauge>;
+type Ratio<const N: usize> = Family<Labels<N>, Gauge<f64, AtomicU64>>;
+
+fn gauge(registry: &mut Registry, name: &str, help: &str, value: i64) {
+    let gauge = Gauge::<i64>::default();
+    gauge.set(value);
+    registry.register(format!("website_monitor_{name}"), help, gauge);
+}
+
+/// A label's value. prometheus-client writes it as it is.
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"")
+}
+
+/// Whether a label should hold that.
+fn is_label(text: &str) -> bool {
+    text.len() <= LABEL && !text.contains(char::is_control)
+}
+
+fn tell_monitors(registry: &mut Registry, overview: &Overview, most: usize) {
+    let all: Vec<&Summary> = overview.monitors.iter().filter(|monitor| !monitor.is_retired).collect();
+    let told = all.iter().filter(|monitor| is_label(&monitor.id)).take(most);
+    let (success, verdict, expiry) = (Of::<1>::default(), Of::<2>::default(), Of::<1>::default());
+    let (uptime, coverage, time) = (Ratio::<1>::default(), Ratio::<1>::default(), Ratio::<2>::default());
+    let mut count = 0;
+    for monitor in told {
+        count += 1;
+        let label = || ("monitor", escaped(&monitor.id));
+        let is_up = match monitor.state.verdict {
+            Verdict::Up | Verdict::Partial => Some(1),
+            Verdict::Down => Some(0),
+            Verdict::Unknown => None,
+        };
+        if let Some(is_up) = is_up {
+            success.get_or_create(&[label()]).set(is_up);
+        }
+        verdict.get_or_create(&[label(), ("verdict", word(monitor.state.verdict))]).set(1);
+        if let Some(not_after) = monitor.state.certificate_not_after() {
+            expiry.get_or_create(&[label()]).set(not_after.as_second());
+        }
+        if let Some(share) = monitor.counts.uptime() {
+            uptime.get_or_create(&[label()]).set(share);
+        }
+        if let Some(share) = monitor.counts.coverage() {
+            coverage.get_or_create(&[label()]).set(share);
+        }
+        if let Some(p95) = monitor.times.p95_us {
+            time.get_or_create(&[label(), ("quantile", "0.95".into())]).set(p95 / 1e6);
+        }
+    }
+    let left_out = i64::try_from(all.len() - count).unwrap_or(i64::MAX);
+    gauge(registry, "monitors", "Monitors that an agent is to look at", all.len().try_into().unwrap_or(i64::MAX));
+    gauge(registry, "monitors_left_out", "Those of which no metric tells", left_out);
+    gauge(registry, "snapshot_timestamp_seconds", "The moment of which the monitors' are", overview.as_of.as_second());
+    registry.register("probe_success", "0 while every agent that looks sees it fail; absent while none looks", success);
+    registry.register("website_monitor_verdict", "1 for what can be said of a monitor now", verdict);
+    registry.register("probe_ssl_earliest_cert_expiry", "The end of the certificate that was shown last", expiry);
+    registry.register("website_monitor_uptime_ratio", "Of what was seen in 24 hours", uptime);
+    registry.register("website_monitor_coverage_ratio", "What arrived of what was due in 24 hours", coverage);
+    registry.register("website_monitor_response_time_seconds", "Of the answers of 24 hours", time);
+}
+
+fn tell_agents(registry: &mut Registry, agents: &[AgentRow], most: usize) {
+    let (pending, seen, presence) = (Of::<1>::default(), Of::<1>::default(), Of::<2>::default());
+    let mut count = 0;
+    for agent in agents.iter().filter(|agent| is_label(&agent.name)).take(most) {
+        count += 1;
+        let label = || ("agent", escaped(&agent.name));
+        pending.get_or_create(&[label()]).set(agent.pending);
+        presence.get_or_create(&[label(), ("presence", word(agent.presence))]).set(1);
+        if let Some(last_seen) = agent.last_seen {
+            seen.get_or_create(&[label()]).set(last_seen.as_second());
+        }
+    }
+    let left_out = i64::try_from(agents.len() - count).unwrap_or(i64::MAX);
+    gauge(registry, "agents_left_out", "Agents of which no metric tells", left_out);
+    registry.register("website_monitor_agent_pending", "What waited in its outbox at its latest report", pending);
+    registry.register("website_monitor_agent_last_seen_timestamp_seconds", "When that was stored", seen);
+    registry.register("website_monitor_agent_presence", "1 for whether it runs, has stopped, or is silent", presence);
+}
+
+/// The word by which JSON has it, too.
+pub(super) fn word(of: impl Serialize) -> String {
+    match serde_json::to_value(of) {
+        Ok(serde_json::Value::String(word)) => word,
+        _ => String::new(),
+    }
+}

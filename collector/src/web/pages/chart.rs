@@ -1,0 +1,238 @@
+//! How long answers took, as a chart: the median as a line and the 95th percentile as a dashed one, or the phases as
+//! columns. Time without an answer is no line: it breaks there, on a darker ground.
+
+use std::fmt::{self, Display, Write};
+
+use askama::filters::HtmlSafe;
+use jiff::{SignedDuration, Timestamp};
+
+use super::words::{When, time_taken};
+use crate::figures::Window;
+use crate::figures::overview::{Bar, Period, Point};
+use crate::report::to_seconds;
+
+/// The width and height of a plot in its own units; what it is on the screen is for the style to say.
+const WIDTH: f64 = 1_000.0;
+const HEIGHT: f64 = 100.0;
+/// What is left between columns.
+const SPACE: f64 = 0.15;
+
+/// The class and name of each phase, in their order.
+pub(super) const PHASES: [(&str, &str); 5] =
+    [("dns", "name look-up"), ("connect", "connect"), ("tls", "TLS"), ("first-byte", "first byte"), ("body", "body")];
+
+/// A chart with what stands at its axes.
+pub(super) struct Chart {
+    pub(super) plot: Plot,
+    /// From the top.
+    pub(super) scale: [String; 3],
+    /// From the left.
+    pub(super) ends: [When; 3],
+}
+
+/// An SVG image, as wide as its place.
+pub(super) struct Plot {
+    says: String,
+    /// Class and path, from the back.
+    paths: Vec<(String, String)>,
+}
+
+/// Where a moment and a duration are.
+struct Axes {
+    window: Window,
+    /// The highest, in microseconds.
+    top: f64,
+}
+
+impl Axes {
+    fn x(&self, at: Timestamp) -> f64 {
+        let since = |at: Timestamp| at.duration_since(self.window.since).as_secs_f64();
+        (since(at) / since(self.window.until).max(1.0)).clamp(0.0, 1.0) * WIDTH
+    }
+
+    fn y(&self, us: f64) -> f64 {
+        HEIGHT * (1.0 - us / self.top)
+    }
+}
+
+/// The lines of the whole window; none without an answer.
+pub(super) fn lines(series: &[Point], window: Window, step: SignedDuration) -> Option<Chart> {
+    let highest = series.iter().map(|point| point.p95_us.max(point.p50_us)).fold(0.0, f64::max);
+    let axes = axes(series, window, step, highest)?;
+    let line = |us: fn(&Point) -> f64| {
+        let mut path = String::new();
+        for run in runs(series, step) {
+            for (index, point) in run.iter().enumerate() {
+                let x = axes.x(point.since + step / 2);
+                let command = if index == 0 { 'M' } else { 'L' };
+                write!(path, "{command}{x:.1} {:.1}", axes.y(us(point))).unwrap_or_default();
+            }
+            if run.len() == 1 {
+                path.push_str("h1");
+            }
+        }
+        path
+    };
+    let says = format!(
+        "Response times: the median is {} at most, the 95th percentile {}",
+        time_taken(series.iter().map(|point| point.p50_us).fold(0.0, f64::max)),
+        time_taken(highest)
+    );
+    let paths = vec![
+        ("none".into(), empty(series, &axes, step)),
+        ("rule".into(), rules()),
+        ("p95".into(), line(|point| point.p95_us)),
+        ("p50".into(), line(|point| point.p50_us)),
+    ];
+    Some(axes.chart(says, paths))
+}
+
+/// The phases of the points that have them, as columns of means; none where none has.
+pub(super) fn columns(series: &[Point], until: Timestamp, step: SignedDuration) -> Option<Chart> {
+    let series: Vec<Point> = series.iter().filter(|point| point.phases_us.is_some()).copied().collect();
+    let phases = |point: &Point| point.phases_us.unwrap_or_default();
+    let highest = series.iter().map(|point| phases(point).iter().sum()).fold(0.0, f64::max);
+    let axes = axes(&series, Window { since: series.first()?.since, until }, step, highest)?;
+    let mut paths = vec![("none".into(), empty(&series, &axes, step)), ("rule".into(), rules())];
+    for (index, (class, _)) in PHASES.iter().enumerate() {
+        let mut path = String::new();
+        for point in &series {
+            let below: f64 = phases(point)[..index].iter().sum();
+            let (from, to) = (axes.x(point.since), axes.x(point.since + step));
+            let space = (to - from) * SPACE;
+            let (foot, top) = (axes.y(below), axes.y(below + phases(point)[index]));
+            write!(path, "M{:.1} {foot:.1}V{top:.1}H{:.1}V{foot:.1}z", from + space, to - space).unwrap_or_default();
+        }
+        paths.push((format!("phase {class}"), path));
+    }
+    let says = format!("Phases of checks, means over the last 24 hours: {} together at most", time_taken(highest));
+    Some(axes.chart(says, paths))
+}
+
+/// How far apart points are: a bar's length, or less where they are nearer.
+pub(super) fn step(series: &[Point], bars: &[Bar], period: Period) -> SignedDuration {
+    let whole = SignedDuration::from_hours(if period == Period::Day { 1 } else { 24 });
+    let apart = |since: &[Timestamp]| since.windows(2).map(|pair| pair[1].duration_since(pair[0])).min();
+    let of_bars = apart(&bars.iter().map(|bar| bar.since).collect::<Vec<_>>());
+    let of_points = apart(&series.iter().map(|point| point.since).collect::<Vec<_>>());
+    [of_bars, of_points].into_iter().flatten().filter(SignedDuration::is_positive).min().unwrap_or(whole)
+}
+
+/// Points that follow each other without a gap.
+fn runs(series: &[Point], step: SignedDuration) -> impl Iterator<Item = &[Point]> {
+    series.chunk_by(move |a, b| b.since.duration_since(a.since) <= step)
+}
+
+/// The ground of the times that have no point.
+fn empty(series: &[Point], axes: &Axes, step: SignedDuration) -> String {
+    let mut path = String::new();
+    let mut known = axes.window.since;
+    let mut fill = |from: Timestamp, to: Timestamp| {
+        if to.duration_since(from) >= step / 2 {
+            write!(path, "M{:.1} 0V{HEIGHT}H{:.1}V0z", axes.x(from), axes.x(to)).unwrap_or_default();
+        }
+    };
+    for point in series {
+        fill(known, point.since);
+        known = point.since + step;
+    }
+    fill(known, axes.window.until);
+    path
+}
+
+fn rules() -> String {
+    format!("M0 0H{WIDTH}M0 {}H{WIDTH}", HEIGHT / 2.0)
+}
+
+/// The window up to the end of its last point's time, of which some may be to come.
+fn axes(series: &[Point], window: Window, step: SignedDuration, highest: f64) -> Option<Axes> {
+    let until = window.until.max(series.last()?.since + step);
+    Some(Axes { window: Window { until, ..window }, top: round_above(highest) })
+}
+
+impl Axes {
+    fn chart(&self, says: String, paths: Vec<(String, String)>) -> Chart {
+        let Window { since, until } = self.window;
+        let paths = paths.into_iter().filter(|(_, path)| !path.is_empty()).collect();
+        Chart {
+            plot: Plot { says, paths },
+            scale: [time_taken(self.top), time_taken(self.top / 2.0), "0".into()],
+            ends: [since, since + until.duration_since(since) / 2, to_seconds(until)].map(When),
+        }
+    }
+}
+
+/// The next 1, 2 or 5 of a decade: an axis that people can read.
+fn round_above(us: f64) -> f64 {
+    let decade = 10_f64.powf(us.max(1.0).log10().floor());
+    [1.0, 2.0, 5.0, 10.0].map(|by| by * decade).into_iter().find(|top| *top >= us).unwrap_or(10.0 * decade)
+}
+
+// Numbers and words of our own.
+impl HtmlSafe for Plot {}
+
+impl Display for Plot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "<svg class=\"plot\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{}\">",
+            self.says
+        )?;
+        for (class, path) in &self.paths {
+            write!(f, "<path class=\"{class}\" d=\"{path}\"/>")?;
+        }
+        f.write_str("</svg>")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: SignedDuration = SignedDuration::from_hours(1);
+
+    fn at(hour: i32) -> Timestamp {
+        Timestamp::UNIX_EPOCH + HOUR * hour
+    }
+
+    fn point(hour: i32, us: f64) -> Point {
+        Point { since: at(hour), p50_us: us, p95_us: 2.0 * us, phases_us: Some([us / 5.0; 5]) }
+    }
+
+    fn path<'a>(chart: &'a Chart, class: &str) -> &'a str {
+        chart.plot.paths.iter().find(|(known, _)| known == class).map_or("", |(_, path)| path)
+    }
+
+    #[test]
+    fn a_line_breaks_where_nothing_was_answered_and_the_ground_shows_it() {
+        let window = Window { since: at(0), until: at(10) };
+        let series = [point(0, 10_000.0), point(1, 20_000.0), point(5, 10_000.0)];
+        let chart = lines(&series, window, HOUR).unwrap();
+        assert_eq!(path(&chart, "p50"), "M50.0 80.0L150.0 60.0M550.0 80.0h1");
+        assert_eq!(path(&chart, "none"), "M200.0 0V100H500.0V0zM600.0 0V100H1000.0V0z");
+        assert_eq!(chart.scale.join(" "), "50.0 ms 25.0 ms 0");
+        roxmltree::Document::parse(&chart.plot.to_string()).unwrap();
+    }
+
+    #[test]
+    fn phases_stand_upon_each_other() {
+        let chart = columns(&[point(0, 50_000.0)], at(1), HOUR).unwrap();
+        assert_eq!(path(&chart, "phase dns"), "M150.0 100.0V80.0H850.0V100.0z");
+        assert_eq!(path(&chart, "phase body"), "M150.0 20.0V0.0H850.0V20.0z");
+    }
+
+    #[test]
+    fn without_an_answer_there_is_no_chart() {
+        assert!(lines(&[], Window { since: at(0), until: at(1) }, HOUR).is_none());
+        let bare = Point { phases_us: None, ..point(0, 1.0) };
+        assert!(columns(&[bare], at(1), HOUR).is_none());
+    }
+
+    #[test]
+    fn an_axis_ends_at_a_round_number() {
+        assert_eq!(
+            [0.0, 1_000.0, 1_001.0, 4_900.0, 5_001.0].map(round_above),
+            [1.0, 1_000.0, 2_000.0, 5_000.0, 10_000.0]
+        );
+    }
+}

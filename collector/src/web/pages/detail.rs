@@ -1,0 +1,286 @@
+//! One monitor at length: how it is and who says so, what was seen and what was not, what befell it and by whose fault.
+
+use askama::Template;
+use jiff::Timestamp;
+
+use super::bars::Bars;
+use super::chart::{self, Chart, PHASES};
+use super::frame::{Frame, Place, monitor};
+use super::incidents::{Befell, CameLate, Missed, befell, came_late, missed};
+use super::overview::Choice;
+use super::standing::{Standing, Uptime, coverage, reason, who_says};
+use super::words::{When, ago, counted, grouped, time_taken};
+use crate::figures::overview::{Bar, Detail, Period, Point, ResultRow, Side};
+use crate::figures::state::{Latest, Look};
+use crate::figures::{ResponseTimes, counts::Counts};
+use crate::report::shortly;
+use crate::web::filter::{PERIODS, period_link};
+use crate::web::text::{cut, plain};
+
+/// The longest name in characters.
+const NAME: usize = 300;
+
+#[derive(Template)]
+#[template(path = "detail.html")]
+struct Page<'a> {
+    frame: Frame,
+    name: String,
+    id: String,
+    url: String,
+    tags: Vec<Choice>,
+    standing: Standing,
+    who_says: String,
+    periods: Vec<Choice>,
+    bars: Bars<'a>,
+    ends: [When; 2],
+    figures: Vec<Figure>,
+    rows: Vec<BarRow>,
+    times: Option<Chart>,
+    phases: Option<Chart>,
+    points: Vec<PointRow>,
+    incidents: Vec<Befell>,
+    gaps: Vec<Missed>,
+    late: Vec<CameLate>,
+    agents: Vec<SideRow<'a>>,
+    results: Vec<Shown>,
+    /// The moment before which results are shown; none: the latest.
+    before: Option<When>,
+    newest: String,
+    older: Option<String>,
+}
+
+/// A number with its name.
+pub(super) struct Figure {
+    pub(super) name: &'static str,
+    pub(super) number: String,
+    pub(super) note: String,
+}
+
+/// A bar in numbers.
+struct BarRow {
+    since: When,
+    uptime: Uptime,
+    /// Checks, succeeded, failed, spoiled, not seen.
+    counts: [String; 5],
+}
+
+/// Response times in numbers.
+struct PointRow {
+    since: When,
+    /// p50, p95, then the phases; empty where not known.
+    times: Vec<String>,
+}
+
+/// What one agent saw.
+struct SideRow<'a> {
+    agent: String,
+    /// Of the style and the symbol.
+    class: &'static str,
+    says: String,
+    at: Option<When>,
+    bars: Bars<'a>,
+    uptime: Uptime,
+    coverage: String,
+    p50: String,
+    p95: String,
+}
+
+/// A result.
+struct Shown {
+    at: When,
+    agent: String,
+    class: &'static str,
+    word: String,
+    why: String,
+    time: String,
+    /// Name and time of each phase.
+    phases: Vec<String>,
+    peer: String,
+    attempts: i16,
+}
+
+/// Results that are shown in place of the latest: those before a moment.
+pub(super) struct Older {
+    pub(super) before: Timestamp,
+    pub(super) results: Vec<ResultRow>,
+}
+
+/// The page.
+///
+/// # Errors
+/// None but of the template engine.
+pub(super) fn render(detail: &Detail, older: Option<&Older>) -> askama::Result<String> {
+    let it = &detail.summary;
+    let root = monitor("", &it.id);
+    let results = older.map_or(&detail.results, |older| &older.results);
+    let period = period_link(detail.period);
+    let page = Page {
+        frame: Frame::new(Place::Monitors, Some(detail.as_of)),
+        name: cut(&it.name, NAME),
+        id: if it.id == it.name { String::new() } else { plain(&it.id) },
+        url: plain(&it.url),
+        tags: it.tags.iter().map(tag).collect(),
+        standing: Standing::of(it),
+        who_says: who_says(&it.state),
+        periods: periods(&root, detail.period),
+        bars: Bars { bars: &it.bars, period: detail.period, tells: true },
+        ends: [detail.window.since, detail.as_of].map(When),
+        figures: figures(detail),
+        rows: it.bars.iter().rev().map(bar_row).collect(),
+        times: chart::lines(&detail.series, detail.window, step(detail)),
+        phases: chart::columns(&detail.series, detail.window.until, step(detail)),
+        points: detail.series.iter().rev().map(point_row).collect(),
+        incidents: detail.incidents.iter().map(|it| befell(it, detail.as_of)).collect(),
+        gaps: detail.gaps.iter().map(missed).collect(),
+        late: detail.late.iter().map(came_late).collect(),
+        agents: detail.agents.iter().map(|side| side_row(side, detail)).collect(),
+        results: results.iter().map(shown).collect(),
+        before: older.map(|older| When(older.before)),
+        newest: format!("{root}{period}#results"),
+        older: results.last().filter(|_| results.len() >= Detail::MOST).map(|last| {
+            let and = if period.is_empty() { '?' } else { '&' };
+            format!("{root}{period}{and}before={}#results", last.checked_at)
+        }),
+    };
+    page.render()
+}
+
+fn step(detail: &Detail) -> jiff::SignedDuration {
+    chart::step(&detail.series, &detail.summary.bars, detail.period)
+}
+
+fn tag((name, value): (&String, &String)) -> Choice {
+    let value = format!("{name}:{value}");
+    let filter = crate::web::filter::Filter { tag: value.clone(), ..Default::default() };
+    Choice { word: cut(&value, NAME), link: format!("/{}", filter.link()), value, is_chosen: false }
+}
+
+/// Links to the same monitor over other times.
+pub(super) fn periods(root: &str, chosen: Period) -> Vec<Choice> {
+    let of = |&(period, value, word): &(_, &str, &str)| Choice {
+        value: value.into(),
+        word: word.into(),
+        link: format!("{root}{}", period_link(period)),
+        is_chosen: period == chosen,
+    };
+    PERIODS.iter().map(of).collect()
+}
+
+fn time(us: Option<f64>) -> String {
+    us.map_or_else(|| "–".into(), time_taken)
+}
+
+fn figures(detail: &Detail) -> Vec<Figure> {
+    let it = &detail.summary;
+    let counts = &it.counts;
+    let ResponseTimes { p50_us, p95_us, p99_us, max_us, answered, .. } = it.times;
+    let figure = |name, number, note: String| Figure { name, number, note };
+    let of = if p50_us.is_some() { format!("of {}", counted(answered, "answer")) } else { String::new() };
+    let mut figures = public_figures(counts);
+    figures.extend([
+        figure("Failed", grouped(counts.failed()), String::new()),
+        figure("Not seen", grouped(counts.unseen), "due, but no result came".into()),
+        figure("Spoiled by agents", grouped(counts.agent_errors), "they say nothing of the site".into()),
+        figure("Median", time(p50_us), of),
+        figure("95 of 100 within", time(p95_us), String::new()),
+        figure(
+            "99 of 100 within",
+            time(p99_us),
+            max_us.map_or_else(String::new, |us| format!("{} the longest", time_taken(us as f64))),
+        ),
+    ]);
+    if let Some(ends) = it.state.certificate_not_after() {
+        let left = ends.duration_since(detail.as_of);
+        let number = if left.is_positive() { shortly(left) } else { format!("ended {}", ago(ends, detail.as_of)) };
+        let mut note = ends.to_string();
+        note.truncate(10);
+        figures.push(figure("Certificate holds", number, format!("to {note}")));
+    }
+    figures
+}
+
+/// What anybody may know of the numbers.
+pub(super) fn public_figures(counts: &Counts) -> Vec<Figure> {
+    let Uptime { seen, note } = Uptime::of(counts);
+    let note = match counts.bounds() {
+        Some(bounds) if bounds.lower < bounds.upper && counts.failed() > 0 => format!("{note}, whatever was not seen"),
+        _ => note,
+    };
+    let arrived = format!("{} of {}", grouped(counts.checks), counted(counts.expected(), "check"));
+    vec![
+        Figure { name: "Uptime as seen", number: seen, note },
+        Figure { name: "Coverage", number: coverage(counts), note: arrived },
+    ]
+}
+
+fn bar_row(bar: &Bar) -> BarRow {
+    let counts = bar.counts;
+    BarRow {
+        since: When(bar.since),
+        uptime: Uptime::of(&counts),
+        counts: [counts.checks, counts.success, counts.failed(), counts.agent_errors, counts.unseen].map(grouped),
+    }
+}
+
+fn point_row(point: &Point) -> PointRow {
+    let phases = point.phases_us.map_or_else(|| vec![String::new(); PHASES.len()], |us| us.map(time_taken).into());
+    PointRow {
+        since: When(point.since),
+        times: [point.p50_us, point.p95_us].into_iter().map(time_taken).chain(phases).collect(),
+    }
+}
+
+fn side_row<'a>(side: &'a Side, detail: &Detail) -> SideRow<'a> {
+    let latest = detail.summary.state.agents.iter().find(|latest| latest.agent == side.agent);
+    let (class, says) = latest.map_or(("retired", "is not to look any more".into()), look);
+    SideRow {
+        agent: plain(&side.agent),
+        class,
+        says,
+        at: latest.and_then(|latest| latest.checked_at).map(When),
+        bars: Bars { bars: &side.bars, period: detail.period, tells: false },
+        uptime: Uptime::of(&side.counts),
+        coverage: coverage(&side.counts),
+        p50: time(side.times.p50_us),
+        p95: time(side.times.p95_us),
+    }
+}
+
+/// What an agent says now, in the class of a symbol and in words.
+fn look(latest: &Latest) -> (&'static str, String) {
+    let why = || reason(latest.outcome.as_deref().unwrap_or("failure"), latest.status_code, latest.error.as_deref());
+    match latest.look {
+        Look::Success => ("up", "sees it succeed".into()),
+        Look::Failure => ("down", format!("sees it fail: {}", why())),
+        Look::AgentError => ("unknown", format!("is in trouble itself: {}", why())),
+        Look::Silent if latest.checked_at.is_none() => ("unknown", "silent: no result of it is known".into()),
+        Look::Silent => ("unknown", "silent since its last result".into()),
+    }
+}
+
+fn shown(row: &ResultRow) -> Shown {
+    let (class, word) = match &*row.outcome {
+        "success" => ("up", "success".into()),
+        "agent_error" => ("unknown", "the agent's own trouble".into()),
+        outcome => ("down", plain(outcome).replace('_', " ")),
+    };
+    let status = row.status_code.map(|code| match row.reason.as_deref() {
+        Some(phrase) => format!("{code} {}", cut(phrase, NAME)),
+        None => code.to_string(),
+    });
+    let error = row.error.as_deref().map(|error| cut(error, NAME));
+    #[allow(clippy::cast_precision_loss)] // microseconds of at most a day
+    let time = |us: i64| time_taken(us as f64);
+    let phase = |((_, name), us): (&(&str, &str), Option<i64>)| us.map(|us| format!("{name} {}", time(us)));
+    Shown {
+        at: When(row.checked_at),
+        agent: plain(&row.agent),
+        class,
+        word,
+        why: [status, error].into_iter().flatten().collect::<Vec<_>>().join(": "),
+        time: row.response_time_us.map_or_else(|| "–".into(), time),
+        phases: PHASES.iter().zip(row.phases_us).filter_map(phase).collect(),
+        peer: row.peer.as_deref().map(plain).unwrap_or_default(),
+        attempts: row.attempts,
+    }
+}

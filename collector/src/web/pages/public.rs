@@ -1,0 +1,96 @@
+//! What anybody may see: the monitors that were chosen for it. Neither where they are, nor who looks, nor why a check
+//! failed: an error may hold what an address or a page has.
+
+use askama::Template;
+use jiff::Timestamp;
+
+use super::bars::Bars;
+use super::detail::{self, Figure};
+use super::frame::{Frame, Place, monitor};
+use super::incidents::{Befell, befell_in_public};
+use super::overview::{self, Choice, Clause, Row};
+use super::standing::Standing;
+use super::words::When;
+use crate::config::Public;
+use crate::figures::overview::{Detail, Overview, Period, Summary};
+use crate::web::filter::{Filter, PERIODS, period_link};
+use crate::web::text::cut;
+
+/// Where public pages are.
+const ROOT: &str = "/public";
+/// Most monitors of the page, so that it has a size whatever was chosen.
+const MOST: usize = 500;
+/// The longest name in characters.
+const NAME: usize = 80;
+
+#[derive(Template)]
+#[template(path = "public.html")]
+struct Page<'a> {
+    frame: Frame,
+    says: Vec<Clause>,
+    periods: Vec<Choice>,
+    rows: Vec<Row<'a>>,
+    /// How many more there are.
+    more: usize,
+}
+
+#[derive(Template)]
+#[template(path = "public-detail.html")]
+struct DetailPage<'a> {
+    frame: Frame,
+    name: String,
+    standing: Standing,
+    periods: Vec<Choice>,
+    bars: Bars<'a>,
+    ends: [When; 2],
+    figures: Vec<Figure>,
+    incidents: Vec<Befell>,
+}
+
+fn frame(public: &Public, as_of: Timestamp) -> Frame {
+    Frame { title: cut(&public.title, NAME), ..Frame::new(Place::Public, Some(as_of)) }
+}
+
+/// All that were chosen, the worst first.
+///
+/// # Errors
+/// None but of the template engine.
+pub(super) fn render(overview: &Overview, public: &Public) -> askama::Result<String> {
+    let shows = |it: &&Summary| !it.is_retired && public.shows(it);
+    let mut shown: Vec<&Summary> = overview.monitors.iter().filter(shows).collect();
+    shown.sort_by_cached_key(|it| overview::worst_first(it));
+    let period = |&(period, value, word): &(Period, &str, &str)| Choice {
+        value: value.into(),
+        word: word.into(),
+        link: format!("{ROOT}{}", period_link(period)),
+        is_chosen: period == overview.period,
+    };
+    let filter = Filter { period: overview.period, ..Filter::default() };
+    let page = Page {
+        frame: frame(public, overview.as_of),
+        says: overview::says(&shown, |_| String::new()),
+        periods: PERIODS.iter().map(period).collect(),
+        more: shown.len().saturating_sub(MOST),
+        rows: shown.iter().take(MOST).map(|it| Row::of_public(it, &filter, ROOT)).collect(),
+    };
+    page.render()
+}
+
+/// One of them; it is for whoever calls to see that it was chosen.
+///
+/// # Errors
+/// None but of the template engine.
+pub(super) fn render_detail(detail: &Detail, public: &Public) -> askama::Result<String> {
+    let it = &detail.summary;
+    let page = DetailPage {
+        frame: frame(public, detail.as_of),
+        name: cut(&it.name, NAME),
+        standing: Standing::of_public(it),
+        periods: detail::periods(&monitor(ROOT, &it.id), detail.period),
+        bars: Bars { bars: &it.bars, period: detail.period, tells: true },
+        ends: [detail.window.since, detail.as_of].map(When),
+        figures: detail::public_figures(&it.counts),
+        incidents: detail.incidents.iter().map(|it| befell_in_public(it, detail.as_of)).collect(),
+    };
+    page.render()
+}

@@ -1,0 +1,184 @@
+//! How a monitor is, in words that say no more than is known, and who says so.
+
+use super::words::When;
+use crate::figures::counts::Counts;
+use crate::figures::overview::Summary;
+use crate::figures::state::{Look, State, Verdict};
+use crate::report::percent;
+use crate::web::text::{cut, plain};
+
+/// Longest reason in a list.
+const REASON: usize = 160;
+
+/// How a monitor is now.
+pub(super) struct Standing {
+    /// Of the style and of the symbol.
+    pub(super) class: &'static str,
+    pub(super) word: &'static str,
+    /// What is to be said beside the word; often nothing.
+    pub(super) why: String,
+    /// The moment that ends what is said.
+    pub(super) since: Option<When>,
+}
+
+/// Of the style, of a symbol, and the word for it.
+pub(super) fn named(verdict: Verdict) -> (&'static str, &'static str) {
+    match verdict {
+        Verdict::Down => ("down", "Down"),
+        Verdict::Partial => ("partial", "Partly down"),
+        Verdict::Unknown => ("unknown", "Unknown"),
+        Verdict::Up => ("up", "Up"),
+    }
+}
+
+impl Standing {
+    /// For those who may know agents and errors.
+    pub(super) fn of(monitor: &Summary) -> Standing {
+        let standing = Standing::of_public(monitor);
+        if monitor.is_retired {
+            return standing;
+        }
+        let state = &monitor.state;
+        let trouble = || {
+            state.trouble().map_or_else(String::new, |it| {
+                reason(it.outcome.as_deref().unwrap_or("failure"), it.status_code, it.error.as_deref())
+            })
+        };
+        let why = match state.verdict {
+            Verdict::Down => trouble(),
+            Verdict::Partial => format!("{}: {}", who_says(state), trouble()),
+            Verdict::Unknown if state.count(Look::AgentError) > 0 => format!("no agent can tell: {}", trouble()),
+            Verdict::Up if state.count(Look::Success) < state.agents.len() => who_says(state),
+            Verdict::Up | Verdict::Unknown => return standing,
+        };
+        Standing { why, since: None, ..standing }
+    }
+
+    /// For anybody.
+    pub(super) fn of_public(monitor: &Summary) -> Standing {
+        if monitor.is_retired {
+            let why = "nobody is to look at it any more".into();
+            return Standing { class: "retired", word: "Retired", why, since: None };
+        }
+        let (class, word) = named(monitor.state.verdict);
+        let looked = monitor.state.agents.iter().filter_map(|latest| latest.checked_at).max().map(When);
+        let (why, since) = match (monitor.state.verdict, looked) {
+            (Verdict::Down | Verdict::Up, _) => ("", None),
+            (Verdict::Partial, _) => ("it fails from some places", None),
+            (Verdict::Unknown, _) if monitor.state.count(Look::AgentError) > 0 => {
+                ("nobody can tell at the moment", None)
+            }
+            (Verdict::Unknown, None) => ("nobody has looked for as long as is known", None),
+            (Verdict::Unknown, looked) => ("nobody has looked since", looked),
+        };
+        Standing { class, word, why: why.into(), since }
+    }
+}
+
+/// How many agents say what.
+pub(super) fn who_says(state: &State) -> String {
+    let of = state.agents.len();
+    let count = |look| state.count(look);
+    let silent = count(Look::Silent);
+    let mut said = match state.verdict {
+        Verdict::Down | Verdict::Partial => {
+            format!("{} of {of} agents {} it fail", count(Look::Failure), see(count(Look::Failure)))
+        }
+        Verdict::Up => format!("{} of {of} agents {} it succeed", count(Look::Success), see(count(Look::Success))),
+        Verdict::Unknown => format!("none of {of} agents can tell"),
+    };
+    if count(Look::AgentError) > 0 {
+        said.push_str(&format!(", {} in trouble itself", count(Look::AgentError)));
+    }
+    if silent > 0 {
+        said.push_str(&format!(", {silent} silent"));
+    }
+    said
+}
+
+fn see(agents: usize) -> &'static str {
+    if agents == 1 { "sees" } else { "see" }
+}
+
+/// Why a check failed: `status mismatch 503: expected …`.
+pub(super) fn reason(outcome: &str, status_code: Option<i16>, error: Option<&str>) -> String {
+    let mut reason = plain(outcome).replace('_', " ");
+    if let Some(code) = status_code {
+        reason.push_str(&format!(" {code}"));
+    }
+    if let Some(error) = error {
+        reason.push_str(": ");
+        reason.push_str(error);
+    }
+    cut(&reason, REASON)
+}
+
+/// An uptime that says what it leaves open. It is whole only where all that was due was seen to succeed.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Uptime {
+    pub(super) seen: String,
+    /// The bounds, or why there are none; empty where the number says all.
+    pub(super) note: String,
+}
+
+impl Uptime {
+    pub(super) fn of(counts: &Counts) -> Uptime {
+        let (seen, note) = match (counts.uptime(), counts.bounds()) {
+            (_, None) => ("–".into(), "nothing was due".into()),
+            (None, Some(_)) => ("unknown".into(), "nothing was seen".into()),
+            (Some(seen), Some(bounds)) if bounds.lower >= bounds.upper => (percent(seen), String::new()),
+            (Some(seen), Some(bounds)) if seen >= 1.0 => {
+                (format!("≥ {}", percent(bounds.lower)), "no failure seen".into())
+            }
+            (Some(seen), Some(bounds)) => {
+                let lower = percent(bounds.lower);
+                (percent(seen), format!("{}–{}", lower.trim_end_matches('%'), percent(bounds.upper)))
+            }
+        };
+        Uptime { seen, note }
+    }
+}
+
+/// The share of what was due that arrived.
+pub(super) fn coverage(counts: &Counts) -> String {
+    counts.coverage().map_or_else(|| "–".into(), percent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::figures::overview::Period;
+    use crate::web::fixture;
+
+    fn uptime(checks: i64, success: i64, agent_errors: i64, unseen: i64) -> (String, String) {
+        let Uptime { seen, note } = Uptime::of(&Counts { checks, success, agent_errors, unseen });
+        (seen, note)
+    }
+
+    #[test]
+    fn an_uptime_is_whole_only_when_all_was_seen_and_else_stands_with_its_bounds() {
+        assert_eq!(uptime(100, 100, 0, 0), ("100.000%".into(), String::new()));
+        assert_eq!(uptime(99, 99, 0, 1), ("≥ 99.000%".into(), "no failure seen".into()));
+        assert_eq!(uptime(100, 99, 1, 0), ("≥ 99.000%".into(), "no failure seen".into()));
+        assert_eq!(uptime(90, 89, 0, 10), ("98.888%".into(), "89.000–99.000%".into()));
+        assert_eq!(uptime(90, 89, 0, 0), ("98.888%".into(), String::new()));
+        assert_eq!(uptime(0, 0, 0, 60), ("unknown".into(), "nothing was seen".into()));
+        assert_eq!(uptime(0, 0, 0, 0), ("–".into(), "nothing was due".into()));
+    }
+
+    #[test]
+    fn what_is_said_is_no_more_than_is_known() {
+        let all = fixture::overview(100, Period::Day);
+        let said = |suffix: &str| {
+            let monitor = all.monitors.iter().find(|it| it.name.ends_with(suffix)).unwrap();
+            let Standing { word, why, since, .. } = Standing::of(monitor);
+            format!("{word}: {why} {}", since.map_or_else(String::new, |since| since.to_string()))
+        };
+        assert_eq!(said("007"), "Down: status mismatch 503: expected a status of 200 to 299, got 503 ");
+        assert!(said("023").starts_with("Partly down: 1 of 3 agents sees it fail: status mismatch 503"));
+        assert!(said("041").starts_with("Unknown: nobody has looked since <time datetime=\"2026-11-27T11:35:03Z\">"));
+        assert_eq!(said("059"), "Unknown: no agent can tell: agent error ");
+        assert_eq!(said("083"), "Up: 2 of 3 agents see it succeed, 1 silent ");
+        assert_eq!((said("001"), said("019")), ("Up:  ".into(), "Retired: nobody is to look at it any more ".into()));
+    }
+}

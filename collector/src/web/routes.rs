@@ -1,0 +1,66 @@
+//! What is where, and who gets to it.
+//!
+//! ```text
+//! guard ──▶ /healthz, /readyz, what is public, styles    anybody
+//!      └──▶ access ──▶ all else, be it there or not      whoever may
+//! ```
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
+use axum::routing::get;
+
+use super::access::{Access, admit};
+use super::failure::Failure;
+use super::guard::guarded;
+use super::metrics::Teller;
+use super::{Site, api, badge};
+use crate::health::Health;
+
+/// How long `/readyz` waits for the database.
+const READY: Duration = Duration::from_secs(5);
+
+/// Pages for people.
+#[derive(Default)]
+pub struct Pages {
+    /// Those that whoever may see all of it gets.
+    pub closed: Router<Site>,
+    /// Those that anybody gets: what is public, styles.
+    pub open: Router<Site>,
+}
+
+/// Everything there is over HTTP.
+pub fn routes(site: Site, access: Access, health: Arc<Health>, most_metrics: usize, pages: Pages) -> Router {
+    let teller = Arc::new(Teller { health: health.clone(), snapshots: site.snapshots.clone(), most: most_metrics });
+    let closed = Router::new()
+        .merge(settings::metrics(teller.clone()))
+        .merge(api::routes())
+        .merge(badge::routes())
+        .merge(pages.closed)
+        .fallback(async || Failure::not_found("there is nothing here"))
+        .layer(from_fn_with_state(Arc::new(access), admit));
+    let ready = move |State(site): State<Site>| async move { ready(&site, &health).await };
+    let open = Router::new()
+        .merge(settings::healthz(teller))
+        .route("/readyz", get(ready))
+        .merge(badge::public_routes())
+        .merge(pages.open);
+    guarded(closed.merge(open).with_state(site))
+}
+
+/// Whether results are stored and can be read.
+async fn ready(site: &Site, health: &Health) -> (StatusCode, String) {
+    let mut lacks = health.lacks();
+    let is_readable = tokio::time::timeout(READY, site.snapshots.is_readable()).await.unwrap_or(false);
+    if !is_readable && !lacks.contains(&"the database") {
+        lacks.push("the database");
+    }
+    match lacks.is_empty() {
+        true => (StatusCode::OK, "ready\n".into()),
+        false => (StatusCode::SERVICE_UNAVAILABLE, format!("waits for {}\n", lacks.join(" and "))),
+    }
+}

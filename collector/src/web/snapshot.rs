@@ -1,0 +1,145 @@
+//! What was read of the tables a moment ago, so that any number of people who look cost the database no more than one.
+//!
+//! ```text
+//! asked ──▶ fresh? ── yes ─────────────────────▶ that
+//!             └─ no: read, once for all who ask ─▶ the new one; and while that takes: what is not too old yet
+//! ```
+//! Readings go through a gate: a few at a time, some more in line, the rest is told to come again. One that was begun is
+//! finished though nobody waits for it any more: the next who asks has it. That a reading failed is remembered only for
+//! as long as keeps a database that is away from being asked by everybody at once.
+
+mod gate;
+mod slot;
+#[cfg(test)]
+mod tests;
+
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use lru::LruCache;
+
+use super::Source;
+use crate::figures::overview::{AgentRow, Detail, Overview, Period, ResultRow};
+use gate::Gate;
+use slot::{Age, Slot};
+
+/// Why there is nothing to show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// The database could not be read just now. The log says why: that is nothing for whoever asks.
+    #[error("the database can't be read")]
+    Database,
+    /// More is asked for than can be read.
+    #[error("too many ask at once")]
+    Busy,
+}
+
+impl Unreadable {
+    /// After so many seconds it is worth asking again.
+    pub const RETRY_AFTER: u64 = 5;
+}
+
+/// What is shown, as it was a moment ago.
+pub struct Snapshots {
+    source: Arc<dyn Source>,
+    gate: Arc<Gate>,
+    overviews: [Slot<Arc<Overview>>; 3],
+    agents: Slot<Arc<Vec<AgentRow>>>,
+    details: Mutex<LruCache<(String, Period), Arc<DetailSlot>>>,
+}
+
+type DetailSlot = Slot<Option<Arc<Detail>>>;
+
+/// So many monitors at length are kept.
+const DETAILS: NonZeroUsize = NonZeroUsize::new(64).expect("is not zero");
+
+/// What is of now.
+const SHORT: Age = Age { fresh: Duration::from_secs(10), usable: Duration::from_secs(60) };
+
+/// What costs more changes less.
+fn age(period: Period) -> Age {
+    match period {
+        Period::Day => SHORT,
+        Period::Month => Age { fresh: Duration::from_secs(60), usable: Duration::from_secs(300) },
+        Period::Quarter => Age { fresh: Duration::from_secs(180), usable: Duration::from_secs(900) },
+    }
+}
+
+/// Whether a monitor can have that id. Others aren't worth a question.
+fn is_id(id: &str) -> bool {
+    !id.is_empty() && id.len() <= wire::limits::MONITOR && !id.contains('\0')
+}
+
+impl Snapshots {
+    /// Of a source.
+    pub fn new(source: Arc<dyn Source>) -> Snapshots {
+        Snapshots {
+            source,
+            gate: Arc::new(Gate::default()),
+            overviews: std::array::from_fn(|_| Slot::default()),
+            agents: Slot::default(),
+            details: Mutex::new(LruCache::new(DETAILS)),
+        }
+    }
+
+    /// All monitors in short.
+    ///
+    /// # Errors
+    /// Why there is nothing to show.
+    pub async fn overview(&self, period: Period) -> Result<Arc<Overview>, Unreadable> {
+        let source = self.source.clone();
+        let slot = &self.overviews[period as usize];
+        slot.get(age(period), &self.gate, move || source.overview(period).map(Arc::new)).await
+    }
+
+    /// One monitor at length; none when there is none with that id.
+    ///
+    /// # Errors
+    /// Why there is nothing to show.
+    pub async fn detail(&self, id: &str, period: Period) -> Result<Option<Arc<Detail>>, Unreadable> {
+        if !is_id(id) {
+            return Ok(None);
+        }
+        let (source, id) = (self.source.clone(), id.to_owned());
+        let slot = {
+            let mut details = self.details.lock().unwrap_or_else(PoisonError::into_inner);
+            details.get_or_insert((id.clone(), period), Arc::default).clone()
+        };
+        slot.get(SHORT, &self.gate, move || Ok(source.detail(&id, period)?.map(Arc::new))).await
+    }
+
+    /// So many results of a monitor from before a moment, newest first; none when there is none with that id. They are
+    /// not kept: nobody asks for the same ones twice.
+    ///
+    /// # Errors
+    /// Why there is nothing to show.
+    pub async fn results(
+        &self,
+        id: &str,
+        before: Timestamp,
+        most: usize,
+    ) -> Result<Option<Vec<ResultRow>>, Unreadable> {
+        if !is_id(id) {
+            return Ok(None);
+        }
+        let (source, id) = (self.source.clone(), id.to_owned());
+        self.gate.read(move || source.results(&id, before, most)).await
+    }
+
+    /// Whether the database can be read now, or could a few seconds ago.
+    pub async fn is_readable(&self) -> bool {
+        let (source, age) = (self.source.clone(), Age { fresh: Duration::from_secs(5), usable: Duration::ZERO });
+        self.agents.get(age, &self.gate, move || source.agents().map(Arc::new)).await.is_ok()
+    }
+
+    /// All agents, by name.
+    ///
+    /// # Errors
+    /// Why there is nothing to show.
+    pub async fn agents(&self) -> Result<Arc<Vec<AgentRow>>, Unreadable> {
+        let source = self.source.clone();
+        self.agents.get(SHORT, &self.gate, move || source.agents().map(Arc::new)).await
+    }
+}

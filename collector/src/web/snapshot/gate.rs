@@ -1,0 +1,64 @@
+//! Few readings at a time, each in a thread of its own.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Semaphore;
+
+use super::Unreadable;
+use crate::rarely::Rarely;
+use crate::store::Unavailable;
+
+/// Readings at a time. What is stored has the other connections.
+const READINGS: usize = 2;
+/// Readings that are under way or in line.
+const PLACES: usize = 64;
+
+pub(super) struct Gate {
+    places: Arc<Semaphore>,
+    readings: Arc<Semaphore>,
+    outage: Mutex<Rarely>,
+}
+
+impl Default for Gate {
+    fn default() -> Gate {
+        Gate {
+            places: Arc::new(Semaphore::new(PLACES)),
+            readings: Arc::new(Semaphore::new(READINGS)),
+            outage: Mutex::default(),
+        }
+    }
+}
+
+impl Gate {
+    /// Waits for its turn and reads. The turn ends with the reading, also when nobody waits for that any more.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce() -> Result<T, Unavailable> + Send + 'static,
+    ) -> Result<T, Unreadable> {
+        let place = self.places.clone().try_acquire_owned().map_err(|_| Unreadable::Busy)?;
+        let turn = self.readings.clone().acquire_owned().await.map_err(|_| Unreadable::Busy)?;
+        let reading = tokio::task::spawn_blocking(move || {
+            let read = read();
+            drop((place, turn));
+            read
+        });
+        match reading.await {
+            Ok(Ok(read)) => {
+                self.outage.lock().unwrap_or_else(PoisonError::into_inner).ended();
+                Ok(read)
+            }
+            Ok(Err(error)) => {
+                self.say(&error);
+                Err(Unreadable::Database)
+            }
+            Err(_) => Err(Unreadable::Database),
+        }
+    }
+
+    fn say(&self, error: &Unavailable) {
+        let mut outage = self.outage.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(times) = outage.happened(1) {
+            log::warn!(times, error:%; "can't read from the database what is to be shown");
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! Badges.
+
+use super::*;
+
+#[tokio::test]
+async fn a_badge_says_how_a_monitor_is_or_how_much_it_was_up() {
+    let all = fixture::overview(FLEET, Period::Day).monitors;
+    let server = Server::new(Tables::default(), "{}").await;
+    for monitor in all.iter().filter(|monitor| !monitor.is_retired) {
+        let badge = server.get(&format!("/badge/{}.svg", monitor.id), &[]).await;
+        assert!(badge.head.contains("content-type: image/svg+xml"), "{badge:?}");
+        let title = title(&badge.body);
+        let words = ["up", "partly down", "down", "unknown"].map(|word| format!("{}: {word}", monitor.name));
+        assert!(words.contains(&title), "{title}");
+    }
+    for period in ["24h", "30d", "90d"] {
+        let badge = server.get(&format!("/badge/{}.svg?period={period}", all[0].id), &[]).await;
+        assert!(title(&badge.body).ends_with('%'), "{badge:?}");
+    }
+    for query in ["?period=1y", "?perriod=24h", "?period=24h&period=30d"] {
+        assert_eq!(server.get(&format!("/badge/{}.svg{query}", all[0].id), &[]).await.status, 400, "{query}");
+    }
+    for file in ["absent.svg", &all[0].id, ".svg", "%ff.svg"] {
+        assert!([400, 404].contains(&server.get(&format!("/badge/{file}"), &[]).await.status), "{file}");
+    }
+}
+
+/// The title of an SVG that is well-formed.
+pub(super) fn title(svg: &str) -> String {
+    let document = roxmltree::Document::parse(svg).unwrap_or_else(|error| panic!("{error}: {svg}"));
+    let is_known =
+        |node: roxmltree::Node<'_, '_>| ["svg", "title", "rect", "path", "g", "text"].contains(&node.tag_name().name());
+    assert!(document.descendants().filter(roxmltree::Node::is_element).all(is_known), "{svg}");
+    let title = document.descendants().find(|node| node.has_tag_name(("http://www.w3.org/2000/svg", "title")));
+    title.and_then(|title| title.text()).unwrap_or_default().to_owned()
+}

@@ -1,0 +1,45 @@
+//! What Prometheus is told of monitors and agents.
+
+use super::*;
+
+#[tokio::test]
+async fn each_monitor_and_agent_is_told_of_up_to_a_bound_and_the_rest_is_counted() {
+    let all = fixture::overview(FLEET, Period::Day).monitors;
+    let there = all.iter().filter(|monitor| !monitor.is_retired).count();
+    let server = Server::new(Tables::default(), "{monitor_metrics: 3}").await;
+    let metrics = server.get("/metrics", &[]).await;
+    assert!(metrics.head.contains("content-type: application/openmetrics-text"), "{metrics:?}");
+    let text = metrics.body;
+    assert!(text.ends_with("# EOF\n"), "{text}");
+    assert_eq!(text.matches("\nwebsite_monitor_verdict{").count(), 3, "{text}");
+    assert_eq!(text.matches("\nwebsite_monitor_agent_pending{").count(), 3, "{text}");
+    for line in [
+        format!("website_monitor_monitors {there}"),
+        format!("website_monitor_monitors_left_out {}", there - 3),
+        "website_monitor_agents_left_out 1".into(),
+        "website_monitor_collector_reads_database 1".into(),
+        "website_monitor_agent_presence{agent=\"edge-singapore\",presence=\"silent\"} 1".into(),
+    ] {
+        assert!(text.contains(&format!("\n{line}\n")), "{line}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_monitor_is_up_unless_all_see_it_fail_and_nothing_is_said_when_nobody_looks() {
+    let all = fixture::overview(FLEET, Period::Day).monitors;
+    let text = Server::new(Tables::default(), "{}").await.get("/metrics", &[]).await.body;
+    for monitor in all.iter().filter(|monitor| !monitor.is_retired) {
+        use crate::figures::state::Verdict;
+        let probe = format!("\nprobe_success{{monitor=\"{}\"}} ", monitor.id);
+        let told = text.split_once(&probe).map(|(_, rest)| &rest[..1]);
+        let expected = match monitor.state.verdict {
+            Verdict::Up | Verdict::Partial => Some("1"),
+            Verdict::Down => Some("0"),
+            Verdict::Unknown => None,
+        };
+        assert_eq!(told, expected, "{}", monitor.id);
+        let uptime = format!("\nwebsite_monitor_uptime_ratio{{monitor=\"{}\"}} ", monitor.id);
+        let told: f64 = text.split_once(&uptime).and_then(|(_, rest)| rest.lines().next()?.parse().ok()).unwrap();
+        assert!((told - monitor.counts.uptime().unwrap()).abs() < 1e-9, "{}: {told}", monitor.id);
+    }
+}
