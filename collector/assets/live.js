@@ -2,7 +2,6 @@
 // without it.
 "use strict";
 (() => {
-  const every = 1000 * Number(document.documentElement.dataset.refresh || 30);
   const stale = document.getElementById("stale");
   async function refresh() {
     const main = document.querySelector("main");
@@ -20,6 +19,6 @@
       stale.hidden = false;
     }
   }
-  setInterval(refresh, every);
+  setInterval(refresh, 30000);
   document.addEventListener("visibilitychange", refresh);
 })();

@@ -1,4 +1,12 @@
-//! The pages that people look at.
+//! The pages that people look at: whole without JavaScript, of templates and SVG, from the program itself.
+//!
+//! ```text
+//! address ──▶ filter ──▶ snapshot ──▶ what is to be said (plain structs of text) ──▶ template ──▶ HTML
+//! ```
+//! What is said of a monitor is made in one place for all pages (`standing`, `bars`, `chart`, `incidents`), so that none
+//! says more than is known: time that nobody saw is never drawn or counted as up. Templates escape all text; what is put
+//! into them unescaped (`HtmlSafe`) is made of numbers and words of our own. They are well-formed XML, too, so that tests
+//! can read them whole. A size that strangers choose, of a name or a list, is bounded here.
 
 mod agents;
 mod assets;
@@ -14,3 +22,156 @@ mod standing;
 mod tests;
 mod trouble;
 mod words;
+
+use axum::Router;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::StatusCode;
+use axum::http::header::RETRY_AFTER;
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::get;
+use form_urlencoded::parse;
+use jiff::Timestamp;
+
+use super::Site;
+use super::filter::{Filter, period};
+use super::routes::Pages;
+use super::snapshot::Unreadable;
+use crate::config::Public;
+use crate::figures::overview::{Detail, Period};
+use detail::Older;
+use frame::Place;
+
+/// All pages, by who may see them.
+pub fn routes() -> Pages {
+    Pages {
+        closed: Router::new().route("/", get(all)).route("/monitors/{id}", get(one)).route("/agents", get(agents)),
+        open: Router::new()
+            .route("/public", get(public_all))
+            .route("/public/monitors/{id}", get(public_one))
+            .merge(assets::routes()),
+    }
+}
+
+/// What there is to see, or why there is nothing.
+type Page = Result<Response, Nothing>;
+
+/// Why there is nothing to see, and where that is said.
+struct Nothing {
+    place: Place,
+    why: Why,
+}
+
+enum Why {
+    /// There is no such page.
+    None,
+    Unreadable(Unreadable),
+    /// A template failed, which none does.
+    Template,
+}
+
+impl IntoResponse for Nothing {
+    fn into_response(self) -> Response {
+        let (status, what, mend) = match self.why {
+            Why::None => {
+                (StatusCode::NOT_FOUND, "There is no such page", "Whatever was here has another address now, or went.")
+            }
+            Why::Unreadable(Unreadable::Database) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "The database can't be read",
+                "What is stored is not lost, and what agents send meanwhile waits. This page looks again by itself.",
+            ),
+            Why::Unreadable(Unreadable::Busy) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "Too many ask at once", "This page looks again by itself.")
+            }
+            Why::Template => (StatusCode::INTERNAL_SERVER_ERROR, "The page can't be made", "Please report this."),
+        };
+        let retries = status == StatusCode::SERVICE_UNAVAILABLE;
+        let page = trouble::render(self.place, what, mend, retries);
+        let mut response = (status, Html(page.unwrap_or_else(|_| what.into()))).into_response();
+        if retries {
+            response.headers_mut().insert(RETRY_AFTER, Unreadable::RETRY_AFTER.into());
+        }
+        response
+    }
+}
+
+impl Place {
+    fn unreadable(self, why: Unreadable) -> Nothing {
+        Nothing { place: self, why: Why::Unreadable(why) }
+    }
+
+    fn none(self) -> Nothing {
+        Nothing { place: self, why: Why::None }
+    }
+
+    fn page(self, page: askama::Result<String>) -> Page {
+        page.map(|page| Html(page).into_response()).map_err(|_| Nothing { place: self, why: Why::Template })
+    }
+}
+
+/// What is shown at addresses that there are not.
+pub(super) async fn nothing() -> impl IntoResponse {
+    Place::Elsewhere.none()
+}
+
+async fn all(State(site): State<Site>, RawQuery(query): RawQuery) -> Page {
+    let at = Place::Monitors;
+    let filter = Filter::of(&query.unwrap_or_default());
+    let overview = site.snapshots.overview(filter.period).await.map_err(|why| at.unreadable(why))?;
+    at.page(overview::render(&overview, &filter))
+}
+
+async fn one(State(site): State<Site>, id: Result<Path<String>, PathRejection>, RawQuery(query): RawQuery) -> Page {
+    let at = Place::Monitors;
+    let Path(id) = id.map_err(|_| at.none())?;
+    let query = query.unwrap_or_default();
+    let detail = site.snapshots.detail(&id, period(&query)).await.map_err(|why| at.unreadable(why))?;
+    let detail = detail.ok_or_else(|| at.none())?;
+    let before = parse(query.as_bytes()).find(|(name, _)| name == "before").and_then(|(_, at)| at.parse().ok());
+    let older = match before {
+        None => None,
+        Some(before) => {
+            let results = site.snapshots.results(&id, before, Detail::MOST).await.map_err(|why| at.unreadable(why))?;
+            results.map(|results| Older { before, results })
+        }
+    };
+    at.page(detail::render(&detail, older.as_ref()))
+}
+
+async fn agents(State(site): State<Site>) -> Page {
+    let at = Place::Agents;
+    let agents = site.snapshots.agents().await.map_err(|why| at.unreadable(why))?;
+    at.page(agents::render(&agents, Timestamp::now()))
+}
+
+/// What anybody may see.
+fn chosen(site: &Site) -> Result<&Public, Nothing> {
+    site.public.as_deref().ok_or_else(|| Place::Public.none())
+}
+
+async fn public_all(State(site): State<Site>, RawQuery(query): RawQuery) -> Page {
+    let at = Place::Public;
+    let public = chosen(&site)?;
+    let period = period(&query.unwrap_or_default());
+    let overview = site.snapshots.overview(period).await.map_err(|why| at.unreadable(why))?;
+    at.page(public::render(&overview, public))
+}
+
+async fn public_one(
+    State(site): State<Site>,
+    id: Result<Path<String>, PathRejection>,
+    RawQuery(query): RawQuery,
+) -> Page {
+    let at = Place::Public;
+    let public = chosen(&site)?;
+    let Path(id) = id.map_err(|_| at.none())?;
+    // Of others nothing is read, however often anybody asks.
+    let known = site.snapshots.overview(Period::Day).await.map_err(|why| at.unreadable(why))?;
+    if !known.monitors.iter().any(|it| it.id == id && public.shows(it)) {
+        return Err(at.none());
+    }
+    let detail = site.snapshots.detail(&id, period(&query.unwrap_or_default())).await;
+    let detail = detail.map_err(|why| at.unreadable(why))?.ok_or_else(|| at.none())?;
+    at.page(public::render_detail(&detail, public))
+}

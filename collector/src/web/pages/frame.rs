@@ -13,6 +13,8 @@ pub(super) struct Frame {
     pub(super) icon: &'static Asset,
     /// Of which the page is; none where there was nothing to read.
     pub(super) as_of: Option<When>,
+    /// Whether it is shown anew from time to time.
+    pub(super) refreshes: bool,
     pub(super) place: Place,
     /// What stands at the top.
     pub(super) title: String,
@@ -31,7 +33,7 @@ impl Frame {
     pub(super) fn new(place: Place, as_of: Option<Timestamp>) -> Frame {
         let [style, script, icon] = assets::all();
         let title = "Website monitor".into();
-        Frame { style, script, icon, as_of: as_of.map(When), place, title }
+        Frame { style, script, icon, as_of: as_of.map(When), refreshes: as_of.is_some(), place, title }
     }
 
     /// Whether the page is in that place.

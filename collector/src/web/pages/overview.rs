@@ -11,7 +11,7 @@ use crate::figures::overview::{Overview, Summary};
 use crate::figures::state::Verdict;
 use crate::report::shortly;
 use crate::web::filter::{self, Filter, PERIODS, VERDICTS, period_link};
-use crate::web::text::cut;
+use crate::web::text::{cut, plain};
 
 /// Monitors on a page.
 const PAGE: usize = 100;
@@ -30,6 +30,9 @@ struct Page<'a> {
     filter: &'a Filter,
     title: String,
     says: Vec<Clause>,
+    /// Of the filter, as its fields can hold them.
+    text: String,
+    tag: String,
     period: &'static str,
     periods: Vec<Choice>,
     verdicts: Vec<Choice>,
@@ -74,8 +77,8 @@ pub(super) struct Row<'a> {
     pub(super) bars: Bars<'a>,
     pub(super) uptime: Uptime,
     pub(super) coverage: String,
-    pub(super) p50: String,
-    pub(super) p95: String,
+    /// p50 and p95; none: they are nothing for whoever looks.
+    pub(super) times: Option<[String; 2]>,
     /// When it ends soon.
     pub(super) certificate: Option<String>,
 }
@@ -122,6 +125,8 @@ pub(super) fn render(overview: &Overview, filter: &Filter) -> askama::Result<Str
         frame: Frame::new(Place::Monitors, Some(overview.as_of)),
         title: title(&says),
         says,
+        text: plain(&filter.text),
+        tag: plain(&filter.tag),
         period: filter::word(filter.period),
         periods: periods(filter),
         verdicts: VERDICTS
@@ -146,7 +151,7 @@ fn counted_of(monitors: usize) -> String {
 }
 
 fn choice(value: &str, word: &str, link: String, is_chosen: bool) -> Choice {
-    Choice { value: value.into(), word: word.into(), link, is_chosen }
+    Choice { value: plain(value), word: word.into(), link, is_chosen }
 }
 
 fn periods(filter: &Filter) -> Vec<Choice> {
@@ -224,10 +229,12 @@ fn row<'a>(it: &'a Summary, now: Timestamp, filter: &Filter) -> Row<'a> {
         let link = Filter { tag: tag.clone(), page: 1, ..filter.clone() }.link();
         Choice { word: cut(&tag, TAG), link, is_chosen: filter.tag == tag, value: tag }
     };
+    let time = |us: Option<f64>| us.map_or_else(|| "–".into(), time_taken);
     Row {
         url: cut(&it.url, URL),
         tags: it.tags.iter().take(TAGS).map(tag).collect(),
         standing: Standing::of(it),
+        times: Some([it.times.p50_us, it.times.p95_us].map(time)),
         certificate: near(it, now),
         ..Row::of_public(it, filter, "")
     }
@@ -236,7 +243,6 @@ fn row<'a>(it: &'a Summary, now: Timestamp, filter: &Filter) -> Row<'a> {
 impl Row<'_> {
     /// A monitor for anybody: nothing of where it is, nor who looks, nor why it fails.
     pub(super) fn of_public<'a>(it: &'a Summary, filter: &Filter, root: &str) -> Row<'a> {
-        let time = |us: Option<f64>| us.map_or_else(|| "–".into(), time_taken);
         Row {
             link: monitor(root, &it.id) + &period_link(filter.period),
             name: cut(&it.name, NAME),
@@ -246,8 +252,7 @@ impl Row<'_> {
             bars: Bars { bars: &it.bars, period: filter.period, tells: false },
             uptime: Uptime::of(&it.counts),
             coverage: coverage(&it.counts),
-            p50: time(it.times.p50_us),
-            p95: time(it.times.p95_us),
+            times: None,
             certificate: None,
         }
     }
