@@ -18,14 +18,13 @@ use super::access::{Access, admit};
 use super::failure::Failure;
 use super::guard::guarded;
 use super::metrics::Teller;
-use super::{Site, api, badge};
+use super::{Site, api, badge, pages};
 use crate::health::Health;
 
 /// How long `/readyz` waits for the database.
 const READY: Duration = Duration::from_secs(5);
 
-/// Pages for people.
-#[derive(Default)]
+/// The pages.
 pub struct Pages {
     /// Those that whoever may see all of it gets.
     pub closed: Router<Site>,
@@ -34,7 +33,8 @@ pub struct Pages {
 }
 
 /// Everything there is over HTTP.
-pub fn routes(site: Site, access: Access, health: Arc<Health>, most_metrics: usize, pages: Pages) -> Router {
+pub fn routes(site: Site, access: Access, health: Arc<Health>, most_metrics: usize) -> Router {
+    let pages = pages::routes();
     let teller = Arc::new(Teller { health: health.clone(), snapshots: site.snapshots.clone(), most: most_metrics });
     let closed = Router::new()
         .merge(settings::metrics(teller.clone()))

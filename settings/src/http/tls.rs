@@ -139,7 +139,7 @@ mod tests {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
         let certificate = stream.ssl().peer_certificate().unwrap();
-        let name = certificate.subject_name().entries().next().unwrap().data().as_utf8().unwrap().to_string();
+        let name = certificate.subject_name().entries().next().unwrap().data().to_string().unwrap();
         (name, answer)
     }
 
