@@ -35,7 +35,6 @@ use health::Health;
 use rarely::Rarely;
 use store::{Reader, Rollup, Store, Unavailable, Upkeep};
 use web::access::Access;
-use web::routes::Pages;
 use web::snapshot::Snapshots;
 use web::{Site, Source};
 
@@ -107,7 +106,7 @@ async fn run_in(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resul
 /// Everything there is over HTTP.
 fn shown(http: &Http, source: Arc<dyn Source>, health: &Arc<Health>) -> Router {
     let site = Site { snapshots: Arc::new(Snapshots::new(source)), public: http.public.clone() };
-    web::routes::routes(site, Access::new(http), health.clone(), http.monitor_metrics, Pages::default())
+    web::routes::routes(site, Access::new(http), health.clone(), http.monitor_metrics, web::pages::routes())
 }
 
 fn spawn_upkeep(upkeep: Upkeep) -> JoinHandle<()> {
