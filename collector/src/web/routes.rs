@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use super::access::{Access, admit};
@@ -41,7 +42,7 @@ pub fn routes(site: Site, access: Access, health: Arc<Health>, most_metrics: usi
         .merge(api::routes())
         .merge(badge::routes())
         .merge(pages.closed)
-        .fallback(async || Failure::not_found("there is nothing here"))
+        .fallback(nothing)
         .layer(from_fn_with_state(Arc::new(access), admit));
     let ready = move |State(site): State<Site>| async move { ready(&site, &health).await };
     let open = Router::new()
@@ -50,6 +51,14 @@ pub fn routes(site: Site, access: Access, health: Arc<Health>, most_metrics: usi
         .merge(badge::public_routes())
         .merge(pages.open);
     guarded(closed.merge(open).with_state(site))
+}
+
+/// What is said at addresses that there are not: to programs in JSON, to people on a page.
+async fn nothing(asked: Uri) -> Response {
+    match asked.path().starts_with("/api/") {
+        true => Failure::not_found("there is nothing here").into_response(),
+        false => pages::nothing().await.into_response(),
+    }
 }
 
 /// Whether results are stored and can be read.
