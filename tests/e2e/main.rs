@@ -22,6 +22,7 @@ mod replay;
 mod secrets;
 mod security;
 mod seen;
+mod shown;
 mod stack;
 mod store;
 mod torture;
