@@ -55,8 +55,8 @@ fn what_agents_saw_is_shown_to_whoever_knows_the_token() -> Result<()> {
 }
 
 #[test]
-fn a_collector_is_ready_while_its_database_is_there() -> Result<()> {
-    let stack = Stack::start()?;
+fn a_collector_is_ready_while_its_database_and_kafka_are_there() -> Result<()> {
+    let stack = Stack::with().own_kafka().start()?;
     let collector = listening(&stack)?;
     let becomes = |status: &str, line: &str| {
         eventually(line, || {
@@ -68,8 +68,13 @@ fn a_collector_is_ready_while_its_database_is_there() -> Result<()> {
     becomes("200", "ready\n");
     stack.database.proxy.refuse();
     becomes("503", "waits for the database\n");
+    let to_kafka = &stack.kafka.nodes()?[0].proxy;
+    to_kafka.refuse();
+    becomes("503", "waits for the database and Kafka\n");
     assert!(collector.get("/healthz")?.ends_with("alive\n"));
     stack.database.proxy.open()?;
+    becomes("503", "waits for Kafka\n");
+    to_kafka.open()?;
     becomes("200", "ready\n");
     Ok(())
 }

@@ -66,7 +66,7 @@ async fn ready(site: &Site, health: &Health) -> (StatusCode, String) {
     let mut lacks = health.lacks();
     let is_readable = tokio::time::timeout(READY, site.snapshots.is_readable()).await.unwrap_or(false);
     if !is_readable && !lacks.contains(&"the database") {
-        lacks.push("the database");
+        lacks.insert(0, "the database");
     }
     match lacks.is_empty() {
         true => (StatusCode::OK, "ready\n".into()),

@@ -143,6 +143,23 @@ async fn a_connection_that_is_kept_open_ends_after_its_time() {
 }
 
 #[tokio::test]
+async fn who_asks_and_never_reads_gives_up_its_place() {
+    let server = Server::within(Limits { connections: 1, ..SHORT }, Tables::default(), "{}").await;
+    let mut greedy = TcpStream::connect(server.address).await.unwrap();
+    // More answers than all buffers between the two can hold.
+    let ask = "GET /api/v1/monitors HTTP/1.1\r\nHost: a\r\n\r\n".repeat(1_000);
+    let asked = tokio::spawn(async move {
+        drop(greedy.write_all(ask.as_bytes()).await);
+        std::future::pending::<()>().await;
+    });
+    while server.get("/healthz", &[]).await.status != 200 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(!asked.is_finished(), "its connection was still open at its end");
+    asked.abort();
+}
+
+#[tokio::test]
 async fn a_thousand_that_say_nothing_leave_room_for_one_who_asks() {
     let server = Server::within(SHORT, Tables::default(), "{}").await;
     let mut idle = Vec::new();
