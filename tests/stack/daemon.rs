@@ -1,7 +1,7 @@
 //! A daemon of ours as a black box: the built program, a configuration file, a process that comes and goes.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard};
@@ -61,13 +61,21 @@ impl Daemon {
         self.directory.join("config.yaml")
     }
 
+    /// Its `http.listen`.
+    ///
+    /// # Errors
+    /// When it has none.
+    pub fn listens(&self) -> Result<SocketAddr> {
+        let settings: Value = serde_yaml::from_str(&fs::read_to_string(self.config())?)?;
+        Ok(settings["http"]["listen"].as_str().context("no http.listen")?.parse()?)
+    }
+
     /// The whole answer, head and body, to a request of its `http.listen`.
     ///
     /// # Errors
     /// When it has none, or nobody answers there.
     pub fn get(&self, path: &str) -> Result<String> {
-        let settings: Value = serde_yaml::from_str(&fs::read_to_string(self.config())?)?;
-        let address = settings["http"]["listen"].as_str().context("no http.listen")?;
+        let address = self.listens()?;
         let mut socket = TcpStream::connect(address)?;
         socket.set_read_timeout(Some(BOUND))?;
         write!(socket, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;

@@ -15,6 +15,7 @@ pub mod ports;
 pub mod postgres;
 pub mod process;
 pub mod proxy;
+pub mod scene;
 pub mod shared;
 pub mod sockets;
 pub mod web;

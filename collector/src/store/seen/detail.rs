@@ -10,9 +10,9 @@ use jiff::Timestamp;
 
 use super::super::tables::{pg_time, time};
 use super::super::trouble::Trouble;
-use super::bars::{Agents, Asked};
-use super::overview::{bar_of, bars, summaries, window};
-use super::{Names, results, schedules};
+use super::bars::{Answers, Asked, ByAgent, Cell, InBar};
+use super::overview::{bars, summaries, window};
+use super::{Names, latest, results, schedules};
 use crate::figures::counts::Counts;
 use crate::figures::due::Schedule;
 use crate::figures::incident::{self, Incident};
@@ -27,72 +27,77 @@ pub(super) fn read(
     now: Timestamp,
 ) -> Result<Option<Detail>, Trouble> {
     let edges = period.edges(now);
+    let window = window(&edges);
     let names = Names::of(connection, Some(id))?;
-    let Some(summary) = summaries(connection, &names, period, &edges, now, Some(id))?.into_iter().next() else {
-        return Ok(None);
-    };
-    let schedule = schedules::read(connection, edges[0], now, Some(id))?.remove(id).unwrap_or_default();
+    let schedules = schedules::read(connection, edges[0], now, Some(id))?;
     let ids = names.monitor_ids();
-    let apart = Asked { period, edges: &edges, monitors: Some(&ids), agents: Agents::Apart };
-    let agents = sides(connection, &names, &apart, &schedule)?;
-    let series = match period {
-        Period::Day => phases(connection, &ids, window(&edges))?,
-        Period::Month | Period::Quarter => apart.series(connection)?,
-    };
+    let cells = Asked { period, edges: &edges, monitors: Some(&ids) }.cells(connection)?;
+    let states = latest::read(connection, &names, &schedules, now)?;
+    let bars: Vec<InBar> = cells.iter().map(|cell| cell.bar).collect();
+    let by_agent: Vec<ByAgent> = cells.iter().map(Cell::by_agent).collect();
+    let Some(summary) = summaries(&names, &schedules, &edges, &bars, &by_agent, states).pop() else { return Ok(None) };
+    let never = Schedule::default();
+    let schedule = schedules.get(id).unwrap_or(&never);
+    let agents = sides(&names, &cells, schedule, &edges);
     Ok(Some(Detail {
         as_of: now,
         period,
-        window: window(&edges),
-        incidents: incidents(connection, &names, window(&edges))?,
-        gaps: gaps(&agents, &schedule, &edges),
-        late: late(connection, &names, &agents, window(&edges))?,
+        window,
+        series: match period {
+            Period::Day => phases(connection, &ids, window)?,
+            Period::Month | Period::Quarter => series(&cells),
+        },
+        incidents: incidents(connection, &names, window)?,
+        gaps: gaps(&agents, schedule, &edges),
+        late: late(connection, &names, &agents, window)?,
         results: results::read(connection, &ids, now, Detail::MOST)?,
         summary,
         agents,
-        series,
     }))
 }
 
 /// What each agent saw that looked, or was to.
-fn sides(
-    connection: &mut PgConnection,
-    names: &Names,
-    asked: &Asked<'_>,
-    schedule: &Schedule,
-) -> Result<Vec<Side>, Trouble> {
-    let edges = asked.edges;
+fn sides(names: &Names, cells: &[Cell], schedule: &Schedule, edges: &[Timestamp]) -> Vec<Side> {
     let Window { since, until } = window(edges);
-    let mut arrived: BTreeMap<i32, Vec<Counts>> = BTreeMap::new();
-    for row in asked.bars(connection)? {
-        let of_agent = arrived.entry(row.agent_id.unwrap_or_default());
-        of_agent.or_insert_with(|| vec![Counts::default(); edges.len() - 1])[bar_of(&row, edges)] += row.counts();
-    }
-    let mut times = BTreeMap::new();
-    for row in asked.all(connection)? {
-        times
-            .entry(row.agent_id.unwrap_or_default())
-            .and_modify(|all: &mut super::bars::InAll| all.add(&row))
-            .or_insert(row);
+    let mut arrived: BTreeMap<i32, (Vec<Counts>, Answers)> = BTreeMap::new();
+    for cell in cells {
+        let nothing = || (vec![Counts::default(); edges.len() - 1], Answers::default());
+        let (bars, answers) = arrived.entry(cell.agent_id).or_insert_with(nothing);
+        bars[cell.bar.place(edges)] += cell.bar.counts();
+        *answers += &cell.answers;
     }
     let due = schedule.due(since, until);
     let owing = due.iter().filter(|(_, due)| **due > 0).map(|(id, _)| *id);
     let looking = schedule.lookers().map(|(id, _)| id);
     let ids: BTreeSet<i32> = arrived.keys().copied().chain(owing).chain(looking).collect();
     let side = |agent_id: i32| {
-        let arrived = arrived.get(&agent_id).map(Vec::as_slice).unwrap_or_default();
+        let (arrived, answers) = arrived.remove(&agent_id).unwrap_or_default();
         let mut counts = Counts::default();
         arrived.iter().for_each(|bar| counts += *bar);
         counts.unseen = (due.get(&agent_id).copied().unwrap_or(0) - counts.checks).max(0);
         Side {
             agent: names.agent(agent_id),
             counts,
-            times: times.get(&agent_id).map(super::bars::InAll::times).unwrap_or_default(),
-            bars: bars(arrived, &schedule.of_agent(agent_id, edges), edges),
+            times: answers.times(),
+            bars: bars(&arrived, &schedule.of_agent(agent_id, edges), edges),
         }
     };
     let mut sides: Vec<Side> = ids.into_iter().map(side).collect();
     sides.sort_by(|a, b| a.agent.cmp(&b.agent));
-    Ok(sides)
+    sides
+}
+
+/// Response times by bar, over all agents.
+fn series(cells: &[Cell]) -> Vec<Point> {
+    let mut by_bar: BTreeMap<i64, Answers> = BTreeMap::new();
+    for cell in cells {
+        *by_bar.entry(cell.bar.since.0).or_default() += &cell.answers;
+    }
+    let point = |(since, answers): (i64, Answers)| {
+        let (p50_us, p95_us) = (answers.percentile(0.5)?, answers.percentile(0.95)?);
+        Some(Point { since: time(PgTimestamp(since)), p50_us, p95_us, phases_us: None })
+    };
+    by_bar.into_iter().filter_map(point).collect()
 }
 
 /// Response times of the last 24 hours with their phases, by quarters of an hour.

@@ -5,11 +5,9 @@ use std::collections::BTreeMap;
 use diesel::prelude::*;
 use jiff::Timestamp;
 
-use super::super::tables::time;
 use super::super::trouble::Trouble;
-use super::bars::{Agents, Asked, InAll, InBar};
+use super::bars::{Answers, Asked, ByAgent, InBar};
 use super::{Definition, Names, latest, schedules};
-use crate::figures::ResponseTimes;
 use crate::figures::Window;
 use crate::figures::counts::Counts;
 use crate::figures::due::{Schedule, unseen};
@@ -24,14 +22,18 @@ struct Known<'a> {
     bars: Vec<Counts>,
     /// By agent.
     arrived: BTreeMap<i32, i64>,
-    all: Option<InAll>,
+    answers: Answers,
 }
 
 /// All monitors.
 pub(super) fn read(connection: &mut PgConnection, period: Period, now: Timestamp) -> Result<Overview, Trouble> {
     let edges = period.edges(now);
     let names = Names::of(connection, None)?;
-    let monitors = summaries(connection, &names, period, &edges, now, None)?;
+    let schedules = schedules::read(connection, edges[0], now, None)?;
+    let asked = Asked { period, edges: &edges, monitors: None };
+    let (bars, by_agent) = (asked.bars(connection)?, asked.by_agent(connection)?);
+    let states = latest::read(connection, &names, &schedules, now)?;
+    let monitors = summaries(&names, &schedules, &edges, &bars, &by_agent, states);
     Ok(Overview { as_of: now, period, window: window(&edges), monitors })
 }
 
@@ -39,46 +41,33 @@ pub(super) fn window(edges: &[Timestamp]) -> Window {
     Window { since: edges[0], until: edges[edges.len() - 1] }
 }
 
-/// Monitors in short by name, of all that there are or of one with its id, of which `names` has the definitions.
+/// Monitors in short by name: of what arrived, beside what was due.
 pub(super) fn summaries(
-    connection: &mut PgConnection,
     names: &Names,
-    period: Period,
+    schedules: &BTreeMap<String, Schedule>,
     edges: &[Timestamp],
-    now: Timestamp,
-    id: Option<&str>,
-) -> Result<Vec<Summary>, Trouble> {
-    let ids = names.monitor_ids();
-    let asked = Asked { period, edges, monitors: id.map(|_| &*ids), agents: Agents::Together };
-    let schedules = schedules::read(connection, edges[0], now, id)?;
-    let bars = asked.bars(connection)?;
-    let all = asked.all(connection)?;
-    let by_agent = asked.arrived(connection)?;
-    let mut states = latest::read(connection, names, &schedules, now)?;
-
+    bars: &[InBar],
+    by_agent: &[ByAgent],
+    mut states: BTreeMap<String, State>,
+) -> Vec<Summary> {
     let by_id: BTreeMap<i32, &Definition> = names.monitors.iter().map(|it| (it.monitor_id, it)).collect();
     let mut known: BTreeMap<&str, Known<'_>> = BTreeMap::new();
     let mut newest: BTreeMap<&str, i64> = BTreeMap::new();
-    for row in &bars {
+    for row in bars {
         let Some(&definition) = by_id.get(&row.monitor_id) else { continue };
         let known = known.entry(&definition.id).or_default();
         known.bars.resize(edges.len() - 1, Counts::default());
-        known.bars[bar_of(row, edges)] += row.counts();
+        known.bars[row.place(edges)] += row.counts();
         let latest = newest.entry(&definition.id).or_insert(i64::MIN);
         if (row.since.0, row.monitor_id) >= (*latest, known.definition.map_or(0, |it| it.monitor_id)) {
             (*latest, known.definition) = (row.since.0, Some(definition));
         }
     }
-    for row in &by_agent {
+    for row in by_agent {
         let Some(&definition) = by_id.get(&row.monitor_id) else { continue };
-        *known.entry(&definition.id).or_default().arrived.entry(row.agent_id).or_default() += row.checks;
-    }
-    for row in all {
-        let Some(&definition) = by_id.get(&row.monitor_id) else { continue };
-        match &mut known.entry(&definition.id).or_default().all {
-            Some(all) => all.add(&row),
-            none => *none = Some(row),
-        }
+        let known = known.entry(&definition.id).or_default();
+        *known.arrived.entry(row.agent_id).or_default() += row.checks;
+        known.answers += &row.answers;
     }
     // What never told anything is known by its schedule alone, and what is due no more by its results.
     for monitor in &names.monitors {
@@ -95,19 +84,7 @@ pub(super) fn summaries(
     };
     let mut summaries: Vec<Summary> = known.into_iter().map(summary).collect();
     summaries.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
-    Ok(summaries)
-}
-
-/// Which bar a row is of.
-pub(super) fn bar_of(row: &InBar, edges: &[Timestamp]) -> usize {
-    let since = time(row.since);
-    edges.partition_point(|edge| *edge <= since).saturating_sub(1).min(edges.len() - 2)
-}
-
-impl InBar {
-    pub(super) fn counts(&self) -> Counts {
-        Counts { checks: self.checks, success: self.success, agent_errors: self.agent_errors, unseen: 0 }
-    }
+    summaries
 }
 
 /// Bars with what arrived in each, and what was due.
@@ -138,7 +115,7 @@ impl Known<'_> {
             is_retired: schedule.is_retired(),
             state,
             counts,
-            times: self.all.as_ref().map_or_else(ResponseTimes::default, InAll::times),
+            times: self.answers.times(),
             bars: bars(&self.bars, &schedule.of_all(edges), edges),
         }
     }

@@ -1,0 +1,198 @@
+//! What the status pages cost over a thousand monitors and ninety days, and what they cost ingestion.
+//!
+//! A page is asked for cold, when nothing of it is in memory yet, and again, as all others get it meanwhile. CPU is that
+//! of the collector and of the database together. Then two hundred readers ask at once, each for one page after the
+//! other; and a topic is read with and without two hundred readers who look every ten seconds, in turn.
+
+mod cpu;
+mod messages;
+mod readers;
+mod say;
+mod usage;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use e2e::collector::{Collector, CollectorSetup};
+use e2e::kafka::Kafka;
+use e2e::ports::free_port;
+use e2e::postgres::{Database, Postgres};
+use e2e::{scene, within};
+use jiff::Timestamp;
+use messages::{Load, PARTITIONS};
+use readers::Readers;
+use say::say;
+use usage::usage;
+
+const SERVER: [&str; 5] =
+    ["fsync=on", "full_page_writes=on", "shared_buffers=512MB", "max_wal_size=3GB", "checkpoint_timeout=1h"];
+const BOUND: Duration = Duration::from_secs(1_800);
+const LOOK: Duration = Duration::from_millis(50);
+const READERS: usize = 200;
+const RESULTS: usize = 400_000;
+const ROUNDS: usize = 3;
+/// How long two hundred readers ask as fast as they can.
+const RUSH: Duration = Duration::from_secs(20);
+/// A page is asked for again so often: CPU seconds are told by the hundredth.
+const AGAIN: usize = 100;
+
+fn main() -> ExitCode {
+    say::ended(measure())
+}
+
+fn measure() -> Result<()> {
+    let days = std::env::args().nth(1).map_or(Ok(90), |given| given.parse().context("not a number of days"))?;
+    let bench = Bench::new(days)?;
+    bench.pages()?;
+    bench.rush()?;
+    bench.ingestion()
+}
+
+struct Bench {
+    kafka: Arc<Kafka>,
+    postgres: Arc<Postgres>,
+    database: Database,
+}
+
+impl Bench {
+    /// Tables as they are after ninety days, with summaries by the hour of so many of them.
+    fn new(days: u32) -> Result<Bench> {
+        let (kafka, postgres) = (Arc::new(Kafka::start_own(1)?), Arc::new(Postgres::start_own_with(&SERVER)?));
+        let database = postgres.database()?;
+        let bench = Bench { kafka, postgres, database };
+        let collector = bench.collector("nothing")?.build()?;
+        ensure!(collector.command(&["migrate"])?.code() == Some(0), "{}", collector.log());
+        let began = Instant::now();
+        scene::make(&bench.database, days)?;
+        collector.start()?;
+        let is_over = "rollup_due where hour <= now() - interval '61 minutes'";
+        let days_over = "daily_due where day <= now() - interval '25 hours 1 minute'";
+        within(BOUND, "what is over is summed up", || {
+            for due in [is_over, days_over] {
+                let due = bench.database.count(&format!("website_monitor.{due}"))?;
+                ensure!(due == 0, "{due} are due\n{}", collector.log());
+            }
+            Ok(())
+        })?;
+        collector.stop()?;
+        bench.database.execute("vacuum analyze")?;
+        bench.database.execute("checkpoint")?;
+        say(&format!("{} monitors, 5 agents, 90 days; made in {} s\n", scene::MONITORS, began.elapsed().as_secs()))?;
+        Ok(bench)
+    }
+
+    fn collector(&self, topic: &str) -> Result<CollectorSetup> {
+        let group = format!("group-{}", Timestamp::now().as_nanosecond());
+        let setup = CollectorSetup::new(self.kafka.direct(), topic, &group, &self.database);
+        let setup = setup.set("database.port", self.postgres.port());
+        Ok(setup.set("http.listen", format!("127.0.0.1:{}", free_port()?)))
+    }
+
+    fn serving(&self) -> Result<Collector> {
+        let collector = self.collector("nothing")?.start()?;
+        within(BOUND, "pages are served", || collector.get("/agents"))?;
+        Ok(collector)
+    }
+
+    /// CPU seconds of the collector and of the database since its start.
+    fn cpu(&self, collector: &Collector) -> Result<f64> {
+        Ok(usage(collector.id())?.cpu + cpu::of_family(self.postgres.id())?)
+    }
+
+    fn pages(&self) -> Result<()> {
+        say("                                CPU ms, cold      again    KB")?;
+        for path in ["/", "/?period=30d", "/?period=90d", "/agents"] {
+            let collector = self.serving()?;
+            // What is done once, such as connecting, is no page's.
+            collector.get("/monitors/none")?;
+            let before = self.cpu(&collector)?;
+            let page = collector.get(path)?;
+            let cold = self.cpu(&collector)? - before;
+            let before = self.cpu(&collector)?;
+            for _ in 0..AGAIN {
+                collector.get(path)?;
+            }
+            let again = (self.cpu(&collector)? - before) / AGAIN as f64;
+            tell(path, cold, Some(again), page.len())?;
+            collector.stop()?;
+        }
+        for period in ["24h", "30d", "90d"] {
+            let collector = self.serving()?;
+            let paths = readers::monitors(&collector, period)?;
+            collector.get(&paths[AGAIN])?;
+            let (mut bytes, before) = (0, self.cpu(&collector)?);
+            for path in &paths[..AGAIN] {
+                bytes = bytes.max(collector.get(path)?.len());
+            }
+            let cold = (self.cpu(&collector)? - before) / AGAIN as f64;
+            tell(&format!("/monitors/<id>?period={period}"), cold, None, bytes)?;
+            collector.stop()?;
+        }
+        Ok(())
+    }
+
+    /// Two hundred at once, each asking for one page after the other.
+    fn rush(&self) -> Result<()> {
+        let collector = self.serving()?;
+        let before = usage(collector.id())?;
+        let readers = Readers::start(&collector, READERS, Duration::ZERO)?;
+        sleep(RUSH);
+        let read = readers.stop();
+        let after = usage(collector.id())?;
+        say(&format!(
+            "\n{READERS} readers as fast as they can: {:.0} pages a second, {} answers were not 200; {:.1} MB before, \
+             {:.1} MB at most",
+            read.pages as f64 / RUSH.as_secs_f64(),
+            read.failures,
+            before.resident as f64 / 1e6,
+            after.most as f64 / 1e6
+        ))?;
+        collector.stop()?;
+        Ok(())
+    }
+
+    fn ingestion(&self) -> Result<()> {
+        say(&format!("\n{RESULTS} results from Kafka, rows per second    alone, with {READERS} readers"))?;
+        let mut ratios = Vec::new();
+        for _ in 0..ROUNDS {
+            let (alone, beside) = (self.ingest(0)?, self.ingest(READERS)?);
+            say(&format!("  {alone:>10.0} {beside:>10.0}    {:.2}", beside / alone))?;
+            ratios.push(beside / alone);
+        }
+        ratios.sort_unstable_by(f64::total_cmp);
+        say(&format!("with readers, of the rate alone: {:.2} in the median", ratios[ratios.len() / 2]))
+    }
+
+    /// How many rows a second come out of a topic while so many look every ten seconds.
+    fn ingest(&self, readers: usize) -> Result<f64> {
+        let topic = self.kafka.topic(PARTITIONS as i32)?;
+        Load { results: RESULTS, agents: 20 }.send(&topic, self.kafka.direct())?;
+        // The readers are there before the first message: of a topic that is not there yet.
+        let collector = self.collector(topic.name())?.build()?;
+        self.database.execute("checkpoint")?;
+        collector.start()?;
+        within(BOUND, "pages are served", || collector.get("/healthz"))?;
+        let reading =
+            (readers > 0).then(|| Readers::start(&collector, readers, Duration::from_secs(10))).transpose()?;
+        let began = Instant::now();
+        while topic.lag(&collector.group).map_or(true, |lag| lag > 0) {
+            ensure!(began.elapsed() < BOUND && collector.is_running(), "{}", collector.log());
+            sleep(LOOK);
+        }
+        let seconds = Timestamp::now().duration_since(readers::took_partitions(&collector)?).as_secs_f64();
+        if let Some(reading) = reading {
+            let read = reading.stop();
+            ensure!(read.failures == 0, "{} of {} pages failed", read.failures, read.pages);
+        }
+        collector.stop()?;
+        Ok(RESULTS as f64 / seconds)
+    }
+}
+
+fn tell(path: &str, cold: f64, again: Option<f64>, bytes: usize) -> Result<()> {
+    let again = again.map_or("-".into(), |again| format!("{:.1}", again * 1e3));
+    say(&format!("  {path:<28} {:>10.1} {again:>10} {:>5.0}", cold * 1e3, bytes as f64 / 1e3))
+}
