@@ -4,7 +4,7 @@ use askama::Template;
 use jiff::Timestamp;
 
 use super::bars::Bars;
-use super::chart::{self, Chart, PHASES};
+use super::chart::{self, Chart, PHASES, Pace};
 use super::frame::{Frame, Place, monitor};
 use super::incidents::{Befell, CameLate, Missed, befell, came_late, missed};
 use super::overview::Choice;
@@ -114,6 +114,7 @@ pub(super) fn render(detail: &Detail, older: Option<&Older>) -> askama::Result<S
     let root = monitor("", &it.id);
     let results = older.map_or(&detail.results, |older| &older.results);
     let period = period_link(detail.period);
+    let pace = Pace::of(&detail.series, detail.period);
     let page = Page {
         frame: Frame::new(Place::Monitors, Some(detail.as_of)),
         name: cut(&it.name, NAME),
@@ -127,8 +128,8 @@ pub(super) fn render(detail: &Detail, older: Option<&Older>) -> askama::Result<S
         ends: [detail.window.since, detail.as_of].map(When),
         figures: figures(detail),
         rows: it.bars.iter().rev().map(bar_row).collect(),
-        times: chart::lines(&detail.series, detail.window, step(detail)),
-        phases: chart::columns(&detail.series, detail.window.until, step(detail)),
+        times: chart::lines(&detail.series, detail.window, pace),
+        phases: chart::columns(&detail.series, detail.window.until, pace),
         points: detail.series.iter().rev().map(point_row).collect(),
         incidents: detail.incidents.iter().map(|it| befell(it, detail.as_of)).collect(),
         gaps: detail.gaps.iter().map(missed).collect(),
@@ -143,10 +144,6 @@ pub(super) fn render(detail: &Detail, older: Option<&Older>) -> askama::Result<S
         }),
     };
     page.render()
-}
-
-fn step(detail: &Detail) -> jiff::SignedDuration {
-    chart::step(&detail.series, &detail.summary.bars, detail.period)
 }
 
 fn tag((name, value): (&String, &String)) -> Choice {

@@ -39,8 +39,6 @@ struct Page<'a> {
     /// Names of tags.
     groupings: Vec<Choice>,
     groups: Vec<Group<'a>>,
-    /// Monitors that are asked for.
-    found: String,
     pages: Pages,
 }
 
@@ -135,7 +133,6 @@ pub(super) fn render(overview: &Overview, filter: &Filter) -> askama::Result<Str
             .collect(),
         groupings: groupings(overview, filter),
         groups: cut_out(groups, from, PAGE, overview.as_of, filter),
-        found: grouped(i64::try_from(count).unwrap_or(i64::MAX)),
         pages: Pages {
             says: format!("{}–{} of {}", (from + 1).min(count), (from + PAGE).min(count), counted_of(count)),
             earlier: (page > 1).then(|| to(page - 1)),

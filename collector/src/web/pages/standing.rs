@@ -85,7 +85,7 @@ pub(super) fn who_says(state: &State) -> String {
             format!("{} of {of} agents {} it fail", count(Look::Failure), see(count(Look::Failure)))
         }
         Verdict::Up => format!("{} of {of} agents {} it succeed", count(Look::Success), see(count(Look::Success))),
-        Verdict::Unknown => format!("none of {of} agents can tell"),
+        Verdict::Unknown => format!("None of {of} agents can tell"),
     };
     if count(Look::AgentError) > 0 {
         said.push_str(&format!(", {} in trouble itself", count(Look::AgentError)));
