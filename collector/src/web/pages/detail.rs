@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use super::bars::Bars;
 use super::chart::{self, Chart, PHASES, Pace};
 use super::frame::{Frame, Place, monitor};
-use super::incidents::{Befell, CameLate, Missed, befell, came_late, missed};
+use super::incidents::{Befell, CameLate, Missed, Ongoing, befell, came_late, missed, ongoing};
 use super::overview::Choice;
-use super::standing::{Standing, Uptime, coverage, reason, who_says};
+use super::standing::{Standing, Uptime, coverage, looked, reason, who_says};
 use super::words::{When, ago, counted, grouped, time_taken};
 use crate::figures::overview::{Bar, Detail, Period, Point, ResultRow, Side};
 use crate::figures::state::{Latest, Look};
@@ -29,7 +29,9 @@ struct Page<'a> {
     url: String,
     tags: Vec<Choice>,
     standing: Standing,
+    ongoing: Option<Ongoing>,
     who_says: String,
+    looked: Option<When>,
     periods: Vec<Choice>,
     bars: Bars<'a>,
     ends: [When; 2],
@@ -122,7 +124,9 @@ pub(super) fn render(detail: &Detail, older: Option<&Older>) -> askama::Result<S
         url: plain(&it.url),
         tags: it.tags.iter().map(tag).collect(),
         standing: Standing::of(it),
+        ongoing: ongoing(detail),
         who_says: who_says(&it.state),
+        looked: looked(&it.state),
         periods: periods(&root, detail.period),
         bars: Bars { bars: &it.bars, period: detail.period, tells: true },
         ends: [detail.window.since, detail.as_of].map(When),

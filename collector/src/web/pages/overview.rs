@@ -5,12 +5,12 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::bars::Bars;
 use super::frame::{Frame, Place, monitor};
-use super::standing::{Standing, Uptime, coverage, named};
+use super::standing::{Standing, Uptime, coverage};
 use super::words::{counted, grouped, time_taken};
 use crate::figures::overview::{Overview, Summary};
 use crate::figures::state::Verdict;
 use crate::report::shortly;
-use crate::web::filter::{self, Filter, PERIODS, VERDICTS, period_link};
+use crate::web::filter::{self, Filter, PERIODS, VERDICTS, named, period_link};
 use crate::web::text::{cut, plain};
 
 /// Monitors on a page.
