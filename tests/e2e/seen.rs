@@ -154,3 +154,80 @@ fn time_in_which_nobody_looked_is_no_uptime_though_the_only_agent_stopped_cleanl
     assert_eq!((&watched["unseen"], &watched["coverage"]), (&json!(0), &json!(1.0)), "somebody looked all the time");
     Ok(())
 }
+
+/// What the collector answers at a path of its API.
+fn api(collector: &Collector, path: &str) -> Result<Value> {
+    let answer = collector.get(&format!("/api/v1/{path}"))?;
+    let (head, body) = answer.split_once("\r\n\r\n").with_context(|| answer.clone())?;
+    ensure!(head.starts_with("HTTP/1.1 200 "), "{answer}");
+    serde_json::from_str(body).with_context(|| body.to_owned())
+}
+
+/// The verdict on the shop, and how each of three agents stands to it.
+fn verdict(collector: &Collector) -> Result<(Value, Vec<Value>)> {
+    let shop = api(collector, "monitors/shop")?;
+    let latest =
+        shop["monitor"]["latest"].as_array().or(shop["latest"].as_array()).with_context(|| shop.to_string())?;
+    let verdict = shop["monitor"].get("verdict").unwrap_or(&shop["verdict"]).clone();
+    Ok((verdict, latest.iter().map(|it| it["look"].clone()).collect()))
+}
+
+fn await_verdict(collector: &Collector, wanted: &str, looks: [&str; 3]) {
+    eventually(&format!("the shop is {wanted}"), || {
+        let (verdict, seen) = verdict(collector)?;
+        ensure!((&verdict, &seen[..]) == (&json!(wanted), &looks.map(Value::from)[..]), "{verdict} {seen:?}");
+        Ok(())
+    });
+}
+
+#[test]
+fn one_of_three_agents_that_fails_is_the_path_all_three_are_the_target_and_silence_is_the_agents() -> Result<()> {
+    let stack = Stack::start()?;
+    let listen = format!("127.0.0.1:{}", e2e::ports::free_port()?);
+    let collector = stack.collector().set("http.listen", listen.as_str()).start()?;
+    let now = Timestamp::now().duration_since(begin()).as_mins();
+    let mut runs = ["a", "b", "c"].map(|agent| Run::start(agent, now - 20));
+    for run in &mut runs {
+        let fails = run.agent == "c";
+        run.checks(now - 20..now - 1, |at| if fails && at >= now - 6 { "timeout" } else { "success" });
+        run.send(&stack, ..)?;
+    }
+    await_consumed(&stack, &collector);
+    await_verdict(&collector, "partial", ["success", "success", "failure"]);
+    let outages = api(&collector, "monitors/shop/outages")?;
+    let path = &outages["incidents"][0];
+    assert_eq!(
+        (&path["blame"], &path["failing"], &path["passing"]),
+        (&json!("path"), &json!(["c"]), &json!(["a", "b"]))
+    );
+
+    for run in &mut runs {
+        let sent = run.records.len();
+        run.checks(now - 1..now, |_| "status_mismatch");
+        run.send(&stack, sent..)?;
+    }
+    await_consumed(&stack, &collector);
+    await_verdict(&collector, "down", ["failure"; 3]);
+    eventually("it is the target's fault", || {
+        let outages = api(&collector, "monitors/shop/outages")?;
+        let target = &outages["incidents"][0];
+        ensure!(target["failing"] == json!(["a", "b", "c"]), "{target}");
+        ensure!(target["blame"] == "target" && target["ended"].is_null(), "{target}");
+        Ok(())
+    });
+
+    // The agents checked last a quarter of an hour ago, and said nothing since.
+    for table in ["agents set last_seen = last_seen", "results set checked_at = checked_at"] {
+        let earlier = format!("update website_monitor.{table} - interval '15 minutes'");
+        stack.database.execute(&earlier)?;
+    }
+    await_verdict(&collector, "unknown", ["silent"; 3]);
+    eventually("the agents are silent", || {
+        let agents = api(&collector, "agents")?;
+        let presences: Vec<&Value> =
+            agents["agents"].as_array().into_iter().flatten().map(|agent| &agent["presence"]).collect();
+        ensure!(presences == [&json!("silent"); 3], "{agents}");
+        Ok(())
+    });
+    Ok(())
+}
