@@ -45,7 +45,7 @@ const DAYS: [(&str, Weekday); 7] = [
 ];
 
 impl Maintenance {
-    pub(super) fn of(section: &mut Section<'_>) -> Maintenance {
+    pub(crate) fn of(section: &mut Section<'_>) -> Maintenance {
         let is_of_all = !section.has("monitors") && !section.has("agents");
         for key in ["from", "until"] {
             section.require(key, "write a time such as 2026-11-24T22:00:00Z, or with `days` such as 22:00");
