@@ -10,7 +10,7 @@ use super::facts::Facts;
 use super::judge::judge;
 use super::message::Item;
 use crate::config::Alerts;
-use crate::config::alerts::{Rule, What};
+use crate::config::alerts::{Maintenance, Rule, What};
 
 /// What was known before, by rule and then by the monitor's id or the agent's name.
 pub type Known = BTreeMap<String, BTreeMap<String, Alert>>;
@@ -27,7 +27,7 @@ pub struct Changes {
 }
 
 /// Evaluates all rules. `page` is the url at which people find our pages.
-pub fn evaluate(config: &Alerts, page: Option<&str>, facts: &Facts, known: &Known) -> Changes {
+pub(super) fn evaluate(config: &Alerts, page: Option<&str>, facts: &Facts, known: &Known) -> Changes {
     let mut changes = Changes::default();
     let none = BTreeMap::new();
     for rule in &config.rules {
@@ -92,14 +92,14 @@ fn lasting(what: What) -> Duration {
 
 /// The maintenance that is on.
 fn silenced<'a>(config: &'a Alerts, rule: &Rule, facts: &Facts, subject: &str) -> Option<&'a str> {
-    let covers = |window: &&crate::config::alerts::Maintenance| match rule.what.is_of_monitors() {
-        true => {
-            let tags = facts.monitors.iter().find(|monitor| monitor.id == subject).map(|monitor| &monitor.tags);
-            tags.is_some_and(|tags| window.covers_monitor(subject, tags, facts.as_of))
-        }
-        false => window.covers_agent(subject, facts.as_of),
+    let mut on = config.maintenance.iter().filter(|window| window.when.covers(facts.as_of)).peekable();
+    on.peek()?;
+    let tags = facts.monitors.iter().find(|monitor| monitor.id == subject).map(|monitor| &monitor.tags);
+    let covers = |window: &&Maintenance| match tags.filter(|_| rule.what.is_of_monitors()) {
+        Some(tags) => window.covers_monitor(subject, tags),
+        None => window.covers_agent(subject),
     };
-    config.maintenance.iter().find(covers).map(|window| window.reason.as_str())
+    on.find(covers).map(|window| window.reason.as_str())
 }
 
 #[cfg(test)]

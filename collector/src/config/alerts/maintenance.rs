@@ -59,15 +59,14 @@ impl Maintenance {
         }
     }
 
-    /// Whether nothing is told of a monitor at a moment.
-    pub fn covers_monitor(&self, id: &str, tags: &BTreeMap<String, String>, at: Timestamp) -> bool {
-        let is_named = !self.monitors.is_all() && self.monitors.has(id, tags);
-        (self.is_of_all || is_named) && self.when.covers(at)
+    /// Whether it is of a monitor, too.
+    pub fn covers_monitor(&self, id: &str, tags: &BTreeMap<String, String>) -> bool {
+        self.is_of_all || !self.monitors.is_all() && self.monitors.has(id, tags)
     }
 
-    /// Whether nothing is told of an agent at a moment.
-    pub fn covers_agent(&self, name: &str, at: Timestamp) -> bool {
-        (self.is_of_all || self.agents.iter().any(|agent| agent == name)) && self.when.covers(at)
+    /// Whether it is of an agent, too.
+    pub fn covers_agent(&self, name: &str) -> bool {
+        self.is_of_all || self.agents.iter().any(|agent| agent == name)
     }
 }
 
