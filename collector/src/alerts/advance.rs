@@ -127,7 +127,8 @@ fn moved(previous: Option<&Alert>, judgement: Judgement, now: Timestamp, lasting
     let Judgement { finding, details, mark, .. } = judgement;
     let before = previous.map(|alert| alert.phase);
     let told_at = previous.and_then(|alert| alert.told_at);
-    let fresh = |phase, since| Alert { phase, since, changed_at: now, told_at, silenced: None, mark, details: details.clone() };
+    let fresh =
+        |phase, since| Alert { phase, since, changed_at: now, told_at, silenced: None, mark, details: details.clone() };
     match (finding, previous) {
         (Finding::Unclear, previous) => previous.map(|alert| Alert { mark: mark.or(alert.mark), ..alert.clone() }),
         // Its counts go on: the time of the last one is what tells when it is over.
@@ -143,7 +144,9 @@ fn moved(previous: Option<&Alert>, judgement: Judgement, now: Timestamp, lasting
             let changed_at = previous.filter(|alert| alert.phase == next.phase).map_or(now, |alert| alert.changed_at);
             Some(Alert { changed_at, ..next })
         }
-        (Finding::Good, Some(alert)) if before == Some(Phase::Firing) || told_at.is_some() && before == Some(Phase::Pending) => {
+        (Finding::Good, Some(alert))
+            if before == Some(Phase::Firing) || told_at.is_some() && before == Some(Phase::Pending) =>
+        {
             // Why it failed is what people want to know of it.
             let Details { blame, reason, .. } = alert.details.clone();
             let resolved = fresh(Phase::Resolved, alert.since);

@@ -35,11 +35,7 @@ pub(super) enum Finding {
 }
 
 /// All that a rule says. `previous` is what was known of a monitor or an agent.
-pub(super) fn judge<'a>(
-    rule: &Rule,
-    facts: &Facts,
-    previous: impl Fn(&str) -> Option<&'a Alert>,
-) -> Vec<Judgement> {
+pub(super) fn judge<'a>(rule: &Rule, facts: &Facts, previous: impl Fn(&str) -> Option<&'a Alert>) -> Vec<Judgement> {
     if rule.what.is_of_monitors() {
         let watched = facts.monitors.iter().filter(|monitor| rule.monitors.has(&monitor.id, &monitor.tags));
         return watched.map(|monitor| of_monitor(rule, facts, monitor)).collect();
@@ -150,7 +146,8 @@ fn of_agent(what: What, facts: &Facts, agent: &Agent, previous: Option<&Alert>) 
         What::Dropped => {
             mark = Some(agent.dropped);
             let known = previous.and_then(|alert| alert.mark).unwrap_or(agent.dropped);
-            details.reason = format!("it declared {} records dropped, of {} in all", agent.dropped - known, agent.dropped);
+            details.reason =
+                format!("it declared {} records dropped, of {} in all", agent.dropped - known, agent.dropped);
             match previous {
                 _ if agent.dropped > known => now_if(true, now),
                 Some(alert) if now.duration_since(alert.changed_at) < NO_MORE_DROPPED => Finding::Unclear,

@@ -7,12 +7,12 @@ use diesel::sql_query;
 use diesel::sql_types::{BigInt, Bool};
 use jiff::Timestamp;
 
-use super::{Unavailable, alerts};
 use super::connect::{Connections, Session};
 use super::partitions::{self, Partitions};
 use super::plan::day;
 use super::rollup::{self, Rival};
 use super::trouble::Trouble;
+use super::{Unavailable, alerts};
 use crate::config::Retention;
 
 /// How many days ahead have their partition.

@@ -60,7 +60,8 @@ fn parameters(email: &Email) -> Result<TlsParameters, Failure> {
     if let Some(file) = &email.ca_file {
         let wrong = |problem: String| Failure(format!("ca_file {}: {problem}", file.display()));
         let pem = fs::read(file).map_err(|error| wrong(error.to_string()))?;
-        builder = builder.add_root_certificate(Certificate::from_pem(&pem).map_err(|error| wrong(with_sources(&error)))?);
+        builder =
+            builder.add_root_certificate(Certificate::from_pem(&pem).map_err(|error| wrong(with_sources(&error)))?);
     }
     builder.build().map_err(|error| Failure(with_sources(&error)))
 }

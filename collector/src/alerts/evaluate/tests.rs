@@ -32,7 +32,13 @@ fn sight(agent: &str, look: Look, failures: i64, since: i64) -> Sight {
 }
 
 fn monitor(sights: Vec<Sight>) -> Monitor {
-    Monitor { id: "shop".into(), name: "Shop".into(), url: "https://shop.example/".into(), sights, ..Monitor::default() }
+    Monitor {
+        id: "shop".into(),
+        name: "Shop".into(),
+        url: "https://shop.example/".into(),
+        sights,
+        ..Monitor::default()
+    }
 }
 
 fn facts(now: i64, monitors: Vec<Monitor>, agents: Vec<Agent>) -> Facts {
@@ -159,8 +165,9 @@ fn what_still_fires_is_repeated_when_it_is_time() {
 fn window(from: i64, until: i64) -> Maintenance {
     let text = format!("maintenance: [{{from: {}, until: {}, reason: move}}]", at(from), at(until));
     let value = serde_yaml::from_str(&text).unwrap();
-    let (mut alerts, faults) =
-        settings::Section::read(std::path::Path::new("x"), None, value, |root| root.sections("maintenance", Maintenance::of));
+    let (mut alerts, faults) = settings::Section::read(std::path::Path::new("x"), None, value, |root| {
+        root.sections("maintenance", Maintenance::of)
+    });
     assert!(faults.is_empty(), "{faults:?}");
     alerts.remove(0)
 }

@@ -133,8 +133,7 @@ impl Email {
         section.require("host", "name the mail server");
         section.require("from", "write the sender's address");
         section.require("to", "write at least one address");
-        let choices =
-            [("none", Encryption::None), ("starttls", Encryption::Starttls), ("tls", Encryption::Tls)];
+        let choices = [("none", Encryption::None), ("starttls", Encryption::Starttls), ("tls", Encryption::Tls)];
         let encryption = section.choice("tls", &choices).unwrap_or(Encryption::Starttls);
         let has_user = section.has("user");
         if has_user && !section.has("password_file") {

@@ -13,7 +13,8 @@ pub struct Template(Value);
 impl Template {
     /// What may stand in a place.
     pub const PLACES: [&'static str; 12] = [
-        "id", "receiver", "status", "summary", "text", "firing", "resolved", "url", "rule", "subject", "reason", "since",
+        "id", "receiver", "status", "summary", "text", "firing", "resolved", "url", "rule", "subject", "reason",
+        "since",
     ];
 
     /// Reads it out of YAML.
@@ -67,8 +68,9 @@ fn fill<E>(value: &Value, of: &impl Fn(&str) -> Result<String, E>) -> Result<Val
 fn fill_text<E>(text: &str, of: &impl Fn(&str) -> Result<String, E>) -> Result<String, E> {
     let mut filled = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some((before, name, after)) =
-        rest.split_once("{{").and_then(|(before, rest)| rest.split_once("}}").map(|(name, after)| (before, name, after)))
+    while let Some((before, name, after)) = rest
+        .split_once("{{")
+        .and_then(|(before, rest)| rest.split_once("}}").map(|(name, after)| (before, name, after)))
     {
         filled.push_str(before);
         filled.push_str(&of(name.trim())?);

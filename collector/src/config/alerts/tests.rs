@@ -7,9 +7,8 @@ use super::*;
 
 fn read(text: &str) -> Result<Alerts, Vec<String>> {
     let value = serde_yaml::from_str(text).unwrap();
-    let (alerts, faults) = Section::read(Path::new("collector.yaml"), None, value, |root| {
-        root.section("alerts", Alerts::of)
-    });
+    let (alerts, faults) =
+        Section::read(Path::new("collector.yaml"), None, value, |root| root.section("alerts", Alerts::of));
     if faults.is_empty() { Ok(alerts) } else { Err(faults.iter().map(Fault::to_string).collect()) }
 }
 

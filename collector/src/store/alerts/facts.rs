@@ -265,4 +265,3 @@ fn agents(connection: &mut PgConnection) -> Result<Vec<Agent>, Trouble> {
     };
     Ok(rows.into_iter().map(agent).collect())
 }
-

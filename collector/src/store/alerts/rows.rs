@@ -47,8 +47,7 @@ impl Row {
     }
 }
 
-const SELECT: &str =
-    "select rule, subject, state, since, changed_at, told_at, silenced, mark, details from alerts";
+const SELECT: &str = "select rule, subject, state, since, changed_at, told_at, silenced, mark, details from alerts";
 
 /// All that is known.
 pub(super) fn read(connection: &mut PgConnection) -> Result<Known, Trouble> {
@@ -102,9 +101,7 @@ pub(super) fn write(connection: &mut PgConnection, changes: &Changes) -> Result<
     .bind::<Array<Nullable<Timestamptz>>, _>(
         alerts.iter().map(|(_, _, alert)| alert.told_at.map(pg_time)).collect::<Vec<_>>(),
     )
-    .bind::<Array<Nullable<Text>>, _>(
-        alerts.iter().map(|(_, _, alert)| alert.silenced.as_deref()).collect::<Vec<_>>(),
-    )
+    .bind::<Array<Nullable<Text>>, _>(alerts.iter().map(|(_, _, alert)| alert.silenced.as_deref()).collect::<Vec<_>>())
     .bind::<Array<Nullable<BigInt>>, _>(alerts.iter().map(|(_, _, alert)| alert.mark).collect::<Vec<_>>())
     .bind::<Array<Jsonb>, _>(details)
     .execute(connection)?;
