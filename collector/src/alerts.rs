@@ -18,7 +18,7 @@
 //!
 //! Nothing is said of a site that nobody sees: when agents are silent, alerts of sites stay as they are.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -71,20 +71,29 @@ impl Evaluator {
     /// # Errors
     /// Why the database can't be read or written.
     pub fn run(&self) -> Result<bool, Unavailable> {
-        let heard_for = self.hear();
-        self.store.evaluate(&self.config, |facts, known| {
+        let began = Instant::now();
+        let since = self.hears_since(began);
+        let outcome = self.store.evaluate(&self.config, |facts, known| {
             // Who was not there to hear an agent can't call it silent.
-            let since = facts.as_of.checked_sub(heard_for).unwrap_or(Timestamp::MIN);
-            evaluate::evaluate(&self.config, self.page.as_deref(), &Facts { heard_since: since, ..facts }, known)
-        })
+            let heard_since = facts.as_of.checked_sub(began - since).unwrap_or(Timestamp::MIN);
+            let facts = Facts { heard_since, ..facts };
+            let changes = evaluate::evaluate(&self.config, self.page.as_deref(), &facts, known);
+            let milliseconds = began.elapsed().as_millis();
+            log::debug!(monitors = facts.monitors.len(), changed = changes.alerts.len(), milliseconds:%; "evaluated alerts");
+            changes
+        });
+        if matches!(outcome, Ok(true)) {
+            *self.hearing() = Some(Hearing { since, last: Instant::now() });
+        }
+        outcome
     }
 
-    /// For how long this collector has looked without a gap.
-    fn hear(&self) -> Duration {
-        let now = Instant::now();
-        let mut hearing = self.hearing.lock().unwrap_or_else(PoisonError::into_inner);
-        let since = hearing.filter(|it| now - it.last < DEAF).map_or(now, |it| it.since);
-        *hearing = Some(Hearing { since, last: now });
-        now - since
+    /// Since when this collector has looked without a gap.
+    fn hears_since(&self, now: Instant) -> Instant {
+        self.hearing().filter(|it| now - it.last < DEAF).map_or(now, |it| it.since)
+    }
+
+    fn hearing(&self) -> MutexGuard<'_, Option<Hearing>> {
+        self.hearing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
