@@ -36,7 +36,7 @@ mod message;
 pub use advance::{Alert, Details, Phase};
 pub use deliver::{Courier, Failure, Shift, send};
 pub use evaluate::{Changes, Known};
-pub use facts::{Agent, Facts, Monitor, Sight};
+pub use facts::{Facts, Monitor, Sight};
 pub use message::{Item, Kind, Message};
 
 /// How often alerts are evaluated.

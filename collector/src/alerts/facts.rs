@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::figures::overview::Tags;
+use crate::figures::overview::{AgentRow, Tags};
 use crate::figures::state::{Latest, Look, State};
 
 /// What is known at a moment.
@@ -14,10 +14,10 @@ pub struct Facts {
     pub as_of: Timestamp,
     /// Since when this collector would have heard of agents that are not silent.
     pub heard_since: Timestamp,
-    /// Those that some agent is to look at.
+    /// Those that are in some agent's configuration.
     pub monitors: Vec<Monitor>,
     /// All of them.
-    pub agents: Vec<Agent>,
+    pub agents: Vec<AgentRow>,
 }
 
 /// What is known of a monitor.
@@ -50,19 +50,11 @@ pub struct Sight {
     pub is_bounded: bool,
 }
 
-/// What is known of an agent.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Agent {
-    /// Its name.
-    pub name: String,
-    /// When its latest report was stored; none: it never reported.
-    pub last_seen: Option<Timestamp>,
-    /// Whether it said that it stops.
-    pub has_stopped: bool,
-    /// Records that waited in its outbox at its latest report.
-    pub pending: i64,
-    /// Numbers that it declared dropped, of all its runs.
-    pub dropped: i64,
+impl Sight {
+    /// Of an agent of which nothing is known.
+    pub fn silent(agent: String) -> Sight {
+        Sight { latest: Latest::silent(agent), failures: 0, since: None, is_bounded: false }
+    }
 }
 
 impl Monitor {

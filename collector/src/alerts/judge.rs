@@ -3,9 +3,10 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::advance::{Alert, Details};
-use super::facts::{Agent, Facts, Monitor};
+use super::facts::{Facts, Monitor};
 use crate::config::alerts::{Rule, What};
 use crate::figures::incident::Blame;
+use crate::figures::overview::{AgentRow, Presence};
 use crate::figures::state::{Look, State, Verdict};
 
 /// After so long without another one, dropped records are over.
@@ -40,7 +41,7 @@ pub(super) fn judge<'a>(rule: &Rule, facts: &Facts, previous: impl Fn(&str) -> O
         let watched = facts.monitors.iter().filter(|monitor| rule.monitors.has(&monitor.id, &monitor.tags));
         return watched.map(|monitor| of_monitor(rule, facts, monitor)).collect();
     }
-    let is_watched = |agent: &&Agent| rule.agents.is_empty() || rule.agents.contains(&agent.name);
+    let is_watched = |agent: &&AgentRow| rule.agents.is_empty() || rule.agents.contains(&agent.name);
     let watched = facts.agents.iter().filter(is_watched);
     watched.map(|agent| of_agent(rule.what, facts, agent, previous(&agent.name))).collect()
 }
@@ -118,7 +119,7 @@ fn failure(state: &State) -> String {
 /// Agents that are named in a reason.
 const MOST_NAMES: usize = 5;
 
-fn of_agent(what: What, facts: &Facts, agent: &Agent, previous: Option<&Alert>) -> Judgement {
+fn of_agent(what: What, facts: &Facts, agent: &AgentRow, previous: Option<&Alert>) -> Judgement {
     let now = facts.as_of;
     let mut details = Details { name: agent.name.clone(), blame: Some("agent".into()), ..Details::default() };
     let mut mark = None;
@@ -131,7 +132,7 @@ fn of_agent(what: What, facts: &Facts, agent: &Agent, previous: Option<&Alert>) 
                 details.blame = blame(Blame::Path);
             }
             match agent.last_seen {
-                _ if agent.has_stopped => Finding::Good,
+                _ if agent.presence == Presence::Stopped => Finding::Good,
                 None => Finding::Unclear,
                 Some(_) if !is_silent(agent, lasting, now) => Finding::Good,
                 // Before that this collector was not there to hear it.
@@ -159,8 +160,8 @@ fn of_agent(what: What, facts: &Facts, agent: &Agent, previous: Option<&Alert>) 
     Judgement { subject: agent.name.clone(), finding, details, mark }
 }
 
-fn is_silent(agent: &Agent, lasting: std::time::Duration, now: Timestamp) -> bool {
-    !agent.has_stopped && agent.last_seen.is_none_or(|at| now.duration_since(at) >= signed(lasting))
+fn is_silent(agent: &AgentRow, lasting: std::time::Duration, now: Timestamp) -> bool {
+    agent.presence != Presence::Stopped && agent.last_seen.is_none_or(|at| now.duration_since(at) >= signed(lasting))
 }
 
 fn now_if(is_bad: bool, now: Timestamp) -> Finding {

@@ -1,8 +1,9 @@
 use super::*;
 use crate::alerts::advance::Phase;
-use crate::alerts::facts::{Agent, Monitor, Sight};
+use crate::alerts::facts::{Monitor, Sight};
 use crate::alerts::message::Kind;
 use crate::config::alerts::{Command, Maintenance, Receiver, Selection, Way};
+use crate::figures::overview::{AgentRow, Presence};
 use crate::figures::state::{Latest, Look};
 
 fn at(second: i64) -> Timestamp {
@@ -41,7 +42,7 @@ fn monitor(sights: Vec<Sight>) -> Monitor {
     }
 }
 
-fn facts(now: i64, monitors: Vec<Monitor>, agents: Vec<Agent>) -> Facts {
+fn facts(now: i64, monitors: Vec<Monitor>, agents: Vec<AgentRow>) -> Facts {
     Facts { as_of: at(now), heard_since: at(-100_000), monitors, agents }
 }
 
@@ -75,7 +76,7 @@ impl Story {
         self.then(&facts(now, vec![monitor(sights)], vec![]))
     }
 
-    fn agent(&mut self, now: i64, agent: Agent) -> Vec<Kind> {
+    fn agent(&mut self, now: i64, agent: AgentRow) -> Vec<Kind> {
         self.then(&facts(now, vec![], vec![agent]))
     }
 
@@ -231,8 +232,23 @@ fn slow_answers_and_ending_certificates_are_told() {
     assert_eq!(story.site(12, ends(100_000)), [Kind::Resolved]);
 }
 
-fn agent(last_seen: i64) -> Agent {
-    Agent { name: "edge-1".into(), last_seen: Some(at(last_seen)), ..Agent::default() }
+fn agent(last_seen: i64) -> AgentRow {
+    AgentRow {
+        name: "edge-1".into(),
+        version: None,
+        labels: BTreeMap::new(),
+        last_seen: Some(at(last_seen)),
+        presence: Presence::Running,
+        monitors: 1,
+        pending: 0,
+        dropped: 0,
+        rejected: 0,
+        outbox_bytes: None,
+        clock_jumps: 0,
+        last_jump_us: 0,
+        configuration_faults: 0,
+        missed: BTreeMap::new(),
+    }
 }
 
 #[test]
@@ -244,7 +260,7 @@ fn a_silent_agent_is_told_unless_it_said_that_it_stops() {
     let told = story.told(&facts(180, vec![], vec![agent(0)]));
     assert_eq!((told[0].kind, told[0].since, told[0].details.blame.as_deref()), (Kind::Firing, at(0), Some("agent")));
     assert_eq!(story.agent(200, agent(199)), [Kind::Resolved]);
-    assert_eq!(story.agent(999, Agent { has_stopped: true, ..agent(200) }), []);
+    assert_eq!(story.agent(999, AgentRow { presence: Presence::Stopped, ..agent(200) }), []);
     // A collector that was not there itself says nothing.
     let mut story = Story::new(config(vec![silent]));
     let deaf = Facts { heard_since: at(900), ..facts(1_000, vec![], vec![agent(0)]) };
@@ -255,13 +271,13 @@ fn a_silent_agent_is_told_unless_it_said_that_it_stops() {
 #[test]
 fn a_backlog_and_newly_dropped_records_are_told() {
     let mut story = Story::new(config(vec![rule(What::Backlog { over: 10 })]));
-    let pending = |pending| Agent { pending, ..agent(0) };
+    let pending = |pending| AgentRow { pending, ..agent(0) };
     assert_eq!(story.agent(0, pending(10)), []);
     assert_eq!(story.agent(10, pending(11)), [Kind::Firing]);
     assert_eq!(story.agent(20, pending(0)), [Kind::Resolved]);
 
     let mut story = Story::new(config(vec![rule(What::Dropped)]));
-    let dropped = |dropped| Agent { dropped, ..agent(0) };
+    let dropped = |dropped| AgentRow { dropped, ..agent(0) };
     assert_eq!(story.agent(0, dropped(500)), [], "what was dropped before is no news");
     let told = story.told(&facts(10, vec![], vec![dropped(510)]));
     assert_eq!(told[0].details.reason, "it declared 10 records dropped, of 510 in all");

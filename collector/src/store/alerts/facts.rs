@@ -7,15 +7,16 @@ use std::time::Duration;
 use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{BigInt, Bool, Double, Nullable, SmallInt, Text, Timestamptz};
-use jiff::{SignedDuration, Timestamp};
+use diesel::sql_types::{Array, BigInt, Double, Integer, Nullable, Timestamptz};
+use jiff::Timestamp;
 
-use crate::alerts::{Agent, Facts, Monitor, Sight};
+use crate::alerts::{Facts, Monitor, Sight};
 use crate::config::Alerts;
 use crate::config::alerts::What;
-use crate::figures::overview::Tags;
-use crate::figures::state::{Latest, Look, patience};
-use crate::store::tables::time;
+use crate::figures::due::Schedule;
+use crate::figures::state::patience;
+use crate::store::seen::{Definition, Names, agents, latest, schedules};
+use crate::store::tables::{pg_time, time};
 use crate::store::trouble::Trouble;
 
 /// The latest answers of each monitor that a percentile is of, at most.
@@ -32,129 +33,41 @@ pub(super) fn read(connection: &mut PgConnection, config: &Alerts) -> Result<Fac
     let as_of = time(now);
     let asks_of = |is_of_monitors| config.rules.iter().any(|rule| rule.what.is_of_monitors() == is_of_monitors);
     let monitors = if asks_of(true) { monitors(connection, config, as_of)? } else { Vec::new() };
-    let agents = if asks_of(false) { agents(connection)? } else { Vec::new() };
+    let agents = if asks_of(false) { agents::read(connection, as_of)? } else { Vec::new() };
     Ok(Facts { as_of, heard_since: Timestamp::MIN, monitors, agents })
 }
 
-#[derive(QueryableByName)]
-struct SightRow {
-    #[diesel(sql_type = Text)]
-    id: String,
-    #[diesel(sql_type = Text)]
-    name: String,
-    #[diesel(sql_type = Text)]
-    url: String,
-    #[diesel(sql_type = Text)]
-    agent: String,
-    #[diesel(sql_type = BigInt)]
-    interval_ms: i64,
-    #[diesel(sql_type = Nullable<Timestamptz>)]
-    checked_at: Option<PgTimestamp>,
-    #[diesel(sql_type = Nullable<Text>)]
-    outcome: Option<String>,
-    #[diesel(sql_type = Nullable<SmallInt>)]
-    status_code: Option<i16>,
-    #[diesel(sql_type = Nullable<BigInt>)]
-    response_time_us: Option<i64>,
-    #[diesel(sql_type = Nullable<Text>)]
-    error: Option<String>,
-    #[diesel(sql_type = Nullable<Timestamptz>)]
-    certificate_not_after: Option<PgTimestamp>,
-    #[diesel(sql_type = Nullable<Timestamptz>)]
-    up_at: Option<PgTimestamp>,
-    #[diesel(sql_type = BigInt)]
-    failures: i64,
-    #[diesel(sql_type = Nullable<Timestamptz>)]
-    failing_since: Option<PgTimestamp>,
-}
-
-/// What agents are to look at: the latest list of each, with the interval of each monitor.
-const DUE: &str = "
-    newest as (
-        select distinct on (e.agent_id) e.agent_id, s.epoch_id, s.event, s.revision
-        from schedules s join epochs e using (epoch_id)
-        order by e.agent_id, s.at desc, s.seq desc
-    ),
-    due as materialized (
-        select n.agent_id, d.monitor as id, max(d.interval_ms) as interval_ms
-        from newest n
-        join schedules s using (epoch_id, event, revision)
-        cross join lateral unnest(s.monitors, s.intervals_ms) d(monitor, interval_ms)
-        group by 1, 2
-    ),
-    watched as (
-        select m.monitor_id, w.id, w.interval_ms
-        from (select id, max(interval_ms) as interval_ms from due group by 1) w join monitors m using (id)
-    )";
-
-fn monitors(connection: &mut PgConnection, config: &Alerts, as_of: Timestamp) -> Result<Vec<Monitor>, Trouble> {
-    let checks = config.rules.iter().map(|rule| match rule.what {
-        What::Down { checks, .. } => i64::from(checks),
-        _ => 1,
-    });
-    // As `patience` has it.
-    let on_its_way = patience(SignedDuration::ZERO);
-    let intervals = (patience(SignedDuration::from_secs(1)) - on_its_way).as_secs();
-    let rows: Vec<SightRow> = sql_query(format!(
-        "with {DUE},
-         seen as (
-             select w.id, e.agent_id, r.*
-             from watched w
-             cross join lateral (
-                 select s.checked_at, s.epoch_id, s.seq, s.outcome, s.status_code, s.response_time_us, s.error,
-                        s.certificate_not_after
-                 from results s
-                 where s.monitor_id = w.monitor_id
-                   and s.checked_at > now() - (w.interval_ms * $1 + $2) * interval '1 millisecond'
-                 offset 0
-             ) r
-             join epochs e using (epoch_id)
-         ),
-         marked as (
-             select s.*,
-                    s.outcome not in ('success', 'agent_error') as is_failure,
-                    max(s.checked_at) filter (where s.outcome = 'success') over (partition by s.id, s.agent_id) as up_at
-             from seen s
-         ),
-         counted as (
-             select m.*,
-                    count(*) filter (where m.is_failure and (m.up_at is null or m.checked_at > m.up_at)) over of_one
-                        as failures,
-                    min(m.checked_at) filter (where m.is_failure and (m.up_at is null or m.checked_at > m.up_at))
-                        over of_one as failing_since,
-                    row_number() over (partition by m.id, m.agent_id order by m.checked_at desc, m.seq desc) as place
-             from marked m
-             window of_one as (partition by m.id, m.agent_id)
-         ),
-         known as (select distinct on (id) id, name, url from monitors order by id, monitor_id desc)
-         select d.id, coalesce(k.name, d.id) as name, coalesce(k.url, '') as url, a.name as agent, d.interval_ms,
-                c.checked_at, c.outcome, c.status_code, c.response_time_us, c.error, c.certificate_not_after, c.up_at,
-                coalesce(c.failures, 0) as failures, c.failing_since
-         from due d
-         join agents a using (agent_id)
-         left join known k on k.id = d.id
-         left join counted c on c.id = d.id and c.agent_id = d.agent_id and c.place = 1
-         order by d.id, a.name"
-    ))
-    .bind::<BigInt, _>(intervals + checks.max().unwrap_or(1))
-    .bind::<BigInt, _>(i64::try_from(on_its_way.as_millis()).unwrap_or(i64::MAX))
-    .load(connection)?;
-    let mut tags = tags(connection)?;
-    let mut monitors: BTreeMap<String, Monitor> = BTreeMap::new();
-    for row in rows {
-        let monitor = monitors.entry(row.id.clone()).or_insert_with(|| Monitor {
-            tags: tags.remove(&row.id).unwrap_or_default(),
-            id: row.id.clone(),
-            name: row.name.clone(),
-            url: row.url.clone(),
-            ..Monitor::default()
-        });
-        monitor.sights.push(sight(row, as_of));
+/// Those that are in some agent's configuration, be it that of one that has stopped.
+fn monitors(connection: &mut PgConnection, config: &Alerts, now: Timestamp) -> Result<Vec<Monitor>, Trouble> {
+    let names = Names::of(connection, None)?;
+    let mut schedules = schedules::read(connection, now, now, None)?;
+    schedules.retain(|_, schedule| !schedule.is_retired());
+    let monitor = |(id, schedule): (&String, &Schedule)| {
+        let monitor = Monitor { id: id.clone(), name: id.clone(), tags: schedule.tags(), ..Monitor::default() };
+        (id.clone(), monitor)
+    };
+    let mut monitors: BTreeMap<String, Monitor> = schedules.iter().map(monitor).collect();
+    let mut definitions: Vec<_> = names.monitors.iter().filter(|it| monitors.contains_key(&it.id)).collect();
+    // The latest one counts.
+    definitions.sort_by_key(|it| it.monitor_id);
+    for it in &definitions {
+        if let Some(monitor) = monitors.get_mut(&it.id) {
+            (monitor.name, monitor.url) = (it.name.clone(), it.url.clone());
+        }
+    }
+    for (id, sights) in sights(connection, config, &names, &schedules, &definitions, now)? {
+        if let Some(monitor) = monitors.get_mut(&id) {
+            monitor.sights = sights;
+        }
     }
     for rule in &config.rules {
         if let What::Slow { percentile, lasting, .. } = rule.what {
-            for (id, us) in times(connection, percentile, lasting)? {
-                if let Some(monitor) = monitors.get_mut(&id) {
+            let is_asked =
+                |it: &&&Definition| monitors.get(&it.id).is_some_and(|of| rule.monitors.has(&it.id, &of.tags));
+            let asked: BTreeMap<i32, &str> =
+                definitions.iter().filter(is_asked).map(|it| (it.monitor_id, it.id.as_str())).collect();
+            for (monitor_id, us) in times(connection, &asked, percentile, lasting, now)? {
+                if let Some(monitor) = asked.get(&monitor_id).and_then(|id| monitors.get_mut(*id)) {
                     monitor.times_us.insert(rule.name.clone(), us);
                 }
             }
@@ -163,105 +76,134 @@ fn monitors(connection: &mut PgConnection, config: &Alerts, as_of: Timestamp) ->
     Ok(monitors.into_values().collect())
 }
 
-fn sight(row: SightRow, as_of: Timestamp) -> Sight {
-    let checked_at = row.checked_at.map(time);
-    let interval = SignedDuration::from_millis(row.interval_ms);
-    let is_late = checked_at.is_none_or(|at| as_of.duration_since(at) > patience(interval));
-    let look = match row.outcome.as_deref() {
-        _ if is_late => Look::Silent,
-        Some("success") => Look::Success,
-        Some("agent_error") => Look::AgentError,
-        _ => Look::Failure,
+/// The latest result of a monitor by an agent, and what went before it.
+#[derive(QueryableByName)]
+struct SightRow {
+    #[diesel(embed)]
+    latest: latest::Row,
+    /// The last success.
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    up_at: Option<PgTimestamp>,
+    /// Failures after it.
+    #[diesel(sql_type = BigInt)]
+    failures: i64,
+    /// The first of them.
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    failing_since: Option<PgTimestamp>,
+}
+
+/// What each agent that is to look sees of each monitor, by the monitors' ids.
+fn sights(
+    connection: &mut PgConnection,
+    config: &Alerts,
+    names: &Names,
+    schedules: &BTreeMap<String, Schedule>,
+    definitions: &[&Definition],
+    now: Timestamp,
+) -> Result<BTreeMap<String, Vec<Sight>>, Trouble> {
+    let checks = config.rules.iter().map(|rule| match rule.what {
+        What::Down { checks, .. } => i32::try_from(checks).unwrap_or(i32::MAX),
+        _ => 0,
+    });
+    let checks = checks.max().unwrap_or(0);
+    let since = |it: &Definition| {
+        let longest =
+            schedules.get(&it.id)?.lookers().map(|(_, interval)| patience(interval) + interval * checks).max()?;
+        now.checked_sub(longest).ok()
     };
-    Sight {
-        latest: Latest {
-            agent: row.agent,
-            look,
-            checked_at,
-            outcome: row.outcome,
-            status_code: row.status_code,
-            response_time_us: row.response_time_us,
-            error: row.error,
-            certificate_not_after: row.certificate_not_after.map(time),
-        },
-        failures: row.failures,
-        since: row.failing_since.map(time),
-        is_bounded: row.up_at.is_some(),
+    let wanted = definitions.iter().filter_map(|it| Some((it.monitor_id, pg_time(since(it)?))));
+    let (ids, times): (Vec<i32>, Vec<PgTimestamp>) = wanted.unzip();
+    let rows: Vec<SightRow> = sql_query(format!(
+        "select l.* from unnest($1, $2) p(monitor_id, since)
+         cross join lateral (
+             select distinct on (c.agent_id) c.*,
+                    count(*) filter (where c.is_failure and (c.up_at is null or c.checked_at > c.up_at)) over of_one
+                        as failures,
+                    min(c.checked_at) filter (where c.is_failure and (c.up_at is null or c.checked_at > c.up_at))
+                        over of_one as failing_since
+             from (
+                 select {}, r.outcome not in ('success', 'agent_error') as is_failure, r.epoch_id, r.seq,
+                        max(r.checked_at) filter (where r.outcome = 'success') over (partition by e.agent_id) as up_at
+                 from results r join epochs e using (epoch_id)
+                 where r.monitor_id = p.monitor_id and r.checked_at >= p.since and r.checked_at >= $3
+             ) c
+             window of_one as (partition by c.agent_id)
+             order by c.agent_id, c.checked_at desc, c.epoch_id desc, c.seq desc
+         ) l",
+        latest::COLUMNS
+    ))
+    .bind::<Array<Integer>, _>(&ids)
+    .bind::<Array<Timestamptz>, _>(&times)
+    // Said once more of all, so that only the partitions that matter are planned for.
+    .bind::<Timestamptz, _>(times.iter().min_by_key(|at| at.0).copied().unwrap_or(pg_time(now)))
+    .load(connection)?;
+    let by_id: BTreeMap<i32, &str> = definitions.iter().map(|it| (it.monitor_id, it.id.as_str())).collect();
+    let mut latest: BTreeMap<(&str, i32), SightRow> = BTreeMap::new();
+    for row in rows {
+        let Some(id) = by_id.get(&row.latest.monitor_id) else { continue };
+        let key = (*id, row.latest.agent_id);
+        if latest.get(&key).is_none_or(|known| known.latest.checked_at.0 < row.latest.checked_at.0) {
+            latest.insert(key, row);
+        }
+    }
+    let sights = |(id, schedule): (&String, &Schedule)| {
+        let sight = |(agent_id, interval)| {
+            let row = latest.get(&(id.as_str(), agent_id));
+            let is_fresh = |row: &&SightRow| now.duration_since(time(row.latest.checked_at)) <= patience(interval);
+            match row.filter(is_fresh) {
+                Some(row) => row.sight(names.agent(agent_id)),
+                None => Sight::silent(names.agent(agent_id)),
+            }
+        };
+        (id.clone(), schedule.lookers().map(sight).collect())
+    };
+    Ok(schedules.iter().map(sights).collect())
+}
+
+impl SightRow {
+    fn sight(&self, agent: String) -> Sight {
+        Sight {
+            latest: self.latest.latest(agent),
+            failures: self.failures,
+            since: self.failing_since.map(time),
+            is_bounded: self.up_at.is_some(),
+        }
     }
 }
 
-/// The time within which so many of a hundred of the latest answers came, in microseconds, by monitor.
-fn times(connection: &mut PgConnection, percentile: u8, lasting: Duration) -> Result<Vec<(String, i64)>, Trouble> {
+/// The time within which so many of a hundred of the latest answers of some monitors came, in microseconds.
+fn times(
+    connection: &mut PgConnection,
+    monitors: &BTreeMap<i32, &str>,
+    percentile: u8,
+    lasting: Duration,
+    now: Timestamp,
+) -> Result<Vec<(i32, i64)>, Trouble> {
     #[derive(QueryableByName)]
     struct Row {
-        #[diesel(sql_type = Text)]
-        id: String,
+        #[diesel(sql_type = Integer)]
+        monitor_id: i32,
         #[diesel(sql_type = BigInt)]
         us: i64,
     }
-    let rows: Vec<Row> = sql_query(format!(
-        "with {DUE}
-         select w.id, percentile_disc($1) within group (order by r.response_time_us) as us
-         from watched w
+    let rows: Vec<Row> = sql_query(
+        "select p.monitor_id, l.us from unnest($1) p(monitor_id)
          cross join lateral (
-             select s.response_time_us from results s
-             where s.monitor_id = w.monitor_id and s.checked_at > now() - $2 * interval '1 millisecond'
-               and s.outcome in ('success', 'status_mismatch', 'pattern_mismatch', 'too_slow', 'certificate_expiring')
-               and s.response_time_us is not null
-             order by s.checked_at desc limit $3
-         ) r
-         group by w.id"
-    ))
+             select percentile_disc($2) within group (order by a.response_time_us) as us
+             from (
+                 select r.response_time_us from results r
+                 where r.monitor_id = p.monitor_id and r.checked_at >= $3 and r.response_time_us is not null
+                   and r.outcome in ('success', 'status_mismatch', 'pattern_mismatch', 'too_slow',
+                                     'certificate_expiring')
+                 order by r.checked_at desc limit $4
+             ) a
+         ) l
+         where l.us is not null order by p.monitor_id",
+    )
+    .bind::<Array<Integer>, _>(monitors.keys().copied().collect::<Vec<_>>())
     .bind::<Double, _>(f64::from(percentile) / 100.0)
-    .bind::<BigInt, _>(i64::try_from(lasting.as_millis()).unwrap_or(i64::MAX))
+    .bind::<Timestamptz, _>(pg_time(now.checked_sub(lasting).unwrap_or(now)))
     .bind::<BigInt, _>(MOST_ANSWERS)
     .load(connection)?;
-    Ok(rows.into_iter().map(|row| (row.id, row.us)).collect())
-}
-
-/// Tags by the monitor's id.
-fn tags(_: &mut PgConnection) -> Result<BTreeMap<String, Tags>, Trouble> {
-    Ok(BTreeMap::new())
-}
-
-/// All agents. A report says what waits; what was dropped is in the ledger.
-fn agents(connection: &mut PgConnection) -> Result<Vec<Agent>, Trouble> {
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = Text)]
-        name: String,
-        #[diesel(sql_type = Nullable<Timestamptz>)]
-        last_seen: Option<PgTimestamp>,
-        #[diesel(sql_type = Bool)]
-        has_stopped: bool,
-        #[diesel(sql_type = BigInt)]
-        pending: i64,
-        #[diesel(sql_type = BigInt)]
-        dropped: i64,
-    }
-    let rows: Vec<Row> = sql_query(
-        "with latest as (
-             select distinct on (agent_id) agent_id, ended_at, pending
-             from epochs where reported_at is not null
-             order by agent_id, reported_at desc, epoch_id desc
-         ),
-         dropped as (
-             select e.agent_id, sum(upper(r.r) - lower(r.r))::bigint as count
-             from epochs e cross join lateral unnest(e.dropped - e.accounted) r(r)
-             where e.dropped <> '{}' group by 1
-         )
-         select a.name, a.last_seen, l.ended_at is not null as has_stopped, coalesce(l.pending, 0) as pending,
-                coalesce(d.count, 0) as dropped
-         from agents a left join latest l using (agent_id) left join dropped d using (agent_id)
-         order by a.name",
-    )
-    .load(connection)?;
-    let agent = |row: Row| Agent {
-        name: row.name,
-        last_seen: row.last_seen.map(time),
-        has_stopped: row.has_stopped,
-        pending: row.pending,
-        dropped: row.dropped,
-    };
-    Ok(rows.into_iter().map(agent).collect())
+    Ok(rows.into_iter().map(|row| (row.monitor_id, row.us)).collect())
 }
