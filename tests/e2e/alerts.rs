@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+mod agents;
 mod commands;
 mod delivery;
 mod storm;
@@ -69,10 +70,16 @@ fn resolved(name: &str) -> (String, Vec<String>) {
 /// The first record of an agent that is to check these monitors once a minute.
 fn start(epoch: Uuid, monitors: &[String]) -> Value {
     let monitors: Vec<Value> = monitors.iter().map(|id| json!({"id": id, "interval_ms": 60_000})).collect();
+    let mut start = report(epoch, 1, "start");
+    start["monitors"] = json!(monitors);
+    start
+}
+
+fn report(epoch: Uuid, seq: u64, event: &str) -> Value {
     json!({
-        "v": 1, "kind": "agent", "epoch": epoch, "seq": 1, "agent": "forged", "event": "start",
-        "at": Timestamp::now(), "version": "1", "highest_seq": 0, "pending": 0, "outbox_bytes": 0,
-        "monitors": monitors, "configuration": {"revision": "r", "faults": 0},
+        "v": 1, "kind": "agent", "epoch": epoch, "seq": seq, "agent": "forged", "event": event,
+        "at": Timestamp::now(), "version": "1", "highest_seq": seq - 1, "pending": 0, "outbox_bytes": 0,
+        "configuration": {"revision": "r", "faults": 0},
     })
 }
 

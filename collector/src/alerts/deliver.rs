@@ -63,7 +63,7 @@ impl Courier {
     fn bring(&self) -> Result<bool, Unavailable> {
         let name = self.receiver.name.as_str();
         while !self.shift.is_over.load(Ordering::SeqCst) {
-            let Some(claim) = self.store.claim(name)? else { break };
+            let Some(claim) = self.store.claim(name, longest(&self.receiver))? else { break };
             let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
             match send(&self.receiver, &claim.message) {
                 Ok(()) => {
@@ -100,6 +100,17 @@ impl Shift {
 fn pause(attempts: i32) -> Duration {
     let doubled = u32::try_from(attempts - 1).map_or(0, |times| times.min(16));
     (SHORTEST_PAUSE * 2_u32.pow(doubled)).min(LONGEST_PAUSE)
+}
+
+/// Longer than a message takes on its way, so that nobody else sends it meanwhile.
+fn longest(receiver: &Receiver) -> Duration {
+    const SPARE: Duration = Duration::from_secs(10);
+    SPARE
+        + match &receiver.way {
+            Way::Webhook(webhook) => webhook.timeout,
+            Way::Email(_) => email::LONGEST,
+            Way::Command(command) => command.timeout,
+        }
 }
 
 /// Sends a message once.

@@ -17,6 +17,9 @@ use crate::config::alerts::{Email, Encryption};
 /// Of each step of the conversation.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Of all of it: greeting, hello twice, encryption, login, sender, receivers, text.
+pub(super) const LONGEST: Duration = Duration::from_secs(90);
+
 pub(super) fn send(email: &Email, message: &Message) -> Result<(), Failure> {
     let mail = mail(email, message)?;
     transport(email)?.send(&mail).map_err(|error| Failure(with_sources(&error)))?;

@@ -16,9 +16,6 @@ use crate::store::Unavailable;
 use crate::store::tables::pg_time;
 use crate::store::trouble::{Statement, Trouble};
 
-/// For how long a message is its claimer's: longer than any way of sending takes.
-const CLAIMED_FOR: Duration = Duration::from_secs(120);
-
 /// After so long a message is no longer worth telling.
 const WORTH_TELLING: Duration = Duration::from_secs(86_400);
 
@@ -85,13 +82,13 @@ pub(super) fn write(
 }
 
 impl AlertStore {
-    /// Claims the receiver's oldest message that is due, if no other collector has.
+    /// Claims the receiver's oldest message that is due, if no other collector has. For so long it is nobody else's.
     ///
     /// # Errors
     /// Why the database can't be read or written.
-    pub fn claim(&self, receiver: &str) -> Result<Option<Claim>, Unavailable> {
+    pub fn claim(&self, receiver: &str, lasting: Duration) -> Result<Option<Claim>, Unavailable> {
         let Ok(mut session) = self.connections.get() else { return Ok(None) };
-        let outcome = claim(&mut session, receiver, &self.name);
+        let outcome = claim(&mut session, receiver, &self.name, lasting);
         let Some(row) = session.judge(outcome)? else { return Ok(None) };
         let items: Vec<Item> = serde_json::from_value(row.payload["items"].clone())
             .map_err(|error| Unavailable(format!("notification {} can't be read: {error}", row.id)))?;
@@ -136,7 +133,7 @@ impl AlertStore {
 }
 
 /// Those of a receiver go in their order: one that another collector sends holds up those after it, too.
-fn claim(connection: &mut PgConnection, receiver: &str, name: &str) -> Result<Option<Row>, Trouble> {
+fn claim(connection: &mut PgConnection, receiver: &str, name: &str, lasting: Duration) -> Result<Option<Row>, Trouble> {
     if !is_there(connection)? {
         return Ok(None);
     }
@@ -159,7 +156,7 @@ fn claim(connection: &mut PgConnection, receiver: &str, name: &str) -> Result<Op
     )
     .bind::<Text, _>(receiver)
     .bind::<Text, _>(name)
-    .bind::<BigInt, _>(seconds(CLAIMED_FOR))
+    .bind::<BigInt, _>(seconds(lasting))
     .bind::<BigInt, _>(seconds(WORTH_TELLING))
     .bind::<Integer, _>(HOLDS_UP)
     .get_result(connection)
