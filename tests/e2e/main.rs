@@ -1,5 +1,6 @@
 //! The real daemons on real servers, seen from outside. One module per question.
 
+mod alerts;
 mod brokers;
 mod changes;
 mod crash;

@@ -17,8 +17,8 @@ use browser::{Browser, Screen};
 /// The most bytes of all pictures together.
 const BOUND: usize = 300_000;
 
-/// A screen's name, its size in pixels, and whether it is a phone's.
-const SCREENS: [(&str, u32, u32, bool); 2] = [("desk", 1280, 640, false), ("phone", 375, 640, true)];
+/// A screen's name, its width in pixels, and whether it is a phone's.
+const SCREENS: [(&str, u32, bool); 2] = [("desk", 1280, false), ("phone", 375, true)];
 
 /// Takes pictures of a collector's status pages.
 #[derive(FromArgs)]
@@ -32,6 +32,9 @@ struct Arguments {
     /// id of the monitor that is shown at length, encoded for an address; the first of the page where it isn't given
     #[argh(option)]
     monitor: Option<String>,
+    /// how many pixels high pictures are
+    #[argh(option, default = "600")]
+    height: u32,
     /// the browser
     #[argh(option, default = "\"chromium\".into()")]
     browser: String,
@@ -61,9 +64,9 @@ fn take(arguments: &Arguments) -> Result<()> {
     ensure!(!monitor.is_empty(), "{base}/ shows no monitor");
     let mut bytes = 0;
     for (name, path) in [("monitors", "/"), ("monitor", &*monitor), ("agents", "/agents"), ("public", "/public")] {
-        for (screen, width, height, is_phone) in SCREENS {
+        for (screen, width, is_phone) in SCREENS {
             for scheme in ["light", "dark"] {
-                browser.show(&Screen { width, height, is_phone, scheme })?;
+                browser.show(&Screen { width, height: arguments.height, is_phone, scheme })?;
                 browser.open(&format!("{base}{path}"))?;
                 let png = picture::small(&browser.picture()?)?;
                 let file = arguments.into.join(format!("{name}-{screen}-{scheme}.png"));

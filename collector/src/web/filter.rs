@@ -32,6 +32,11 @@ pub(super) const VERDICTS: [(Verdict, &str, &str); 4] = [
     (Verdict::Up, "up", "Up"),
 ];
 
+/// The words for a verdict: that of addresses, which styles and symbols have too, and that of people.
+pub(super) fn named(verdict: Verdict) -> (&'static str, &'static str) {
+    VERDICTS.iter().find(|(known, ..)| *known == verdict).map_or(("", ""), |&(_, class, word)| (class, word))
+}
+
 /// Each period in the words of addresses and of people.
 pub(super) const PERIODS: [(Period, &str, &str); 3] =
     [(Period::Day, "24h", "24 hours"), (Period::Month, "30d", "30 days"), (Period::Quarter, "90d", "90 days")];
@@ -77,7 +82,7 @@ impl Filter {
     /// An address' query; defaults are left out.
     pub(super) fn link(&self) -> String {
         let page = self.page.to_string();
-        let verdict = VERDICTS.iter().find(|(known, ..)| Some(*known) == self.verdict).map_or("", |(_, word, _)| word);
+        let verdict = self.verdict.map_or("", |verdict| named(verdict).0);
         let pairs = [
             ("q", &*self.text),
             ("tag", &self.tag),

@@ -182,15 +182,17 @@ pub(crate) fn overview(monitors: usize, period: Period) -> Overview {
 pub(crate) fn detail(index: usize, period: Period) -> Detail {
     let (window, length, count) = window(period);
     let mut chance = Chance(index as u64 + 77);
-    let day_ago = now() - HOUR * 24;
+    // A day's points are of quarters of an hour, and have phases.
+    let parts = if period == Period::Day { 4 } else { 1 };
+    let is_seen = |n: &i64| count - 1 - n / parts != 17;
     let point = |n: i64| {
-        let since = window.since + length * n as i32;
+        let since = window.since + length / parts as i32 * n as i32;
         let p50 = 60_000.0 + chance.below(30_000) as f64;
         let slow = if chance.is_one_in(12) { 4.0 } else { 1.6 };
         let phases = [0.05, 0.15, 0.25, 0.45, 0.1].map(|part| part * p50);
-        Point { since, p50_us: p50, p95_us: p50 * slow, phases_us: (since >= day_ago).then_some(phases) }
+        Point { since, p50_us: p50, p95_us: p50 * slow, phases_us: (parts > 1).then_some(phases) }
     };
-    let series = (0..count).filter(|n| count - 1 - n != 17).map(point).collect();
+    let series = (0..count * parts).filter(is_seen).map(point).take_while(|point| point.since < now()).collect();
     let names = |agents: &[&str]| agents.iter().map(|agent| (*agent).to_owned()).collect::<Vec<_>>();
     let incident = |hours: i32, minutes: Option<i32>, failing: &[&str], passing: &[&str]| Incident {
         blame: if passing.is_empty() { Blame::Target } else { Blame::Path },

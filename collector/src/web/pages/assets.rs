@@ -55,7 +55,53 @@ pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+
+    /// The colours of the light scheme, then of the dark one, by name.
+    fn schemes() -> Vec<BTreeMap<&'static str, [f64; 3]>> {
+        let part = |hex: &str, at: usize| match hex.len() {
+            3 => f64::from(17 * u8::from_str_radix(&hex[at..=at], 16).unwrap()),
+            _ => f64::from(u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap()),
+        };
+        let colour = |line: &'static str| {
+            let (name, hex) = line.trim().strip_prefix("--")?.split_once(": #")?;
+            Some((name, [0, 1, 2].map(|at| part(hex, at))))
+        };
+        let scheme =
+            |block: &'static str| block.split('}').next().unwrap_or_default().split(';').filter_map(colour).collect();
+        all()[0].text.split(":root {").skip(1).map(scheme).collect()
+    }
+
+    /// As WCAG 2 has it.
+    fn contrast(one: [f64; 3], other: [f64; 3]) -> f64 {
+        let linear =
+            |part: f64| if part <= 10.0 { part / 255.0 / 12.92 } else { ((part / 255.0 + 0.055) / 1.055).powf(2.4) };
+        let light = |[r, g, b]: [f64; 3]| 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b) + 0.05;
+        let (one, other) = (light(one), light(other));
+        (one / other).max(other / one)
+    }
+
+    #[test]
+    fn words_and_shapes_stand_out_from_their_ground_in_the_light_and_the_dark() {
+        let schemes = schemes();
+        assert_eq!(schemes.len(), 2);
+        for scheme in schemes {
+            let pair = |one: &str, other: &str, least: f64| {
+                let contrast = contrast(scheme[one], scheme[other]);
+                assert!(contrast >= least, "{one} on {other}: {contrast:.2}");
+            };
+            for word in ["text", "faint", "link", "up", "down", "partial", "unknown"] {
+                pair(word, "ground", 4.5);
+            }
+            pair("faint", "soft", 4.5);
+            pair("faint", "raised", 4.5);
+            for shape in ["up-bar", "down-bar", "gap", "p50", "p95", "dns", "connect", "tls", "first-byte", "body"] {
+                pair(shape, "ground", 3.0);
+            }
+        }
+    }
 
     #[test]
     fn nothing_is_fetched_from_elsewhere() {

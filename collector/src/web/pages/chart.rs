@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::words::{When, time_taken};
 use crate::figures::Window;
-use crate::figures::overview::{Bar, Period, Point};
+use crate::figures::overview::{Period, Point};
 use crate::report::to_seconds;
 
 /// The width and height of a plot in its own units; what it is on the screen is for the style to say.
@@ -55,15 +55,38 @@ impl Axes {
     }
 }
 
+/// How points follow each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Pace {
+    /// The time of each.
+    width: SignedDuration,
+    /// What is longer from one to the next is a gap. A monitor that is looked at seldom has no point in some of the
+    /// times, and no gap there.
+    patience: SignedDuration,
+}
+
+impl Pace {
+    /// Of points that are at most a bar's length wide.
+    pub(super) fn of(series: &[Point], period: Period) -> Pace {
+        let bar = period.bars().0;
+        let mut apart: Vec<SignedDuration> =
+            series.windows(2).map(|pair| pair[1].since.duration_since(pair[0].since)).collect();
+        apart.sort_unstable();
+        let nine_of_ten = apart.get(apart.len() * 9 / 10);
+        let width = apart.first().copied().unwrap_or(bar).min(bar);
+        Pace { width, patience: nine_of_ten.copied().unwrap_or(bar).max(width) }
+    }
+}
+
 /// The lines of the whole window; none without an answer.
-pub(super) fn lines(series: &[Point], window: Window, step: SignedDuration) -> Option<Chart> {
+pub(super) fn lines(series: &[Point], window: Window, pace: Pace) -> Option<Chart> {
     let highest = series.iter().map(|point| point.p95_us.max(point.p50_us)).fold(0.0, f64::max);
-    let axes = axes(series, window, step, highest)?;
+    let axes = axes(series, window, pace, highest)?;
     let line = |us: fn(&Point) -> f64| {
         let mut path = String::new();
-        for run in runs(series, step) {
+        for run in runs(series, pace) {
             for (index, point) in run.iter().enumerate() {
-                let x = axes.x(point.since + step / 2);
+                let x = axes.x(point.since + pace.width / 2);
                 let command = if index == 0 { 'M' } else { 'L' };
                 write!(path, "{command}{x:.1} {:.1}", axes.y(us(point))).unwrap_or_default();
             }
@@ -79,7 +102,7 @@ pub(super) fn lines(series: &[Point], window: Window, step: SignedDuration) -> O
         time_taken(highest)
     );
     let paths = vec![
-        ("none".into(), empty(series, &axes, step)),
+        ("none".into(), empty(series, &axes, pace)),
         ("rule".into(), rules()),
         ("p95".into(), line(|point| point.p95_us)),
         ("p50".into(), line(|point| point.p50_us)),
@@ -88,17 +111,17 @@ pub(super) fn lines(series: &[Point], window: Window, step: SignedDuration) -> O
 }
 
 /// The phases of the points that have them, as columns of means; none where none has.
-pub(super) fn columns(series: &[Point], until: Timestamp, step: SignedDuration) -> Option<Chart> {
+pub(super) fn columns(series: &[Point], until: Timestamp, pace: Pace) -> Option<Chart> {
     let series: Vec<Point> = series.iter().filter(|point| point.phases_us.is_some()).copied().collect();
     let phases = |point: &Point| point.phases_us.unwrap_or_default();
     let highest = series.iter().map(|point| phases(point).iter().sum()).fold(0.0, f64::max);
-    let axes = axes(&series, Window { since: series.first()?.since, until }, step, highest)?;
-    let mut paths = vec![("none".into(), empty(&series, &axes, step)), ("rule".into(), rules())];
+    let axes = axes(&series, Window { since: series.first()?.since, until }, pace, highest)?;
+    let mut paths = vec![("none".into(), empty(&series, &axes, pace)), ("rule".into(), rules())];
     for (index, (class, _)) in PHASES.iter().enumerate() {
         let mut path = String::new();
         for point in &series {
             let below: f64 = phases(point)[..index].iter().sum();
-            let (from, to) = (axes.x(point.since), axes.x(point.since + step));
+            let (from, to) = (axes.x(point.since), axes.x(point.since + pace.width));
             let space = (to - from) * SPACE;
             let (foot, top) = (axes.y(below), axes.y(below + phases(point)[index]));
             write!(path, "M{:.1} {foot:.1}V{top:.1}H{:.1}V{foot:.1}z", from + space, to - space).unwrap_or_default();
@@ -109,32 +132,24 @@ pub(super) fn columns(series: &[Point], until: Timestamp, step: SignedDuration) 
     Some(axes.chart(says, paths))
 }
 
-/// How far apart points are: a bar's length, or less where they are nearer.
-pub(super) fn step(series: &[Point], bars: &[Bar], period: Period) -> SignedDuration {
-    let whole = SignedDuration::from_hours(if period == Period::Day { 1 } else { 24 });
-    let apart = |since: &[Timestamp]| since.windows(2).map(|pair| pair[1].duration_since(pair[0])).min();
-    let of_bars = apart(&bars.iter().map(|bar| bar.since).collect::<Vec<_>>());
-    let of_points = apart(&series.iter().map(|point| point.since).collect::<Vec<_>>());
-    [of_bars, of_points].into_iter().flatten().filter(SignedDuration::is_positive).min().unwrap_or(whole)
-}
-
 /// Points that follow each other without a gap.
-fn runs(series: &[Point], step: SignedDuration) -> impl Iterator<Item = &[Point]> {
-    series.chunk_by(move |a, b| b.since.duration_since(a.since) <= step)
+fn runs(series: &[Point], pace: Pace) -> impl Iterator<Item = &[Point]> {
+    series.chunk_by(move |a, b| b.since.duration_since(a.since) <= pace.patience)
 }
 
 /// The ground of the times that have no point.
-fn empty(series: &[Point], axes: &Axes, step: SignedDuration) -> String {
+fn empty(series: &[Point], axes: &Axes, pace: Pace) -> String {
     let mut path = String::new();
     let mut known = axes.window.since;
+    // What was seen lasts to its end, and no gap is shorter than what may lie between two points.
     let mut fill = |from: Timestamp, to: Timestamp| {
-        if to.duration_since(from) >= step / 2 {
+        if to.duration_since(from) > pace.patience - pace.width {
             write!(path, "M{:.1} 0V{HEIGHT}H{:.1}V0z", axes.x(from), axes.x(to)).unwrap_or_default();
         }
     };
     for point in series {
         fill(known, point.since);
-        known = point.since + step;
+        known = point.since + pace.width;
     }
     fill(known, axes.window.until);
     path
@@ -145,8 +160,8 @@ fn rules() -> String {
 }
 
 /// The window up to the end of its last point's time, of which some may be to come.
-fn axes(series: &[Point], window: Window, step: SignedDuration, highest: f64) -> Option<Axes> {
-    let until = window.until.max(series.last()?.since + step);
+fn axes(series: &[Point], window: Window, pace: Pace, highest: f64) -> Option<Axes> {
+    let until = window.until.max(series.last()?.since + pace.width);
     Some(Axes { window: Window { until, ..window }, top: round_above(highest) })
 }
 
@@ -191,6 +206,8 @@ mod tests {
 
     const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
+    const PACE: Pace = Pace { width: HOUR, patience: HOUR };
+
     fn at(hour: i32) -> Timestamp {
         Timestamp::UNIX_EPOCH + HOUR * hour
     }
@@ -207,7 +224,7 @@ mod tests {
     fn a_line_breaks_where_nothing_was_answered_and_the_ground_shows_it() {
         let window = Window { since: at(0), until: at(10) };
         let series = [point(0, 10_000.0), point(1, 20_000.0), point(5, 10_000.0)];
-        let chart = lines(&series, window, HOUR).unwrap();
+        let chart = lines(&series, window, PACE).unwrap();
         assert_eq!(path(&chart, "p50"), "M50.0 80.0L150.0 60.0M550.0 80.0h1");
         assert_eq!(path(&chart, "none"), "M200.0 0V100H500.0V0zM600.0 0V100H1000.0V0z");
         assert_eq!(chart.scale.join(" "), "50.0 ms 25.0 ms 0");
@@ -215,17 +232,38 @@ mod tests {
     }
 
     #[test]
+    fn a_monitor_that_is_looked_at_seldom_has_no_gaps_for_it() {
+        let quarter = HOUR / 4;
+        let every = |minutes: i32| -> Vec<Point> {
+            let bin = |n: i32| n * minutes / 15 * 15;
+            let point = |n| Point { since: Timestamp::UNIX_EPOCH + HOUR / 60 * bin(n), ..point(0, 1.0) };
+            (0..(24 * 60 + minutes - 1) / minutes).map(point).collect()
+        };
+        let gaps = |series: &[Point]| {
+            let pace = Pace::of(series, Period::Day);
+            let chart = lines(series, Window { since: at(0), until: at(24) }, pace).unwrap();
+            path(&chart, "none").matches('z').count()
+        };
+        assert_eq!(Pace::of(&every(15), Period::Day), Pace { width: quarter, patience: quarter });
+        assert_eq!([15, 20, 25, 40, 60].map(|minutes| gaps(&every(minutes))), [0; 5]);
+        let mut series = every(15);
+        series.drain(30..31);
+        series.drain(50..60);
+        assert_eq!(gaps(&series), 2);
+    }
+
+    #[test]
     fn phases_stand_upon_each_other() {
-        let chart = columns(&[point(0, 50_000.0)], at(1), HOUR).unwrap();
+        let chart = columns(&[point(0, 50_000.0)], at(1), PACE).unwrap();
         assert_eq!(path(&chart, "phase dns"), "M150.0 100.0V80.0H850.0V100.0z");
         assert_eq!(path(&chart, "phase body"), "M150.0 20.0V0.0H850.0V20.0z");
     }
 
     #[test]
     fn without_an_answer_there_is_no_chart() {
-        assert!(lines(&[], Window { since: at(0), until: at(1) }, HOUR).is_none());
+        assert!(lines(&[], Window { since: at(0), until: at(1) }, PACE).is_none());
         let bare = Point { phases_us: None, ..point(0, 1.0) };
-        assert!(columns(&[bare], at(1), HOUR).is_none());
+        assert!(columns(&[bare], at(1), PACE).is_none());
     }
 
     #[test]

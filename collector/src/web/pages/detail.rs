@@ -4,11 +4,11 @@ use askama::Template;
 use jiff::Timestamp;
 
 use super::bars::Bars;
-use super::chart::{self, Chart, PHASES};
+use super::chart::{self, Chart, PHASES, Pace};
 use super::frame::{Frame, Place, monitor};
-use super::incidents::{Befell, CameLate, Missed, befell, came_late, missed};
+use super::incidents::{Befell, CameLate, Missed, Ongoing, befell, came_late, missed, ongoing};
 use super::overview::Choice;
-use super::standing::{Standing, Uptime, coverage, reason, who_says};
+use super::standing::{Standing, Uptime, coverage, looked, reason, who_says};
 use super::words::{When, ago, counted, grouped, time_taken};
 use crate::figures::overview::{Bar, Detail, Period, Point, ResultRow, Side};
 use crate::figures::state::{Latest, Look};
@@ -29,7 +29,9 @@ struct Page<'a> {
     url: String,
     tags: Vec<Choice>,
     standing: Standing,
+    ongoing: Option<Ongoing>,
     who_says: String,
+    looked: Option<When>,
     periods: Vec<Choice>,
     bars: Bars<'a>,
     ends: [When; 2],
@@ -114,6 +116,7 @@ pub(super) fn render(detail: &Detail, older: Option<&Older>) -> askama::Result<S
     let root = monitor("", &it.id);
     let results = older.map_or(&detail.results, |older| &older.results);
     let period = period_link(detail.period);
+    let pace = Pace::of(&detail.series, detail.period);
     let page = Page {
         frame: Frame::new(Place::Monitors, Some(detail.as_of)),
         name: cut(&it.name, NAME),
@@ -121,14 +124,16 @@ pub(super) fn render(detail: &Detail, older: Option<&Older>) -> askama::Result<S
         url: plain(&it.url),
         tags: it.tags.iter().map(tag).collect(),
         standing: Standing::of(it),
+        ongoing: ongoing(detail),
         who_says: who_says(&it.state),
+        looked: looked(&it.state),
         periods: periods(&root, detail.period),
         bars: Bars { bars: &it.bars, period: detail.period, tells: true },
         ends: [detail.window.since, detail.as_of].map(When),
         figures: figures(detail),
         rows: it.bars.iter().rev().map(bar_row).collect(),
-        times: chart::lines(&detail.series, detail.window, step(detail)),
-        phases: chart::columns(&detail.series, detail.window.until, step(detail)),
+        times: chart::lines(&detail.series, detail.window, pace),
+        phases: chart::columns(&detail.series, detail.window.until, pace),
         points: detail.series.iter().rev().map(point_row).collect(),
         incidents: detail.incidents.iter().map(|it| befell(it, detail.as_of)).collect(),
         gaps: detail.gaps.iter().map(missed).collect(),
@@ -143,10 +148,6 @@ pub(super) fn render(detail: &Detail, older: Option<&Older>) -> askama::Result<S
         }),
     };
     page.render()
-}
-
-fn step(detail: &Detail) -> jiff::SignedDuration {
-    chart::step(&detail.series, &detail.summary.bars, detail.period)
 }
 
 fn tag((name, value): (&String, &String)) -> Choice {

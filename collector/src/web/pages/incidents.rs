@@ -5,7 +5,8 @@ use jiff::Timestamp;
 use super::standing::reason;
 use super::words::{When, counted, grouped, listed};
 use crate::figures::incident::{Blame, Incident};
-use crate::figures::overview::{Gap, Late};
+use crate::figures::overview::{Detail, Gap, Late};
+use crate::figures::state::Verdict;
 use crate::report::shortly;
 use crate::web::text::plain;
 
@@ -51,6 +52,29 @@ pub(super) fn befell_in_public(it: &Incident, now: Timestamp) -> Befell {
         why: String::new(),
         failures: String::new(),
     }
+}
+
+/// An incident that goes on.
+pub(super) struct Ongoing {
+    pub(super) from: When,
+    /// Said where it was so when the window began.
+    pub(super) or_before: &'static str,
+    pub(super) lasted: String,
+}
+
+/// The incident that a monitor is in now, when it is in one.
+pub(super) fn ongoing(detail: &Detail) -> Option<Ongoing> {
+    let state = &detail.summary.state;
+    if detail.summary.is_retired || !matches!(state.verdict, Verdict::Down | Verdict::Partial) {
+        return None;
+    }
+    let it = detail.incidents.iter().find(|it| it.ended.is_none())?;
+    let is_cut = it.began.duration_since(detail.window.since) < detail.period.bars().0 / 4;
+    Some(Ongoing {
+        from: When(it.began),
+        or_before: if is_cut { " or before" } else { "" },
+        lasted: shortly(it.lasted(detail.as_of)),
+    })
 }
 
 /// Time in which less was seen than was due.

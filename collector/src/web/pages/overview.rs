@@ -5,12 +5,12 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::bars::Bars;
 use super::frame::{Frame, Place, monitor};
-use super::standing::{Standing, Uptime, coverage, named};
+use super::standing::{Standing, Uptime, coverage};
 use super::words::{counted, grouped, time_taken};
 use crate::figures::overview::{Overview, Summary};
 use crate::figures::state::Verdict;
 use crate::report::shortly;
-use crate::web::filter::{self, Filter, PERIODS, VERDICTS, period_link};
+use crate::web::filter::{self, Filter, PERIODS, VERDICTS, named, period_link};
 use crate::web::text::{cut, plain};
 
 /// Monitors on a page.
@@ -39,8 +39,6 @@ struct Page<'a> {
     /// Names of tags.
     groupings: Vec<Choice>,
     groups: Vec<Group<'a>>,
-    /// Monitors that are asked for.
-    found: String,
     pages: Pages,
 }
 
@@ -135,7 +133,6 @@ pub(super) fn render(overview: &Overview, filter: &Filter) -> askama::Result<Str
             .collect(),
         groupings: groupings(overview, filter),
         groups: cut_out(groups, from, PAGE, overview.as_of, filter),
-        found: grouped(i64::try_from(count).unwrap_or(i64::MAX)),
         pages: Pages {
             says: format!("{}–{} of {}", (from + 1).min(count), (from + PAGE).min(count), counted_of(count)),
             earlier: (page > 1).then(|| to(page - 1)),

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::bars::Bars;
 use super::detail::{self, Figure};
 use super::frame::{Frame, Place, monitor};
-use super::incidents::{Befell, befell_in_public};
+use super::incidents::{Befell, Ongoing, befell_in_public, ongoing};
 use super::overview::{self, Choice, Clause, Row};
 use super::standing::Standing;
 use super::words::When;
@@ -40,6 +40,7 @@ struct DetailPage<'a> {
     frame: Frame,
     name: String,
     standing: Standing,
+    ongoing: Option<Ongoing>,
     periods: Vec<Choice>,
     bars: Bars<'a>,
     ends: [When; 2],
@@ -86,6 +87,7 @@ pub(super) fn render_detail(detail: &Detail, public: &Public) -> askama::Result<
         frame: frame(public, detail.as_of),
         name: cut(&it.name, NAME),
         standing: Standing::of_public(it),
+        ongoing: ongoing(detail),
         periods: detail::periods(&monitor(ROOT, &it.id), detail.period),
         bars: Bars { bars: &it.bars, period: detail.period, tells: true },
         ends: [detail.window.since, detail.as_of].map(When),

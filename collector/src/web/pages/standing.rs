@@ -5,6 +5,7 @@ use crate::figures::counts::Counts;
 use crate::figures::overview::Summary;
 use crate::figures::state::{Look, State, Verdict};
 use crate::report::percent;
+use crate::web::filter::named;
 use crate::web::text::{cut, plain};
 
 /// Longest reason in a list.
@@ -19,16 +20,6 @@ pub(super) struct Standing {
     pub(super) why: String,
     /// The moment that ends what is said.
     pub(super) since: Option<When>,
-}
-
-/// Of the style, of a symbol, and the word for it.
-pub(super) fn named(verdict: Verdict) -> (&'static str, &'static str) {
-    match verdict {
-        Verdict::Down => ("down", "Down"),
-        Verdict::Partial => ("partial", "Partly down"),
-        Verdict::Unknown => ("unknown", "Unknown"),
-        Verdict::Up => ("up", "Up"),
-    }
 }
 
 impl Standing {
@@ -61,8 +52,7 @@ impl Standing {
             return Standing { class: "retired", word: "Retired", why, since: None };
         }
         let (class, word) = named(monitor.state.verdict);
-        let looked = monitor.state.agents.iter().filter_map(|latest| latest.checked_at).max().map(When);
-        let (why, since) = match (monitor.state.verdict, looked) {
+        let (why, since) = match (monitor.state.verdict, looked(&monitor.state)) {
             (Verdict::Down | Verdict::Up, _) => ("", None),
             (Verdict::Partial, _) => ("it fails from some places", None),
             (Verdict::Unknown, _) if monitor.state.count(Look::AgentError) > 0 => {
@@ -75,17 +65,25 @@ impl Standing {
     }
 }
 
+/// When anybody looked last, as far as is known.
+pub(super) fn looked(state: &State) -> Option<When> {
+    state.agents.iter().filter_map(|latest| latest.checked_at).max().map(When)
+}
+
 /// How many agents say what.
 pub(super) fn who_says(state: &State) -> String {
     let of = state.agents.len();
     let count = |look| state.count(look);
     let silent = count(Look::Silent);
+    if of == 0 {
+        return "No agent is to look at it".into();
+    }
     let mut said = match state.verdict {
         Verdict::Down | Verdict::Partial => {
             format!("{} of {of} agents {} it fail", count(Look::Failure), see(count(Look::Failure)))
         }
         Verdict::Up => format!("{} of {of} agents {} it succeed", count(Look::Success), see(count(Look::Success))),
-        Verdict::Unknown => format!("none of {of} agents can tell"),
+        Verdict::Unknown => format!("None of {of} agents can tell"),
     };
     if count(Look::AgentError) > 0 {
         said.push_str(&format!(", {} in trouble itself", count(Look::AgentError)));

@@ -158,8 +158,8 @@ fn a_monitor_at_length_says_who_saw_what_and_whose_fault_it_was() {
     let page = detail::render(&fixture::detail(7, Period::Day), None).unwrap();
     let text = Read::new(&page).one("main").text();
     for said in [
-        "Down: status mismatch 503: expected a status of 200 to 299, got 503",
-        "3 of 3 agents see it fail",
+        "Down since 2026-11-27 11:10:03Z (2h): status mismatch 503: expected a status of 200 to 299, got 503",
+        "3 of 3 agents see it fail, last looked at 2026-11-27 13:09",
         "goes on 2h the site: all 3 agents saw it (edge-frankfurt, edge-oregon and edge-singapore)",
         "3m the path: edge-oregon failed, edge-frankfurt and edge-singapore passed",
         "1h nobody looked 60 checks not seen",
@@ -169,6 +169,15 @@ fn a_monitor_at_length_says_who_saw_what_and_whose_fault_it_was() {
     ] {
         assert!(text.contains(said), "{said}: {text}");
     }
+}
+
+#[test]
+fn what_was_so_when_the_window_began_may_have_begun_before() {
+    let mut detail = fixture::detail(7, Period::Day);
+    detail.incidents[0].began = detail.window.since + jiff::SignedDuration::from_mins(1);
+    let page = detail::render(&detail, None).unwrap();
+    let text = Read::new(&page).one("main").text();
+    assert!(text.contains("Down since 2026-11-26 14:01:00Z or before (23h 9m)"), "{text}");
 }
 
 #[test]
