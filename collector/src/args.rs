@@ -34,6 +34,8 @@ pub enum Command {
     Report(Report),
     /// Look at what was set aside, and store it after a mend.
     Rejected(Rejected),
+    /// Tell what fires, and whether receivers can be told.
+    Alerts(Alerts),
     /// Tell the version.
     Version(Version),
 }
@@ -213,6 +215,49 @@ pub struct RejectedReplay {
     /// which: topic/partition/offset, as `list` says
     #[argh(positional)]
     pub places: Vec<Place>,
+}
+
+/// tell what fires now, and see whether messages arrive
+#[derive(Debug, FromArgs)]
+#[argh(subcommand, name = "alerts")]
+pub struct Alerts {
+    /// what to do
+    #[argh(subcommand)]
+    pub command: AlertsCommand,
+}
+
+/// What to do about alerts.
+#[derive(Debug, FromArgs)]
+#[argh(subcommand)]
+pub enum AlertsCommand {
+    /// Tell what fires.
+    List(AlertsList),
+    /// See whether messages arrive.
+    Test(AlertsTest),
+}
+
+/// tell what fires now, the longest first; exit 1 when anything does, 69 when the database is not there
+#[derive(Debug, FromArgs)]
+#[argh(subcommand, name = "list")]
+pub struct AlertsList {
+    /// configuration file (default: /etc/website-monitor/collector.yaml)
+    #[argh(option, short = 'c', default = "default_config()")]
+    pub config: PathBuf,
+    /// table or json
+    #[argh(option, default = "Format::Table", from_str_fn(format))]
+    pub format: Format,
+}
+
+/// send a test message to receivers, without the database; exit 69 when one can't be told
+#[derive(Debug, FromArgs)]
+#[argh(subcommand, name = "test")]
+pub struct AlertsTest {
+    /// configuration file (default: /etc/website-monitor/collector.yaml)
+    #[argh(option, short = 'c', default = "default_config()")]
+    pub config: PathBuf,
+    /// only to this receiver; may be given several times
+    #[argh(option)]
+    pub receiver: Vec<String>,
 }
 
 /// A moment: so long ago, a day's begin in UTC, or a time.

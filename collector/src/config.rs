@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use settings::{Fault, Kafka, Log, Section};
 
+pub mod alerts;
 mod database;
 mod http;
 mod public;
+pub use alerts::Alerts;
 pub use database::{Address, Database, Ssl};
 pub use http::Http;
 pub use public::Public;
@@ -26,6 +28,8 @@ pub struct Config {
     pub retention: Retention,
     /// Where to show what was found, and to whom.
     pub http: Http,
+    /// What is told to whom.
+    pub alerts: Alerts,
     /// What is said.
     pub log: Log,
 }
@@ -66,6 +70,7 @@ impl Config {
             batch: root.section("batch", BatchBounds::of),
             retention: root.section("retention", Retention::of),
             http: root.section("http", Http::of),
+            alerts: root.section("alerts", Alerts::of),
             log: root.section("log", Log::of),
         });
         if faults.is_empty() { Ok(config) } else { Err(faults) }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! Kafka ──▶ consume ── batch ──▶ store ──▶ PostgreSQL ──▶ verify
+//!                                               └──────▶ alerts ──▶ receivers
 //! ```
 //! `consume` knows no SQL, `store` knows no Kafka; [`run`] puts them together.
 
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use tokio::task::JoinHandle;
 
+pub mod alerts;
 pub mod args;
 pub mod batch;
 pub mod commands;
@@ -28,8 +30,10 @@ pub mod terminal;
 pub mod verify;
 pub mod web;
 
+use alerts::{Courier, Evaluator, Shift};
 use batch::Batch;
-use config::{Config, Http};
+use config::alerts::Receiver;
+use config::{Alerts, Config, Http};
 use consume::Sink;
 use health::Health;
 use rarely::Rarely;
@@ -40,6 +44,9 @@ use web::{Site, Source};
 
 /// How long the end of a run waits for what hangs in a system call.
 const LAST_CALLS: Duration = Duration::from_secs(1);
+
+/// How long the end of a run waits for messages that are on their way.
+const LAST_MESSAGE: Duration = Duration::from_secs(10);
 
 /// How soon upkeep is tried again after a failure.
 const SOON: Duration = Duration::from_secs(5);
@@ -66,7 +73,7 @@ pub fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Result<()>
 }
 
 async fn run_in(config: Config, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-    let Config { kafka, database, batch, retention, http, .. } = config;
+    let Config { kafka, database, batch, retention, http, alerts, .. } = config;
     if http.is_open() {
         log::warn!("whoever can reach `http.listen` can see all monitors: set `http.basic_auth` or `http.token`");
     }
@@ -77,7 +84,9 @@ async fn run_in(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resul
     let stopping = Arc::new(AtomicBool::new(false));
     let health = Arc::new(Health::new(database.writers() as usize));
     let store = Store::new(&database, retention).counting(health.tally());
-    let beside = [spawn_upkeep(store.upkeep(retention)), spawn_rollup(store.rollup())];
+    let shift = Arc::<Shift>::default();
+    let mut beside = vec![spawn_upkeep(store.upkeep(retention)), spawn_rollup(store.rollup())];
+    beside.extend(spawn_alerts(alerts, http.url.clone(), &store, &shift));
     let mut stores: Vec<Store> = (1..database.writers()).map(|_| store.beside()).collect();
     stores.push(store);
     let consuming = tokio::task::spawn_blocking({
@@ -97,6 +106,8 @@ async fn run_in(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resul
             consuming.await
         }
     };
+    // What is being told is told to its end, so that it is not told again.
+    shift.end(LAST_MESSAGE).await;
     beside.iter().for_each(JoinHandle::abort);
     outcome??;
     log::info!("stopped");
@@ -106,7 +117,7 @@ async fn run_in(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resul
 /// Everything there is over HTTP.
 fn shown(http: &Http, source: Arc<dyn Source>, health: &Arc<Health>) -> Router {
     let site = Site { snapshots: Arc::new(Snapshots::new(source)), public: http.public.clone() };
-    web::routes::routes(site, Access::new(http), health.clone(), http.monitor_metrics, web::pages::routes())
+    web::routes::routes(site, Access::new(http), health.clone(), http.monitor_metrics)
 }
 
 fn spawn_upkeep(upkeep: Upkeep) -> JoinHandle<()> {
@@ -115,6 +126,21 @@ fn spawn_upkeep(upkeep: Upkeep) -> JoinHandle<()> {
 
 fn spawn_rollup(rollup: Rollup) -> JoinHandle<()> {
     tokio::spawn(look_after("can't sum up hours", Rollup::INTERVAL, move || rollup.run()))
+}
+
+/// Evaluates rules and tells receivers, as far as there are any.
+fn spawn_alerts(alerts: Alerts, page: Option<String>, store: &Store, shift: &Arc<Shift>) -> Vec<JoinHandle<()>> {
+    let courier = |receiver: &Receiver| {
+        let courier = Courier::new(receiver.clone(), store.alerts(), shift.clone());
+        let failure = "can't look for messages to receivers";
+        tokio::spawn(look_after(failure, Courier::INTERVAL, move || courier.run()))
+    };
+    let mut tasks: Vec<JoinHandle<()>> = alerts.receivers.iter().map(courier).collect();
+    if !alerts.rules.is_empty() {
+        let evaluator = Evaluator::new(alerts, page, store.alerts());
+        tasks.push(tokio::spawn(look_after("can't evaluate alerts", alerts::INTERVAL, move || evaluator.run())));
+    }
+    tasks
 }
 
 /// Does `once` again and again: after the interval, or longer when it took long, so that it never fills a core; soon

@@ -24,6 +24,7 @@ use crate::config::{Database, Retention};
 use crate::health::Tally;
 use crate::rarely::Rarely;
 
+mod alerts;
 mod connect;
 mod copy;
 mod figures;
@@ -46,6 +47,7 @@ mod transaction;
 mod trouble;
 mod upkeep;
 
+pub use alerts::{AlertStore, Claim};
 pub use figures::Reader;
 pub use proof::{EpochFacts, Scope, read_facts};
 pub use rejected::{Place, RejectedMessage, Wanted};
@@ -151,6 +153,11 @@ impl Store {
     /// Summaries of the same tables.
     pub fn rollup(&self) -> Rollup {
         Rollup::new(self.connections.clone())
+    }
+
+    /// Alerts in the same tables.
+    pub fn alerts(&self) -> AlertStore {
+        AlertStore::on(self.connections.clone())
     }
 
     /// Stores a batch, for as long as it takes; whether it is stored. It is not only when `is_over` said that nobody

@@ -1,15 +1,21 @@
-//! Text of strangers on a terminal: control characters are shown, not obeyed.
+//! Text of strangers before people: control characters are shown, not obeyed, also those that turn the direction of
+//! what follows.
 
 /// The text without control characters.
 pub fn shown(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
-            control if control.is_control() => shown.extend(control.escape_default()),
+            control if control.is_control() || is_format(control) => shown.extend(control.escape_default()),
             character => shown.push(character),
         }
     }
     shown
+}
+
+/// Whether it changes direction, breaks lines, or is not to be seen at all.
+fn is_format(character: char) -> bool {
+    matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// Rows of cells below their heads, each column as wide as its widest cell; the first `left` columns stand at the left.
@@ -38,6 +44,7 @@ mod tests {
     #[test]
     fn control_characters_are_shown() {
         assert_eq!(shown("a\u{1b}[2Jb\nc ä"), "a\\u{1b}[2Jb\\nc ä");
+        assert_eq!(shown("gnp\u{202e}exe.a"), "gnp\\u{202e}exe.a");
     }
 
     #[test]

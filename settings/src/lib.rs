@@ -10,6 +10,7 @@
 //! daemon's decision.
 
 mod fault;
+mod headers;
 mod http;
 mod kafka;
 mod line;
@@ -22,6 +23,7 @@ mod section;
 mod variables;
 
 pub use fault::Fault;
+pub use headers::header_value;
 pub use http::{Asked, Limits, Tls, answer, healthz, listen, metrics, serve};
 pub use kafka::{Kafka, Properties, Protocol, Sasl, Security};
 pub use line::line;

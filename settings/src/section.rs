@@ -182,6 +182,16 @@ impl<'a> Section<'a> {
         let prefix = format!("{}{key}.", self.prefix);
         Section::within(self.file, self.entry, prefix, value, self.faults, read)
     }
+
+    /// A list of sections, each read by `read`; a fault names its place: `rules[2].name`.
+    pub fn sections<T>(&mut self, key: &str, mut read: impl FnMut(&mut Section<'_>) -> T) -> Vec<T> {
+        let mut sections = Vec::new();
+        for (index, value) in self.list(key).unwrap_or_default().into_iter().enumerate() {
+            let prefix = format!("{}{key}[{}].", self.prefix, index + 1);
+            sections.push(Section::within(self.file, self.entry, prefix, value, self.faults, &mut read));
+        }
+        sections
+    }
 }
 
 #[cfg(test)]
@@ -216,6 +226,21 @@ mod tests {
                 "a.yaml: monitor 1: when: \"later\" is no duration; write 30 (seconds), 30s, 1m30s or 500ms",
                 "a.yaml: monitor 1: tags: a list stands where options are expected; write `option: value` lines",
                 "a.yaml: monitor 1: nested.deep.x: is no option; remove it: nothing is known here",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_fault_of_a_section_in_a_list_names_its_place() {
+        let told = faults("rules: [{name: a}, {nmae: b}, c]", |section| {
+            let names = section.sections("rules", |rule| rule.text("name"));
+            assert_eq!(names, [Some("a".into()), None, None]);
+        });
+        assert_eq!(
+            told,
+            [
+                "a.yaml: monitor 1: rules[2].nmae: is no option; did you mean `name`?",
+                "a.yaml: monitor 1: rules[3]: a text stands where options are expected; write `option: value` lines",
             ]
         );
     }

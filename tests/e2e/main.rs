@@ -1,5 +1,6 @@
 //! The real daemons on real servers, seen from outside. One module per question.
 
+mod alerts;
 mod brokers;
 mod changes;
 mod crash;
@@ -22,6 +23,7 @@ mod replay;
 mod secrets;
 mod security;
 mod seen;
+mod shown;
 mod stack;
 mod store;
 mod torture;

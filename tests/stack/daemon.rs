@@ -75,10 +75,18 @@ impl Daemon {
     /// # Errors
     /// When it has none, or nobody answers there.
     pub fn get(&self, path: &str) -> Result<String> {
+        self.get_with(path, "")
+    }
+
+    /// The same with more in the request's head: lines that each end with CRLF.
+    ///
+    /// # Errors
+    /// When it has none, or nobody answers there.
+    pub fn get_with(&self, path: &str, lines: &str) -> Result<String> {
         let address = self.listens()?;
         let mut socket = TcpStream::connect(address)?;
         socket.set_read_timeout(Some(BOUND))?;
-        write!(socket, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+        write!(socket, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{lines}\r\n")?;
         let mut answer = String::new();
         socket.read_to_string(&mut answer)?;
         Ok(answer)

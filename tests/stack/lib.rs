@@ -11,6 +11,7 @@ pub mod directory;
 pub mod eventually;
 pub mod filler;
 pub mod kafka;
+pub mod mail;
 pub mod ports;
 pub mod postgres;
 pub mod process;

@@ -86,6 +86,8 @@ pub struct Request {
     pub path: String,
     /// Header lines, names in lower case.
     pub headers: BTreeMap<String, String>,
+    /// The body, where its length is told.
+    pub body: Vec<u8>,
     /// When its head had been read.
     pub seen_at: Timestamp,
     /// When the answer had been written, or the client had gone away; absent while it is being served.
@@ -179,7 +181,7 @@ fn lock(shared: &Mutex<State>) -> MutexGuard<'_, State> {
 
 fn serve(shared: &Mutex<State>, stream: impl Read + Write) -> io::Result<()> {
     let mut reader = BufReader::new(stream);
-    let Some(request) = read_head(&mut reader)? else { return Ok(()) };
+    let Some(request) = read_request(&mut reader)? else { return Ok(()) };
     let (number, answer) = {
         let mut state = lock(shared);
         let path = request.path.split('?').next().unwrap_or_default();
@@ -192,7 +194,7 @@ fn serve(shared: &Mutex<State>, stream: impl Read + Write) -> io::Result<()> {
     written
 }
 
-fn read_head(reader: &mut impl BufRead) -> io::Result<Option<Request>> {
+fn read_request(reader: &mut impl BufRead) -> io::Result<Option<Request>> {
     let mut line = String::new();
     reader.read_line(&mut line)?;
     let mut words = line.split_whitespace();
@@ -207,7 +209,11 @@ fn read_head(reader: &mut impl BufRead) -> io::Result<Option<Request>> {
             None => break,
         };
     }
-    Ok(Some(Request { method, path, headers, seen_at: Timestamp::now(), served_at: None }))
+    let seen_at = Timestamp::now();
+    let length = headers.get("content-length").and_then(|length: &String| length.parse().ok()).unwrap_or(0);
+    let mut body = Vec::new();
+    reader.take(length).read_to_end(&mut body)?;
+    Ok(Some(Request { method, path, headers, body, seen_at, served_at: None }))
 }
 
 fn write_answer(stream: &mut BufReader<impl Read + Write>, answer: &Answer, number: usize) -> io::Result<()> {

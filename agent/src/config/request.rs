@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Method, header::AUTHORIZATION};
 use secrecy::{ExposeSecret, SecretString};
 use settings::{Section, Wrong};
@@ -31,21 +31,7 @@ impl fmt::Debug for Request {
 
 const METHODS: [Method; 7] =
     [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
-const MOST_HEADERS: usize = 64;
-const MOST_BYTES: usize = 4_096;
 const MOST_BODY: usize = 1024 * 1024;
-
-/// Headers that belong to the connection and not to the request.
-const RESERVED: [HeaderName; 8] = [
-    header::CONTENT_LENGTH,
-    header::TRANSFER_ENCODING,
-    header::CONNECTION,
-    header::UPGRADE,
-    header::TE,
-    header::TRAILER,
-    header::EXPECT,
-    header::PROXY_AUTHORIZATION,
-];
 
 /// What an entry or `defaults` says of the request.
 #[derive(Clone, Default)]
@@ -59,7 +45,7 @@ pub(super) struct RequestOptions {
 impl RequestOptions {
     pub(super) fn read(section: &mut Section<'_>) -> RequestOptions {
         let method = section.parse("method", method);
-        let headers = section.section("headers", read_headers);
+        let headers = section.headers("headers");
         let body = section.secret("body");
         if let Some(bytes) = body.as_ref().map(|body| body.expose_secret().len()).filter(|bytes| *bytes > MOST_BODY) {
             section.fault("body", format!("has {bytes} bytes"), format!("keep it within {MOST_BODY}"));
@@ -125,53 +111,6 @@ fn method(text: &str) -> Result<Method, Wrong> {
     })
 }
 
-fn read_headers(section: &mut Section<'_>) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    for key in section.names() {
-        let name = key.strip_suffix("_file").unwrap_or(&key).to_owned();
-        if !section.has(&key) {
-            continue;
-        }
-        let Some(value) = section.secret(&name) else { continue };
-        match header(&name, &value) {
-            Ok((name, value)) if headers.contains_key(&name) => {
-                drop(value);
-                section.fault(&key, "stands here twice", "keep one of them");
-            }
-            Ok((name, value)) => drop(headers.insert(name, value)),
-            Err(wrong) => section.fault(&key, wrong.problem, wrong.mend),
-        }
-    }
-    if headers.len() > MOST_HEADERS {
-        section.fault("…", format!("are {}", headers.len()), format!("keep at most {MOST_HEADERS}"));
-    }
-    headers
-}
-
-fn header(name: &str, value: &SecretString) -> Result<(HeaderName, HeaderValue), Wrong> {
-    let parsed = HeaderName::from_bytes(name.as_bytes())
-        .map_err(|_| Wrong::new("is no name of a header", "write letters, digits and dashes"))?;
-    if RESERVED.contains(&parsed) {
-        return Err(Wrong::new("belongs to the connection, which the agent makes", "remove it"));
-    }
-    let value = sendable(value.expose_secret())?;
-    let ascii = [header::HOST, AUTHORIZATION].contains(&parsed);
-    if ascii && value.to_str().is_err() {
-        return Err(Wrong::new("holds a character that is not ASCII", "write it in ASCII"));
-    }
-    Ok((parsed, value))
-}
-
-fn sendable(value: &str) -> Result<HeaderValue, Wrong> {
-    if value.len() > MOST_BYTES {
-        return Err(Wrong::new(format!("has {} bytes", value.len()), format!("keep it within {MOST_BYTES}")));
-    }
-    let mut value = HeaderValue::from_bytes(value.as_bytes())
-        .map_err(|_| Wrong::new("holds a character that no header can hold, such as a line break", "remove it"))?;
-    value.set_sensitive(true);
-    Ok(value)
-}
-
 fn read_authorization(section: &mut Section<'_>, has_header: bool) -> Option<HeaderValue> {
     let has_basic = section.has("basic_auth");
     let has_bearer = section.has("bearer_token") || section.has("bearer_token_file");
@@ -192,7 +131,7 @@ fn read_authorization(section: &mut Section<'_>, has_header: bool) -> Option<Hea
         value.map_err(|wrong| basic.fault("username", wrong.problem, wrong.mend)).ok()
     });
     let bearer = section.secret("bearer_token").and_then(|token| {
-        let value = sendable(&format!("Bearer {}", token.expose_secret()));
+        let value = settings::header_value(&format!("Bearer {}", token.expose_secret()));
         let value = value.and_then(|value| match value.to_str() {
             Ok(_) => Ok(value),
             Err(_) => Err(Wrong::new("holds a character that is not ASCII", "correct it")),
@@ -208,5 +147,5 @@ pub(super) fn basic_authorization(user: &str, password: &str) -> Result<HeaderVa
         return Err(Wrong::new("has a `:` in its user", "basic authentication has no way to send it: choose another"));
     }
     let pair = format!("{user}:{password}");
-    sendable(&format!("Basic {}", openssl::base64::encode_block(pair.as_bytes())))
+    settings::header_value(&format!("Basic {}", openssl::base64::encode_block(pair.as_bytes())))
 }

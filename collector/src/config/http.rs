@@ -13,6 +13,8 @@ use super::Public;
 pub struct Http {
     /// None: nowhere.
     pub listen: Option<SocketAddr>,
+    /// The url at which people find it, without a slash at its end.
+    pub url: Option<String>,
     /// The certificate, for encrypted connections.
     pub tls: Option<Tls>,
     /// Who may see all of it, by a browser.
@@ -42,6 +44,7 @@ impl Http {
         let public = section.section("public", |public| is_public.then(|| Public::of(public)));
         Http {
             listen: settings::listen(section, Some(LISTEN)),
+            url: section.parse("url", own_url),
             tls: section.section("tls", Tls::of),
             basic_auth: BasicAuth::of(section),
             token: section.secret("token"),
@@ -55,6 +58,13 @@ impl Http {
         let is_reachable = self.listen.is_some_and(|address| !address.ip().to_canonical().is_loopback());
         is_reachable && self.basic_auth.is_none() && self.token.is_none()
     }
+}
+
+fn own_url(text: &str) -> Result<String, Wrong> {
+    let wrong = || Wrong::new(format!("{text:?} is no url of the web"), "write one such as https://status.example");
+    let uri: http::Uri = text.parse().map_err(|_| wrong())?;
+    let is_web = matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some() && uri.query().is_none();
+    if is_web { Ok(text.trim_end_matches('/').to_owned()) } else { Err(wrong()) }
 }
 
 impl BasicAuth {
@@ -117,12 +127,13 @@ mod tests {
     #[test]
     fn faults_name_option_and_mend_and_no_secret() {
         let faults = read(
-            "http: {listen: here, basic_auth: {username: 'a:b', password: 'hunter2'}, token: hunter2, token_file: /no, \
+            "http: {listen: here, url: status, basic_auth: {username: 'a:b', password: 'hunter2'}, token: hunter2, token_file: /no, \
              tls: {key_file: /no/key.pem}, public: {}, monitor_metrics: -1}",
         )
         .unwrap_err();
         for told in [
             "http.listen: \"here\" is no address to listen on",
+            "http.url: \"status\" is no url of the web; write one such as https://status.example",
             "http.basic_auth.username: has a `:`",
             "http.token: stands beside token_file",
             "http.tls.certificate_file: stands without key_file",

@@ -2,10 +2,10 @@
 //!
 //! The database adds up; what the sums mean is said by `figures`.
 
-mod agents;
+pub(super) mod agents;
 mod bars;
 mod detail;
-mod latest;
+pub(super) mod latest;
 mod overview;
 mod percentiles;
 mod results;
@@ -64,26 +64,26 @@ impl Reader {
 
 /// A definition of a monitor.
 #[derive(Clone, Debug, QueryableByName)]
-struct Definition {
+pub(super) struct Definition {
     #[diesel(sql_type = Integer)]
-    monitor_id: i32,
+    pub(super) monitor_id: i32,
     #[diesel(sql_type = Text)]
-    id: String,
+    pub(super) id: String,
     #[diesel(sql_type = Text)]
-    name: String,
+    pub(super) name: String,
     #[diesel(sql_type = Text)]
-    url: String,
+    pub(super) url: String,
 }
 
 /// Who and what there is.
-struct Names {
+pub(super) struct Names {
     agents: BTreeMap<i32, String>,
-    monitors: Vec<Definition>,
+    pub(super) monitors: Vec<Definition>,
 }
 
 impl Names {
     /// All agents, and all monitors or those with an id.
-    fn of(connection: &mut PgConnection, id: Option<&str>) -> Result<Names, Trouble> {
+    pub(super) fn of(connection: &mut PgConnection, id: Option<&str>) -> Result<Names, Trouble> {
         #[derive(QueryableByName)]
         struct Agent {
             #[diesel(sql_type = Integer)]
@@ -103,7 +103,7 @@ impl Names {
         self.monitors.iter().map(|monitor| monitor.monitor_id).collect()
     }
 
-    fn agent(&self, agent_id: i32) -> String {
+    pub(super) fn agent(&self, agent_id: i32) -> String {
         self.agents.get(&agent_id).cloned().unwrap_or_default()
     }
 }

@@ -7,12 +7,12 @@ use diesel::sql_query;
 use diesel::sql_types::{BigInt, Bool};
 use jiff::Timestamp;
 
-use super::Unavailable;
 use super::connect::{Connections, Session};
 use super::partitions::{self, Partitions};
 use super::plan::day;
 use super::rollup::{self, Rival};
 use super::trouble::Trouble;
+use super::{Unavailable, alerts};
 use crate::config::Retention;
 
 /// How many days ahead have their partition.
@@ -90,6 +90,7 @@ impl Upkeep {
         sql_query("delete from rejected where received_at < now() - $1 * interval '1 second'")
             .bind::<BigInt, _>(seconds(self.retention.rejected))
             .execute(&mut **connection)?;
+        alerts::expire(connection)?;
         Ok(true)
     }
 }

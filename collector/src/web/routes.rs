@@ -25,7 +25,7 @@ use crate::health::Health;
 /// How long `/readyz` waits for the database.
 const READY: Duration = Duration::from_secs(5);
 
-/// Pages for people.
+/// The pages.
 pub struct Pages {
     /// Those that whoever may see all of it gets.
     pub closed: Router<Site>,
@@ -34,7 +34,8 @@ pub struct Pages {
 }
 
 /// Everything there is over HTTP.
-pub fn routes(site: Site, access: Access, health: Arc<Health>, most_metrics: usize, pages: Pages) -> Router {
+pub fn routes(site: Site, access: Access, health: Arc<Health>, most_metrics: usize) -> Router {
+    let pages = pages::routes();
     let teller = Arc::new(Teller { health: health.clone(), snapshots: site.snapshots.clone(), most: most_metrics });
     let closed = Router::new()
         .merge(settings::metrics(teller.clone()))

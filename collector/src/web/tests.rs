@@ -15,7 +15,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::access::Access;
-use super::pages;
 use super::routes::routes;
 use super::snapshot::Snapshots;
 use super::{Site, Source, fixture};
@@ -96,7 +95,7 @@ impl Server {
         health.consumes();
         let site = Site { snapshots: Arc::new(Snapshots::new(tables.clone())), public: http.public.clone() };
         let (access, most) = (Access::new(&http), http.monitor_metrics);
-        let routes = routes(site, access, health.clone(), most, pages::routes());
+        let routes = routes(site, access, health.clone(), most);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(settings::answer(listener, http.tls, limits, routes));

@@ -52,7 +52,7 @@ struct Report {
 }
 
 /// All agents, by name.
-pub(super) fn read(connection: &mut PgConnection, now: Timestamp) -> Result<Vec<AgentRow>, Trouble> {
+pub(in crate::store) fn read(connection: &mut PgConnection, now: Timestamp) -> Result<Vec<AgentRow>, Trouble> {
     let rows: Vec<Row> = sql_query(
         "with counted as (
              select e.agent_id,

@@ -14,14 +14,15 @@ use super::Names;
 use crate::figures::due::Schedule;
 use crate::figures::state::{Latest, Look, State, patience};
 
+/// A result, as the state of a monitor needs it.
 #[derive(QueryableByName)]
-struct Row {
+pub(in crate::store) struct Row {
     #[diesel(sql_type = Integer)]
-    monitor_id: i32,
+    pub(in crate::store) monitor_id: i32,
     #[diesel(sql_type = Integer)]
-    agent_id: i32,
+    pub(in crate::store) agent_id: i32,
     #[diesel(sql_type = Timestamptz)]
-    checked_at: PgTimestamp,
+    pub(in crate::store) checked_at: PgTimestamp,
     #[diesel(sql_type = Text)]
     outcome: String,
     #[diesel(sql_type = Nullable<SmallInt>)]
@@ -34,7 +35,9 @@ struct Row {
     error: Option<String>,
 }
 
-const COLUMNS: &str = "r.monitor_id, e.agent_id, r.checked_at, r.outcome, r.status_code, r.response_time_us,
+/// Its columns, of results `r` and epochs `e`.
+pub(in crate::store) const COLUMNS: &str =
+    "r.monitor_id, e.agent_id, r.checked_at, r.outcome, r.status_code, r.response_time_us,
                        r.certificate_not_after, r.error";
 
 /// Of a monitor that nobody tells anything of now, so far back is looked for the last that was told.
@@ -133,7 +136,7 @@ fn add_last_words(
 }
 
 impl Row {
-    fn latest(&self, agent: String) -> Latest {
+    pub(in crate::store) fn latest(&self, agent: String) -> Latest {
         let look = match &*self.outcome {
             "success" => Look::Success,
             "agent_error" => Look::AgentError,

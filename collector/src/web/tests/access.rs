@@ -30,7 +30,7 @@ async fn without_the_token_nothing_is_seen_but_health_and_what_is_public() {
         }
     }
     let right = ["Authorization: Bearer hunter2-token"];
-    for path in ["/metrics", "/api/v1/monitors", "/badge/open.svg"] {
+    for path in ["/", "/agents", "/monitors/open", "/metrics", "/api/v1/monitors", "/badge/open.svg"] {
         assert_eq!(server.get(path, &right).await.status, 200, "{path}");
     }
     assert_eq!(server.get("/nothing", &right).await.status, 404);
@@ -47,7 +47,14 @@ async fn of_what_is_public_only_the_chosen_monitors_are_seen() {
     let refused = server.get(&format!("/public/badge/{hidden}.svg"), &[]).await;
     let absent = server.get("/public/badge/absent.svg", &[]).await;
     assert_eq!((refused.status, refused.body), (404, absent.body));
+    for (path, status) in
+        [("/public", 200), ("/public/monitors/open", 200), (&format!("/public/monitors/{hidden}"), 404)]
+    {
+        let page = server.get(path, &[]).await;
+        assert!(page.status == status && !page.body.contains(&hidden), "{path}: {page:?}");
+    }
     let without = Server::new(Tables::with("open", "open"), "{}").await;
+    assert_eq!(without.get("/public", &[]).await.status, 404);
     assert_eq!(without.get("/public/badge/open.svg", &[]).await.status, 404);
 }
 

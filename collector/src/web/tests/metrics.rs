@@ -43,3 +43,25 @@ async fn a_monitor_is_up_unless_all_see_it_fail_and_nothing_is_said_when_nobody_
         assert!((told - monitor.counts.uptime().unwrap()).abs() < 1e-9, "{}: {told}", monitor.id);
     }
 }
+
+#[tokio::test]
+async fn dashboard_and_alerts_know_only_metrics_that_there_are() {
+    let server = Server::new(Tables::default(), "{}").await;
+    server.health.lags([(0, 1)].into());
+    server.health.tally().rejected("not_json");
+    let told = server.get("/metrics", &[]).await.body;
+    let alerts = include_str!("../../../../packaging/prometheus-alerts.yml");
+    let dashboard = include_str!("../../../../packaging/grafana-dashboard.json");
+    serde_yaml::from_str::<serde_yaml::Value>(alerts).unwrap();
+    serde_json::from_str::<serde_json::Value>(dashboard).unwrap();
+    let mut names = 0;
+    let words = [alerts, dashboard].into_iter().flat_map(|text| text.split(|c: char| !c.is_alphanumeric() && c != '_'));
+    for word in words {
+        if word.starts_with("website_monitor_") || word.starts_with("probe_") {
+            let is_told = [' ', '{'].iter().any(|end| told.contains(&format!("\n{word}{end}")));
+            assert!(is_told, "{word}: {told}");
+            names += 1;
+        }
+    }
+    assert!(names > 20, "{names}");
+}

@@ -1,0 +1,99 @@
+//! Tells people what fails, once.
+//!
+//! ```text
+//!                      one collector at a time                          any collector
+//! results, reports ──▶ facts ──▶ judge ──▶ advance ──▶ alerts       ┌─▶ claim ──▶ webhook · email · command
+//!                        rules ──┘           │                      │
+//!                                            └──▶ notifications ────┘
+//!                       └────────── one transaction ───────┘
+//! ```
+//!
+//! Every ten seconds one of the collectors, under a lock of the database, looks at what the agents see now and moves
+//! each alert on: pending, firing, resolved. What is to be told of that is written as messages in the very transaction
+//! that moves the alert, so neither is there without the other, whoever is killed when.
+//!
+//! A message is claimed, sent, and marked as sent. Who dies between the last two may have sent it: the next one sends
+//! it again once the claim has run out. There is no way around that with receivers that keep no books; so both carry
+//! the same id (`Message-ID`, `Idempotency-Key`, `id`), by which the receiver can tell.
+//!
+//! Nothing is said of a site that nobody sees: when agents are silent, alerts of sites stay as they are.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use crate::config::Alerts;
+use crate::store::{AlertStore, Unavailable};
+
+mod advance;
+mod deliver;
+mod evaluate;
+mod facts;
+mod judge;
+mod message;
+
+pub use advance::{Alert, Details, Phase};
+pub use deliver::{Courier, Failure, Shift, send};
+pub use evaluate::{Changes, Known};
+pub use facts::{Facts, Monitor, Sight};
+pub use message::{Item, Kind, Message};
+
+/// How often alerts are evaluated.
+pub const INTERVAL: Duration = Duration::from_secs(10);
+
+/// A collector that was away from the database for so long can't tell whether agents were silent meanwhile.
+const DEAF: Duration = Duration::from_secs(60);
+
+/// Moves alerts on.
+pub struct Evaluator {
+    config: Alerts,
+    page: Option<String>,
+    store: AlertStore,
+    hearing: Mutex<Option<Hearing>>,
+}
+
+/// Since when, and when last, the database was there.
+#[derive(Clone, Copy)]
+struct Hearing {
+    since: Instant,
+    last: Instant,
+}
+
+impl Evaluator {
+    /// An evaluator of these rules. `page` is the url at which people find our pages.
+    pub fn new(config: Alerts, page: Option<String>, store: AlertStore) -> Evaluator {
+        Evaluator { config, page, store, hearing: Mutex::default() }
+    }
+
+    /// Evaluates all rules, unless another collector does; false while the tables are not there.
+    ///
+    /// # Errors
+    /// Why the database can't be read or written.
+    pub fn run(&self) -> Result<bool, Unavailable> {
+        let began = Instant::now();
+        let since = self.hears_since(began);
+        let outcome = self.store.evaluate(&self.config, |facts, known| {
+            // Who was not there to hear an agent can't call it silent.
+            let heard_since = facts.as_of.checked_sub(began - since).unwrap_or(Timestamp::MIN);
+            let facts = Facts { heard_since, ..facts };
+            let changes = evaluate::evaluate(&self.config, self.page.as_deref(), &facts, known);
+            let milliseconds = began.elapsed().as_millis();
+            log::debug!(monitors = facts.monitors.len(), changed = changes.alerts.len(), milliseconds:%; "evaluated alerts");
+            changes
+        });
+        if matches!(outcome, Ok(true)) {
+            *self.hearing() = Some(Hearing { since, last: Instant::now() });
+        }
+        outcome
+    }
+
+    /// Since when this collector has looked without a gap.
+    fn hears_since(&self, now: Instant) -> Instant {
+        self.hearing().filter(|it| now - it.last < DEAF).map_or(now, |it| it.since)
+    }
+
+    fn hearing(&self) -> MutexGuard<'_, Option<Hearing>> {
+        self.hearing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

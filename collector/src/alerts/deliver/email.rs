@@ -1,0 +1,116 @@
+//! A mail, plain text.
+
+use std::fs;
+use std::time::Duration;
+
+use lettre::message::header::{ContentType, HeaderName, HeaderValue};
+use lettre::transport::smtp::authentication::Credentials;
+use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
+use lettre::transport::smtp::extension::ClientId;
+use lettre::{SmtpTransport, Transport};
+use secrecy::ExposeSecret;
+
+use super::Failure;
+use crate::alerts::message::Message;
+use crate::config::alerts::{Email, Encryption};
+
+/// Of each step of the conversation.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Of all of it: greeting, hello twice, encryption, login, sender, receivers, text.
+pub(super) const LONGEST: Duration = Duration::from_secs(90);
+
+pub(super) fn send(email: &Email, message: &Message) -> Result<(), Failure> {
+    let mail = mail(email, message)?;
+    transport(email)?.send(&mail).map_err(|error| Failure(with_sources(&error)))?;
+    Ok(())
+}
+
+fn mail(email: &Email, message: &Message) -> Result<lettre::Message, Failure> {
+    let mut builder = lettre::Message::builder()
+        .from(email.from.clone())
+        .subject(message.summary())
+        .message_id(Some(format!("<{}@{}>", message.id, email.from.email.domain())))
+        .date_now()
+        .header(ContentType::TEXT_PLAIN)
+        // So that nobody's absence answers it.
+        .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".into()));
+    for to in &email.to {
+        builder = builder.to(to.clone());
+    }
+    builder.body(message.text()).map_err(|error| Failure(error.to_string()))
+}
+
+fn transport(email: &Email) -> Result<SmtpTransport, Failure> {
+    let tls = match email.encryption {
+        Encryption::None => Tls::None,
+        Encryption::Starttls => Tls::Required(parameters(email)?),
+        Encryption::Tls => Tls::Wrapper(parameters(email)?),
+    };
+    let mut builder = SmtpTransport::builder_dangerous(&email.host)
+        .port(email.port)
+        .timeout(Some(TIMEOUT))
+        .hello_name(ClientId::Domain(settings::host_name()))
+        .tls(tls);
+    if let Some((user, password)) = &email.login {
+        builder = builder.credentials(Credentials::new(user.clone(), password.expose_secret().to_owned()));
+    }
+    Ok(builder.build())
+}
+
+fn parameters(email: &Email) -> Result<TlsParameters, Failure> {
+    let mut builder = TlsParameters::builder(email.host.clone());
+    if let Some(file) = &email.ca_file {
+        let wrong = |problem: String| Failure(format!("ca_file {}: {problem}", file.display()));
+        let pem = fs::read(file).map_err(|error| wrong(error.to_string()))?;
+        builder =
+            builder.add_root_certificate(Certificate::from_pem(&pem).map_err(|error| wrong(with_sources(&error)))?);
+    }
+    builder.build().map_err(|error| Failure(with_sources(&error)))
+}
+
+/// An error of lettre's, whose text alone says little.
+fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text += &format!(": {more}");
+        }
+        source = error.source();
+    }
+    text.replace(['\r', '\n'], " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::alerts::message::Item;
+
+    #[test]
+    fn a_hostile_name_adds_no_header_and_no_line() {
+        let email = Email {
+            host: "localhost".into(),
+            port: 25,
+            encryption: Encryption::None,
+            login: None,
+            from: "Monitor <m@example.org>".parse().unwrap(),
+            to: vec!["a@example.org".parse().unwrap()],
+            ca_file: None,
+        };
+        let mut item = Item::test("2026-11-24T10:00:00Z".parse().unwrap(), None);
+        item.details.name = "a\r\nBcc: b@example.org\r\n\r\n<script>ä\u{202e}\u{0}".into();
+        item.details.reason = format!("\r\n.\r\nQUIT\r\n{}", "x".repeat(10_240));
+        let message = Message { id: Uuid::nil(), receiver: "mail".into(), items: vec![item] };
+        let mail = String::from_utf8(mail(&email, &message).unwrap().formatted()).unwrap();
+        let (head, body) = mail.split_once("\r\n\r\n").unwrap();
+        let unfolded = head.replace("\r\n ", " ");
+        assert!(!unfolded.lines().any(|line| line.starts_with("Bcc")), "{head}");
+        assert!(head.contains("Message-ID: <00000000-0000-0000-0000-000000000000@example.org>"), "{head}");
+        assert!(!body.contains("\r\n.\r\n"), "{body}");
+        assert!(mail.is_ascii() && mail.len() < 4_000, "{mail}");
+    }
+}

@@ -1,0 +1,297 @@
+use super::*;
+use crate::alerts::advance::Phase;
+use crate::alerts::facts::{Monitor, Sight};
+use crate::alerts::message::Kind;
+use crate::config::alerts::{Command, Maintenance, Receiver, Selection, Way};
+use crate::figures::overview::{AgentRow, Presence};
+use crate::figures::state::{Latest, Look};
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_000_000 + second).unwrap()
+}
+
+fn rule(what: What) -> Rule {
+    Rule { name: "rule".into(), what, monitors: Selection::default(), agents: vec![], receivers: vec![] }
+}
+
+const DOWN: What = What::Down { checks: 2, lasting: Duration::ZERO, seen_by: None };
+
+fn config(rules: Vec<Rule>) -> Alerts {
+    let way = Way::Command(Command { argv: vec![], timeout: Duration::ZERO });
+    let receivers = vec![Receiver { name: "ops".into(), way }];
+    Alerts { rules, receivers, repeat: Some(Duration::from_secs(3_600)), ..Alerts::default() }
+}
+
+fn sight(agent: &str, look: Look, failures: i64, since: i64) -> Sight {
+    let latest = Latest {
+        look,
+        outcome: Some(if look == Look::Failure { "timeout".into() } else { "success".into() }),
+        ..Latest::silent(agent.into())
+    };
+    let since = (failures > 0).then(|| at(since));
+    Sight { latest, failures, since, is_bounded: true }
+}
+
+fn monitor(sights: Vec<Sight>) -> Monitor {
+    Monitor {
+        id: "shop".into(),
+        name: "Shop".into(),
+        url: "https://shop.example/".into(),
+        sights,
+        ..Monitor::default()
+    }
+}
+
+fn facts(now: i64, monitors: Vec<Monitor>, agents: Vec<AgentRow>) -> Facts {
+    Facts { as_of: at(now), heard_since: at(-100_000), monitors, agents }
+}
+
+/// What one evaluation after the other tells.
+struct Story {
+    config: Alerts,
+    known: Known,
+}
+
+impl Story {
+    fn new(config: Alerts) -> Story {
+        Story { config, known: Known::new() }
+    }
+
+    fn then(&mut self, facts: &Facts) -> Vec<Kind> {
+        self.told(facts).iter().map(|item| item.kind).collect()
+    }
+
+    fn told(&mut self, facts: &Facts) -> Vec<Item> {
+        let mut changes = evaluate(&self.config, Some("https://status.example"), facts, &self.known);
+        for (rule, subject) in changes.gone {
+            self.known.get_mut(&rule).unwrap().remove(&subject);
+        }
+        for (rule, subject, alert) in changes.alerts {
+            self.known.entry(rule).or_default().insert(subject, alert);
+        }
+        changes.messages.remove("ops").unwrap_or_default()
+    }
+
+    fn site(&mut self, now: i64, sights: Vec<Sight>) -> Vec<Kind> {
+        self.then(&facts(now, vec![monitor(sights)], vec![]))
+    }
+
+    fn agent(&mut self, now: i64, agent: AgentRow) -> Vec<Kind> {
+        self.then(&facts(now, vec![], vec![agent]))
+    }
+
+    fn phase(&self, subject: &str) -> Option<Phase> {
+        Some(self.known.get("rule")?.get(subject)?.phase)
+    }
+}
+
+use Look::{AgentError, Failure, Silent, Success};
+
+#[test]
+fn a_site_that_fails_twice_in_a_row_is_told_once_and_its_recovery_once() {
+    let mut story = Story::new(config(vec![rule(DOWN)]));
+    assert_eq!(story.site(0, vec![sight("a", Success, 0, 0)]), []);
+    assert_eq!(story.site(10, vec![sight("a", Failure, 1, 5)]), []);
+    assert_eq!(story.phase("shop"), Some(Phase::Pending));
+    let down = facts(20, vec![monitor(vec![sight("a", Failure, 2, 5)])], vec![]);
+    let told = story.told(&down);
+    assert_eq!((told.len(), told[0].kind, told[0].since), (1, Kind::Firing, at(5)));
+    assert_eq!(told[0].details.blame.as_deref(), Some("target"));
+    assert_eq!(told[0].details.reason, "timeout (seen by a; 1 of 1 that look)");
+    assert_eq!(told[0].page.as_deref(), Some("https://status.example/monitors/shop"));
+    assert_eq!(story.then(&down), []);
+    assert_eq!(story.site(30, vec![sight("a", Failure, 3, 5)]), []);
+    let told = story.told(&facts(40, vec![monitor(vec![sight("a", Success, 0, 0)])], vec![]));
+    assert_eq!((told[0].kind, told[0].since), (Kind::Resolved, at(5)));
+    assert!(told[0].details.reason.starts_with("timeout"));
+    assert_eq!(story.site(50, vec![sight("a", Success, 0, 0)]), []);
+}
+
+#[test]
+fn a_failure_that_is_over_before_it_counts_is_never_told() {
+    let mut story = Story::new(config(vec![rule(DOWN)]));
+    assert_eq!(story.site(10, vec![sight("a", Failure, 1, 5)]), []);
+    assert_eq!(story.site(20, vec![sight("a", Success, 0, 0)]), []);
+    assert_eq!(story.phase("shop"), None);
+}
+
+#[test]
+fn what_some_agents_see_is_told_only_where_a_rule_says_how_many_are_enough() {
+    let sights = || vec![sight("a", Failure, 9, 5), sight("b", Failure, 2, 8), sight("c", Success, 0, 0)];
+    assert_eq!(Story::new(config(vec![rule(DOWN)])).site(10, sights()), []);
+    let of = |seen_by| rule(What::Down { checks: 2, lasting: Duration::ZERO, seen_by: Some(seen_by) });
+    let mut story = Story::new(config(vec![of(2)]));
+    let told = story.told(&facts(10, vec![monitor(sights())], vec![]));
+    assert_eq!((told[0].kind, told[0].since, told[0].details.blame.as_deref()), (Kind::Firing, at(8), Some("path")));
+    assert_eq!(Story::new(config(vec![of(3)])).site(10, sights()), []);
+}
+
+#[test]
+fn silence_and_an_agents_own_trouble_neither_fire_nor_resolve() {
+    let mut story = Story::new(config(vec![rule(DOWN)]));
+    assert_eq!(story.site(0, vec![sight("a", Silent, 0, 0), sight("b", AgentError, 0, 0)]), []);
+    assert_eq!(story.phase("shop"), None);
+    assert_eq!(story.site(10, vec![sight("a", Failure, 2, 5), sight("b", Silent, 0, 0)]), [Kind::Firing]);
+    assert_eq!(story.site(20, vec![sight("a", Silent, 2, 5), sight("b", Silent, 0, 0)]), []);
+    assert_eq!(story.phase("shop"), Some(Phase::Firing));
+    assert_eq!(story.site(30, vec![sight("a", Silent, 2, 5), sight("b", Success, 0, 0)]), [Kind::Resolved]);
+}
+
+#[test]
+fn a_duration_counts_from_the_first_failure_even_when_that_is_long_out_of_sight() {
+    let lasting = Duration::from_secs(300);
+    let mut story = Story::new(config(vec![rule(What::Down { checks: 1, lasting, seen_by: None })]));
+    let unbounded = |since| Sight { is_bounded: false, ..sight("a", Failure, 4, since) };
+    assert_eq!(story.site(10, vec![sight("a", Failure, 1, 5)]), []);
+    assert_eq!(story.site(250, vec![unbounded(200)]), []);
+    assert_eq!(story.site(305, vec![unbounded(260)]), [Kind::Firing]);
+    // A success in between begins it anew.
+    let mut story = Story::new(config(vec![rule(What::Down { checks: 1, lasting, seen_by: None })]));
+    assert_eq!(story.site(10, vec![sight("a", Failure, 1, 5)]), []);
+    assert_eq!(story.site(305, vec![sight("a", Failure, 1, 200)]), []);
+}
+
+#[test]
+fn what_still_fires_is_repeated_when_it_is_time() {
+    let mut story = Story::new(config(vec![rule(DOWN)]));
+    let down = |story: &mut Story, now| story.site(now, vec![sight("a", Failure, 2, 5)]);
+    assert_eq!(down(&mut story, 10), [Kind::Firing]);
+    assert_eq!(down(&mut story, 3_609), []);
+    assert_eq!(down(&mut story, 3_610), [Kind::Repeat]);
+    assert_eq!(down(&mut story, 3_620), []);
+    story.config.repeat = None;
+    assert_eq!(down(&mut story, 100_000), []);
+}
+
+fn window(from: i64, until: i64) -> Maintenance {
+    let text = format!("maintenance: [{{from: {}, until: {}, reason: move}}]", at(from), at(until));
+    let value = serde_yaml::from_str(&text).unwrap();
+    let (mut alerts, faults) = settings::Section::read(std::path::Path::new("x"), None, value, |root| {
+        root.sections("maintenance", Maintenance::of)
+    });
+    assert!(faults.is_empty(), "{faults:?}");
+    alerts.remove(0)
+}
+
+#[test]
+fn maintenance_is_told_nothing_of_but_what_lasts_beyond_it() {
+    let with_window = || Story::new(Alerts { maintenance: vec![window(0, 100)], ..config(vec![rule(DOWN)]) });
+    let mut story = with_window();
+    assert_eq!(story.site(10, vec![sight("a", Failure, 2, 5)]), []);
+    let alert = &story.known["rule"]["shop"];
+    assert_eq!((alert.phase, alert.silenced.as_deref()), (Phase::Firing, Some("move")));
+    assert_eq!(story.site(50, vec![sight("a", Success, 0, 0)]), []);
+    assert_eq!(story.site(110, vec![sight("a", Success, 0, 0)]), []);
+
+    let mut story = with_window();
+    assert_eq!(story.site(10, vec![sight("a", Failure, 2, 5)]), []);
+    assert_eq!(story.site(100, vec![sight("a", Failure, 9, 5)]), [Kind::Firing]);
+    assert_eq!(story.site(110, vec![sight("a", Success, 0, 0)]), [Kind::Resolved]);
+
+    // What was told before it and ends within it is told to be over at its end.
+    let mut story = with_window();
+    assert_eq!(story.site(-10, vec![sight("a", Failure, 2, -20)]), [Kind::Firing]);
+    assert_eq!(story.site(50, vec![sight("a", Success, 0, 0)]), []);
+    assert_eq!(story.site(100, vec![sight("a", Success, 0, 0)]), [Kind::Resolved]);
+}
+
+#[test]
+fn a_monitor_that_nobody_watches_any_more_is_over() {
+    let mut story = Story::new(config(vec![rule(DOWN)]));
+    assert_eq!(story.site(10, vec![sight("a", Failure, 2, 5)]), [Kind::Firing]);
+    let told = story.told(&facts(20, vec![], vec![]));
+    assert_eq!((told[0].kind, &*told[0].details.reason), (Kind::Resolved, "it is no longer watched"));
+    assert_eq!(story.then(&facts(30, vec![], vec![])), []);
+    story.config.rules.clear();
+    assert_eq!(story.then(&facts(40, vec![], vec![])), []);
+    assert_eq!(story.phase("shop"), None);
+}
+
+#[test]
+fn slow_answers_and_ending_certificates_are_told() {
+    let slow = What::Slow { over: Duration::from_secs(2), percentile: 95, lasting: Duration::from_secs(300) };
+    let mut story = Story::new(config(vec![rule(slow)]));
+    let with = |us: Option<i64>| Monitor {
+        times_us: us.map(|us| ("rule".into(), us)).into_iter().collect(),
+        ..monitor(vec![sight("a", Success, 0, 0)])
+    };
+    assert_eq!(story.then(&facts(10, vec![with(Some(2_000_000))], vec![])), []);
+    let told = story.told(&facts(20, vec![with(Some(2_500_000))], vec![]));
+    assert_eq!(told[0].details.reason, "95 of 100 answers come within 2.500 s, not 2.000 s");
+    assert_eq!(story.then(&facts(30, vec![with(None)], vec![])), []);
+    assert_eq!(story.then(&facts(40, vec![with(Some(1))], vec![])), [Kind::Resolved]);
+
+    let mut story = Story::new(config(vec![rule(What::CertificateExpiring { within: Duration::from_secs(100) })]));
+    let ends = |second| {
+        let mut sight = sight("a", Success, 0, 0);
+        sight.latest.certificate_not_after = Some(at(second));
+        vec![sight]
+    };
+    assert_eq!(story.site(10, ends(111)), []);
+    assert_eq!(story.site(11, ends(111)), [Kind::Firing]);
+    assert_eq!(story.site(12, ends(100_000)), [Kind::Resolved]);
+}
+
+fn agent(last_seen: i64) -> AgentRow {
+    AgentRow {
+        name: "edge-1".into(),
+        version: None,
+        labels: BTreeMap::new(),
+        last_seen: Some(at(last_seen)),
+        presence: Presence::Running,
+        monitors: 1,
+        pending: 0,
+        dropped: 0,
+        rejected: 0,
+        outbox_bytes: None,
+        clock_jumps: 0,
+        last_jump_us: 0,
+        configuration_faults: 0,
+        missed: BTreeMap::new(),
+    }
+}
+
+#[test]
+fn a_silent_agent_is_told_unless_it_said_that_it_stops() {
+    let silent = rule(What::AgentSilent { lasting: Duration::from_secs(180) });
+    let mut story = Story::new(config(vec![silent.clone()]));
+    assert_eq!(story.agent(0, agent(0)), []);
+    assert_eq!(story.agent(179, agent(0)), []);
+    let told = story.told(&facts(180, vec![], vec![agent(0)]));
+    assert_eq!((told[0].kind, told[0].since, told[0].details.blame.as_deref()), (Kind::Firing, at(0), Some("agent")));
+    assert_eq!(story.agent(200, agent(199)), [Kind::Resolved]);
+    assert_eq!(story.agent(999, AgentRow { presence: Presence::Stopped, ..agent(200) }), []);
+    // A collector that was not there itself says nothing.
+    let mut story = Story::new(config(vec![silent]));
+    let deaf = Facts { heard_since: at(900), ..facts(1_000, vec![], vec![agent(0)]) };
+    assert_eq!(story.then(&deaf), []);
+    assert_eq!(story.phase("edge-1"), None);
+}
+
+#[test]
+fn a_backlog_and_newly_dropped_records_are_told() {
+    let mut story = Story::new(config(vec![rule(What::Backlog { over: 10 })]));
+    let pending = |pending| AgentRow { pending, ..agent(0) };
+    assert_eq!(story.agent(0, pending(10)), []);
+    assert_eq!(story.agent(10, pending(11)), [Kind::Firing]);
+    assert_eq!(story.agent(20, pending(0)), [Kind::Resolved]);
+
+    let mut story = Story::new(config(vec![rule(What::Dropped)]));
+    let dropped = |dropped| AgentRow { dropped, ..agent(0) };
+    assert_eq!(story.agent(0, dropped(500)), [], "what was dropped before is no news");
+    let told = story.told(&facts(10, vec![], vec![dropped(510)]));
+    assert_eq!(told[0].details.reason, "it declared 10 records dropped, of 510 in all");
+    assert_eq!(story.agent(20, dropped(510)), []);
+    assert_eq!(story.agent(300, dropped(520)), []);
+    assert_eq!(story.agent(899, dropped(520)), []);
+    assert_eq!(story.agent(900, dropped(520)), [Kind::Resolved]);
+    assert_eq!(story.agent(910, dropped(521)), [Kind::Firing]);
+}
+
+#[test]
+fn a_thousand_monitors_that_fail_at_once_are_told_in_one_message() {
+    let story = Story::new(config(vec![rule(DOWN)]));
+    let all = (0..1_000).map(|n| Monitor { id: format!("m{n}"), ..monitor(vec![sight("a", Failure, 2, 5)]) }).collect();
+    let changes = evaluate(&story.config, None, &facts(10, all, vec![]), &story.known);
+    assert_eq!((changes.messages.len(), changes.messages["ops"].len(), changes.alerts.len()), (1, 1_000, 1_000));
+}

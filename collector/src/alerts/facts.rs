@@ -1,0 +1,70 @@
+//! What the tables say of one moment, as far as rules ask for it.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::figures::overview::{AgentRow, Tags};
+use crate::figures::state::{Latest, Look, State};
+
+/// What is known at a moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Facts {
+    /// The moment, by the database's clock.
+    pub as_of: Timestamp,
+    /// Since when this collector would have heard of agents that are not silent.
+    pub heard_since: Timestamp,
+    /// Those that are in some agent's configuration.
+    pub monitors: Vec<Monitor>,
+    /// All of them.
+    pub agents: Vec<AgentRow>,
+}
+
+/// What is known of a monitor.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Monitor {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its url, as its latest definition has it.
+    pub url: String,
+    /// Its tags, those of all agents together.
+    pub tags: Tags,
+    /// By each agent that is to look at it.
+    pub sights: Vec<Sight>,
+    /// For the rules that ask how long its answers take, by their names: microseconds.
+    pub times_us: BTreeMap<String, i64>,
+}
+
+/// What an agent sees of a monitor.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sight {
+    /// Its latest result.
+    pub latest: Latest,
+    /// How many checks failed since the last success that was looked at.
+    pub failures: i64,
+    /// When the first of them began.
+    pub since: Option<Timestamp>,
+    /// Whether there was a success before: else it may have failed for longer.
+    pub is_bounded: bool,
+}
+
+impl Sight {
+    /// Of an agent of which nothing is known.
+    pub fn silent(agent: String) -> Sight {
+        Sight { latest: Latest::silent(agent), failures: 0, since: None, is_bounded: false }
+    }
+}
+
+impl Monitor {
+    /// How it is now.
+    pub fn state(&self) -> State {
+        State::new(self.sights.iter().map(|sight| sight.latest.clone()).collect())
+    }
+
+    /// Who sees it fail.
+    pub fn failing(&self) -> impl Iterator<Item = &Sight> {
+        self.sights.iter().filter(|sight| sight.latest.look == Look::Failure)
+    }
+}

@@ -1,0 +1,190 @@
+//! What a rule says of the facts: of each monitor or agent that it is about, whether it is in trouble.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::advance::{Alert, Details};
+use super::facts::{Facts, Monitor};
+use crate::config::alerts::{Rule, What};
+use crate::figures::incident::Blame;
+use crate::figures::overview::{AgentRow, Presence};
+use crate::figures::state::{Look, State, Verdict};
+
+/// After so long without another one, dropped records are over.
+const NO_MORE_DROPPED: SignedDuration = SignedDuration::from_mins(10);
+
+/// What a rule says of a monitor or an agent.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Judgement {
+    /// The monitor's id, or the agent's name.
+    pub(super) subject: String,
+    pub(super) finding: Finding,
+    /// What people are told of it.
+    pub(super) details: Details,
+    /// A number to remember until next time.
+    pub(super) mark: Option<i64>,
+}
+
+/// Whether it is in trouble.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Finding {
+    /// It is. `since` may be too late unless it `is_bounded`; it counts once it `is_ripe` and lasts for long enough.
+    Bad { since: Timestamp, is_bounded: bool, is_ripe: bool },
+    /// It isn't.
+    Good,
+    /// Nothing tells: all stays as it is.
+    Unclear,
+}
+
+/// All that a rule says. `previous` is what was known of a monitor or an agent.
+pub(super) fn judge<'a>(rule: &Rule, facts: &Facts, previous: impl Fn(&str) -> Option<&'a Alert>) -> Vec<Judgement> {
+    if rule.what.is_of_monitors() {
+        let watched = facts.monitors.iter().filter(|monitor| rule.monitors.has(&monitor.id, &monitor.tags));
+        return watched.map(|monitor| of_monitor(rule, facts, monitor)).collect();
+    }
+    let is_watched = |agent: &&AgentRow| rule.agents.is_empty() || rule.agents.contains(&agent.name);
+    let watched = facts.agents.iter().filter(is_watched);
+    watched.map(|agent| of_agent(rule.what, facts, agent, previous(&agent.name))).collect()
+}
+
+fn of_monitor(rule: &Rule, facts: &Facts, monitor: &Monitor) -> Judgement {
+    let state = monitor.state();
+    let now = facts.as_of;
+    let mut details = Details {
+        name: monitor.name.clone(),
+        url: Some(monitor.url.clone()),
+        verdict: Some(state.verdict),
+        ..Details::default()
+    };
+    let finding = match rule.what {
+        What::Down { checks, seen_by, .. } => {
+            details.blame = if state.verdict == Verdict::Down { blame(Blame::Target) } else { blame(Blame::Path) };
+            details.reason = failure(&state);
+            down(monitor, &state, i64::from(checks), seen_by)
+        }
+        What::Slow { over, percentile, .. } => {
+            let us = monitor.times_us.get(&rule.name).copied();
+            details.blame = blame(Blame::Target);
+            details.reason = match us {
+                Some(us) => {
+                    format!("{percentile} of 100 answers come within {}, not {}", seconds(us), seconds(micros(over)))
+                }
+                None => String::new(),
+            };
+            us.map_or(Finding::Unclear, |us| now_if(us > micros(over), now))
+        }
+        What::CertificateExpiring { within } => {
+            let ends = state.certificate_not_after();
+            details.blame = blame(Blame::Target);
+            details.reason = ends.map(|ends| format!("its certificate ends at {ends}")).unwrap_or_default();
+            let bound = now.checked_add(within).unwrap_or(Timestamp::MAX);
+            ends.map_or(Finding::Unclear, |ends| now_if(ends <= bound, now))
+        }
+        What::AgentSilent { .. } | What::Backlog { .. } | What::Dropped => Finding::Unclear,
+    };
+    Judgement { subject: monitor.id.clone(), finding, details, mark: None }
+}
+
+/// A site fails when so many agents see it fail, or all that look.
+fn down(monitor: &Monitor, state: &State, checks: i64, seen_by: Option<usize>) -> Finding {
+    let (successes, failures) = (state.count(Look::Success), state.count(Look::Failure));
+    let needed = seen_by.unwrap_or(successes + failures).max(1);
+    if failures < needed {
+        return if successes > 0 { Finding::Good } else { Finding::Unclear };
+    }
+    let mut began: Vec<Timestamp> = monitor.failing().filter_map(|sight| sight.since).collect();
+    began.sort();
+    let Some(since) = began.get(needed - 1) else { return Finding::Unclear };
+    Finding::Bad {
+        since: *since,
+        is_bounded: monitor.failing().all(|sight| sight.is_bounded),
+        is_ripe: monitor.failing().filter(|sight| sight.failures >= checks).count() >= needed,
+    }
+}
+
+/// Why a site fails, and in whose eyes.
+fn failure(state: &State) -> String {
+    let Some(trouble) = state.trouble().filter(|it| it.look == Look::Failure) else { return String::new() };
+    let mut reason = trouble.outcome.clone().unwrap_or_default();
+    for more in [trouble.status_code.map(|code| code.to_string()), trouble.error.clone()].into_iter().flatten() {
+        reason.push_str(": ");
+        reason.push_str(&more);
+    }
+    let failing = state.agents.iter().filter(|latest| latest.look == Look::Failure);
+    let names: Vec<&str> = failing.map(|latest| latest.agent.as_str()).take(MOST_NAMES).collect();
+    let (failing, looking) = (state.count(Look::Failure), state.count(Look::Failure) + state.count(Look::Success));
+    let more = if failing > names.len() { ", …" } else { "" };
+    format!("{reason} (seen by {}{more}; {failing} of {looking} that look)", names.join(", "))
+}
+
+/// Agents that are named in a reason.
+const MOST_NAMES: usize = 5;
+
+fn of_agent(what: What, facts: &Facts, agent: &AgentRow, previous: Option<&Alert>) -> Judgement {
+    let now = facts.as_of;
+    let mut details = Details { name: agent.name.clone(), blame: Some("agent".into()), ..Details::default() };
+    let mut mark = None;
+    let finding = match what {
+        What::AgentSilent { lasting } => {
+            let last_seen = agent.last_seen.map(|at| at.to_string()).unwrap_or_default();
+            details.reason = format!("nothing was heard of it since {last_seen}");
+            if facts.agents.len() > 1 && facts.agents.iter().all(|other| is_silent(other, lasting, now)) {
+                details.reason += ", nor of any other agent: the way from them may be at fault";
+                details.blame = blame(Blame::Path);
+            }
+            match agent.last_seen {
+                _ if agent.presence == Presence::Stopped => Finding::Good,
+                None => Finding::Unclear,
+                Some(_) if !is_silent(agent, lasting, now) => Finding::Good,
+                // Before that this collector was not there to hear it.
+                Some(_) if now.duration_since(facts.heard_since) < signed(lasting) => Finding::Unclear,
+                Some(at) => Finding::Bad { since: at, is_bounded: true, is_ripe: true },
+            }
+        }
+        What::Backlog { over } => {
+            details.reason = format!("{} records wait in its outbox", agent.pending);
+            now_if(u64::try_from(agent.pending).is_ok_and(|pending| pending > over), now)
+        }
+        What::Dropped => {
+            mark = Some(agent.dropped);
+            let known = previous.and_then(|alert| alert.mark).unwrap_or(agent.dropped);
+            details.reason =
+                format!("it declared {} records dropped, of {} in all", agent.dropped - known, agent.dropped);
+            match previous {
+                _ if agent.dropped > known => now_if(true, now),
+                Some(alert) if now.duration_since(alert.changed_at) < NO_MORE_DROPPED => Finding::Unclear,
+                _ => Finding::Good,
+            }
+        }
+        What::Down { .. } | What::Slow { .. } | What::CertificateExpiring { .. } => Finding::Unclear,
+    };
+    Judgement { subject: agent.name.clone(), finding, details, mark }
+}
+
+fn is_silent(agent: &AgentRow, lasting: std::time::Duration, now: Timestamp) -> bool {
+    agent.presence != Presence::Stopped && agent.last_seen.is_none_or(|at| now.duration_since(at) >= signed(lasting))
+}
+
+fn now_if(is_bad: bool, now: Timestamp) -> Finding {
+    if is_bad { Finding::Bad { since: now, is_bounded: false, is_ripe: true } } else { Finding::Good }
+}
+
+fn blame(blame: Blame) -> Option<String> {
+    let word = match blame {
+        Blame::Target => "target",
+        Blame::Path => "path",
+    };
+    Some(word.into())
+}
+
+fn micros(duration: std::time::Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+#[allow(clippy::cast_precision_loss)] // for people
+fn seconds(us: i64) -> String {
+    format!("{:.3} s", us as f64 / 1e6)
+}
+
+pub(super) fn signed(duration: std::time::Duration) -> SignedDuration {
+    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
+}

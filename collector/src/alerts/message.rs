@@ -1,0 +1,310 @@
+//! What receivers are sent: words for people and JSON for programs, both of the same.
+//!
+//! Names, urls and errors are a stranger's. In words they are of one line, short, and without anything that a terminal
+//! or a mail program would obey; in JSON they are as they are, but short, too.
+
+use jiff::Timestamp;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::advance::{Alert, Details};
+use crate::config::alerts::{Rule, Template};
+use crate::terminal;
+
+/// Of so many alerts a message tells.
+const MOST: usize = 50;
+/// So many are named in its first line.
+const MOST_NAMES: usize = 3;
+/// Longest text of a stranger, in characters.
+const LONGEST: usize = 500;
+/// Longest one in a line with others.
+const LONGEST_NAME: usize = 80;
+
+/// What is told of an alert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// It began to fire.
+    Firing,
+    /// It still fires.
+    Repeat,
+    /// It is over.
+    Resolved,
+    /// Nothing: somebody wants to see whether messages arrive.
+    Test,
+}
+
+/// An alert as it is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Item {
+    /// What is told of it.
+    pub kind: Kind,
+    /// The rule's name.
+    pub rule: String,
+    /// What the rule is about: down, slow, …
+    pub what: String,
+    /// The monitor's id, or the agent's name.
+    pub subject: String,
+    /// Of the monitor or agent.
+    #[serde(flatten)]
+    pub details: Details,
+    /// Since when the trouble lasts, or lasted.
+    pub since: Timestamp,
+    /// When that was found.
+    pub at: Timestamp,
+    /// Where people find more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<String>,
+}
+
+/// What a receiver is sent at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// By this it can tell that it was sent the same message before.
+    pub id: Uuid,
+    /// Whom to.
+    pub receiver: String,
+    /// Of what.
+    pub items: Vec<Item>,
+}
+
+impl Kind {
+    fn heading(self) -> &'static str {
+        match self {
+            Kind::Firing => "FIRING",
+            Kind::Repeat => "STILL FIRING",
+            Kind::Resolved => "RESOLVED",
+            Kind::Test => "TEST",
+        }
+    }
+}
+
+impl Item {
+    /// What is told of an alert. `page` is the url at which people find our pages.
+    pub fn new(kind: Kind, rule: &Rule, subject: &str, alert: &Alert, at: Timestamp, page: Option<&str>) -> Item {
+        let page = page.map(|page| match rule.what.is_of_monitors() {
+            true => format!("{page}/monitors/{}", utf8_percent_encode(subject, NON_ALPHANUMERIC)),
+            false => format!("{page}/agents"),
+        });
+        Item {
+            kind,
+            rule: rule.name.clone(),
+            what: rule.what.as_str().into(),
+            subject: subject.into(),
+            details: alert.details.clone(),
+            since: alert.since,
+            at,
+            page,
+        }
+    }
+
+    /// What somebody is told who wants to see whether messages arrive.
+    pub fn test(at: Timestamp, page: Option<&str>) -> Item {
+        let reason = "this message only shows that messages arrive; nothing is wrong".into();
+        Item {
+            kind: Kind::Test,
+            rule: "test".into(),
+            what: "test".into(),
+            subject: "test".into(),
+            details: Details { name: "test".into(), reason, ..Details::default() },
+            since: at,
+            at,
+            page: page.map(str::to_owned),
+        }
+    }
+
+    fn words(&self) -> String {
+        let Details { name, url, verdict, blame, reason } = &self.details;
+        let mut words = format!("{}: {}: {}", self.kind.heading(), line(&self.rule), line(name));
+        let mut add = |before: &str, text: &str| words.push_str(&format!("{before}{}", line(text)));
+        if let Some(url) = url {
+            add(" ", url);
+        }
+        add("\n    ", reason);
+        let seen = verdict.and_then(|verdict| json!(verdict).as_str().map(str::to_owned));
+        add("\n    since ", &self.since.strftime("%Y-%m-%d %H:%M:%S UTC").to_string());
+        for (title, word) in [("; it is ", &seen), ("; at fault: ", blame)] {
+            if let Some(word) = word {
+                add(title, word);
+            }
+        }
+        if let Some(page) = &self.page {
+            add("\n    ", page);
+        }
+        words.push('\n');
+        words
+    }
+
+    fn json(&self) -> Value {
+        let mut item = json!(self);
+        for name in ["subject", "name", "url", "reason"] {
+            if let Some(text) = item[name].as_str() {
+                item[name] = cut(text, LONGEST).into();
+            }
+        }
+        item
+    }
+}
+
+impl Message {
+    fn count(&self, kinds: &[Kind]) -> usize {
+        self.items.iter().filter(|item| kinds.contains(&item.kind)).count()
+    }
+
+    /// Alerts that fire, and those that are over.
+    fn counts(&self) -> (usize, usize) {
+        (self.count(&[Kind::Firing, Kind::Repeat]), self.count(&[Kind::Resolved]))
+    }
+
+    /// In a line.
+    pub fn summary(&self) -> String {
+        if let [item] = &self.items[..] {
+            let name = short(&item.details.name, LONGEST_NAME);
+            return format!("{}: {}: {name}", item.kind.heading(), short(&item.rule, LONGEST_NAME));
+        }
+        let (firing, resolved) = self.counts();
+        let parts = [(firing, "FIRING"), (resolved, "RESOLVED")];
+        let parts = parts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}"));
+        let names = self.items.iter().take(MOST_NAMES).map(|item| short(&item.details.name, LONGEST_NAME));
+        let mut summary = format!("{}: {}", parts.collect::<Vec<_>>().join(", "), names.collect::<Vec<_>>().join(", "));
+        if let more @ 1.. = self.items.len().saturating_sub(MOST_NAMES) {
+            summary += &format!(" and {more} more");
+        }
+        summary
+    }
+
+    /// In words.
+    pub fn text(&self) -> String {
+        let mut text: String = self.items.iter().take(MOST).map(Item::words).collect();
+        if let more @ 1.. = self.items.len().saturating_sub(MOST) {
+            text.push_str(&format!("and {more} more\n"));
+        }
+        text
+    }
+
+    /// In one word: firing when anything fires.
+    fn status(&self) -> &'static str {
+        match (self.counts(), self.count(&[Kind::Test])) {
+            ((0, 0), 1..) => "test",
+            ((0, _), _) => "resolved",
+            _ => "firing",
+        }
+    }
+
+    /// For programs.
+    pub fn json(&self) -> Value {
+        let (firing, resolved) = self.counts();
+        json!({
+            "id": self.id,
+            "receiver": self.receiver,
+            "status": self.status(),
+            "summary": self.summary(),
+            "text": self.text(),
+            "firing": firing,
+            "resolved": resolved,
+            "alerts": self.items.iter().take(MOST).map(Item::json).collect::<Vec<_>>(),
+            "more": self.items.len().saturating_sub(MOST),
+        })
+    }
+
+    /// For programs that want their own form of it. Of an alert it tells where it is of one alone.
+    pub fn filled(&self, template: &Template) -> Value {
+        let (firing, resolved) = self.counts();
+        let only = |of: fn(&Item) -> String| match &self.items[..] {
+            [item] => short(&of(item), LONGEST),
+            _ => String::new(),
+        };
+        template.filled(|place| match place {
+            "id" => self.id.to_string(),
+            "receiver" => self.receiver.clone(),
+            "status" => self.status().into(),
+            "summary" => self.summary(),
+            "text" => self.text(),
+            "firing" => firing.to_string(),
+            "resolved" => resolved.to_string(),
+            "url" => self.items.first().and_then(|item| item.page.clone()).unwrap_or_default(),
+            "rule" => only(|item| item.rule.clone()),
+            "subject" => only(|item| item.subject.clone()),
+            "reason" => only(|item| item.details.reason.clone()),
+            "since" => only(|item| item.since.to_string()),
+            _ => String::new(),
+        })
+    }
+}
+
+fn line(text: &str) -> String {
+    short(text, LONGEST)
+}
+
+/// A stranger's text, harmless and of one line.
+fn short(text: &str, most: usize) -> String {
+    cut(&terminal::shown(&cut(text, most)), most)
+}
+
+fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}…", &text[..end]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(n: usize, kind: Kind) -> Item {
+        let details = Details {
+            name: format!("monitor {n}"),
+            url: Some("https://shop.example/".into()),
+            blame: Some("target".into()),
+            reason: "timeout".into(),
+            ..Details::default()
+        };
+        Item { details, kind, ..Item::test("2026-11-24T10:00:00Z".parse().unwrap(), Some("https://status.example")) }
+    }
+
+    fn message(items: Vec<Item>) -> Message {
+        Message { id: Uuid::nil(), receiver: "ops".into(), items }
+    }
+
+    #[test]
+    fn a_thousand_alerts_are_one_message_that_names_fifty() {
+        let message = message((1..=1_000).map(|n| item(n, Kind::Firing)).collect());
+        assert_eq!(message.summary(), "1000 FIRING: monitor 1, monitor 2, monitor 3 and 997 more");
+        assert!(message.text().ends_with("\nand 950 more\n"), "{}", message.text());
+        let json = message.json();
+        assert_eq!((json["alerts"].as_array().unwrap().len(), &json["more"]), (50, &950.into()));
+        assert_eq!((&json["status"], &json["firing"]), (&"firing".into(), &1_000.into()));
+    }
+
+    #[test]
+    fn a_recovery_says_what_was_wrong() {
+        let message = message(vec![item(1, Kind::Resolved)]);
+        assert_eq!(message.summary(), "RESOLVED: test: monitor 1");
+        assert_eq!(
+            message.text(),
+            "RESOLVED: test: monitor 1 https://shop.example/\n    timeout\n    since 2026-11-24 10:00:00 UTC; \
+             at fault: target\n    https://status.example\n"
+        );
+        assert_eq!(message.json()["status"], "resolved");
+    }
+
+    #[test]
+    fn hostile_names_are_of_one_line_and_short() {
+        let hostile = format!("a\r\nBcc: all@example.org\u{0}\u{202e}<script>\u{1b}[2J{}", "x".repeat(10_240));
+        let mut item = item(1, Kind::Firing);
+        (item.details.name, item.details.reason) = (hostile.clone(), hostile.clone());
+        (item.subject, item.details.url) = (hostile.clone(), Some(hostile));
+        let message = message(vec![item]);
+        let summary = message.summary();
+        assert!(summary.len() < 300 && !summary.contains(|c: char| c.is_control() || c == '\u{202e}'), "{summary:?}");
+        let text = message.text();
+        assert_eq!((text.lines().count(), text.contains("\r")), (4, false), "{text:?}");
+        assert!(text.len() < 3_000);
+        let json: Value = serde_json::from_str(&message.json().to_string()).unwrap();
+        assert!(json["alerts"][0]["name"].as_str().unwrap().starts_with("a\r\nBcc: all@example.org\0"));
+        assert!(json.to_string().len() < 10_000);
+    }
+}

@@ -1,0 +1,77 @@
+//! `alerts list` and `test`.
+
+use std::io::{Write, stderr, stdout};
+use std::process::ExitCode;
+
+use jiff::Timestamp;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{FOUND, UNAVAILABLE, unavailable, with_config};
+use crate::alerts::{Alert, Item, Message, send};
+use crate::args::{AlertsCommand, AlertsList, AlertsTest, Format};
+use crate::config::Config;
+use crate::store::AlertStore;
+use crate::terminal;
+
+/// Does one of them.
+pub(super) fn execute(command: &AlertsCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        AlertsCommand::List(of) => with_config(&of.config, |config| list(&config, of)),
+        AlertsCommand::Test(of) => with_config(&of.config, |config| test(&config, of)),
+    }
+}
+
+fn list(config: &Config, of: &AlertsList) -> anyhow::Result<ExitCode> {
+    let firing = match AlertStore::new(&config.database).firing() {
+        Ok(firing) => firing,
+        Err(error) => return unavailable(config, &error),
+    };
+    let mut stdout = stdout().lock();
+    match of.format {
+        Format::Json => firing.iter().try_for_each(|(rule, subject, alert)| {
+            let mut object = json!(alert.details);
+            object["rule"] = json!(rule);
+            object["subject"] = json!(subject);
+            object["since"] = json!(alert.since);
+            object["told_at"] = json!(alert.told_at);
+            object["silenced"] = json!(alert.silenced);
+            writeln!(stdout, "{object}")
+        })?,
+        Format::Table if firing.is_empty() => writeln!(stdout, "nothing fires")?,
+        Format::Table => {
+            let row = |(rule, _, alert): &(String, String, Alert)| {
+                let since = alert.since.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+                let silenced = alert.silenced.as_deref().map(|reason| format!(" [silenced: {reason}]"));
+                let reason = format!("{}{}", alert.details.reason, silenced.unwrap_or_default());
+                vec![terminal::shown(rule), terminal::shown(&alert.details.name), since, terminal::shown(&reason)]
+            };
+            let rows: Vec<Vec<String>> = firing.iter().map(row).collect();
+            let lines = terminal::columns(&["rule", "of", "since", "reason"], 4, &rows);
+            lines.iter().try_for_each(|line| writeln!(stdout, "{line}"))?;
+        }
+    }
+    Ok(if firing.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
+}
+
+fn test(config: &Config, of: &AlertsTest) -> anyhow::Result<ExitCode> {
+    let receivers = &config.alerts.receivers;
+    anyhow::ensure!(!receivers.is_empty(), "there is nobody to tell; describe receivers under alerts.receivers");
+    if let Some(unknown) = of.receiver.iter().find(|name| !receivers.iter().any(|known| known.name == **name)) {
+        let known: Vec<&str> = receivers.iter().map(|receiver| receiver.name.as_str()).collect();
+        anyhow::bail!("{unknown:?} is no receiver; write one of: {}", known.join(", "));
+    }
+    let mut code = ExitCode::SUCCESS;
+    for receiver in receivers.iter().filter(|it| of.receiver.is_empty() || of.receiver.contains(&it.name)) {
+        let items = vec![Item::test(Timestamp::now(), config.http.url.as_deref())];
+        let message = Message { id: Uuid::new_v4(), receiver: receiver.name.clone(), items };
+        match send(receiver, &message) {
+            Ok(()) => writeln!(stdout(), "{}: told", receiver.name)?,
+            Err(failure) => {
+                writeln!(stderr(), "{}: {failure}", receiver.name)?;
+                code = ExitCode::from(UNAVAILABLE);
+            }
+        }
+    }
+    Ok(code)
+}

@@ -1,0 +1,81 @@
+//! JSON whose texts have places for what is told. Only texts are filled in, after the JSON was read and before it is
+//! written: so it is well-formed whatever is told.
+
+use std::fmt;
+
+use serde_json::Value;
+use settings::Wrong;
+
+/// JSON with places: `{{name}}` in its texts.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Template(Value);
+
+impl Template {
+    /// What may stand in a place.
+    pub const PLACES: [&'static str; 12] = [
+        "id", "receiver", "status", "summary", "text", "firing", "resolved", "url", "rule", "subject", "reason",
+        "since",
+    ];
+
+    /// Reads it out of YAML.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn new(value: &serde_yaml::Value) -> Result<Template, Wrong> {
+        let json = serde_json::to_value(value)
+            .map_err(|_| Wrong::new("is nothing that JSON can hold", "let the names of a mapping be texts"))?;
+        if !matches!(json, Value::Object(_) | Value::Array(_)) {
+            return Err(Wrong::new("is no mapping", "write the JSON that the receiver wants as a mapping"));
+        }
+        fill(&json, &|name| match Template::PLACES.contains(&name) {
+            true => Ok(String::new()),
+            false => {
+                let name: String = name.chars().take(60).collect();
+                let mend = format!("write one of: {}", Template::PLACES.join(", "));
+                Err(Wrong::new(format!("{{{{{name}}}}} is not known"), mend))
+            }
+        })?;
+        Ok(Template(json))
+    }
+
+    /// The JSON with its places filled in by what `of` says of their names.
+    pub fn filled(&self, of: impl Fn(&str) -> String) -> Value {
+        let Ok(filled) = fill::<std::convert::Infallible>(&self.0, &|name| Ok(of(name)));
+        filled
+    }
+}
+
+/// It may hold a key of the receiver's.
+impl fmt::Debug for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Template(…)")
+    }
+}
+
+fn fill<E>(value: &Value, of: &impl Fn(&str) -> Result<String, E>) -> Result<Value, E> {
+    Ok(match value {
+        Value::String(text) => Value::String(fill_text(text, of)?),
+        Value::Array(items) => Value::Array(items.iter().map(|item| fill(item, of)).collect::<Result<_, _>>()?),
+        Value::Object(members) => {
+            let filled = members.iter().map(|(name, value)| Ok((name.clone(), fill(value, of)?)));
+            Value::Object(filled.collect::<Result<_, _>>()?)
+        }
+        other => other.clone(),
+    })
+}
+
+/// What is filled in is not looked through again: it may hold braces of its own.
+fn fill_text<E>(text: &str, of: &impl Fn(&str) -> Result<String, E>) -> Result<String, E> {
+    let mut filled = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, name, after)) = rest
+        .split_once("{{")
+        .and_then(|(before, rest)| rest.split_once("}}").map(|(name, after)| (before, name, after)))
+    {
+        filled.push_str(before);
+        filled.push_str(&of(name.trim())?);
+        rest = after;
+    }
+    filled.push_str(rest);
+    Ok(filled)
+}

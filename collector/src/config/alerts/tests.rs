@@ -1,0 +1,149 @@
+use std::path::Path;
+
+use jiff::Timestamp;
+use settings::Fault;
+
+use super::*;
+
+fn read(text: &str) -> Result<Alerts, Vec<String>> {
+    let value = serde_yaml::from_str(text).unwrap();
+    let (alerts, faults) =
+        Section::read(Path::new("collector.yaml"), None, value, |root| root.section("alerts", Alerts::of));
+    if faults.is_empty() { Ok(alerts) } else { Err(faults.iter().map(Fault::to_string).collect()) }
+}
+
+const WHOLE: &str = r#"
+alerts:
+  rules:
+    - {name: down, what: down}
+    - {name: long, what: down, for: 5m, seen_by: 2, monitors: {tags: {team: web}}, receivers: [hook]}
+    - {name: slow, what: slow, over: 2s}
+    - {name: certificates, what: certificate_expiring, within: 7d, monitors: {ids: shop}}
+    - {name: silent, what: agent_silent, agents: [edge-1]}
+    - {name: backlog, what: backlog, over: 10000}
+    - {name: dropped, what: dropped}
+  receivers:
+    - name: hook
+      webhook:
+        url: https://hooks.example/s3cret
+        headers: {Authorization: Bearer s3cret}
+        template: {text: "{{summary}}", key: s3cret}
+    - name: mail
+      email: {host: mail.example, user: u, password: s3cret, from: Monitor <m@example.org>, to: [a@example.org]}
+    - {name: pager, command: {argv: [/usr/bin/page, --now]}}
+  repeat: none
+  maintenance:
+    - {from: 2026-11-24T22:00:00Z, until: 2026-11-25T02:00:00Z, monitors: {ids: [shop]}, reason: move}
+    - {days: [sat, sun], from: "22:00", until: "02:00"}
+"#;
+
+#[test]
+fn a_whole_configuration_is_read_and_shows_no_secret() {
+    let alerts = read(WHOLE).unwrap();
+    assert_eq!(alerts.rules.len(), 7);
+    let default = What::Down { checks: 2, lasting: Duration::ZERO, seen_by: None };
+    assert_eq!((alerts.rules[0].what, alerts.rules[0].monitors.is_all()), (default, true));
+    let long = What::Down { checks: 1, lasting: Duration::from_secs(300), seen_by: Some(2) };
+    assert_eq!(alerts.rules[1].what, long);
+    assert_eq!(alerts.rules[3].monitors.ids, ["shop"]);
+    assert_eq!(alerts.receivers_of(&alerts.rules[0]).collect::<Vec<_>>(), ["hook", "mail", "pager"]);
+    assert_eq!(alerts.receivers_of(&alerts.rules[1]).collect::<Vec<_>>(), ["hook"]);
+    assert_eq!((alerts.repeat, alerts.group_wait), (None, Duration::from_secs(30)));
+    assert!(!format!("{alerts:?}").contains("s3cret"), "{alerts:?}");
+}
+
+#[test]
+fn nothing_said_means_that_nothing_is_told() {
+    let alerts = read("{}").unwrap();
+    assert!(alerts.rules.is_empty() && alerts.receivers.is_empty() && alerts.maintenance.is_empty());
+}
+
+#[test]
+fn all_faults_are_told_with_their_place_and_mend() {
+    let text = r#"
+alerts:
+  rules:
+    - {name: a, what: dwon}
+    - {what: down, over: 2s, receivers: [nobody]}
+    - {name: a, what: slow, agents: [x]}
+  receivers:
+    - {name: hook, webhook: {url: "ftp://s3cret", template: {a: "{{sumary}}"}}}
+    - {name: mail, email: {host: h, from: me, to: [you], user: u}}
+    - {name: none}
+    - {name: rel, command: {argv: [page]}}
+  repeat: 1s
+  maintenance:
+    - {from: "22:00", until: 2026-11-24T22:00:00Z}
+    - {days: [someday], from: "22:61", until: "02:00"}
+"#;
+    let told = read(text).unwrap_err().join("\n");
+    for fault in [
+        "alerts.receivers[1].webhook.url: is no url of the web; write one that begins with https:// or http://",
+        "alerts.receivers[1].webhook.template: {{sumary}} is not known; write one of: id, receiver, status",
+        "alerts.receivers[2].email.from: \"me\" is no mail address; write name@example.org",
+        "alerts.receivers[2].email.to[1]: \"you\" is no mail address",
+        "alerts.receivers[2].email.password: is missing; give password_file (or password)",
+        "alerts.receivers[3].name: has not one way to be told; give one of webhook, email, command",
+        "alerts.receivers[4].command.argv: \"page\" is no absolute path",
+        "alerts.rules[1].what: \"dwon\" is not known; write one of: down, slow, certificate_expiring",
+        "alerts.rules[2].name: is missing; give it a name",
+        "alerts.rules[2].over: is no option",
+        "alerts.rules[2].receivers: \"nobody\" is no receiver; write one of: hook, mail, none, rel",
+        "alerts.rules[3].over: is missing; write the longest time that is fast enough",
+        "alerts.rules[3].agents: is no option",
+        "alerts.rules[3].name: stands there twice; give each its own",
+        "alerts.repeat: \"1s\" is out of bounds; write none, or a duration",
+        "alerts.maintenance[1].from: \"22:00\" is no time; write a time such as 2026-11-24T22:00:00Z, or give `days`",
+        "alerts.maintenance[2].days: \"someday\" is no day; write some of: mon, tue",
+        "alerts.maintenance[2].from: \"22:61\" is no time of a day",
+    ] {
+        let (place, rest) = fault.split_once(": ").unwrap();
+        // Items of a list may be named one by one.
+        let is_told = told.lines().any(|line| line.contains(place) && line.contains(rest));
+        let in_list = told.lines().any(|line| line.contains(&format!("{place}[1]")) && line.contains(rest));
+        assert!(is_told || in_list, "{fault}\nis not in\n{told}");
+    }
+    assert!(!told.contains("s3cret"), "{told}");
+}
+
+#[test]
+fn a_template_stays_well_formed_whatever_is_told() {
+    let value = serde_yaml::from_str(r#"{text: "{{summary}} {{ url }} {{", more: [{n: 1, t: "{{text}}"}]}"#).unwrap();
+    let template = Template::new(&value).unwrap();
+    let hostile = "\"}, {\"x\": \"{{text}}\u{0}\r\n<script>\u{202e}";
+    let filled = template.filled(|name| if name == "url" { "u".into() } else { hostile.to_owned() });
+    let read: serde_json::Value = serde_json::from_str(&filled.to_string()).unwrap();
+    assert_eq!(read["text"], format!("{hostile} u {{{{"));
+    assert_eq!((&read["more"][0]["t"], &read["more"][0]["n"]), (&hostile.into(), &1.into()));
+}
+
+#[test]
+fn maintenance_covers_its_time_and_what_it_names() {
+    let at = |text: &str| text.parse::<Timestamp>().unwrap();
+    let windows = read(WHOLE).unwrap().maintenance;
+    let none = Default::default();
+    assert!(windows[0].when.covers(at("2026-11-24T22:00:00Z")) && !windows[0].when.covers(at("2026-11-25T02:00:00Z")));
+    assert!(windows[0].covers_monitor("shop", &none));
+    assert!(!windows[0].covers_monitor("mail", &none) && !windows[0].covers_agent("edge-1"));
+    assert!(windows[1].covers_monitor("any", &none) && windows[1].covers_agent("edge-1"));
+    // 2026-11-28 is a Saturday.
+    for (time, is_covered) in [
+        ("2026-11-28T01:00:00Z", false),
+        ("2026-11-28T22:00:00Z", true),
+        ("2026-11-29T01:59:59Z", true),
+        ("2026-11-29T02:00:00Z", false),
+        ("2026-11-30T01:00:00Z", true),
+        ("2026-11-30T22:30:00Z", false),
+    ] {
+        assert_eq!(windows[1].when.covers(at(time)), is_covered, "{time}");
+    }
+}
+
+#[test]
+fn tags_select_a_monitor_that_has_all_of_them() {
+    let tags = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
+    let selection = Selection { ids: vec!["shop".into()], tags: tags(&[("team", "web"), ("env", "live")]) };
+    assert!(selection.has("shop", &tags(&[])));
+    assert!(selection.has("x", &tags(&[("team", "web"), ("env", "live"), ("more", "1")])));
+    assert!(!selection.has("x", &tags(&[("team", "web")])));
+}

@@ -1,0 +1,209 @@
+//! What rules ask for, of one moment. Only the last checks of each monitor are looked at: those of the time for which
+//! its latest result counts, and of as many intervals as a rule wants failures in a row.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use diesel::pg::data_types::PgTimestamp;
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{Array, BigInt, Double, Integer, Nullable, Timestamptz};
+use jiff::Timestamp;
+
+use crate::alerts::{Facts, Monitor, Sight};
+use crate::config::Alerts;
+use crate::config::alerts::What;
+use crate::figures::due::Schedule;
+use crate::figures::state::patience;
+use crate::store::seen::{Definition, Names, agents, latest, schedules};
+use crate::store::tables::{pg_time, time};
+use crate::store::trouble::Trouble;
+
+/// The latest answers of each monitor that a percentile is of, at most.
+const MOST_ANSWERS: i64 = 500;
+
+/// Reads what the rules ask for.
+pub(super) fn read(connection: &mut PgConnection, config: &Alerts) -> Result<Facts, Trouble> {
+    #[derive(QueryableByName)]
+    struct Now {
+        #[diesel(sql_type = Timestamptz)]
+        now: PgTimestamp,
+    }
+    let Now { now } = sql_query("select now() as now").get_result(connection)?;
+    let as_of = time(now);
+    let asks_of = |is_of_monitors| config.rules.iter().any(|rule| rule.what.is_of_monitors() == is_of_monitors);
+    let monitors = if asks_of(true) { monitors(connection, config, as_of)? } else { Vec::new() };
+    let agents = if asks_of(false) { agents::read(connection, as_of)? } else { Vec::new() };
+    Ok(Facts { as_of, heard_since: Timestamp::MIN, monitors, agents })
+}
+
+/// Those that are in some agent's configuration, be it that of one that has stopped.
+fn monitors(connection: &mut PgConnection, config: &Alerts, now: Timestamp) -> Result<Vec<Monitor>, Trouble> {
+    let names = Names::of(connection, None)?;
+    let mut schedules = schedules::read(connection, now, now, None)?;
+    schedules.retain(|_, schedule| !schedule.is_retired());
+    let monitor = |(id, schedule): (&String, &Schedule)| {
+        let monitor = Monitor { id: id.clone(), name: id.clone(), tags: schedule.tags(), ..Monitor::default() };
+        (id.clone(), monitor)
+    };
+    let mut monitors: BTreeMap<String, Monitor> = schedules.iter().map(monitor).collect();
+    let mut definitions: Vec<_> = names.monitors.iter().filter(|it| monitors.contains_key(&it.id)).collect();
+    // The latest one counts.
+    definitions.sort_by_key(|it| it.monitor_id);
+    for it in &definitions {
+        if let Some(monitor) = monitors.get_mut(&it.id) {
+            (monitor.name, monitor.url) = (it.name.clone(), it.url.clone());
+        }
+    }
+    for (id, sights) in sights(connection, config, &names, &schedules, &definitions, now)? {
+        if let Some(monitor) = monitors.get_mut(&id) {
+            monitor.sights = sights;
+        }
+    }
+    for rule in &config.rules {
+        if let What::Slow { percentile, lasting, .. } = rule.what {
+            let is_asked =
+                |it: &&&Definition| monitors.get(&it.id).is_some_and(|of| rule.monitors.has(&it.id, &of.tags));
+            let asked: BTreeMap<i32, &str> =
+                definitions.iter().filter(is_asked).map(|it| (it.monitor_id, it.id.as_str())).collect();
+            for (monitor_id, us) in times(connection, &asked, percentile, lasting, now)? {
+                if let Some(monitor) = asked.get(&monitor_id).and_then(|id| monitors.get_mut(*id)) {
+                    monitor.times_us.insert(rule.name.clone(), us);
+                }
+            }
+        }
+    }
+    Ok(monitors.into_values().collect())
+}
+
+/// The latest result of a monitor by an agent, and what went before it.
+#[derive(QueryableByName)]
+struct SightRow {
+    #[diesel(embed)]
+    latest: latest::Row,
+    /// The last success.
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    up_at: Option<PgTimestamp>,
+    /// Failures after it.
+    #[diesel(sql_type = BigInt)]
+    failures: i64,
+    /// The first of them.
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    failing_since: Option<PgTimestamp>,
+}
+
+/// What each agent that is to look sees of each monitor, by the monitors' ids.
+fn sights(
+    connection: &mut PgConnection,
+    config: &Alerts,
+    names: &Names,
+    schedules: &BTreeMap<String, Schedule>,
+    definitions: &[&Definition],
+    now: Timestamp,
+) -> Result<BTreeMap<String, Vec<Sight>>, Trouble> {
+    let checks = config.rules.iter().map(|rule| match rule.what {
+        What::Down { checks, .. } => i32::try_from(checks).unwrap_or(i32::MAX),
+        _ => 0,
+    });
+    let checks = checks.max().unwrap_or(0);
+    let since = |it: &Definition| {
+        let longest =
+            schedules.get(&it.id)?.lookers().map(|(_, interval)| patience(interval) + interval * checks).max()?;
+        now.checked_sub(longest).ok()
+    };
+    let wanted = definitions.iter().filter_map(|it| Some((it.monitor_id, pg_time(since(it)?))));
+    let (ids, times): (Vec<i32>, Vec<PgTimestamp>) = wanted.unzip();
+    let rows: Vec<SightRow> = sql_query(format!(
+        "select l.* from unnest($1, $2) p(monitor_id, since)
+         cross join lateral (
+             select distinct on (c.agent_id) c.*,
+                    count(*) filter (where c.is_failure and (c.up_at is null or c.checked_at > c.up_at)) over of_one
+                        as failures,
+                    min(c.checked_at) filter (where c.is_failure and (c.up_at is null or c.checked_at > c.up_at))
+                        over of_one as failing_since
+             from (
+                 select {}, r.outcome not in ('success', 'agent_error') as is_failure, r.epoch_id, r.seq,
+                        max(r.checked_at) filter (where r.outcome = 'success') over (partition by e.agent_id) as up_at
+                 from results r join epochs e using (epoch_id)
+                 where r.monitor_id = p.monitor_id and r.checked_at >= p.since and r.checked_at >= $3
+             ) c
+             window of_one as (partition by c.agent_id)
+             order by c.agent_id, c.checked_at desc, c.epoch_id desc, c.seq desc
+         ) l",
+        latest::COLUMNS
+    ))
+    .bind::<Array<Integer>, _>(&ids)
+    .bind::<Array<Timestamptz>, _>(&times)
+    // Said once more of all, so that only the partitions that matter are planned for.
+    .bind::<Timestamptz, _>(times.iter().min_by_key(|at| at.0).copied().unwrap_or(pg_time(now)))
+    .load(connection)?;
+    let by_id: BTreeMap<i32, &str> = definitions.iter().map(|it| (it.monitor_id, it.id.as_str())).collect();
+    let mut latest: BTreeMap<(&str, i32), SightRow> = BTreeMap::new();
+    for row in rows {
+        let Some(id) = by_id.get(&row.latest.monitor_id) else { continue };
+        let key = (*id, row.latest.agent_id);
+        if latest.get(&key).is_none_or(|known| known.latest.checked_at.0 < row.latest.checked_at.0) {
+            latest.insert(key, row);
+        }
+    }
+    let sights = |(id, schedule): (&String, &Schedule)| {
+        let sight = |(agent_id, interval)| {
+            let row = latest.get(&(id.as_str(), agent_id));
+            let is_fresh = |row: &&SightRow| now.duration_since(time(row.latest.checked_at)) <= patience(interval);
+            match row.filter(is_fresh) {
+                Some(row) => row.sight(names.agent(agent_id)),
+                None => Sight::silent(names.agent(agent_id)),
+            }
+        };
+        (id.clone(), schedule.lookers().map(sight).collect())
+    };
+    Ok(schedules.iter().map(sights).collect())
+}
+
+impl SightRow {
+    fn sight(&self, agent: String) -> Sight {
+        Sight {
+            latest: self.latest.latest(agent),
+            failures: self.failures,
+            since: self.failing_since.map(time),
+            is_bounded: self.up_at.is_some(),
+        }
+    }
+}
+
+/// The time within which so many of a hundred of the latest answers of some monitors came, in microseconds.
+fn times(
+    connection: &mut PgConnection,
+    monitors: &BTreeMap<i32, &str>,
+    percentile: u8,
+    lasting: Duration,
+    now: Timestamp,
+) -> Result<Vec<(i32, i64)>, Trouble> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Integer)]
+        monitor_id: i32,
+        #[diesel(sql_type = BigInt)]
+        us: i64,
+    }
+    let rows: Vec<Row> = sql_query(
+        "select p.monitor_id, l.us from unnest($1) p(monitor_id)
+         cross join lateral (
+             select percentile_disc($2) within group (order by a.response_time_us) as us
+             from (
+                 select r.response_time_us from results r
+                 where r.monitor_id = p.monitor_id and r.checked_at >= $3 and r.response_time_us is not null
+                   and r.outcome in ('success', 'status_mismatch', 'pattern_mismatch', 'too_slow',
+                                     'certificate_expiring')
+                 order by r.checked_at desc limit $4
+             ) a
+         ) l
+         where l.us is not null order by p.monitor_id",
+    )
+    .bind::<Array<Integer>, _>(monitors.keys().copied().collect::<Vec<_>>())
+    .bind::<Double, _>(f64::from(percentile) / 100.0)
+    .bind::<Timestamptz, _>(pg_time(now.checked_sub(lasting).unwrap_or(now)))
+    .bind::<BigInt, _>(MOST_ANSWERS)
+    .load(connection)?;
+    Ok(rows.into_iter().map(|row| (row.monitor_id, row.us)).collect())
+}

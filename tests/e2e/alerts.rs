@@ -1,0 +1,98 @@
+//! Is what fails told, to whom it should be, once?
+//!
+//! That nothing more is told is seen by what is told next: a receiver's messages come in order.
+
+use anyhow::{Context, Result, ensure};
+use e2e::collector::Collector;
+use e2e::web::{Answer, Request, Web};
+use e2e::{Stack, eventually};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+mod agents;
+mod commands;
+mod delivery;
+mod storm;
+mod story;
+
+const HOOK: &str = "/hook";
+
+/// Rules and receivers of a collector whose hook is the stack's web server.
+fn alerts(web: &Web, more: Value) -> Value {
+    let mut alerts = json!({
+        "rules": [{"name": "site down", "what": "down"}],
+        "receivers": [{"name": "hook", "webhook": {"url": web.site(HOOK, Answer::status(204))}}],
+        "group_wait": "0s",
+    });
+    if let (Some(alerts), Value::Object(more)) = (alerts.as_object_mut(), more) {
+        alerts.extend(more);
+    }
+    alerts
+}
+
+/// What a web server's hook was sent.
+fn hooked(web: &Web) -> Vec<Request> {
+    web.requests().into_iter().filter(|request| request.path == HOOK).collect()
+}
+
+/// What it was sent, in short: status, and the names of what it is about.
+fn told(web: &Web) -> Result<Vec<(String, Vec<String>)>> {
+    let read = |request: Request| -> Result<(String, Vec<String>)> {
+        let body: Value = serde_json::from_slice(&request.body)?;
+        let name = |alert: &Value| alert["name"].as_str().unwrap_or_default().to_owned();
+        let mut names: Vec<String> = body["alerts"].as_array().context("alerts")?.iter().map(name).collect();
+        names.sort();
+        Ok((body["status"].as_str().unwrap_or_default().to_owned(), names))
+    };
+    hooked(web).into_iter().map(read).collect()
+}
+
+/// Waits until the hook was sent so many messages; what it was told.
+#[track_caller]
+fn await_told(web: &Web, count: usize, collectors: &[&Collector]) -> Vec<(String, Vec<String>)> {
+    eventually("the hook is told", || {
+        let told = told(web)?;
+        let logs = || collectors.iter().map(|collector| collector.log()).collect::<String>();
+        ensure!(told.len() >= count, "{told:?}\n{}", logs());
+        Ok(told)
+    })
+}
+
+fn firing(names: &[&str]) -> (String, Vec<String>) {
+    ("firing".into(), names.iter().map(|name| (*name).to_owned()).collect())
+}
+
+fn resolved(name: &str) -> (String, Vec<String>) {
+    ("resolved".into(), vec![name.into()])
+}
+
+/// The first record of an agent that is to check these monitors once a minute.
+fn start(epoch: Uuid, monitors: &[String]) -> Value {
+    let monitors: Vec<Value> = monitors.iter().map(|id| json!({"id": id, "interval_ms": 60_000})).collect();
+    let mut start = report(epoch, 1, "start");
+    start["monitors"] = json!(monitors);
+    start
+}
+
+fn report(epoch: Uuid, seq: u64, event: &str) -> Value {
+    json!({
+        "v": 1, "kind": "agent", "epoch": epoch, "seq": seq, "agent": "forged", "event": event,
+        "at": Timestamp::now(), "version": "1", "highest_seq": seq - 1, "pending": 0, "outbox_bytes": 0,
+        "configuration": {"revision": "r", "faults": 0},
+    })
+}
+
+fn check(epoch: Uuid, seq: u64, monitor: &str, checked_at: Timestamp, outcome: &str) -> Value {
+    json!({
+        "v": 1, "kind": "result", "epoch": epoch, "seq": seq, "agent": "forged", "monitor": monitor, "name": monitor,
+        "url": "http://127.0.0.1:9/", "scheduled_at": checked_at, "checked_at": checked_at, "outcome": outcome,
+        "error": "refused",
+    })
+}
+
+/// Sends records of one agent, in order.
+fn send(stack: &Stack, values: &[Value]) -> Result<()> {
+    let values: Vec<Vec<u8>> = values.iter().map(|value| value.to_string().into_bytes()).collect();
+    stack.topic.produce_all(values.iter().map(|value| (Some(&b"forged"[..]), Some(value.as_slice()))))
+}

@@ -1,0 +1,43 @@
+//! Agents in trouble: that is told of them, and not of the sites that they were to look at.
+
+use anyhow::{Result, ensure};
+use e2e::{Stack, eventually};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{alerts, await_told, firing, hooked, report, send, start};
+
+#[test]
+fn an_agent_that_drops_records_and_one_whose_records_wait_are_told_and_their_sites_are_not() -> Result<()> {
+    let stack = Stack::start()?;
+    let epoch = Uuid::new_v4();
+    send(&stack, &[start(epoch, &["shop".into()])])?;
+    let rules = json!([
+        {"name": "site down", "what": "down"},
+        {"name": "lost", "what": "dropped"},
+        {"name": "late", "what": "backlog", "over": 99},
+        {"name": "silent", "what": "agent_silent"},
+    ]);
+    let collector = stack.collector().set("alerts", alerts(&stack.web, json!({"rules": rules}))).start()?;
+    eventually("it is known what was dropped before", || {
+        let known = stack.database.count("website_monitor.alerts where rule = 'lost' and mark = 0")?;
+        ensure!(known == 1, "{}", collector.log());
+        Ok(())
+    });
+    let mut waiting = report(epoch, 12, "periodic");
+    waiting["pending"] = json!(100);
+    let dropped = json!({
+        "v": 1, "kind": "dropped", "epoch": epoch, "seq": 11, "agent": "forged", "dropped_at": Timestamp::now(),
+        "ranges": [{"epoch": epoch, "first": 2, "last": 10}], "reason": "outbox_full",
+    });
+    send(&stack, &[dropped, waiting])?;
+
+    assert_eq!(await_told(&stack.web, 1, &[&collector]), [firing(&["forged", "forged"])]);
+    let body: Value = serde_json::from_slice(&hooked(&stack.web)[0].body)?;
+    let of = |n: usize| (&body["alerts"][n]["rule"], &body["alerts"][n]["reason"]);
+    assert_eq!(of(0), (&json!("lost"), &json!("it declared 9 records dropped, of 9 in all")));
+    assert_eq!(of(1), (&json!("late"), &json!("100 records wait in its outbox")));
+    assert_eq!(body["alerts"][0]["blame"], "agent");
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! Receivers that refuse, and collectors that die while they tell them.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use e2e::web::Answer;
+use e2e::{Stack, eventually};
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{HOOK, alerts, check, hooked, send, start};
+
+/// Sends what makes the monitor of that name fail.
+fn fail(stack: &Stack, name: &str) -> Result<()> {
+    let (epoch, now) = (Uuid::new_v4(), Timestamp::now());
+    let earlier = now - SignedDuration::from_secs(60);
+    let checks = [check(epoch, 2, name, earlier, "timeout"), check(epoch, 3, name, now, "timeout")];
+    send(stack, &[&[start(epoch, &[name.to_owned()])][..], &checks].concat())
+}
+
+#[test]
+fn a_receiver_that_refuses_is_told_again_until_it_takes_the_message_once() -> Result<()> {
+    let stack = Stack::start()?;
+    let hostile = "\"}<script>\r\nX: y\u{202e}{{text}}";
+    fail(&stack, hostile)?;
+    let template = json!({"text": "{{summary}}", "blocks": [{"of": "{{subject}}", "key": 7}]});
+    let webhook = json!({
+        "url": stack.web.site(HOOK, Answer::status(500)), "template": template, "headers": {"X-Key": "s3cret"},
+    });
+    let alerts = alerts(&stack.web, json!({"receivers": [{"name": "hook", "webhook": webhook}]}));
+    stack.web.site(HOOK, Answer::status(500));
+    let collector = stack.collector().set("alerts", alerts).start()?;
+    eventually("it is refused twice", || {
+        let count = stack.web.count(HOOK);
+        ensure!(count >= 2, "{count}\n{}", collector.log());
+        Ok(())
+    });
+    let failed = "sent_at is null and last_error = 'it answered 500 Internal Server Error'";
+    assert_eq!(stack.database.count(&format!("website_monitor.notifications where {failed}"))?, 1);
+    stack.web.site(HOOK, Answer::status(204));
+    #[derive(Deserialize)]
+    struct Sent {
+        attempts: usize,
+    }
+    let sent = eventually("it is told", || {
+        let sent: Vec<Sent> =
+            stack.database.rows("select attempts from website_monitor.notifications where sent_at is not null")?;
+        ensure!(sent.len() == 1, "{}", collector.log());
+        Ok(sent)
+    });
+    let requests = hooked(&stack.web);
+    assert_eq!(requests.len(), sent[0].attempts, "each attempt is one request, and none came after the last");
+    let keys: BTreeSet<_> = requests.iter().map(|request| &request.headers["idempotency-key"]).collect();
+    assert_eq!((keys.len(), requests[0].headers["x-key"].as_str()), (1, "s3cret"));
+    let body: Value = serde_json::from_slice(&requests[0].body)?;
+    assert_eq!(body["text"], "FIRING: site down: \"}<script>\\r\\nX: y\\u{202e}{{text}}");
+    assert_eq!(body["blocks"][0], json!({"of": "\"}<script>\\r\\nX: y\\u{202e}{{text}}", "key": 7}));
+    assert!(!collector.log().contains("s3cret"), "{}", collector.log());
+    Ok(())
+}
+
+#[test]
+fn a_message_whose_sender_was_killed_is_told_by_another_collector_under_the_same_key() -> Result<()> {
+    let stack = Stack::start()?;
+    let alerts = alerts(&stack.web, json!({}));
+    stack.web.site(HOOK, Answer::status(204).after(Duration::from_secs(9)));
+    let setup = || stack.collector().set("alerts", alerts.clone());
+    let collectors = [setup().start()?, setup().start()?];
+    fail(&stack, "shop")?;
+    #[derive(Deserialize)]
+    struct Claim {
+        claimed_by: String,
+    }
+    let claim = eventually("one of them sends it", || {
+        let claims: Vec<Claim> =
+            stack.database.rows("select claimed_by from website_monitor.notifications where claimed_by is not null")?;
+        ensure!(stack.web.count(HOOK) == 1, "{}", collectors[0].log());
+        claims.into_iter().next().context("nobody claimed it")
+    });
+    let id: u32 = claim.claimed_by.split(':').nth(1).context("its process id")?.parse()?;
+    let sender = collectors.iter().find(|collector| collector.id() == Some(id)).context("the sender")?;
+    sender.kill();
+    stack.web.site(HOOK, Answer::status(204));
+    // As if its time were over.
+    stack.database.execute("update website_monitor.notifications set claimed_until = now()")?;
+    eventually("the other one has sent it", || {
+        let sent = stack.database.count("website_monitor.notifications where sent_at is not null and attempts = 2")?;
+        ensure!(sent == 1, "{} {}", collectors[0].log(), collectors[1].log());
+        Ok(())
+    });
+    let requests = hooked(&stack.web);
+    let keys: BTreeSet<_> = requests.iter().map(|request| &request.headers["idempotency-key"]).collect();
+    assert_eq!((requests.len(), keys.len()), (2, 1), "{requests:?}");
+    Ok(())
+}
