@@ -2,6 +2,7 @@
 //! in a README.
 
 mod browser;
+mod fleet;
 mod picture;
 
 use std::fs;
@@ -13,6 +14,7 @@ use anyhow::{Context, Result, ensure};
 use argh::FromArgs;
 
 use browser::{Browser, Screen};
+use fleet::Fleet;
 
 /// The most bytes of all pictures together.
 const BOUND: usize = 300_000;
@@ -23,9 +25,9 @@ const SCREENS: [(&str, u32, bool); 2] = [("desk", 1280, false), ("phone", 375, t
 /// Takes pictures of a collector's status pages.
 #[derive(FromArgs)]
 struct Arguments {
-    /// where the collector answers, such as http://127.0.0.1:9116
+    /// where a collector answers, such as http://127.0.0.1:8080; where it isn't given, one shows a made-up fleet
     #[argh(option)]
-    url: String,
+    url: Option<String>,
     /// the directory for the pictures
     #[argh(option)]
     into: PathBuf,
@@ -51,7 +53,10 @@ fn main() -> ExitCode {
 }
 
 fn take(arguments: &Arguments) -> Result<()> {
-    let base = arguments.url.trim_end_matches('/');
+    let fleet = arguments.url.is_none().then(Fleet::start).transpose()?;
+    let of_fleet = fleet.as_ref().map(Fleet::url).transpose()?;
+    let base = arguments.url.clone().or(of_fleet).unwrap_or_default();
+    let base = base.trim_end_matches('/');
     fs::create_dir_all(&arguments.into).with_context(|| format!("can't make {}", arguments.into.display()))?;
     let mut browser = Browser::start(&arguments.browser)?;
     let monitor = match &arguments.monitor {

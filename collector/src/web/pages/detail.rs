@@ -9,11 +9,10 @@ use super::frame::{Frame, Place, monitor};
 use super::incidents::{Befell, CameLate, Missed, Ongoing, befell, came_late, missed, ongoing};
 use super::overview::Choice;
 use super::standing::{Standing, Uptime, coverage, looked, reason, who_says};
-use super::words::{When, ago, counted, grouped, time_taken};
+use super::words::{When, ago, counted, grouped, roughly, time_taken};
 use crate::figures::overview::{Bar, Detail, Period, Point, ResultRow, Side};
 use crate::figures::state::{Latest, Look};
 use crate::figures::{ResponseTimes, counts::Counts};
-use crate::report::shortly;
 use crate::web::filter::{PERIODS, period_link};
 use crate::web::text::{cut, plain};
 
@@ -192,7 +191,7 @@ fn figures(detail: &Detail) -> Vec<Figure> {
     ]);
     if let Some(ends) = it.state.certificate_not_after() {
         let left = ends.duration_since(detail.as_of);
-        let number = if left.is_positive() { shortly(left) } else { format!("ended {}", ago(ends, detail.as_of)) };
+        let number = if left.is_positive() { roughly(left) } else { format!("ended {}", ago(ends, detail.as_of)) };
         let mut note = ends.to_string();
         note.truncate(10);
         figures.push(figure("Certificate holds", number, format!("to {note}")));

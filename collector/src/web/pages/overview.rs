@@ -6,10 +6,9 @@ use jiff::{SignedDuration, Timestamp};
 use super::bars::Bars;
 use super::frame::{Frame, Place, monitor};
 use super::standing::{Standing, Uptime, coverage};
-use super::words::{counted, grouped, time_taken};
+use super::words::{counted, grouped, roughly, time_taken};
 use crate::figures::overview::{Overview, Summary};
 use crate::figures::state::Verdict;
-use crate::report::shortly;
 use crate::web::filter::{self, Filter, PERIODS, VERDICTS, named, period_link};
 use crate::web::text::{cut, plain};
 
@@ -261,8 +260,8 @@ fn near(monitor: &Summary, now: Timestamp) -> Option<String> {
     let left = ends.duration_since(now);
     match left {
         left if left > NEAR => None,
-        left if left.is_positive() => Some(format!("certificate ends in {}", shortly(left))),
-        left => Some(format!("certificate ended {} ago", shortly(-left))),
+        left if left.is_positive() => Some(format!("certificate ends in {}", roughly(left))),
+        left => Some(format!("certificate ended {} ago", roughly(-left))),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::{self, Display};
 
 use askama::filters::HtmlSafe;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::report::{shortly, to_seconds};
 use crate::web::text::plain;
@@ -51,7 +51,15 @@ pub(super) fn listed(names: &[String]) -> String {
 
 /// `3h 5m ago`; what is ahead is now.
 pub(super) fn ago(at: Timestamp, now: Timestamp) -> String {
-    format!("{} ago", shortly(now.duration_since(at.min(now))))
+    format!("{} ago", roughly(now.duration_since(at.min(now))))
+}
+
+/// A duration; one of more than two days in whole days.
+pub(super) fn roughly(duration: SignedDuration) -> String {
+    match duration.as_hours() / 24 {
+        0..=1 => shortly(duration),
+        days => format!("{days}d"),
+    }
 }
 
 /// A moment of UTC for people and programs.
