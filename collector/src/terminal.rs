@@ -1,21 +1,23 @@
 //! Text of strangers before people: control characters are shown, not obeyed, also those that turn the direction of
 //! what follows.
 
-/// The text without control characters.
+/// The text without characters that act: they are shown as escapes.
 pub fn shown(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
-            control if control.is_control() || is_format(control) => shown.extend(control.escape_default()),
+            acting if acts(acting) => shown.extend(acting.escape_default()),
             character => shown.push(character),
         }
     }
     shown
 }
 
-/// Whether it changes direction, breaks lines, or is not to be seen at all.
-fn is_format(character: char) -> bool {
-    matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+/// Controls, what turns direction or ends a line, and what XML can't hold. What joins letters or emoji stays.
+fn acts(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(character, '\u{fff9}'..='\u{fffb}' | '\u{fffe}'..='\u{ffff}')
 }
 
 /// Rows of cells below their heads, each column as wide as its widest cell; the first `left` columns stand at the left.
@@ -45,6 +47,7 @@ mod tests {
     fn control_characters_are_shown() {
         assert_eq!(shown("a\u{1b}[2Jb\nc ä"), "a\\u{1b}[2Jb\\nc ä");
         assert_eq!(shown("gnp\u{202e}exe.a"), "gnp\\u{202e}exe.a");
+        assert_eq!(shown("a\u{200d}b"), "a\u{200d}b");
     }
 
     #[test]

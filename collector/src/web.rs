@@ -19,7 +19,7 @@ pub mod routes;
 pub mod snapshot;
 #[cfg(test)]
 mod tests;
-mod text;
+pub(crate) mod text;
 
 use std::sync::Arc;
 

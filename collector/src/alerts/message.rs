@@ -4,14 +4,14 @@
 //! or a mail program would obey; in JSON they are as they are, but short, too.
 
 use jiff::Timestamp;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::advance::{Alert, Details};
 use crate::config::alerts::{Rule, Template};
-use crate::terminal;
+use crate::web::pages::monitor_address;
+use crate::web::text;
 
 /// Of so many alerts a message tells.
 const MOST: usize = 50;
@@ -85,7 +85,7 @@ impl Item {
     /// What is told of an alert. `page` is the url at which people find our pages.
     pub fn new(kind: Kind, rule: &Rule, subject: &str, alert: &Alert, at: Timestamp, page: Option<&str>) -> Item {
         let page = page.map(|page| match rule.what.is_of_monitors() {
-            true => format!("{page}/monitors/{}", utf8_percent_encode(subject, NON_ALPHANUMERIC)),
+            true => monitor_address(page, subject),
             false => format!("{page}/agents"),
         });
         Item {
@@ -141,7 +141,7 @@ impl Item {
         let mut item = json!(self);
         for name in ["subject", "name", "url", "reason"] {
             if let Some(text) = item[name].as_str() {
-                item[name] = cut(text, LONGEST).into();
+                item[name] = first(text).into();
             }
         }
         item
@@ -161,13 +161,13 @@ impl Message {
     /// In a line.
     pub fn summary(&self) -> String {
         if let [item] = &self.items[..] {
-            let name = short(&item.details.name, LONGEST_NAME);
-            return format!("{}: {}: {name}", item.kind.heading(), short(&item.rule, LONGEST_NAME));
+            let name = text::cut(&item.details.name, LONGEST_NAME);
+            return format!("{}: {}: {name}", item.kind.heading(), text::cut(&item.rule, LONGEST_NAME));
         }
         let (firing, resolved) = self.counts();
         let parts = [(firing, "FIRING"), (resolved, "RESOLVED")];
         let parts = parts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}"));
-        let names = self.items.iter().take(MOST_NAMES).map(|item| short(&item.details.name, LONGEST_NAME));
+        let names = self.items.iter().take(MOST_NAMES).map(|item| text::cut(&item.details.name, LONGEST_NAME));
         let mut summary = format!("{}: {}", parts.collect::<Vec<_>>().join(", "), names.collect::<Vec<_>>().join(", "));
         if let more @ 1.. = self.items.len().saturating_sub(MOST_NAMES) {
             summary += &format!(" and {more} more");
@@ -213,7 +213,7 @@ impl Message {
     pub fn filled(&self, template: &Template) -> Value {
         let (firing, resolved) = self.counts();
         let only = |of: fn(&Item) -> String| match &self.items[..] {
-            [item] => short(&of(item), LONGEST),
+            [item] => line(&of(item)),
             _ => String::new(),
         };
         template.filled(|place| match place {
@@ -235,16 +235,12 @@ impl Message {
 }
 
 fn line(text: &str) -> String {
-    short(text, LONGEST)
+    text::cut(text, LONGEST)
 }
 
-/// A stranger's text, harmless and of one line.
-fn short(text: &str, most: usize) -> String {
-    cut(&terminal::shown(&cut(text, most)), most)
-}
-
-fn cut(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
+/// As it is, but short.
+fn first(text: &str) -> String {
+    match text.char_indices().nth(LONGEST) {
         None => text.to_owned(),
         Some((end, _)) => format!("{}…", &text[..end]),
     }

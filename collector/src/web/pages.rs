@@ -42,6 +42,8 @@ use crate::figures::overview::{Detail, Period};
 use detail::Older;
 use frame::Place;
 
+pub(crate) use frame::monitor as monitor_address;
+
 /// All pages, by who may see them.
 pub fn routes() -> Pages {
     Pages {

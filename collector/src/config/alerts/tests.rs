@@ -53,6 +53,15 @@ fn a_whole_configuration_is_read_and_shows_no_secret() {
 }
 
 #[test]
+fn the_example_of_the_readme_has_no_faults_but_its_files() {
+    let readme = include_str!("../../../../README.md");
+    let section = readme.split("\n## Alerts\n").nth(1).unwrap();
+    let example = section.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    let faults = read(example).unwrap_err();
+    assert_eq!(faults.iter().filter(|fault| !fault.contains("can't be read: No such file")).count(), 0, "{faults:?}");
+}
+
+#[test]
 fn nothing_said_means_that_nothing_is_told() {
     let alerts = read("{}").unwrap();
     assert!(alerts.rules.is_empty() && alerts.receivers.is_empty() && alerts.maintenance.is_empty());

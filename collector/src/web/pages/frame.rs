@@ -46,7 +46,7 @@ impl Frame {
 const PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// The address of a monitor; its id may be a url.
-pub(super) fn monitor(root: &str, id: &str) -> String {
+pub(crate) fn monitor(root: &str, id: &str) -> String {
     format!("{root}/monitors/{}", utf8_percent_encode(id, PART))
 }
 
