@@ -2,6 +2,7 @@
 
 mod alerts;
 mod brokers;
+mod browser;
 mod changes;
 mod crash;
 mod delivery;

@@ -217,6 +217,7 @@ fn one_of_three_agents_that_fails_is_the_path_all_three_are_the_target_and_silen
     });
 
     // The agents checked last a quarter of an hour ago, and said nothing since.
+    stack.database.execute("select website_monitor.make_results_partition((now() - interval '1 day')::date)")?;
     for table in ["agents set last_seen = last_seen", "results set checked_at = checked_at"] {
         let earlier = format!("update website_monitor.{table} - interval '15 minutes'");
         stack.database.execute(&earlier)?;

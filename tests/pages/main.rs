@@ -1,7 +1,6 @@
 //! Pictures of the status pages as a browser shows them: at a desk and on a phone, light and dark, small enough to stand
 //! in a README.
 
-mod browser;
 mod fleet;
 mod picture;
 
@@ -13,7 +12,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, ensure};
 use argh::FromArgs;
 
-use browser::{Browser, Screen};
+use e2e::browser::{Browser, Screen};
 use fleet::Fleet;
 
 /// The most bytes of all pictures together.

@@ -4,6 +4,7 @@
 //! are shared by the tests of a process, except for tests that stop them.
 
 pub mod agent;
+pub mod browser;
 pub mod certificates;
 pub mod collector;
 pub mod daemon;

@@ -9,15 +9,19 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// What the browser is made to look like.
-pub(crate) struct Screen {
-    pub(crate) width: u32,
-    pub(crate) height: u32,
-    pub(crate) is_phone: bool,
+pub struct Screen {
+    /// In pixels.
+    pub width: u32,
+    /// In pixels.
+    pub height: u32,
+    /// Whether it is a phone's.
+    pub is_phone: bool,
     /// `light` or `dark`.
-    pub(crate) scheme: &'static str,
+    pub scheme: &'static str,
 }
 
-pub(crate) struct Browser {
+/// A browser with one tab.
+pub struct Browser {
     child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
@@ -44,7 +48,11 @@ const OPTIONS: [&str; 11] = [
 ];
 
 impl Browser {
-    pub(crate) fn start(program: &str) -> Result<Browser> {
+    /// A browser that runs.
+    ///
+    /// # Errors
+    /// When the program doesn't run.
+    pub fn start(program: &str) -> Result<Browser> {
         let profile = TempDir::new()?;
         // The browser reads its third descriptor and writes to its fourth.
         let mut command = Command::new("sh");
@@ -64,7 +72,11 @@ impl Browser {
         Ok(browser)
     }
 
-    pub(crate) fn show(&mut self, screen: &Screen) -> Result<()> {
+    /// Looks like that from now on.
+    ///
+    /// # Errors
+    /// When the browser refuses.
+    pub fn show(&mut self, screen: &Screen) -> Result<()> {
         let Screen { width, height, is_phone, scheme } = screen;
         self.ask(
             "Emulation.setDeviceMetricsOverride",
@@ -76,12 +88,15 @@ impl Browser {
     }
 
     /// Opens an address and waits until all of it is there.
-    pub(crate) fn open(&mut self, url: &str) -> Result<()> {
+    ///
+    /// # Errors
+    /// When nobody answers, or with another status than 200.
+    pub fn open(&mut self, url: &str) -> Result<()> {
         let navigated = self.ask("Page.navigate", json!({"url": url}))?;
         if let Some(error) = navigated["errorText"].as_str() {
             bail!("{url}: {error}");
         }
-        self.until(|message| message["method"] == "Page.loadEventFired")?;
+        self.loaded()?;
         let status = "String(performance.getEntriesByType('navigation')[0].responseStatus)";
         match &*self.text_of(status)? {
             "200" => Ok(()),
@@ -90,13 +105,68 @@ impl Browser {
     }
 
     /// What an expression of JavaScript says in the page.
-    pub(crate) fn text_of(&mut self, expression: &str) -> Result<String> {
+    ///
+    /// # Errors
+    /// When it says no text.
+    pub fn text_of(&mut self, expression: &str) -> Result<String> {
         let answer = self.ask("Runtime.evaluate", json!({"expression": expression}))?;
         answer["result"]["value"].as_str().map(Into::into).with_context(|| format!("{expression} says {answer}"))
     }
 
+    /// The text of what a selector finds first.
+    ///
+    /// # Errors
+    /// When it finds nothing.
+    pub fn read(&mut self, selector: &str) -> Result<String> {
+        self.text_of(&format!("document.querySelector({}).innerText", json!(selector)))
+    }
+
+    /// Clicks on what a selector finds first, and waits until the page that it leads to is there.
+    ///
+    /// # Errors
+    /// When it finds nothing, or leads nowhere.
+    pub fn follow(&mut self, selector: &str) -> Result<()> {
+        let place = format!(
+            "(() => {{ const it = document.querySelector({}); it.scrollIntoView(); const box = it.getBoundingClientRect(); \
+             return `${{box.x + box.width / 2}} ${{box.y + box.height / 2}}`; }})()",
+            json!(selector)
+        );
+        let place = self.text_of(&place)?;
+        let (x, y) = place.split_once(' ').context("no place")?;
+        let (x, y): (f64, f64) = (x.parse()?, y.parse()?);
+        for event in ["mousePressed", "mouseReleased"] {
+            let at = json!({"type": event, "x": x, "y": y, "button": "left", "clickCount": 1});
+            self.ask("Input.dispatchMouseEvent", at)?;
+        }
+        self.loaded()
+    }
+
+    /// Presses a key, such as `Tab`.
+    ///
+    /// # Errors
+    /// When the browser refuses.
+    pub fn press(&mut self, key: &str, code: u32) -> Result<()> {
+        for event in ["rawKeyDown", "char", "keyUp"] {
+            let text = if key == "Enter" { "\r" } else { "" };
+            let pressed = json!({"type": event, "key": key, "windowsVirtualKeyCode": code, "text": text});
+            self.ask("Input.dispatchKeyEvent", pressed)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the page that was asked for is there.
+    ///
+    /// # Errors
+    /// When the browser ends.
+    pub fn loaded(&mut self) -> Result<()> {
+        self.until(|message| message["method"] == "Page.loadEventFired").map(drop)
+    }
+
     /// What is to be seen, as PNG.
-    pub(crate) fn picture(&mut self) -> Result<Vec<u8>> {
+    ///
+    /// # Errors
+    /// When the browser refuses.
+    pub fn picture(&mut self) -> Result<Vec<u8>> {
         let answer = self.ask("Page.captureScreenshot", json!({"format": "png"}))?;
         let data = answer["data"].as_str().context("there is no picture")?;
         Ok(openssl::base64::decode_block(data)?)
