@@ -27,6 +27,7 @@ fn role(stack: &Stack) -> Result<String> {
 
 fn collector(stack: &Stack, role: &str, retention: &str) -> Result<Collector> {
     let setup = stack.collector().set("database.user", role).set("database.migrate", false);
+    let setup = setup.set("alerts", json!({"rules": [{"name": "lost", "what": "dropped"}]}));
     let collector = setup.set("retention.results", retention).build()?;
     fs::write(collector.directory().join("password"), PASSWORD)?;
     Ok(collector)
@@ -45,6 +46,11 @@ fn a_role_of_few_rights_does_all_of_a_collectors_work_and_can_harm_no_result() -
         let due = stack.database.count("website_monitor.rollup_due where hour < now() - interval '2 hours'")?;
         let hours = stack.database.count("website_monitor.hourly")?;
         ensure!(due == 0 && hours > 0, "{due} due, {hours} hours\n{}", keeps.log());
+        Ok(())
+    });
+    eventually("alerts are evaluated", || {
+        let known = stack.database.count("website_monitor.alerts")?;
+        ensure!(known > 0, "{}", keeps.log());
         Ok(())
     });
     assert_eq!((rows(&stack)?, stack.database.count("website_monitor.rejected")?), (400, 1));
