@@ -54,8 +54,11 @@ impl Reader {
         migrate::check(&mut session, &self.schema)?;
         let mut transaction = session.build_transaction().repeatable_read().read_only();
         let outcome = transaction.run(|connection| {
-            // A just-in-time compiler takes longer than the queries, and sums of long windows need room.
-            connection.batch_execute("set local jit = off; set local work_mem = '32MB'")?;
+            // A just-in-time compiler takes longer than the queries, and sums of long windows need room. Whoever asked
+            // has gone before the bound.
+            connection.batch_execute(
+                "set local jit = off; set local work_mem = '32MB'; set local statement_timeout = '60s'",
+            )?;
             read(connection)
         });
         Ok(session.judge(outcome)?)

@@ -28,6 +28,8 @@ pub(super) fn read(
 ) -> Result<Option<Detail>, Trouble> {
     let edges = period.edges(now);
     let window = window(&edges);
+    // What arrived is told at once. Only what did not arrive may be on its way.
+    let up_to_now = Window { until: now, ..window };
     let names = Names::of(connection, Some(id))?;
     let schedules = schedules::read(connection, edges[0], now, Some(id))?;
     let ids = names.monitor_ids();
@@ -44,10 +46,10 @@ pub(super) fn read(
         period,
         window,
         series: match period {
-            Period::Day => phases(connection, &ids, window)?,
+            Period::Day => phases(connection, &ids, up_to_now)?,
             Period::Month | Period::Quarter => series(&cells),
         },
-        incidents: incidents(connection, &names, window)?,
+        incidents: incidents(connection, &names, up_to_now)?,
         gaps: gaps(&agents, schedule, &edges),
         late: late(connection, &names, &agents, window)?,
         results: results::read(connection, &ids, now, Detail::MOST)?,
