@@ -1,7 +1,7 @@
-//! Sums of results: by hour or day, and by agent with the response times.
+//! What arrived: of each monitor from each agent, by hour or day, with the response times.
 //!
-//! Of all monitors the database adds up, in two passes. Of one monitor it hands out what it has by bar and agent, in a
-//! single pass: the rest is added up here.
+//! Of all monitors the database adds up the response times over the window, in one pass. Of one monitor it hands out what
+//! it has of each bar.
 
 use std::ops::AddAssign;
 
@@ -18,30 +18,22 @@ use crate::figures::ResponseTimes;
 use crate::figures::counts::Counts;
 use crate::figures::overview::Period;
 
-/// What arrived of a monitor in a bar.
-#[derive(Clone, Copy, Debug, QueryableByName)]
-pub(super) struct InBar {
-    #[diesel(sql_type = Integer)]
-    pub(super) monitor_id: i32,
-    #[diesel(sql_type = Timestamptz)]
-    pub(super) since: PgTimestamp,
-    #[diesel(sql_type = BigInt)]
-    checks: i64,
-    #[diesel(sql_type = BigInt)]
-    success: i64,
-    #[diesel(sql_type = BigInt)]
-    agent_errors: i64,
-}
-
 /// What arrived of a monitor from an agent.
 #[derive(Clone, Debug, QueryableByName)]
-pub(super) struct ByAgent {
+pub(super) struct Arrived {
     #[diesel(sql_type = Integer)]
     pub(super) monitor_id: i32,
     #[diesel(sql_type = Integer)]
     pub(super) agent_id: i32,
-    #[diesel(sql_type = BigInt)]
-    pub(super) checks: i64,
+    /// The begins of the bars that have something; beside each, in what follows, how much.
+    #[diesel(sql_type = Array<Timestamptz>)]
+    since: Vec<PgTimestamp>,
+    #[diesel(sql_type = Array<Integer>)]
+    checks: Vec<i32>,
+    #[diesel(sql_type = Array<Integer>)]
+    success: Vec<i32>,
+    #[diesel(sql_type = Array<Integer>)]
+    agent_errors: Vec<i32>,
     #[diesel(embed)]
     pub(super) answers: Answers,
 }
@@ -57,17 +49,6 @@ pub(super) struct Answers {
     max_us: Option<i64>,
     #[diesel(sql_type = Array<BigInt>)]
     response_times: Vec<i64>,
-}
-
-/// What arrived of a monitor from an agent in a bar.
-#[derive(Clone, Debug, QueryableByName)]
-pub(super) struct Cell {
-    #[diesel(embed)]
-    pub(super) bar: InBar,
-    #[diesel(sql_type = Integer)]
-    pub(super) agent_id: i32,
-    #[diesel(embed)]
-    pub(super) answers: Answers,
 }
 
 /// Of which window, of all monitors or of some.
@@ -87,10 +68,39 @@ impl Asked<'_> {
         }
     }
 
-    fn load<T>(&self, query: String, connection: &mut PgConnection) -> Result<Vec<T>, Trouble>
-    where
-        T: diesel::deserialize::QueryableByName<diesel::pg::Pg> + 'static,
-    {
+    /// What arrived in the whole window.
+    pub(super) fn all(&self, connection: &mut PgConnection) -> Result<Vec<Arrived>, Trouble> {
+        let (source, begin) = self.source();
+        let sums: Vec<_> = (1..=24).map(|n| format!("sum(s.response_times[{n}])")).collect();
+        self.load(
+            format!(
+                "select s.monitor_id, s.agent_id, array_agg(s.{begin}) as since, array_agg(s.checks) as checks,
+                        array_agg(s.success) as success, array_agg(s.agent_error) as agent_errors,
+                        sum(s.answered) as answered, sum(s.response_time_sum_us)::double precision as sum_us,
+                        max(s.response_time_max_us) as max_us, array[{}] as response_times
+                 from {source}($1, $2, $3) s group by 1, 2",
+                sums.join(", ")
+            ),
+            connection,
+        )
+    }
+
+    /// What arrived in each bar on its own.
+    pub(super) fn by_bar(&self, connection: &mut PgConnection) -> Result<Vec<Arrived>, Trouble> {
+        let (source, begin) = self.source();
+        self.load(
+            format!(
+                "select s.monitor_id, s.agent_id, array[s.{begin}] as since, array[s.checks] as checks,
+                        array[s.success] as success, array[s.agent_error] as agent_errors,
+                        s.answered::bigint as answered, s.response_time_sum_us::double precision as sum_us,
+                        s.response_time_max_us as max_us, s.response_times::bigint[] as response_times
+                 from {source}($1, $2, $3) s"
+            ),
+            connection,
+        )
+    }
+
+    fn load(&self, query: String, connection: &mut PgConnection) -> Result<Vec<Arrived>, Trouble> {
         let (since, until) = (self.edges[0], self.edges[self.edges.len() - 1]);
         Ok(sql_query(query)
             .bind::<Timestamptz, _>(pg_time(since))
@@ -98,68 +108,23 @@ impl Asked<'_> {
             .bind::<Nullable<Array<Integer>>, _>(self.monitors)
             .load(connection)?)
     }
+}
 
-    /// What arrived in each bar that has something.
-    pub(super) fn bars(&self, connection: &mut PgConnection) -> Result<Vec<InBar>, Trouble> {
-        let (source, begin) = self.source();
-        let query = format!(
-            "select s.monitor_id, s.{begin} as since, sum(s.checks) as checks, sum(s.success) as success,
-                    sum(s.agent_error) as agent_errors
-             from {source}($1, $2, $3) s group by 1, 2"
-        );
-        self.load(query, connection)
-    }
-
-    /// What arrived from each agent that sent something.
-    pub(super) fn by_agent(&self, connection: &mut PgConnection) -> Result<Vec<ByAgent>, Trouble> {
-        let (source, _) = self.source();
-        let sums: Vec<_> = (1..=24).map(|n| format!("sum(s.response_times[{n}])")).collect();
-        let query = format!(
-            "select s.monitor_id, s.agent_id, sum(s.checks) as checks, sum(s.answered) as answered,
-                    sum(s.response_time_sum_us)::double precision as sum_us, max(s.response_time_max_us) as max_us,
-                    array[{}] as response_times
-             from {source}($1, $2, $3) s group by 1, 2",
-            sums.join(", ")
-        );
-        self.load(query, connection)
-    }
-
-    /// What arrived from each agent in each bar.
-    pub(super) fn cells(&self, connection: &mut PgConnection) -> Result<Vec<Cell>, Trouble> {
-        let (source, begin) = self.source();
-        let query = format!(
-            "select s.monitor_id, s.agent_id, s.{begin} as since, s.checks::bigint as checks,
-                    s.success::bigint as success, s.agent_error::bigint as agent_errors, s.answered::bigint as answered,
-                    s.response_time_sum_us::double precision as sum_us, s.response_time_max_us as max_us,
-                    s.response_times::bigint[] as response_times
-             from {source}($1, $2, $3) s"
-        );
-        self.load(query, connection)
+impl Arrived {
+    /// How much in which bar, by its begin.
+    pub(super) fn bars(&self) -> impl Iterator<Item = (PgTimestamp, Counts)> {
+        let counts = self.checks.iter().zip(&self.success).zip(&self.agent_errors);
+        self.since.iter().zip(counts).map(|(since, ((checks, success), agent_errors))| {
+            let (checks, success, agent_errors) = ((*checks).into(), (*success).into(), (*agent_errors).into());
+            (*since, Counts { checks, success, agent_errors, unseen: 0 })
+        })
     }
 }
 
-impl InBar {
-    pub(super) fn counts(&self) -> Counts {
-        Counts { checks: self.checks, success: self.success, agent_errors: self.agent_errors, unseen: 0 }
-    }
-
-    /// Which bar it is.
-    pub(super) fn place(&self, edges: &[Timestamp]) -> usize {
-        let since = time(self.since);
-        edges.partition_point(|edge| *edge <= since).saturating_sub(1).min(edges.len() - 2)
-    }
-}
-
-impl Cell {
-    /// The same without its bar.
-    pub(super) fn by_agent(&self) -> ByAgent {
-        ByAgent {
-            monitor_id: self.bar.monitor_id,
-            agent_id: self.agent_id,
-            checks: self.bar.checks,
-            answers: self.answers.clone(),
-        }
-    }
+/// Which bar that begin is of.
+pub(super) fn place(since: PgTimestamp, edges: &[Timestamp]) -> usize {
+    let since = time(since);
+    edges.partition_point(|edge| *edge <= since).saturating_sub(1).min(edges.len() - 2)
 }
 
 impl AddAssign<&Answers> for Answers {

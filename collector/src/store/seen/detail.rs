@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::super::tables::{pg_time, time};
 use super::super::trouble::Trouble;
-use super::bars::{Answers, Asked, ByAgent, Cell, InBar};
+use super::bars::{Answers, Arrived, Asked, place};
 use super::overview::{bars, summaries, window};
 use super::{Names, latest, results, schedules};
 use crate::figures::counts::Counts;
@@ -33,21 +33,19 @@ pub(super) fn read(
     let names = Names::of(connection, Some(id))?;
     let schedules = schedules::read(connection, edges[0], now, Some(id))?;
     let ids = names.monitor_ids();
-    let cells = Asked { period, edges: &edges, monitors: Some(&ids) }.cells(connection)?;
+    let arrived = Asked { period, edges: &edges, monitors: Some(&ids) }.by_bar(connection)?;
     let states = latest::read(connection, &names, &schedules, now)?;
-    let bars: Vec<InBar> = cells.iter().map(|cell| cell.bar).collect();
-    let by_agent: Vec<ByAgent> = cells.iter().map(Cell::by_agent).collect();
-    let Some(summary) = summaries(&names, &schedules, &edges, &bars, &by_agent, states).pop() else { return Ok(None) };
+    let Some(summary) = summaries(&names, &schedules, &edges, &arrived, states).pop() else { return Ok(None) };
     let never = Schedule::default();
     let schedule = schedules.get(id).unwrap_or(&never);
-    let agents = sides(&names, &cells, schedule, &edges);
+    let agents = sides(&names, &arrived, schedule, &edges);
     Ok(Some(Detail {
         as_of: now,
         period,
         window,
         series: match period {
             Period::Day => phases(connection, &ids, up_to_now)?,
-            Period::Month | Period::Quarter => series(&cells),
+            Period::Month | Period::Quarter => series(&arrived),
         },
         incidents: incidents(connection, &names, up_to_now)?,
         gaps: gaps(&agents, schedule, &edges),
@@ -59,21 +57,21 @@ pub(super) fn read(
 }
 
 /// What each agent saw that looked, or was to.
-fn sides(names: &Names, cells: &[Cell], schedule: &Schedule, edges: &[Timestamp]) -> Vec<Side> {
+fn sides(names: &Names, arrived: &[Arrived], schedule: &Schedule, edges: &[Timestamp]) -> Vec<Side> {
     let Window { since, until } = window(edges);
-    let mut arrived: BTreeMap<i32, (Vec<Counts>, Answers)> = BTreeMap::new();
-    for cell in cells {
+    let mut of_agents: BTreeMap<i32, (Vec<Counts>, Answers)> = BTreeMap::new();
+    for row in arrived {
         let nothing = || (vec![Counts::default(); edges.len() - 1], Answers::default());
-        let (bars, answers) = arrived.entry(cell.agent_id).or_insert_with(nothing);
-        bars[cell.bar.place(edges)] += cell.bar.counts();
-        *answers += &cell.answers;
+        let (bars, answers) = of_agents.entry(row.agent_id).or_insert_with(nothing);
+        row.bars().for_each(|(since, counts)| bars[place(since, edges)] += counts);
+        *answers += &row.answers;
     }
     let due = schedule.due(since, until);
     let owing = due.iter().filter(|(_, due)| **due > 0).map(|(id, _)| *id);
     let looking = schedule.lookers().map(|(id, _)| id);
-    let ids: BTreeSet<i32> = arrived.keys().copied().chain(owing).chain(looking).collect();
+    let ids: BTreeSet<i32> = of_agents.keys().copied().chain(owing).chain(looking).collect();
     let side = |agent_id: i32| {
-        let (arrived, answers) = arrived.remove(&agent_id).unwrap_or_default();
+        let (arrived, answers) = of_agents.remove(&agent_id).unwrap_or_default();
         let mut counts = Counts::default();
         arrived.iter().for_each(|bar| counts += *bar);
         counts.unseen = (due.get(&agent_id).copied().unwrap_or(0) - counts.checks).max(0);
@@ -90,10 +88,10 @@ fn sides(names: &Names, cells: &[Cell], schedule: &Schedule, edges: &[Timestamp]
 }
 
 /// Response times by bar, over all agents.
-fn series(cells: &[Cell]) -> Vec<Point> {
+fn series(arrived: &[Arrived]) -> Vec<Point> {
     let mut by_bar: BTreeMap<i64, Answers> = BTreeMap::new();
-    for cell in cells {
-        *by_bar.entry(cell.bar.since.0).or_default() += &cell.answers;
+    for row in arrived {
+        row.bars().for_each(|(since, _)| *by_bar.entry(since.0).or_default() += &row.answers);
     }
     let point = |(since, answers): (i64, Answers)| {
         let (p50_us, p95_us) = (answers.percentile(0.5)?, answers.percentile(0.95)?);

@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use jiff::Timestamp;
 
 use super::super::trouble::Trouble;
-use super::bars::{Answers, Asked, ByAgent, InBar};
+use super::bars::{Answers, Arrived, Asked, place};
 use super::{Definition, Names, latest, schedules};
 use crate::figures::Window;
 use crate::figures::counts::Counts;
@@ -31,9 +31,9 @@ pub(super) fn read(connection: &mut PgConnection, period: Period, now: Timestamp
     let names = Names::of(connection, None)?;
     let schedules = schedules::read(connection, edges[0], now, None)?;
     let asked = Asked { period, edges: &edges, monitors: None };
-    let (bars, by_agent) = (asked.bars(connection)?, asked.by_agent(connection)?);
+    let arrived = asked.all(connection)?;
     let states = latest::read(connection, &names, &schedules, now)?;
-    let monitors = summaries(&names, &schedules, &edges, &bars, &by_agent, states);
+    let monitors = summaries(&names, &schedules, &edges, &arrived, states);
     Ok(Overview { as_of: now, period, window: window(&edges), monitors })
 }
 
@@ -46,27 +46,24 @@ pub(super) fn summaries(
     names: &Names,
     schedules: &BTreeMap<String, Schedule>,
     edges: &[Timestamp],
-    bars: &[InBar],
-    by_agent: &[ByAgent],
+    arrived: &[Arrived],
     mut states: BTreeMap<String, State>,
 ) -> Vec<Summary> {
     let by_id: BTreeMap<i32, &Definition> = names.monitors.iter().map(|it| (it.monitor_id, it)).collect();
     let mut known: BTreeMap<&str, Known<'_>> = BTreeMap::new();
-    let mut newest: BTreeMap<&str, i64> = BTreeMap::new();
-    for row in bars {
+    let mut newest: BTreeMap<&str, (i64, i32)> = BTreeMap::new();
+    for row in arrived {
         let Some(&definition) = by_id.get(&row.monitor_id) else { continue };
         let known = known.entry(&definition.id).or_default();
         known.bars.resize(edges.len() - 1, Counts::default());
-        known.bars[row.place(edges)] += row.counts();
-        let latest = newest.entry(&definition.id).or_insert(i64::MIN);
-        if (row.since.0, row.monitor_id) >= (*latest, known.definition.map_or(0, |it| it.monitor_id)) {
-            (*latest, known.definition) = (row.since.0, Some(definition));
+        for (since, counts) in row.bars() {
+            known.bars[place(since, edges)] += counts;
+            *known.arrived.entry(row.agent_id).or_default() += counts.checks;
+            let newest = newest.entry(&definition.id).or_insert((i64::MIN, 0));
+            if *newest <= (since.0, row.monitor_id) {
+                (*newest, known.definition) = ((since.0, row.monitor_id), Some(definition));
+            }
         }
-    }
-    for row in by_agent {
-        let Some(&definition) = by_id.get(&row.monitor_id) else { continue };
-        let known = known.entry(&definition.id).or_default();
-        *known.arrived.entry(row.agent_id).or_default() += row.checks;
         known.answers += &row.answers;
     }
     // What never told anything is known by its schedule alone, and what is due no more by its results.
