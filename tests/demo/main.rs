@@ -19,6 +19,7 @@ use e2e::agent::{Agent, AgentSetup};
 use e2e::collector::{Collector, CollectorSetup};
 use e2e::eventually::within;
 use e2e::kafka::Topic;
+use e2e::ports::free_port;
 use e2e::postgres::{Database, Postgres};
 
 use broker::Broker;
@@ -61,6 +62,8 @@ struct Demo {
     sites: Sites,
     database: Database,
     broker: Broker,
+    /// Where the collectors show their pages, one after the other.
+    pages: String,
 }
 
 fn show(arguments: &Arguments) -> Result<bool> {
@@ -68,6 +71,7 @@ fn show(arguments: &Arguments) -> Result<bool> {
     let mut demo = Demo::start(&mut screen, arguments.embedded)?;
 
     screen.say("Checks run every second; each result goes through the outbox and Kafka into PostgreSQL.")?;
+    screen.say(&format!("The status page: http://{}/", demo.pages))?;
     demo.watch(&mut screen, 8)?;
 
     screen.say("Kafka is taken away. Checks go on, and their results wait in the agent's outbox.")?;
@@ -94,7 +98,7 @@ fn show(arguments: &Arguments) -> Result<bool> {
     screen.say("The whole topic is read once more, by a collector that has never seen it.")?;
     let rows = demo.rows()?;
     demo.collector.stop()?;
-    demo.collector = collector(&demo.broker, &demo.database, "replay")?;
+    demo.collector = collector(&demo.broker, &demo.database, "replay", &demo.pages)?;
     demo.arrive(&mut screen)?;
     screen.clear()?;
 
@@ -127,10 +131,11 @@ impl Demo {
         let postgres = Arc::new(postgres.join().map_err(|_| anyhow!("PostgreSQL's thread has ended"))??);
         let database = postgres.database_named("website_monitor")?;
         let topic = Topic::at(&broker.address(), TOPIC, PARTITIONS);
-        let collector = collector(&broker, &database, "website-monitor-collector")?;
+        let pages = format!("127.0.0.1:{}", free_port()?);
+        let collector = collector(&broker, &database, "website-monitor-collector", &pages)?;
         let setup = AgentSetup::new(&broker.address(), TOPIC).name("demo").set("kafka.partitions", PARTITIONS);
         let agent = sites.monitors(setup.set("kafka.create_topic", broker.creates_topics())).start()?;
-        Ok(Demo { agent, collector, topic, sites, database, broker })
+        Ok(Demo { agent, collector, topic, sites, database, broker, pages })
     }
 
     /// Shows rows arriving for so many seconds.
@@ -185,12 +190,14 @@ impl Demo {
         std::fs::set_permissions(&password_file, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
         screen.say(&format!(
             "\nEverything keeps running until Ctrl-C.\n\
+             pages      http://{}/\n\
              rows       PGPASSFILE={} psql -h 127.0.0.1 -p {} -U {} {} \\\n           \
              -c 'select * from {} order by checked_at desc limit 20'\n\
              agent      {}\n\
              collector  {}\n\
              kafka      {} (topic {TOPIC})\n\
              sites      {}",
+            self.pages,
             password_file.display(),
             server.port(),
             self.database.user(),
@@ -207,7 +214,8 @@ impl Demo {
     }
 }
 
-fn collector(broker: &Broker, database: &Database, group: &str) -> Result<Collector> {
+fn collector(broker: &Broker, database: &Database, group: &str, pages: &str) -> Result<Collector> {
     let create = broker.creates_topics();
-    CollectorSetup::new(&broker.address(), TOPIC, group, database).set("kafka.create_topic", create).start()
+    let setup = CollectorSetup::new(&broker.address(), TOPIC, group, database);
+    setup.set("kafka.create_topic", create).set("http.listen", pages).start()
 }
