@@ -9,7 +9,7 @@
 //! is not, as long as another one looks; time in which none looks though one had before is *nobody's*, and counts as not
 //! seen, too. A monitor that goes from a configuration is no longer due.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -91,28 +91,37 @@ impl Schedule {
         self.idle.iter().map(|idle| whole(slots(idle.begins, idle.ends, idle.interval, since, until))).sum()
     }
 
-    /// What an agent owes of each bar, whose edges these are, in parts of results.
-    pub fn of_agent(&self, agent_id: i32, edges: &[Timestamp]) -> Vec<f64> {
+    /// Who was to look at some time.
+    pub fn agents(&self) -> BTreeSet<i32> {
+        self.spans.iter().map(|span| span.agent_id).collect()
+    }
+
+    /// How many results an agent owes of each bar, whose edges these are.
+    pub fn of_agent(&self, agent_id: i32, edges: &[Timestamp]) -> Vec<i64> {
         let spans = self.spans.iter().filter(|span| span.agent_id == agent_id);
         spread(spans.map(|span| (span.begins, span.ends, span.interval)), edges)
     }
 
-    /// What nobody owes of each bar.
-    pub fn of_nobody(&self, edges: &[Timestamp]) -> Vec<f64> {
+    /// How many results nobody owes of each bar.
+    pub fn of_nobody(&self, edges: &[Timestamp]) -> Vec<i64> {
         spread(self.idle.iter().map(|idle| (idle.begins, Some(idle.ends), idle.interval)), edges)
-    }
-
-    /// What all owe of each bar, agents and nobody.
-    pub fn of_all(&self, edges: &[Timestamp]) -> Vec<f64> {
-        let spans = self.spans.iter().map(|span| (span.begins, span.ends, span.interval));
-        spread(spans.chain(self.idle.iter().map(|idle| (idle.begins, Some(idle.ends), idle.interval))), edges)
     }
 }
 
-/// What did not arrive in a bar. A slot at its edge may have gone into the next one: that alone is no gap.
-pub fn unseen(due: f64, arrived: i64) -> i64 {
-    let missing = (whole(due) - arrived).max(0);
-    if missing == 1 && arrived > 0 { 0 } else { missing }
+/// What did not arrive of what one agent owes of each bar. A slot near an edge may have gone over it: where a bar has one
+/// less and its neighbour one more, nothing is missing.
+pub fn unseen(due: &[i64], arrived: impl Fn(usize) -> i64) -> Vec<i64> {
+    let mut missing: Vec<i64> = due.iter().enumerate().map(|(n, due)| due - arrived(n)).collect();
+    for n in 1..missing.len() {
+        let over = match (missing[n - 1], missing[n]) {
+            (1.., ..=-1) => 1,
+            (..=-1, 1..) => -1,
+            _ => 0,
+        };
+        missing[n - 1] -= over;
+        missing[n] += over;
+    }
+    missing.into_iter().map(|missing| missing.max(0)).collect()
 }
 
 #[allow(clippy::cast_possible_truncation)] // far below
@@ -127,18 +136,22 @@ fn slots(begins: Timestamp, ends: Timestamp, interval: SignedDuration, since: Ti
     (inside.as_secs_f64() / interval.as_secs_f64().max(0.001)).max(0.0)
 }
 
+/// Whole slots by bar: those up to its end that no bar before has.
 fn spread(
     spans: impl Iterator<Item = (Timestamp, Option<Timestamp>, SignedDuration)>,
     edges: &[Timestamp],
-) -> Vec<f64> {
-    let mut due = vec![0.0; edges.len().saturating_sub(1)];
+) -> Vec<i64> {
+    let mut due = vec![0; edges.len().saturating_sub(1)];
     for (begins, ends, interval) in spans {
         let first = edges.partition_point(|edge| *edge <= begins).saturating_sub(1);
+        let (mut so_far, mut counted) = (0.0, 0);
         for (n, bar) in due.iter_mut().enumerate().skip(first) {
             if ends.is_some_and(|ends| ends <= edges[n]) {
                 break;
             }
-            *bar += slots(begins, ends.unwrap_or(Timestamp::MAX), interval, edges[n], edges[n + 1]);
+            so_far += slots(begins, ends.unwrap_or(Timestamp::MAX), interval, edges[n], edges[n + 1]);
+            *bar += whole(so_far) - counted;
+            counted = whole(so_far);
         }
     }
     due
@@ -214,8 +227,9 @@ mod tests {
         let schedule = Schedule::new(vec![span(1, 0, Some(55)), span(1, 100, None), span(2, 0, None)], at(1_000));
         assert_eq!(schedule.due(at(0), at(200)), [(1, 15), (2, 20)].into());
         assert_eq!(schedule.due(at(-100), at(0)), [(1, 0), (2, 0)].into());
-        assert_eq!(schedule.of_agent(1, &[at(0), at(50), at(100), at(150)]), [5.0, 0.5, 5.0]);
-        assert_eq!(schedule.of_all(&[at(0), at(100)]), [15.5]);
+        assert_eq!(schedule.of_agent(1, &[at(0), at(50), at(100), at(150)]), [5, 0, 5]);
+        assert_eq!(schedule.of_agent(2, &[at(0), at(15), at(30), at(45), at(60)]), [1, 2, 1, 2]);
+        assert_eq!(schedule.agents(), [1, 2].into());
         assert_eq!(schedule.nobodys(at(0), at(1_000)), 0, "one that died is still expected");
     }
 
@@ -234,7 +248,7 @@ mod tests {
         let both = vec![stopped(1, 0, 100, Some(300)), stopped(2, 50, 150, None), span(1, 300, None)];
         let schedule = Schedule::new(both, at(400));
         assert_eq!(schedule.nobodys(at(0), at(400)), 15);
-        assert_eq!(schedule.of_nobody(&[at(0), at(200), at(400)]), [5.0, 10.0]);
+        assert_eq!(schedule.of_nobody(&[at(0), at(200), at(400)]), [5, 10]);
         let none_came_back = Schedule::new(vec![stopped(1, 0, 100, None), stopped(2, 0, 150, None)], at(400));
         assert_eq!(none_came_back.nobodys(at(0), at(400)), 25);
         assert!(!none_came_back.is_retired());
@@ -249,8 +263,12 @@ mod tests {
     }
 
     #[test]
-    fn a_single_slot_at_the_edge_of_a_bar_is_no_gap_and_silence_is() {
-        assert_eq!([unseen(120.0, 120), unseen(120.0, 119), unseen(120.0, 118), unseen(1.0, 0)], [0, 0, 2, 1]);
-        assert_eq!([unseen(119.999_999_9, 118), unseen(0.9, 0), unseen(5.0, 9)], [2, 0, 0]);
+    fn a_slot_that_went_over_the_edge_of_a_bar_is_no_gap_and_one_that_is_missing_is() {
+        let of = |due: &[i64], arrived: &[i64]| unseen(due, |n| arrived[n]);
+        assert_eq!(of(&[120, 120, 120], &[120, 119, 121]), [0, 0, 0]);
+        assert_eq!(of(&[120, 120, 120], &[121, 119, 120]), [0, 0, 0]);
+        assert_eq!(of(&[2, 2, 2], &[1, 1, 1]), [1, 1, 1]);
+        assert_eq!(of(&[120, 120], &[110, 121]), [9, 0]);
+        assert_eq!(of(&[0, 1, 0, 1], &[0, 0, 0, 0]), [0, 1, 0, 1]);
     }
 }

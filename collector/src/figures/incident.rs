@@ -24,6 +24,8 @@ pub struct Incident {
     pub began: Timestamp,
     /// The first success of the last agent that had failed; none while one still fails.
     pub ended: Option<Timestamp>,
+    /// Whether it is known that it ended then. Else that agent looked for the last time then, and never saw a success.
+    pub is_end_known: bool,
     /// Agents that saw failures, by name.
     pub failing: Vec<String>,
     /// Agents that looked in that time and saw only success, by name.
@@ -51,19 +53,27 @@ pub struct Group {
     outages: Vec<Outage>,
     /// None while one has not.
     ended: Option<Timestamp>,
+    is_end_known: bool,
 }
 
-/// The groups of one monitor's outages, newest first.
-pub fn groups(mut outages: Vec<Outage>) -> Vec<Group> {
+/// The groups of one monitor's outages, newest first. `last_looked` tells of the agent of an outage that has not ended
+/// when it looked for the last time, unless it looks still: what it would see now is not known, and must not make one of
+/// all that came after.
+pub fn groups(mut outages: Vec<Outage>, last_looked: impl Fn(&Outage) -> Option<Timestamp>) -> Vec<Group> {
     outages.sort_by_key(|outage| outage.began);
     let mut groups: Vec<Group> = Vec::new();
-    for outage in outages {
+    for mut outage in outages {
+        let cut = if outage.ended.is_none() { last_looked(&outage) } else { None };
+        outage.ended = outage.ended.or(cut);
         match groups.last_mut() {
             Some(group) if group.ended.is_none_or(|ended| outage.began < ended) => {
-                group.ended = group.ended.zip(outage.ended).map(|(one, other)| one.max(other));
+                let is_longer = group.ended.is_some_and(|ended| outage.ended.is_none_or(|other| other > ended));
+                if is_longer {
+                    (group.ended, group.is_end_known) = (outage.ended, cut.is_none());
+                }
                 group.outages.push(outage);
             }
-            _ => groups.push(Group { ended: outage.ended, outages: vec![outage] }),
+            _ => groups.push(Group { ended: outage.ended, is_end_known: cut.is_none(), outages: vec![outage] }),
         }
     }
     groups.reverse();
@@ -89,6 +99,7 @@ impl Group {
             blame: if is_targets { Blame::Target } else { Blame::Path },
             began: first.began,
             ended: self.ended,
+            is_end_known: self.is_end_known,
             passing,
             failing,
             failures: self.outages.iter().map(|outage| outage.failures).sum(),
@@ -127,7 +138,7 @@ mod tests {
 
     fn all(outages: Vec<Outage>, saw_success: &[&str]) -> Vec<Incident> {
         let saw_success: Vec<String> = saw_success.iter().map(|agent| (*agent).into()).collect();
-        groups(outages).into_iter().map(|group| group.incident(&saw_success)).collect()
+        groups(outages, |_| None).into_iter().map(|group| group.incident(&saw_success)).collect()
     }
 
     #[test]
@@ -150,5 +161,16 @@ mod tests {
     fn outages_that_only_touch_are_two_incidents_the_newer_one_first() {
         let found = all(vec![outage("a", 1, Some(5)), outage("a", 5, Some(9))], &[]);
         assert_eq!(found.iter().map(|incident| incident.began).collect::<Vec<_>>(), [at(5), at(1)]);
+    }
+
+    #[test]
+    fn an_outage_whose_agent_went_away_ends_when_it_looked_last_and_leaves_later_ones_alone() {
+        let outages = vec![outage("gone", 1, None), outage("a", 50, Some(60))];
+        let found = groups(outages, |outage| (outage.agent == "gone").then_some(at(10)));
+        let ends: Vec<_> = found.iter().map(|group| (group.span(), group.is_end_known)).collect();
+        assert_eq!(ends, [((at(50), Some(at(60))), true), ((at(1), Some(at(10))), false)]);
+        let still =
+            groups(vec![outage("gone", 1, None), outage("a", 5, None)], |it| (it.agent == "gone").then_some(at(10)));
+        assert_eq!((still.len(), still[0].span(), still[0].is_end_known), (1, (at(1), None), true));
     }
 }

@@ -23,13 +23,15 @@ fn word(event: AgentEvent) -> Option<&'static str> {
     }
 }
 
-/// Stores the schedules of a batch, which are few.
+/// Stores the schedules of a batch, which are few. One of later than now, or of a clock that was never set, holds from now
+/// on: it would hide those that come after it.
 pub(super) fn store(connection: &mut PgConnection, schedules: &[(i32, Report<'_>)]) -> Result<(), Trouble> {
     for (epoch_id, Report { seq, report, .. }) in schedules {
         let Some(event) = word(report.event) else { continue };
         sql_query(
             "insert into schedules (epoch_id, seq, at, event, revision, monitors, intervals_ms, tags)
-             values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict do nothing",
+             values ($1, $2, case when $3 between now() - interval '2 years' and now() then $3 else now() end,
+                     $4, $5, $6, $7, $8) on conflict do nothing",
         )
         .bind::<Integer, _>(epoch_id)
         .bind::<BigInt, _>(seq)

@@ -14,12 +14,14 @@ pub(super) mod schedules;
 use std::collections::BTreeMap;
 
 use diesel::connection::SimpleConnection;
+use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{Array, Bool, Integer, Text};
+use diesel::sql_types::{Array, Bool, Integer, Text, Timestamptz};
 use jiff::Timestamp;
 
 use super::figures::Reader;
+use super::tables::time;
 use super::trouble::Trouble;
 use super::{Unavailable, migrate};
 use crate::figures::overview::{AgentRow, Detail, Overview, Period, ResultRow};
@@ -27,15 +29,15 @@ use crate::web::Source;
 
 impl Source for Reader {
     fn overview(&self, period: Period) -> Result<Overview, Unavailable> {
-        self.read(|connection| overview::read(connection, period, Timestamp::now()))
+        self.read(|connection, now| overview::read(connection, period, now))
     }
 
     fn detail(&self, id: &str, period: Period) -> Result<Option<Detail>, Unavailable> {
-        self.read(|connection| detail::read(connection, id, period, Timestamp::now()))
+        self.read(|connection, now| detail::read(connection, id, period, now))
     }
 
     fn results(&self, id: &str, before: Timestamp, most: usize) -> Result<Option<Vec<ResultRow>>, Unavailable> {
-        self.read(|connection| {
+        self.read(|connection, _| {
             let names = Names::of(connection, Some(id))?;
             let there = !names.monitors.is_empty();
             there.then(|| results::read(connection, &names.monitor_ids(), before, most)).transpose()
@@ -43,13 +45,18 @@ impl Source for Reader {
     }
 
     fn agents(&self) -> Result<Vec<AgentRow>, Unavailable> {
-        self.read(|connection| agents::read(connection, Timestamp::now()))
+        self.read(agents::read)
     }
 }
 
 impl Reader {
-    /// All that `read` reads is of one moment.
-    fn read<T>(&self, read: impl FnOnce(&mut PgConnection) -> Result<T, Trouble>) -> Result<T, Unavailable> {
+    /// All that `read` reads is of one moment, which is told by the database's clock, as what it is compared with.
+    fn read<T>(&self, read: impl FnOnce(&mut PgConnection, Timestamp) -> Result<T, Trouble>) -> Result<T, Unavailable> {
+        #[derive(QueryableByName)]
+        struct Now {
+            #[diesel(sql_type = Timestamptz)]
+            now: PgTimestamp,
+        }
         let mut session = self.connections.get()?;
         migrate::check(&mut session, &self.schema)?;
         let mut transaction = session.build_transaction().repeatable_read().read_only();
@@ -59,7 +66,8 @@ impl Reader {
             connection.batch_execute(
                 "set local jit = off; set local work_mem = '32MB'; set local statement_timeout = '60s'",
             )?;
-            read(connection)
+            let Now { now } = sql_query("select now() as now").get_result(connection)?;
+            read(connection, time(now))
         });
         Ok(session.judge(outcome)?)
     }

@@ -133,11 +133,11 @@ fn report(connection: &mut PgConnection, reports: &BTreeMap<i32, Report<'_>>) ->
     let oldest = || all().map(|report| report.report.oldest_pending.as_ref());
     sql_query(
         "update epochs e
-         set report_seq = d.seq, reported_at = d.at, pending = d.pending,
+         set report_seq = d.seq, reported_at = least(d.at, now()), pending = d.pending,
              oldest_epoch = d.oldest_epoch, oldest_seq = d.oldest_seq,
              previous = coalesce(d.previous, e.previous),
              previous_highest = coalesce(d.previous_highest, e.previous_highest),
-             ended_at = case when d.is_stop then d.at end
+             ended_at = case when d.is_stop then least(d.at, now()) end
          from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9)
               d(epoch_id, seq, at, pending, oldest_epoch, oldest_seq, previous, previous_highest, is_stop)
          where e.epoch_id = d.epoch_id and (e.report_seq is null or e.report_seq < d.seq)",

@@ -17,6 +17,7 @@ use crate::figures::counts::Counts;
 use crate::figures::due::Schedule;
 use crate::figures::incident::{self, Incident};
 use crate::figures::overview::{Bar, Detail, Gap, Late, Period, Point, Side};
+use crate::figures::state::{Look, State};
 use crate::figures::{Outage, Window};
 
 /// One monitor; none when nothing is known by that id.
@@ -47,7 +48,7 @@ pub(super) fn read(
             Period::Day => phases(connection, &ids, up_to_now)?,
             Period::Month | Period::Quarter => series(&arrived),
         },
-        incidents: incidents(connection, &names, up_to_now)?,
+        incidents: incidents(connection, &names, up_to_now, &summary.state)?,
         gaps: gaps(&agents, schedule, &edges),
         late: late(connection, &names, &agents, window)?,
         results: results::read(connection, &ids, now, Detail::MOST)?,
@@ -138,7 +139,12 @@ fn phases(connection: &mut PgConnection, monitors: &[i32], window: Window) -> Re
 }
 
 /// The latest incidents, newest first.
-fn incidents(connection: &mut PgConnection, names: &Names, window: Window) -> Result<Vec<Incident>, Trouble> {
+fn incidents(
+    connection: &mut PgConnection,
+    names: &Names,
+    window: Window,
+    state: &State,
+) -> Result<Vec<Incident>, Trouble> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = Integer)]
@@ -172,13 +178,38 @@ fn incidents(connection: &mut PgConnection, names: &Names, window: Window) -> Re
         status_code: row.status_code,
         error: row.error,
     };
-    let groups = incident::groups(rows.into_iter().map(outage).collect());
+    let outages: Vec<Outage> = rows.into_iter().map(outage).collect();
+    let still_fails = |name: &str| state.agents.iter().any(|it| it.agent == name && it.look == Look::Failure);
+    let mut last_looks = BTreeMap::new();
+    for open in outages.iter().filter(|it| it.ended.is_none() && !still_fails(&it.agent)) {
+        last_looks.insert(open.agent.clone(), last_look(connection, &ids, open)?);
+    }
+    let groups = incident::groups(outages, |outage| last_looks.get(&outage.agent).copied());
     let incident = |group: incident::Group| {
         let (began, ended) = group.span();
         let saw = saw_success(connection, names, &ids, began, ended.unwrap_or(window.until))?;
         Ok(group.incident(&saw))
     };
     groups.into_iter().take(Detail::MOST).map(incident).collect()
+}
+
+/// When the agent of an outage that has not ended looked for the last time.
+fn last_look(connection: &mut PgConnection, monitors: &[i32], outage: &Outage) -> Result<Timestamp, Trouble> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Nullable<Timestamptz>)]
+        at: Option<PgTimestamp>,
+    }
+    let row: Row = sql_query(
+        "select max(r.checked_at) as at
+         from results r join epochs e using (epoch_id) join agents a using (agent_id)
+         where r.monitor_id = any($1) and a.name = $2 and r.checked_at >= $3 and r.outcome <> 'agent_error'",
+    )
+    .bind::<Array<Integer>, _>(monitors)
+    .bind::<Text, _>(&outage.agent)
+    .bind::<Timestamptz, _>(pg_time(outage.began))
+    .get_result(connection)?;
+    Ok(row.at.map_or(outage.began, time))
 }
 
 /// Which agents saw a success in a time.

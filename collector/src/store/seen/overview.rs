@@ -1,6 +1,6 @@
 //! All monitors in short, or one: sums of the database beside what was due.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use diesel::prelude::*;
 use jiff::Timestamp;
@@ -19,9 +19,8 @@ use crate::figures::state::State;
 struct Known<'a> {
     /// The definition with the latest result.
     definition: Option<&'a Definition>,
-    bars: Vec<Counts>,
-    /// By agent.
-    arrived: BTreeMap<i32, i64>,
+    /// What arrived in each bar, by agent.
+    arrived: BTreeMap<i32, Vec<Counts>>,
     answers: Answers,
 }
 
@@ -55,10 +54,9 @@ pub(super) fn summaries(
     for row in arrived {
         let Some(&definition) = by_id.get(&row.monitor_id) else { continue };
         let known = known.entry(&definition.id).or_default();
-        known.bars.resize(edges.len() - 1, Counts::default());
+        let bars = known.arrived.entry(row.agent_id).or_insert_with(|| vec![Counts::default(); edges.len() - 1]);
         for (since, counts) in row.bars() {
-            known.bars[place(since, edges)] += counts;
-            *known.arrived.entry(row.agent_id).or_default() += counts.checks;
+            bars[place(since, edges)] += counts;
             let newest = newest.entry(&definition.id).or_insert((i64::MIN, 0));
             if *newest <= (since.0, row.monitor_id) {
                 (*newest, known.definition) = ((since.0, row.monitor_id), Some(definition));
@@ -84,26 +82,30 @@ pub(super) fn summaries(
     summaries
 }
 
-/// Bars with what arrived in each, and what was due.
-pub(super) fn bars(arrived: &[Counts], due: &[f64], edges: &[Timestamp]) -> Vec<Bar> {
-    let bar = |(n, due): (usize, &f64)| {
-        let counts = arrived.get(n).copied().unwrap_or_default();
-        Bar { since: edges[n], counts: Counts { unseen: unseen(*due, counts.checks), ..counts } }
-    };
-    due.iter().enumerate().map(bar).collect()
+/// Bars with what arrived from an agent in each, and what it owes.
+pub(super) fn bars(arrived: &[Counts], due: &[i64], edges: &[Timestamp]) -> Vec<Bar> {
+    let arrived = |n: usize| arrived.get(n).copied().unwrap_or_default();
+    let unseen = unseen(due, |n| arrived(n).checks);
+    let bar = |(n, unseen)| Bar { since: edges[n], counts: Counts { unseen, ..arrived(n) } };
+    unseen.into_iter().enumerate().map(bar).collect()
 }
 
 impl Known<'_> {
+    /// Of each agent on its own, so that what one sent beside its schedule hides no gap of another.
     fn summary(self, id: &str, schedule: &Schedule, state: State, edges: &[Timestamp]) -> Summary {
         let Window { since, until } = window(edges);
-        let mut counts = self.bars.iter().fold(Counts::default(), |mut sum, bar| {
-            sum += *bar;
-            sum
-        });
-        // Of each agent on its own, so that what one sent beside its schedule hides no gap of another.
-        let missing = |(agent_id, due): (i32, i64)| (due - self.arrived.get(&agent_id).unwrap_or(&0)).max(0);
-        counts.unseen =
-            schedule.due(since, until).into_iter().map(missing).sum::<i64>() + schedule.nobodys(since, until);
+        let mut all = bars(&[], &schedule.of_nobody(edges), edges);
+        let mut counts = Counts { unseen: schedule.nobodys(since, until), ..Counts::default() };
+        let due = schedule.due(since, until);
+        for agent_id in schedule.agents().into_iter().chain(self.arrived.keys().copied()).collect::<BTreeSet<_>>() {
+            let arrived = self.arrived.get(&agent_id).map(Vec::as_slice).unwrap_or_default();
+            let mut of_agent = Counts::default();
+            arrived.iter().for_each(|bar| of_agent += *bar);
+            of_agent.unseen = (due.get(&agent_id).copied().unwrap_or(0) - of_agent.checks).max(0);
+            counts += of_agent;
+            let its = bars(arrived, &schedule.of_agent(agent_id, edges), edges);
+            all.iter_mut().zip(its).for_each(|(bar, its)| bar.counts += its.counts);
+        }
         Summary {
             id: id.into(),
             name: self.definition.map_or(id, |it| &it.name).into(),
@@ -113,7 +115,7 @@ impl Known<'_> {
             state,
             counts,
             times: self.answers.times(),
-            bars: bars(&self.bars, &schedule.of_all(edges), edges),
+            bars: all,
         }
     }
 }

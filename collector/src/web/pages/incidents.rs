@@ -46,7 +46,10 @@ pub(super) fn befell_in_public(it: &Incident, now: Timestamp) -> Befell {
     Befell {
         from: When(it.began),
         to: it.ended.map(When),
-        lasted: shortly(it.lasted(now)),
+        lasted: match it.is_end_known {
+            true => shortly(it.lasted(now)),
+            false => format!("{} or longer: who saw it looked no more", shortly(it.lasted(now))),
+        },
         class,
         blame: blame.into(),
         why: String::new(),
@@ -136,6 +139,7 @@ mod tests {
             blame,
             began: at,
             ended: None,
+            is_end_known: true,
             failing,
             passing,
             failures: 1,

@@ -8,7 +8,7 @@ use super::Unreadable;
 use crate::rarely::Rarely;
 use crate::store::Unavailable;
 
-/// Readings at a time. What is stored has the other connections.
+/// Readings at a time: what is stored goes first.
 const READINGS: usize = 2;
 /// Readings that are under way or in line: as many as there are connections.
 const PLACES: usize = 256;
