@@ -11,7 +11,7 @@ use crate::store::Unavailable;
 /// Readings at a time. What is stored has the other connections.
 const READINGS: usize = 2;
 /// Readings that are under way or in line: as many as there are connections.
-const PLACES: usize = 256;
+pub(super) const PLACES: usize = 256;
 
 pub(super) struct Gate {
     places: Arc<Semaphore>,
