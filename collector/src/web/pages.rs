@@ -43,6 +43,7 @@ use detail::Older;
 use frame::Place;
 
 pub(crate) use frame::monitor as monitor_address;
+pub(super) use standing::Uptime;
 
 /// All pages, by who may see them.
 pub fn routes() -> Pages {
