@@ -55,6 +55,12 @@ pub trait Source: Send + Sync + 'static {
     /// # Errors
     /// Why the database can't be read.
     fn agents(&self) -> Result<Vec<AgentRow>, Unavailable>;
+
+    /// Whether there is a database with tables that can be read. It costs next to nothing.
+    ///
+    /// # Errors
+    /// Why the database can't be read.
+    fn answers(&self) -> Result<(), Unavailable>;
 }
 
 /// What all handlers share.

@@ -6,7 +6,8 @@
 //! ```
 //! Readings go through a gate: a few at a time, some more in line, the rest is told to come again. One that was begun is
 //! finished though nobody waits for it any more: the next who asks has it. That a reading failed is remembered only for
-//! as long as keeps a database that is away from being asked by everybody at once.
+//! as long as keeps a database that is away from being asked by everybody at once. Whether it answers at all is asked beside the
+//! gate: those who look, however many, are no sign that it does not.
 
 mod gate;
 mod slot;
@@ -45,6 +46,9 @@ impl Unreadable {
 pub struct Snapshots {
     source: Arc<dyn Source>,
     gate: Arc<Gate>,
+    /// For the one question that waits behind no reading.
+    beside: Arc<Gate>,
+    answers: Slot<()>,
     overviews: [Slot<Arc<Overview>>; 3],
     agents: Slot<Arc<Vec<AgentRow>>>,
     details: Mutex<LruCache<(String, Period), Arc<DetailSlot>>>,
@@ -57,6 +61,9 @@ const DETAILS: NonZeroUsize = NonZeroUsize::new(64).expect("is not zero");
 
 /// What is of now.
 const SHORT: Age = Age { fresh: Duration::from_secs(10), usable: Duration::from_secs(60) };
+
+/// Whether there is a database.
+const MOMENT: Age = Age { fresh: Duration::from_secs(1), usable: Duration::ZERO };
 
 /// What costs more changes less.
 fn age(period: Period) -> Age {
@@ -73,11 +80,17 @@ fn is_id(id: &str) -> bool {
 }
 
 impl Snapshots {
+    /// So many readings at a time are the most that a source has to stand, each with a connection of its own.
+    pub const READINGS: u32 = gate::READINGS + 1;
+
     /// Of a source.
     pub fn new(source: Arc<dyn Source>) -> Snapshots {
+        let gate = Arc::new(Gate::default());
         Snapshots {
             source,
-            gate: Arc::new(Gate::default()),
+            beside: Arc::new(gate.beside()),
+            gate,
+            answers: Slot::default(),
             overviews: std::array::from_fn(|_| Slot::default()),
             agents: Slot::default(),
             details: Mutex::new(LruCache::new(DETAILS)),
@@ -128,10 +141,10 @@ impl Snapshots {
         self.gate.read(move || source.results(&id, before, most)).await
     }
 
-    /// Whether the database can be read now, or could a few seconds ago.
+    /// Whether the database answers now, or did a moment ago.
     pub async fn is_readable(&self) -> bool {
-        let (source, age) = (self.source.clone(), Age { fresh: Duration::from_secs(5), usable: Duration::ZERO });
-        self.agents.get(age, &self.gate, move || source.agents().map(Arc::new)).await.is_ok()
+        let source = self.source.clone();
+        self.answers.get(MOMENT, &self.beside, move || source.answers()).await.is_ok()
     }
 
     /// All agents, by name.

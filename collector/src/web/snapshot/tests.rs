@@ -155,6 +155,52 @@ async fn two_read_at_a_time_some_wait_and_the_rest_is_sent_away() {
     assert_eq!((read, told.begun()), (PLACES, PLACES));
 }
 
+/// Its results take until the test says so.
+struct Slow(Told);
+
+impl Source for Slow {
+    fn overview(&self, _: Period) -> Result<Overview, Unavailable> {
+        Err(Unavailable("nobody asks".into()))
+    }
+
+    fn detail(&self, _: &str, _: Period) -> Result<Option<Detail>, Unavailable> {
+        Ok(None)
+    }
+
+    fn results(&self, _: &str, _: Timestamp, _: usize) -> Result<Option<Vec<ResultRow>>, Unavailable> {
+        self.0.reading()().map(|_| None)
+    }
+
+    fn agents(&self) -> Result<Vec<AgentRow>, Unavailable> {
+        Ok(Vec::new())
+    }
+
+    fn answers(&self) -> Result<(), Unavailable> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn whether_the_database_answers_is_known_while_all_that_it_reads_takes_long() {
+    let (told, word) = Told::new();
+    let begun = told.begun.clone();
+    let snapshots = Arc::new(Snapshots::new(Arc::new(Slow(told))));
+    let ask = |_| {
+        let snapshots = snapshots.clone();
+        tokio::spawn(async move { snapshots.results("a", Timestamp::UNIX_EPOCH, 1).await })
+    };
+    let asking: Vec<JoinHandle<_>> = (0..=PLACES).map(ask).collect();
+    while begun.load(Ordering::SeqCst) < 2 || !asking.iter().any(JoinHandle::is_finished) {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(snapshots.agents().await.err(), Some(Unreadable::Busy));
+    assert!(snapshots.is_readable().await);
+    (0..PLACES).for_each(|_| word.send(Ok(0)).unwrap());
+    for one in asking {
+        drop(one.await);
+    }
+}
+
 #[tokio::test]
 async fn ids_that_no_monitor_can_have_cost_nothing() {
     let tables = crate::web::tests::Tables { is_away: true.into(), ..Default::default() };
