@@ -74,6 +74,12 @@ fn age(period: Period) -> Age {
     }
 }
 
+/// One monitor at length is looked at more closely, and yet costs the more the longer the period is.
+fn age_at_length(period: Period) -> Age {
+    let age = age(period);
+    Age { fresh: age.fresh.min(Duration::from_secs(60)), ..age }
+}
+
 /// Whether a monitor can have that id. Others aren't worth a question.
 fn is_id(id: &str) -> bool {
     !id.is_empty() && id.len() <= wire::limits::MONITOR && !id.contains('\0')
@@ -120,7 +126,7 @@ impl Snapshots {
             let mut details = self.details.lock().unwrap_or_else(PoisonError::into_inner);
             details.get_or_insert((id.clone(), period), Arc::default).clone()
         };
-        slot.get(SHORT, &self.gate, move || Ok(source.detail(&id, period)?.map(Arc::new))).await
+        slot.get(age_at_length(period), &self.gate, move || Ok(source.detail(&id, period)?.map(Arc::new))).await
     }
 
     /// So many results of a monitor from before a moment, newest first; none when there is none with that id. They are
