@@ -14,6 +14,7 @@ mod fixture;
 mod guard;
 mod metrics;
 pub mod pages;
+mod paging;
 mod parameters;
 pub mod routes;
 pub mod snapshot;

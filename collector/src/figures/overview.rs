@@ -118,7 +118,7 @@ pub struct Detail {
     pub gaps: Vec<Gap>,
     /// Newest first, at most [`Detail::MOST`].
     pub late: Vec<Late>,
-    /// The latest results, newest first, at most [`Detail::MOST`].
+    /// The latest results, newest first, at most [`Detail::MOST`] and one more, which tells that there are more.
     pub results: Vec<ResultRow>,
 }
 

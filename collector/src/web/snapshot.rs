@@ -18,7 +18,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use lru::LruCache;
 
 use super::Source;
@@ -144,6 +144,9 @@ impl Snapshots {
             return Ok(None);
         }
         let (source, id) = (self.source.clone(), id.to_owned());
+        // What is stored is of 1970 at the earliest and of tomorrow at the latest; times far off may be none of the
+        // database's.
+        let before = before.clamp(Timestamp::UNIX_EPOCH, Timestamp::now() + SignedDuration::from_hours(48));
         self.gate.read(move || source.results(&id, before, most)).await
     }
 

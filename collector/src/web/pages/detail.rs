@@ -14,6 +14,7 @@ use crate::figures::overview::{Bar, Detail, Period, Point, ResultRow, Side};
 use crate::figures::state::{Latest, Look};
 use crate::figures::{ResponseTimes, counts::Counts};
 use crate::web::filter::{PERIODS, period_link};
+use crate::web::paging::page;
 use crate::web::text::{cut, plain};
 
 /// The longest name in characters.
@@ -100,7 +101,7 @@ struct Shown {
     attempts: i16,
 }
 
-/// Results that are shown in place of the latest: those before a moment.
+/// Results that are shown in place of the latest: those before a moment, and one more where there are more.
 pub(super) struct Older {
     pub(super) before: Timestamp,
     pub(super) results: Vec<ResultRow>,
@@ -114,6 +115,7 @@ pub(super) fn render(detail: &Detail, older: Option<&Older>) -> askama::Result<S
     let it = &detail.summary;
     let root = monitor("", &it.id);
     let results = older.map_or(&detail.results, |older| &older.results);
+    let (results, next) = page(results, Detail::MOST);
     let period = period_link(detail.period);
     let pace = Pace::of(&detail.series, detail.period);
     let page = Page {
@@ -141,9 +143,9 @@ pub(super) fn render(detail: &Detail, older: Option<&Older>) -> askama::Result<S
         results: results.iter().map(shown).collect(),
         before: older.map(|older| When(older.before)),
         newest: format!("{root}{period}#results"),
-        older: results.last().filter(|_| results.len() >= Detail::MOST).map(|last| {
+        older: next.map(|before| {
             let and = if period.is_empty() { '?' } else { '&' };
-            format!("{root}{period}{and}before={}#results", last.checked_at)
+            format!("{root}{period}{and}before={before}#results")
         }),
     };
     page.render()
