@@ -73,7 +73,7 @@ pub struct Summary {
     pub name: String,
     /// Its url, as its latest definition has it.
     pub url: String,
-    /// Its tags, those of all agents together.
+    /// Its tags, those of all agents that are to look at it together.
     pub tags: Tags,
     /// How it is now.
     pub state: State,
