@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::bars::Bars;
 use super::chart::{self, Chart, PHASES, Pace};
 use super::frame::{Frame, Place, monitor};
-use super::incidents::{Befell, CameLate, Missed, Ongoing, befell, came_late, missed, ongoing};
+use super::incidents::{self, Befell, CameLate, Missed, Ongoing, befell, came_late, missed, ongoing};
 use super::overview::Choice;
 use super::standing::{Standing, Uptime, coverage, looked, reason, who_says};
 use super::words::{When, ago, counted, grouped, roughly, time_taken};
@@ -41,6 +41,7 @@ struct Page<'a> {
     phases: Option<Chart>,
     points: Vec<PointRow>,
     incidents: Vec<Befell>,
+    no_incidents: &'static str,
     gaps: Vec<Missed>,
     late: Vec<CameLate>,
     agents: Vec<SideRow<'a>>,
@@ -137,6 +138,7 @@ pub(super) fn render(detail: &Detail, older: Option<&Older>) -> askama::Result<S
         phases: chart::columns(&detail.series, detail.window.until, pace),
         points: detail.series.iter().rev().map(point_row).collect(),
         incidents: detail.incidents.iter().map(|it| befell(it, detail.as_of)).collect(),
+        no_incidents: incidents::none(&it.counts),
         gaps: detail.gaps.iter().map(missed).collect(),
         late: detail.late.iter().map(came_late).collect(),
         agents: detail.agents.iter().map(|side| side_row(side, detail)).collect(),

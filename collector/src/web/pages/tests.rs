@@ -181,6 +181,18 @@ fn what_was_so_when_the_window_began_may_have_begun_before() {
 }
 
 #[test]
+fn no_failure_was_seen_only_where_none_was_counted() {
+    for (success, said) in [(2_000, "No failure was seen"), (1_990, "Failures are known only in sums")] {
+        let counts = Counts { checks: 2_000, success, ..Counts::default() };
+        let detail = Detail { summary: seen(counts), incidents: vec![], ..fixture::detail(1, Period::Quarter) };
+        for page in [detail::render(&detail, None), public::render_detail(&detail, &public())] {
+            let text = Read::new(&page.unwrap()).one("main").text();
+            assert!(text.contains(&format!("Incidents {said}")), "{said}: {text}");
+        }
+    }
+}
+
+#[test]
 fn results_are_paged_by_their_time_and_the_period_is_kept() {
     let mut detail = fixture::detail(7, Period::Month);
     let last = detail.results[Detail::MOST - 1].checked_at;
