@@ -33,7 +33,7 @@ pub mod web;
 use alerts::{Courier, Evaluator, Shift};
 use batch::Batch;
 use config::alerts::Receiver;
-use config::{Alerts, Config, Http};
+use config::{Alerts, Config, Database, Http};
 use consume::Sink;
 use health::Health;
 use rarely::Rarely;
@@ -94,7 +94,9 @@ async fn run_in(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resul
         move || consume::run(&kafka, batch, stores, &health, &stopping)
     });
     let mut consuming = pin!(consuming);
-    let routes = shown(&http, Arc::new(Reader::new(&database)), &health);
+    let connections = database.connections.max(Snapshots::READINGS);
+    let reader = Reader::new(&Database { connections, ..database });
+    let routes = shown(&http, Arc::new(reader), &health);
     let outcome = tokio::select! {
         outcome = &mut consuming => outcome,
         never = health.tell() => match never {},

@@ -14,6 +14,7 @@ mod fixture;
 mod guard;
 mod metrics;
 pub mod pages;
+mod paging;
 mod parameters;
 pub mod routes;
 pub mod snapshot;
@@ -55,6 +56,12 @@ pub trait Source: Send + Sync + 'static {
     /// # Errors
     /// Why the database can't be read.
     fn agents(&self) -> Result<Vec<AgentRow>, Unavailable>;
+
+    /// Whether there is a database with tables that can be read. It costs next to nothing.
+    ///
+    /// # Errors
+    /// Why the database can't be read.
+    fn answers(&self) -> Result<(), Unavailable>;
 }
 
 /// What all handlers share.

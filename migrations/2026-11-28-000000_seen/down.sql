@@ -1,3 +1,4 @@
+-- `outages` says the same in its newer words, and stays.
 create or replace function results_due(since timestamptz, until timestamptz)
     returns table (agent_id integer, monitor text, due bigint)
     language sql stable parallel safe

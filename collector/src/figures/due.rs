@@ -69,11 +69,15 @@ impl Schedule {
         !self.spans.iter().any(is_waiting)
     }
 
-    /// Its tags as they are now, or were last: those of all agents together.
+    /// Its tags as they are now: those of all who are to look at it together, and of nobody else: what only an agent said
+    /// that has stopped, such as that anybody may see it, no longer holds.
+    ///
+    /// While none is to look, they are those of the latest of its times: an agent that stops for an upgrade should
+    /// neither move its monitors to another group nor take them from whom their alerts and pages are for.
     pub fn tags(&self) -> Tags {
-        let latest = self.spans.last().into_iter();
-        let now = self.spans.iter().filter(|span| span.ends.is_none());
-        latest.chain(now).flat_map(|span| span.tags.clone()).collect()
+        let mut now = self.spans.iter().filter(|span| span.ends.is_none()).peekable();
+        let latest = if now.peek().is_none() { self.spans.last() } else { None };
+        latest.into_iter().chain(now).flat_map(|span| span.tags.clone()).collect()
     }
 
     /// How many results each agent owes of a time.
@@ -222,6 +226,10 @@ mod tests {
         Span { is_stopped: true, resumes: resumes.map(at), ..span(agent_id, begins, Some(ends)) }
     }
 
+    fn named(tags: &[&str]) -> Tags {
+        tags.iter().map(|tag| ((*tag).to_owned(), "yes".to_owned())).collect()
+    }
+
     #[test]
     fn an_agent_owes_the_slots_of_its_times_within_the_window() {
         let schedule = Schedule::new(vec![span(1, 0, Some(55)), span(1, 100, None), span(2, 0, None)], at(1_000));
@@ -260,6 +268,18 @@ mod tests {
         assert!(removed.is_retired());
         assert_eq!(removed.nobodys(at(0), at(400)), 0);
         assert!(!Schedule::new(vec![span(1, 0, None)], at(400)).is_retired());
+    }
+
+    #[test]
+    fn tags_are_those_of_all_who_look_and_of_the_last_who_did_only_when_nobody_does() {
+        let tagged = |span: Span, tags: &[&str]| Span { tags: named(tags), ..span };
+        let (a, b) = (tagged(span(1, 0, None), &["a"]), tagged(span(2, 10, None), &["b"]));
+        let (early, late) = (tagged(stopped(3, 5, 50, None), &["early"]), tagged(stopped(4, 60, 90, None), &["late"]));
+        let tags = |spans: &[&Span]| Schedule::new(spans.iter().map(|span| (*span).clone()).collect(), at(100)).tags();
+        assert_eq!(tags(&[&a, &b, &early]), named(&["a", "b"]));
+        assert_eq!(tags(&[&a, &late]), named(&["a"]), "it began last, and has stopped");
+        assert_eq!(tags(&[&late, &early]), named(&["late"]));
+        assert_eq!(tags(&[]), Tags::new());
     }
 
     #[test]

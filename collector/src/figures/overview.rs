@@ -73,7 +73,7 @@ pub struct Summary {
     pub name: String,
     /// Its url, as its latest definition has it.
     pub url: String,
-    /// Its tags, those of all agents together.
+    /// Its tags, those of all agents that are to look at it together.
     pub tags: Tags,
     /// How it is now.
     pub state: State,
@@ -118,7 +118,7 @@ pub struct Detail {
     pub gaps: Vec<Gap>,
     /// Newest first, at most [`Detail::MOST`].
     pub late: Vec<Late>,
-    /// The latest results, newest first, at most [`Detail::MOST`].
+    /// The latest results, newest first, at most [`Detail::MOST`] and one more, which tells that there are more.
     pub results: Vec<ResultRow>,
 }
 

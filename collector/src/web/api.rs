@@ -11,7 +11,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::Site;
 use super::failure::Failure;
@@ -108,11 +108,8 @@ async fn results(State(site): State<Site>, Path(id): Path<String>, RawQuery(quer
     let before: Option<Timestamp> = parameters.parse("before", "a time such as 2026-11-27T10:00:00Z")?;
     let limit = parameters.number("limit", 1..=MOST_RESULTS)?.unwrap_or(LIMIT);
     parameters.end()?;
-    // What is stored is of tomorrow at the latest.
-    let latest = Timestamp::now() + SignedDuration::from_hours(48);
-    let before = before.map_or(latest, |before| before.min(latest));
     // One more tells whether there are more.
-    let read = site.snapshots.results(&id, before, limit + 1).await?;
+    let read = site.snapshots.results(&id, before.unwrap_or(Timestamp::MAX), limit + 1).await?;
     let results = read.ok_or_else(no_such_monitor)?;
     Ok(Json(Results::page(&results, limit)).into_response())
 }

@@ -12,8 +12,10 @@ use axum::routing::get;
 
 use super::Site;
 use super::failure::Failure;
+use super::pages::Uptime;
 use super::parameters::Parameters;
 use super::text::cut;
+use crate::figures::counts::Counts;
 use crate::figures::overview::{Period, Summary};
 use crate::figures::state::Verdict;
 
@@ -58,7 +60,7 @@ async fn badge(
     let monitor = overview.monitors.iter().find(|it| it.id == id && is_shown(it)).ok_or_else(none)?;
     let (said, colour) = match period {
         None => verdict(monitor),
-        Some(_) => uptime(monitor),
+        Some(_) => uptime(&monitor.counts),
     };
     let headers = [(CONTENT_TYPE, "image/svg+xml"), (CACHE_CONTROL, caching)];
     let failed = |_| Failure { status: StatusCode::INTERNAL_SERVER_ERROR, error: "the badge can't be drawn".into() };
@@ -77,25 +79,22 @@ fn verdict(monitor: &Summary) -> (String, &'static str) {
     (text.into(), colour)
 }
 
-fn uptime(monitor: &Summary) -> (String, &'static str) {
-    let Some(share) = monitor.counts.uptime() else { return ("unknown".into(), GREY) };
-    let colour = match share {
+/// Of a colour only where that is certain, whatever was not seen.
+fn uptime(counts: &Counts) -> (String, &'static str) {
+    let grade = |share: f64| match share {
         0.99.. => GREEN,
         0.95.. => AMBER,
         _ => RED,
     };
-    (percent(share), colour)
+    let certain = counts.bounds().map(|bounds| [bounds.lower, bounds.upper].map(grade));
+    let colour = certain.filter(|[lower, upper]| lower == upper).map_or(GREY, |[colour, _]| colour);
+    (Uptime::least(counts), colour)
 }
 
 const GREEN: &str = "#2c7a3f";
 const AMBER: &str = "#8a5a00";
 const RED: &str = "#b3261e";
 const GREY: &str = "#5f6368";
-
-/// Rounded down: what failed once is not 100%.
-fn percent(share: f64) -> String {
-    format!("{:.2}%", (share * 1e4).floor() / 100.0)
-}
 
 /// What the template is made of.
 #[derive(Template)]

@@ -235,7 +235,7 @@ pub(crate) fn detail(index: usize, period: Period) -> Detail {
     }
 }
 
-/// Results of one monitor from before a moment, newest first.
+/// Results of one monitor from before a moment, newest first: those of a page of [`Detail::MOST`], and one more.
 pub(crate) fn results(before: Timestamp) -> Vec<ResultRow> {
     let mut chance = Chance(before.as_second() as u64);
     let row = |n: usize| {
@@ -254,7 +254,7 @@ pub(crate) fn results(before: Timestamp) -> Vec<ResultRow> {
             error: failure.then(|| "expected a status of 200 to 299, got 503".into()),
         }
     };
-    (0..Detail::MOST).map(row).collect()
+    (0..=Detail::MOST).map(row).collect()
 }
 
 /// The agents: one runs, one has troubles, one is silent, one has stopped.

@@ -43,6 +43,7 @@ use detail::Older;
 use frame::Place;
 
 pub(crate) use frame::monitor as monitor_address;
+pub(super) use standing::Uptime;
 
 /// All pages, by who may see them.
 pub fn routes() -> Pages {
@@ -134,8 +135,9 @@ async fn one(State(site): State<Site>, id: Result<Path<String>, PathRejection>, 
     let older = match before {
         None => None,
         Some(before) => {
-            let results = site.snapshots.results(&id, before, Detail::MOST).await.map_err(|why| at.unreadable(why))?;
-            results.map(|results| Older { before, results })
+            // One more tells whether there are more.
+            let results = site.snapshots.results(&id, before, Detail::MOST + 1).await;
+            results.map_err(|why| at.unreadable(why))?.map(|results| Older { before, results })
         }
     };
     at.page(detail::render(&detail, older.as_ref()))

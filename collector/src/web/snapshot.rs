@@ -6,7 +6,8 @@
 //! ```
 //! Readings go through a gate: a few at a time, some more in line, the rest is told to come again. One that was begun is
 //! finished though nobody waits for it any more: the next who asks has it. That a reading failed is remembered only for
-//! as long as keeps a database that is away from being asked by everybody at once.
+//! as long as keeps a database that is away from being asked by everybody at once. Whether it answers at all is asked beside the
+//! gate: those who look, however many, are no sign that it does not.
 
 mod gate;
 mod slot;
@@ -17,7 +18,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use lru::LruCache;
 
 use super::Source;
@@ -45,6 +46,9 @@ impl Unreadable {
 pub struct Snapshots {
     source: Arc<dyn Source>,
     gate: Arc<Gate>,
+    /// For the one question that waits behind no reading.
+    beside: Arc<Gate>,
+    answers: Slot<()>,
     overviews: [Slot<Arc<Overview>>; 3],
     agents: Slot<Arc<Vec<AgentRow>>>,
     details: Mutex<LruCache<(String, Period), Arc<DetailSlot>>>,
@@ -58,6 +62,9 @@ const DETAILS: NonZeroUsize = NonZeroUsize::new(64).expect("is not zero");
 /// What is of now.
 const SHORT: Age = Age { fresh: Duration::from_secs(10), usable: Duration::from_secs(60) };
 
+/// Whether there is a database.
+const MOMENT: Age = Age { fresh: Duration::from_secs(1), usable: Duration::ZERO };
+
 /// What costs more changes less.
 fn age(period: Period) -> Age {
     match period {
@@ -67,17 +74,29 @@ fn age(period: Period) -> Age {
     }
 }
 
+/// One monitor at length is looked at more closely, and yet costs the more the longer the period is.
+fn age_at_length(period: Period) -> Age {
+    let age = age(period);
+    Age { fresh: age.fresh.min(Duration::from_secs(60)), ..age }
+}
+
 /// Whether a monitor can have that id. Others aren't worth a question.
 fn is_id(id: &str) -> bool {
     !id.is_empty() && id.len() <= wire::limits::MONITOR && !id.contains('\0')
 }
 
 impl Snapshots {
+    /// So many readings at a time are the most that a source has to stand, each with a connection of its own.
+    pub const READINGS: u32 = gate::READINGS + 1;
+
     /// Of a source.
     pub fn new(source: Arc<dyn Source>) -> Snapshots {
+        let gate = Arc::new(Gate::default());
         Snapshots {
             source,
-            gate: Arc::new(Gate::default()),
+            beside: Arc::new(gate.beside()),
+            gate,
+            answers: Slot::default(),
             overviews: std::array::from_fn(|_| Slot::default()),
             agents: Slot::default(),
             details: Mutex::new(LruCache::new(DETAILS)),
@@ -107,7 +126,7 @@ impl Snapshots {
             let mut details = self.details.lock().unwrap_or_else(PoisonError::into_inner);
             details.get_or_insert((id.clone(), period), Arc::default).clone()
         };
-        slot.get(SHORT, &self.gate, move || Ok(source.detail(&id, period)?.map(Arc::new))).await
+        slot.get(age_at_length(period), &self.gate, move || Ok(source.detail(&id, period)?.map(Arc::new))).await
     }
 
     /// So many results of a monitor from before a moment, newest first; none when there is none with that id. They are
@@ -125,13 +144,16 @@ impl Snapshots {
             return Ok(None);
         }
         let (source, id) = (self.source.clone(), id.to_owned());
+        // What is stored is of 1970 at the earliest and of tomorrow at the latest; times far off may be none of the
+        // database's.
+        let before = before.clamp(Timestamp::UNIX_EPOCH, Timestamp::now() + SignedDuration::from_hours(48));
         self.gate.read(move || source.results(&id, before, most)).await
     }
 
-    /// Whether the database can be read now, or could a few seconds ago.
+    /// Whether the database answers now, or did a moment ago.
     pub async fn is_readable(&self) -> bool {
-        let (source, age) = (self.source.clone(), Age { fresh: Duration::from_secs(5), usable: Duration::ZERO });
-        self.agents.get(age, &self.gate, move || source.agents().map(Arc::new)).await.is_ok()
+        let source = self.source.clone();
+        self.answers.get(MOMENT, &self.beside, move || source.answers()).await.is_ok()
     }
 
     /// All agents, by name.

@@ -51,7 +51,7 @@ pub(super) fn read(
         incidents: incidents(connection, &names, up_to_now, &summary.state)?,
         gaps: gaps(&agents, schedule, &edges),
         late: late(connection, &names, &agents, window)?,
-        results: results::read(connection, &ids, now, Detail::MOST)?,
+        results: results::read(connection, &ids, now, Detail::MOST + 1)?,
         summary,
         agents,
     }))

@@ -9,6 +9,7 @@ use crate::figures::overview::{AgentRow, Bar, Detail, Gap, Late, Period, Point, 
 use crate::figures::state::{Latest, Verdict};
 use crate::figures::{ResponseTimes, Window};
 use crate::web::filter::word;
+use crate::web::paging::page;
 
 /// Of when an answer is.
 #[derive(Serialize)]
@@ -180,13 +181,10 @@ pub(super) struct Results<'a> {
 }
 
 impl<'a> Results<'a> {
-    /// Of one more than the limit, where there are so many. The next page begins before the last moment of this one, so
-    /// results of one moment stay together, as far as the limit lets them.
+    /// Of one more than the limit, where there are so many.
     pub(super) fn page(read: &'a [ResultRow], limit: usize) -> Results<'a> {
-        let Some(beyond) = read.get(limit) else { return Results { results: read, next: None } };
-        let whole = read[..limit].iter().rposition(|result| result.checked_at > beyond.checked_at);
-        let results = &read[..whole.map_or(limit, |last| last + 1)];
-        Results { results, next: results.last().map(|last| last.checked_at) }
+        let (results, next) = page(read, limit);
+        Results { results, next }
     }
 }
 

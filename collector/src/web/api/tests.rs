@@ -122,6 +122,12 @@ async fn results_go_on_where_the_page_before_ended() {
     assert_eq!((first["results"].as_array().unwrap().len(), &first["results"][6]["checked_at"]), (7, &json!(next)));
     let second = server.get(&format!("{path}&before={next}"), &[]).await.json();
     assert!(second["results"][0]["checked_at"].as_str().unwrap() < next);
+    // Times that no result has, and that no database may have.
+    for before in ["-009999-01-02T01:59:59Z", "9999-12-30T22:00:00Z"] {
+        assert_eq!(server.get(&format!("{path}&before={before}"), &[]).await.status, 200, "{before}");
+        let page = format!("/monitors/{}?before={before}", all()[0].id);
+        assert_eq!(server.get(&page, &[]).await.status, 200, "{before}");
+    }
 }
 
 #[test]

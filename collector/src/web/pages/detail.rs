@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::bars::Bars;
 use super::chart::{self, Chart, PHASES, Pace};
 use super::frame::{Frame, Place, monitor};
-use super::incidents::{Befell, CameLate, Missed, Ongoing, befell, came_late, missed, ongoing};
+use super::incidents::{self, Befell, CameLate, Missed, Ongoing, befell, came_late, missed, ongoing};
 use super::overview::Choice;
 use super::standing::{Standing, Uptime, coverage, looked, reason, who_says};
 use super::words::{When, ago, counted, grouped, roughly, time_taken};
@@ -14,6 +14,7 @@ use crate::figures::overview::{Bar, Detail, Period, Point, ResultRow, Side};
 use crate::figures::state::{Latest, Look};
 use crate::figures::{ResponseTimes, counts::Counts};
 use crate::web::filter::{PERIODS, period_link};
+use crate::web::paging::page;
 use crate::web::text::{cut, plain};
 
 /// The longest name in characters.
@@ -40,6 +41,7 @@ struct Page<'a> {
     phases: Option<Chart>,
     points: Vec<PointRow>,
     incidents: Vec<Befell>,
+    no_incidents: &'static str,
     gaps: Vec<Missed>,
     late: Vec<CameLate>,
     agents: Vec<SideRow<'a>>,
@@ -100,7 +102,7 @@ struct Shown {
     attempts: i16,
 }
 
-/// Results that are shown in place of the latest: those before a moment.
+/// Results that are shown in place of the latest: those before a moment, and one more where there are more.
 pub(super) struct Older {
     pub(super) before: Timestamp,
     pub(super) results: Vec<ResultRow>,
@@ -114,6 +116,7 @@ pub(super) fn render(detail: &Detail, older: Option<&Older>) -> askama::Result<S
     let it = &detail.summary;
     let root = monitor("", &it.id);
     let results = older.map_or(&detail.results, |older| &older.results);
+    let (results, next) = page(results, Detail::MOST);
     let period = period_link(detail.period);
     let pace = Pace::of(&detail.series, detail.period);
     let page = Page {
@@ -135,15 +138,16 @@ pub(super) fn render(detail: &Detail, older: Option<&Older>) -> askama::Result<S
         phases: chart::columns(&detail.series, detail.window.until, pace),
         points: detail.series.iter().rev().map(point_row).collect(),
         incidents: detail.incidents.iter().map(|it| befell(it, detail.as_of)).collect(),
+        no_incidents: incidents::none(&it.counts),
         gaps: detail.gaps.iter().map(missed).collect(),
         late: detail.late.iter().map(came_late).collect(),
         agents: detail.agents.iter().map(|side| side_row(side, detail)).collect(),
         results: results.iter().map(shown).collect(),
         before: older.map(|older| When(older.before)),
         newest: format!("{root}{period}#results"),
-        older: results.last().filter(|_| results.len() >= Detail::MOST).map(|last| {
+        older: next.map(|before| {
             let and = if period.is_empty() { '?' } else { '&' };
-            format!("{root}{period}{and}before={}#results", last.checked_at)
+            format!("{root}{period}{and}before={before}#results")
         }),
     };
     page.render()

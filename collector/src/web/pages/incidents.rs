@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::standing::reason;
 use super::words::{When, counted, grouped, listed};
+use crate::figures::counts::Counts;
 use crate::figures::incident::{Blame, Incident};
 use crate::figures::overview::{Detail, Gap, Late};
 use crate::figures::state::Verdict;
@@ -21,6 +22,14 @@ pub(super) struct Befell {
     pub(super) blame: String,
     pub(super) why: String,
     pub(super) failures: String,
+}
+
+/// What is said where there are no incidents. They are made of single results, which are gone sooner than their sums.
+pub(super) fn none(counts: &Counts) -> &'static str {
+    match counts.failed() {
+        0 => "No failure was seen in this time.",
+        _ => "Failures are known only in sums: single results of that time are gone.",
+    }
 }
 
 /// An incident for those who may know agents and errors.

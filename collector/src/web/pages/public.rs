@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::bars::Bars;
 use super::detail::{self, Figure};
 use super::frame::{Frame, Place, monitor};
-use super::incidents::{Befell, Ongoing, befell_in_public, ongoing};
+use super::incidents::{self, Befell, Ongoing, befell_in_public, ongoing};
 use super::overview::{self, Choice, Clause, Row};
 use super::standing::Standing;
 use super::words::When;
@@ -46,6 +46,7 @@ struct DetailPage<'a> {
     ends: [When; 2],
     figures: Vec<Figure>,
     incidents: Vec<Befell>,
+    no_incidents: &'static str,
 }
 
 fn frame(public: &Public, as_of: Timestamp) -> Frame {
@@ -93,6 +94,7 @@ pub(super) fn render_detail(detail: &Detail, public: &Public) -> askama::Result<
         ends: [detail.window.since, detail.as_of].map(When),
         figures: detail::public_figures(&it.counts),
         incidents: detail.incidents.iter().map(|it| befell_in_public(it, detail.as_of)).collect(),
+        no_incidents: incidents::none(&it.counts),
     };
     page.render()
 }

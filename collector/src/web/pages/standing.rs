@@ -1,7 +1,7 @@
 //! How a monitor is, in words that say no more than is known, and who says so.
 
 use super::words::When;
-use crate::figures::counts::Counts;
+use crate::figures::counts::{Bounds, Counts};
 use crate::figures::overview::Summary;
 use crate::figures::state::{Look, State, Verdict};
 use crate::report::percent;
@@ -113,7 +113,7 @@ pub(super) fn reason(outcome: &str, status_code: Option<i16>, error: Option<&str
 
 /// An uptime that says what it leaves open. It is whole only where all that was due was seen to succeed.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Uptime {
+pub(in crate::web) struct Uptime {
     pub(super) seen: String,
     /// The bounds, or why there are none; empty where the number says all.
     pub(super) note: String,
@@ -125,9 +125,7 @@ impl Uptime {
             (_, None) => ("–".into(), "nothing was due".into()),
             (None, Some(_)) => ("unknown".into(), "nothing was seen".into()),
             (Some(seen), Some(bounds)) if bounds.lower >= bounds.upper => (percent(seen), String::new()),
-            (Some(seen), Some(bounds)) if seen >= 1.0 => {
-                (format!("≥ {}", percent(bounds.lower)), "no failure seen".into())
-            }
+            (Some(seen), Some(bounds)) if seen >= 1.0 => (at_least(bounds), "no failure seen".into()),
             (Some(seen), Some(bounds)) => {
                 let lower = percent(bounds.lower);
                 (percent(seen), format!("{}–{}", lower.trim_end_matches('%'), percent(bounds.upper)))
@@ -135,6 +133,18 @@ impl Uptime {
         };
         Uptime { seen, note }
     }
+
+    /// In one number, where bounds have no room: what it is at least, where not all that was due was seen.
+    pub(in crate::web) fn least(counts: &Counts) -> String {
+        match counts.bounds().filter(|bounds| counts.uptime().is_some() && bounds.lower < bounds.upper) {
+            Some(bounds) => at_least(bounds),
+            None => Uptime::of(counts).seen,
+        }
+    }
+}
+
+fn at_least(bounds: Bounds) -> String {
+    format!("≥ {}", percent(bounds.lower))
 }
 
 /// The share of what was due that arrived.
@@ -162,6 +172,18 @@ mod tests {
         assert_eq!(uptime(90, 89, 0, 0), ("98.888%".into(), String::new()));
         assert_eq!(uptime(0, 0, 0, 60), ("unknown".into(), "nothing was seen".into()));
         assert_eq!(uptime(0, 0, 0, 0), ("–".into(), "nothing was due".into()));
+    }
+
+    #[test]
+    fn an_uptime_in_one_number_is_never_more_than_is_known() {
+        let least =
+            |checks, success, agent_errors, unseen| Uptime::least(&Counts { checks, success, agent_errors, unseen });
+        assert_eq!([least(100, 99, 0, 0), least(100, 100, 0, 0)], ["99.000%", "100.000%"]);
+        assert_eq!(
+            [least(10, 10, 0, 90), least(90, 89, 0, 10), least(100, 99, 1, 0)],
+            ["≥ 10.000%", "≥ 89.000%", "≥ 99.000%"]
+        );
+        assert_eq!([least(0, 0, 0, 60), least(5, 0, 5, 0), least(0, 0, 0, 0)], ["unknown", "unknown", "–"]);
     }
 
     #[test]

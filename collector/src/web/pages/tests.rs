@@ -181,9 +181,21 @@ fn what_was_so_when_the_window_began_may_have_begun_before() {
 }
 
 #[test]
+fn no_failure_was_seen_only_where_none_was_counted() {
+    for (success, said) in [(2_000, "No failure was seen"), (1_990, "Failures are known only in sums")] {
+        let counts = Counts { checks: 2_000, success, ..Counts::default() };
+        let detail = Detail { summary: seen(counts), incidents: vec![], ..fixture::detail(1, Period::Quarter) };
+        for page in [detail::render(&detail, None), public::render_detail(&detail, &public())] {
+            let text = Read::new(&page.unwrap()).one("main").text();
+            assert!(text.contains(&format!("Incidents {said}")), "{said}: {text}");
+        }
+    }
+}
+
+#[test]
 fn results_are_paged_by_their_time_and_the_period_is_kept() {
-    let detail = fixture::detail(7, Period::Month);
-    let last = detail.results.last().unwrap().checked_at;
+    let mut detail = fixture::detail(7, Period::Month);
+    let last = detail.results[Detail::MOST - 1].checked_at;
     let page = detail::render(&detail, None).unwrap();
     let older = format!("/monitors/payments-login-007?period=30d&before={last}#results");
     assert_eq!(Read::new(&page).links("/monitors/payments-login-007?period=30d&before="), [older]);
@@ -192,6 +204,11 @@ fn results_are_paged_by_their_time_and_the_period_is_kept() {
     let read = Read::new(&page);
     assert_eq!(read.links("/monitors/payments-login-007?period=30d#results").len(), 1);
     assert!(read.links("/monitors/payments-login-007?period=30d&before=").is_empty());
+    // Those of one moment go to the next page together.
+    detail.results[Detail::MOST].checked_at = last;
+    let page = detail::render(&detail, None).unwrap();
+    let older = format!("period=30d&before={}#results", detail.results[Detail::MOST - 2].checked_at);
+    assert!(Read::new(&page).links("/monitors/payments-login-007?").iter().any(|link| link.ends_with(&older)));
 }
 
 #[test]

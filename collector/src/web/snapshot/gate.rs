@@ -9,27 +9,32 @@ use crate::rarely::Rarely;
 use crate::store::Unavailable;
 
 /// Readings at a time: what is stored goes first.
-const READINGS: usize = 2;
+pub(super) const READINGS: u32 = 2;
 /// Readings that are under way or in line: as many as there are connections.
-const PLACES: usize = 256;
+pub(super) const PLACES: usize = 256;
 
 pub(super) struct Gate {
     places: Arc<Semaphore>,
     readings: Arc<Semaphore>,
-    outage: Mutex<Rarely>,
+    outage: Arc<Mutex<Rarely>>,
 }
 
 impl Default for Gate {
     fn default() -> Gate {
         Gate {
             places: Arc::new(Semaphore::new(PLACES)),
-            readings: Arc::new(Semaphore::new(READINGS)),
-            outage: Mutex::default(),
+            readings: Arc::new(Semaphore::new(READINGS as usize)),
+            outage: Arc::default(),
         }
     }
 }
 
 impl Gate {
+    /// Another one, which never waits for this one and says nothing of an outage that this one has said.
+    pub(super) fn beside(&self) -> Gate {
+        Gate { outage: self.outage.clone(), ..Gate::default() }
+    }
+
     /// Waits for its turn and reads. The turn ends with the reading, also when nobody waits for that any more.
     pub(super) async fn read<T: Send + 'static>(
         &self,

@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
+use super::gate::PLACES;
 use super::*;
 use crate::store::Unavailable;
 
@@ -137,13 +138,13 @@ async fn two_read_at_a_time_some_wait_and_the_rest_is_sent_away() {
         let (gate, reading) = (gate.clone(), told.reading());
         tokio::spawn(async move { gate.read(reading).await })
     };
-    let asking: Vec<JoinHandle<_>> = (0..100).map(ask).collect();
+    let asking: Vec<JoinHandle<_>> = (0..PLACES + 36).map(ask).collect();
     told.await_begun(2).await;
     while asking.iter().filter(|one| one.is_finished()).count() < 36 {
         tokio::task::yield_now().await;
     }
     assert_eq!(told.begun(), 2);
-    (0..64).for_each(|n| word.send(Ok(n)).unwrap());
+    (0..PLACES).for_each(|_| word.send(Ok(0)).unwrap());
     let mut read = 0;
     for one in asking {
         match one.await.unwrap() {
@@ -151,7 +152,53 @@ async fn two_read_at_a_time_some_wait_and_the_rest_is_sent_away() {
             Err(unreadable) => assert_eq!(unreadable, Unreadable::Busy),
         }
     }
-    assert_eq!((read, told.begun()), (64, 64));
+    assert_eq!((read, told.begun()), (PLACES, PLACES));
+}
+
+/// Its results take until the test says so.
+struct Slow(Told);
+
+impl Source for Slow {
+    fn overview(&self, _: Period) -> Result<Overview, Unavailable> {
+        Err(Unavailable("nobody asks".into()))
+    }
+
+    fn detail(&self, _: &str, _: Period) -> Result<Option<Detail>, Unavailable> {
+        Ok(None)
+    }
+
+    fn results(&self, _: &str, _: Timestamp, _: usize) -> Result<Option<Vec<ResultRow>>, Unavailable> {
+        self.0.reading()().map(|_| None)
+    }
+
+    fn agents(&self) -> Result<Vec<AgentRow>, Unavailable> {
+        Ok(Vec::new())
+    }
+
+    fn answers(&self) -> Result<(), Unavailable> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn whether_the_database_answers_is_known_while_all_that_it_reads_takes_long() {
+    let (told, word) = Told::new();
+    let begun = told.begun.clone();
+    let snapshots = Arc::new(Snapshots::new(Arc::new(Slow(told))));
+    let ask = |_| {
+        let snapshots = snapshots.clone();
+        tokio::spawn(async move { snapshots.results("a", Timestamp::UNIX_EPOCH, 1).await })
+    };
+    let asking: Vec<JoinHandle<_>> = (0..=PLACES).map(ask).collect();
+    while begun.load(Ordering::SeqCst) < 2 || !asking.iter().any(JoinHandle::is_finished) {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(snapshots.agents().await.err(), Some(Unreadable::Busy));
+    assert!(snapshots.is_readable().await);
+    (0..PLACES).for_each(|_| word.send(Ok(0)).unwrap());
+    for one in asking {
+        drop(one.await);
+    }
 }
 
 #[tokio::test]
@@ -162,4 +209,11 @@ async fn ids_that_no_monitor_can_have_cost_nothing() {
         assert_eq!(snapshots.detail(id, Period::Day).await.map(|none| none.is_none()), Ok(true));
     }
     assert_eq!(snapshots.detail("a", Period::Day).await.err(), Some(Unreadable::Database));
+}
+
+#[test]
+fn a_longer_period_is_read_less_often_and_one_monitor_at_least_once_a_minute() {
+    let fresh =
+        |age: fn(Period) -> Age| [Period::Day, Period::Month, Period::Quarter].map(|it| age(it).fresh.as_secs());
+    assert_eq!((fresh(age), fresh(age_at_length)), ([10, 60, 180], [10, 60, 60]));
 }

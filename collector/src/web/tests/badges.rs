@@ -1,6 +1,7 @@
 //! Badges.
 
 use super::*;
+use crate::figures::counts::Counts;
 
 #[tokio::test]
 async fn a_badge_says_how_a_monitor_is_or_how_much_it_was_up() {
@@ -22,6 +23,26 @@ async fn a_badge_says_how_a_monitor_is_or_how_much_it_was_up() {
     }
     for file in ["absent.svg", &all[0].id, ".svg", "%ff.svg"] {
         assert!([400, 404].contains(&server.get(&format!("/badge/{file}"), &[]).await.status), "{file}");
+    }
+}
+
+#[tokio::test]
+async fn a_badge_is_of_a_colour_only_where_that_is_certain_whatever_was_not_seen() {
+    for (counts, said, colour) in [
+        ([100, 100, 0, 0], "100.000%", "#2c7a3f"),
+        ([100, 97, 0, 0], "97.000%", "#8a5a00"),
+        ([1_000, 1_000, 0, 5], "≥ 99.502%", "#2c7a3f"),
+        ([10, 10, 0, 90], "≥ 10.000%", "#5f6368"),
+        ([100, 20, 0, 10], "≥ 18.181%", "#b3261e"),
+        ([0, 0, 0, 100], "unknown", "#5f6368"),
+        ([0, 0, 0, 0], "–", "#5f6368"),
+    ] {
+        let [checks, success, agent_errors, unseen] = counts;
+        let mut tables = Tables::with("odd", "odd");
+        tables.more[0].counts = Counts { checks, success, agent_errors, unseen };
+        let badge = Server::new(tables, "{}").await.get("/badge/odd.svg?period=24h", &[]).await.body;
+        assert_eq!(title(&badge), format!("odd: {said}"));
+        assert!(badge.contains(&format!("fill=\"{colour}\"")), "{said}: {badge}");
     }
 }
 
