@@ -49,7 +49,7 @@ impl Source for Reader {
     }
 
     fn answers(&self) -> Result<(), Unavailable> {
-        self.read(|_| Ok(()))
+        self.read(|_, _| Ok(()))
     }
 }
 
