@@ -85,11 +85,11 @@ struct Due {
 }
 
 #[derive(QueryableByName)]
-struct OutageRow {
+pub(super) struct OutageRow {
     #[diesel(sql_type = Integer)]
     monitor_id: i32,
     #[diesel(sql_type = Integer)]
-    agent_id: i32,
+    pub(super) agent_id: i32,
     #[diesel(sql_type = Timestamptz)]
     began: PgTimestamp,
     #[diesel(sql_type = Nullable<Timestamptz>)]
@@ -226,7 +226,7 @@ impl Read {
         for row in outages {
             let agent = agents.get(&row.agent_id).cloned().unwrap_or_default();
             if let Some(figures) = figures.get_mut(&key(row.monitor_id, row.agent_id)) {
-                figures.outages.push(outage(row, agent));
+                figures.outages.push((agent, row).into());
             }
         }
         let coverage = Coverage::new(&monitors, &arrived, due);
@@ -263,14 +263,17 @@ fn of_monitor(monitor: &Monitor, agent: Option<String>, row: &Uptime) -> Figures
     }
 }
 
-fn outage(row: OutageRow, agent: String) -> Outage {
-    Outage {
-        agent,
-        began: time(row.began),
-        ended: row.ended.map(time),
-        failures: row.failures,
-        outcome: row.outcome,
-        status_code: row.status_code,
-        error: row.error,
+/// Of an agent, by its name.
+impl From<(String, OutageRow)> for Outage {
+    fn from((agent, row): (String, OutageRow)) -> Outage {
+        Outage {
+            agent,
+            began: time(row.began),
+            ended: row.ended.map(time),
+            failures: row.failures,
+            outcome: row.outcome,
+            status_code: row.status_code,
+            error: row.error,
+        }
     }
 }

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{Array, BigInt, Double, Integer, Nullable, SmallInt, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Double, Integer, Nullable, Text, Timestamptz};
 use jiff::Timestamp;
 
+use super::super::figures::OutageRow;
 use super::super::tables::{pg_time, time};
 use super::super::trouble::Trouble;
 use super::bars::{Answers, Arrived, Asked, place};
@@ -145,40 +146,15 @@ fn incidents(
     window: Window,
     state: &State,
 ) -> Result<Vec<Incident>, Trouble> {
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = Integer)]
-        agent_id: i32,
-        #[diesel(sql_type = Timestamptz)]
-        began: PgTimestamp,
-        #[diesel(sql_type = Nullable<Timestamptz>)]
-        ended: Option<PgTimestamp>,
-        #[diesel(sql_type = BigInt)]
-        failures: i64,
-        #[diesel(sql_type = Text)]
-        outcome: String,
-        #[diesel(sql_type = Nullable<SmallInt>)]
-        status_code: Option<i16>,
-        #[diesel(sql_type = Nullable<Text>)]
-        error: Option<String>,
-    }
     let ids = names.monitor_ids();
-    let rows: Vec<Row> =
-        sql_query("select agent_id, began, ended, failures, outcome, status_code, error from outages($1, $2, $3)")
-            .bind::<Timestamptz, _>(pg_time(window.since))
-            .bind::<Timestamptz, _>(pg_time(window.until))
-            .bind::<Array<Integer>, _>(&ids)
-            .load(connection)?;
-    let outage = |row: Row| Outage {
-        agent: names.agent(row.agent_id),
-        began: time(row.began),
-        ended: row.ended.map(time),
-        failures: row.failures,
-        outcome: row.outcome,
-        status_code: row.status_code,
-        error: row.error,
-    };
-    let outages: Vec<Outage> = rows.into_iter().map(outage).collect();
+    let rows: Vec<OutageRow> = sql_query(
+        "select monitor_id, agent_id, began, ended, failures, outcome, status_code, error from outages($1, $2, $3)",
+    )
+    .bind::<Timestamptz, _>(pg_time(window.since))
+    .bind::<Timestamptz, _>(pg_time(window.until))
+    .bind::<Array<Integer>, _>(&ids)
+    .load(connection)?;
+    let outages: Vec<Outage> = rows.into_iter().map(|row| (names.agent(row.agent_id), row).into()).collect();
     let still_fails = |name: &str| state.agents.iter().any(|it| it.agent == name && it.look == Look::Failure);
     let mut last_looks = BTreeMap::new();
     for open in outages.iter().filter(|it| it.ended.is_none() && !still_fails(&it.agent)) {
