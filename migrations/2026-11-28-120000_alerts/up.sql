@@ -39,9 +39,11 @@ create table notifications (
     claimed_by    text,
     claimed_until timestamptz,
     sent_at       timestamptz,
+    -- When it was no longer worth telling.
+    given_up_at   timestamptz,
     last_error    text
 );
-create index notifications_waiting on notifications (receiver, number) where sent_at is null;
+create index notifications_waiting on notifications (receiver, number) where sent_at is null and given_up_at is null;
 
 comment on table alerts is 'How each alert stands.';
 comment on table notifications is 'What receivers were and are to be told.';

@@ -5,7 +5,7 @@ use std::time::Duration;
 use diesel::prelude::*;
 use diesel::query_dsl::methods::ExecuteDsl;
 use diesel::sql_query;
-use diesel::sql_types::{BigInt, Integer, Jsonb, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{BigInt, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -18,9 +18,6 @@ use crate::store::trouble::{Statement, Trouble};
 
 /// After so long a message is no longer worth telling.
 const WORTH_TELLING: Duration = Duration::from_secs(86_400);
-
-/// One that failed so often no longer holds up those after it.
-const HOLDS_UP: i32 = 6;
 
 /// A message that is ours to send.
 #[derive(Clone, Debug)]
@@ -132,23 +129,24 @@ impl AlertStore {
     }
 }
 
-/// Those of a receiver go in their order: one that another collector sends holds up those after it, too.
+/// Those of a receiver go in their order: the oldest that waits holds up those after it, also while it waits to be tried
+/// again or another collector sends it, until it is given up.
 fn claim(connection: &mut PgConnection, receiver: &str, name: &str, lasting: Duration) -> Result<Option<Row>, Trouble> {
     if !is_there(connection)? {
         return Ok(None);
     }
+    give_up(connection, receiver)?;
     let claimed = sql_query(
         "update notifications
          set claimed_by = $2, claimed_until = clock_timestamp() + $3 * interval '1 second', attempts = attempts + 1
          where id = (
              select n.id from notifications n
-             where n.receiver = $1 and n.sent_at is null and n.not_before <= clock_timestamp()
+             where n.receiver = $1 and n.sent_at is null and n.given_up_at is null
+               and n.not_before <= clock_timestamp()
                and (n.claimed_until is null or n.claimed_until < clock_timestamp())
-               and n.created_at > now() - $4 * interval '1 second'
                and not exists (
                    select from notifications o
-                   where o.receiver = $1 and o.sent_at is null and o.number < n.number and o.attempts < $5
-                     and o.created_at > now() - $4 * interval '1 second'
+                   where o.receiver = $1 and o.sent_at is null and o.given_up_at is null and o.number < n.number
                )
              order by n.number limit 1 for update skip locked
          )
@@ -157,9 +155,35 @@ fn claim(connection: &mut PgConnection, receiver: &str, name: &str, lasting: Dur
     .bind::<Text, _>(receiver)
     .bind::<Text, _>(name)
     .bind::<BigInt, _>(seconds(lasting))
-    .bind::<BigInt, _>(seconds(WORTH_TELLING))
-    .bind::<Integer, _>(HOLDS_UP)
     .get_result(connection)
     .optional()?;
     Ok(claimed)
+}
+
+/// Gives up what is no longer worth telling, and says so: no other collector does.
+fn give_up(connection: &mut PgConnection, receiver: &str) -> Result<(), Trouble> {
+    #[derive(QueryableByName)]
+    struct GivenUp {
+        #[diesel(sql_type = SqlUuid)]
+        id: Uuid,
+        #[diesel(sql_type = Integer)]
+        attempts: i32,
+        #[diesel(sql_type = Nullable<Text>)]
+        last_error: Option<String>,
+    }
+    let all: Vec<GivenUp> = sql_query(
+        "update notifications set given_up_at = clock_timestamp()
+         where receiver = $1 and sent_at is null and given_up_at is null
+           and created_at <= now() - $2 * interval '1 second'
+           and (claimed_until is null or claimed_until < clock_timestamp())
+         returning id, attempts, last_error",
+    )
+    .bind::<Text, _>(receiver)
+    .bind::<BigInt, _>(seconds(WORTH_TELLING))
+    .load(connection)?;
+    for it in all {
+        let error = it.last_error.as_deref().unwrap_or("nobody tried");
+        log::error!(receiver, message:% = it.id, attempts = it.attempts, error; "gave up telling a receiver");
+    }
+    Ok(())
 }
