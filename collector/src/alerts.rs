@@ -31,12 +31,14 @@ mod deliver;
 mod evaluate;
 mod facts;
 mod judge;
+mod merge;
 mod message;
 
 pub use advance::{Alert, Details, Phase};
 pub use deliver::{Courier, Failure, Shift, send};
 pub use evaluate::{Changes, Known};
 pub use facts::{Facts, Monitor, Sight};
+pub(crate) use merge::merge;
 pub use message::{Item, Kind, Message};
 
 /// How often alerts are evaluated.

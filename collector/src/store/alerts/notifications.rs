@@ -7,11 +7,12 @@ use diesel::query_dsl::methods::ExecuteDsl;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use jiff::Timestamp;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{AlertStore, is_there, seconds};
-use crate::alerts::{Changes, Item, Message};
+use crate::alerts::{Changes, Item, Message, merge};
 use crate::store::Unavailable;
 use crate::store::tables::pg_time;
 use crate::store::trouble::{Statement, Trouble};
@@ -48,27 +49,13 @@ pub(super) fn write(
     group_wait: Duration,
 ) -> Result<(), Trouble> {
     for (receiver, items) in &changes.messages {
-        let items = json!(items);
-        let joined = sql_query(
-            "update notifications set payload = jsonb_set(payload, '{items}', payload -> 'items' || $2)
-             where id = (
-                 select id from notifications
-                 where receiver = $1 and sent_at is null and attempts = 0 and not_before > $3
-                 order by number desc limit 1 for update
-             )",
-        )
-        .bind::<Text, _>(receiver)
-        .bind::<Jsonb, _>(&items)
-        .bind::<Timestamptz, _>(pg_time(now))
-        .execute(connection)
-        .map_err(|error| Trouble::of(error, Statement::Records))?;
-        if joined == 0 {
+        if !join(connection, receiver, items, now)? {
             sql_query(
                 "insert into notifications (receiver, payload, not_before)
                  values ($1, jsonb_build_object('items', $2), $3 + $4 * interval '1 millisecond')",
             )
             .bind::<Text, _>(receiver)
-            .bind::<Jsonb, _>(&items)
+            .bind::<Jsonb, _>(&json!(items))
             .bind::<Timestamptz, _>(pg_time(now))
             .bind::<BigInt, _>(i64::try_from(group_wait.as_millis()).unwrap_or(i64::MAX))
             .execute(connection)
@@ -76,6 +63,37 @@ pub(super) fn write(
         }
     }
     Ok(())
+}
+
+/// Lets the message that waits for more take these along, if there is one.
+fn join(connection: &mut PgConnection, receiver: &str, more: &[Item], now: Timestamp) -> Result<bool, Trouble> {
+    let waiting: Option<Row> = sql_query(
+        "select id, receiver, payload, attempts from notifications
+         where receiver = $1 and sent_at is null and given_up_at is null and attempts = 0 and not_before > $2
+         order by number desc limit 1 for update",
+    )
+    .bind::<Text, _>(receiver)
+    .bind::<Timestamptz, _>(pg_time(now))
+    .get_result(connection)
+    .optional()?;
+    let Some((id, waiting)) = waiting.and_then(|row| Some((row.id, row.items().ok()?))) else { return Ok(false) };
+    let items = merge(waiting, more.to_vec());
+    let written = if items.is_empty() {
+        sql_query("delete from notifications where id = $1").bind::<SqlUuid, _>(id).execute(connection)
+    } else {
+        sql_query("update notifications set payload = jsonb_set(payload, '{items}', $2) where id = $1")
+            .bind::<SqlUuid, _>(id)
+            .bind::<Jsonb, _>(&json!(items))
+            .execute(connection)
+    };
+    written.map_err(|error| Trouble::of(error, Statement::Records))?;
+    Ok(true)
+}
+
+impl Row {
+    fn items(&self) -> serde_json::Result<Vec<Item>> {
+        Vec::deserialize(&self.payload["items"])
+    }
 }
 
 impl AlertStore {
@@ -87,8 +105,8 @@ impl AlertStore {
         let Ok(mut session) = self.connections.get() else { return Ok(None) };
         let outcome = claim(&mut session, receiver, &self.name, lasting);
         let Some(row) = session.judge(outcome)? else { return Ok(None) };
-        let items: Vec<Item> = serde_json::from_value(row.payload["items"].clone())
-            .map_err(|error| Unavailable(format!("notification {} can't be read: {error}", row.id)))?;
+        let unreadable = |error| Unavailable(format!("notification {} can't be read: {error}", row.id));
+        let items = row.items().map_err(unreadable)?;
         let message = Message { id: row.id, receiver: row.receiver, items };
         Ok(Some(Claim { message, attempts: row.attempts }))
     }
