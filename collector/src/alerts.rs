@@ -33,6 +33,7 @@ mod facts;
 mod judge;
 mod merge;
 mod message;
+mod silence;
 
 pub use advance::{Alert, Details, Phase};
 pub use deliver::{Courier, Failure, Shift, send};

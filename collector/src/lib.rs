@@ -128,7 +128,7 @@ fn spawn_rollup(rollup: Rollup) -> JoinHandle<()> {
     tokio::spawn(look_after("can't sum up hours", Rollup::INTERVAL, move || rollup.run()))
 }
 
-/// Evaluates rules and tells receivers, as far as there are any.
+/// Evaluates rules and tells receivers. Without rules, too: what others began has to end.
 fn spawn_alerts(alerts: Alerts, page: Option<String>, store: &Store, shift: &Arc<Shift>) -> Vec<JoinHandle<()>> {
     let courier = |receiver: &Receiver| {
         let courier = Courier::new(receiver.clone(), store.alerts(), shift.clone());
@@ -136,10 +136,8 @@ fn spawn_alerts(alerts: Alerts, page: Option<String>, store: &Store, shift: &Arc
         tokio::spawn(look_after(failure, Courier::INTERVAL, move || courier.run()))
     };
     let mut tasks: Vec<JoinHandle<()>> = alerts.receivers.iter().map(courier).collect();
-    if !alerts.rules.is_empty() {
-        let evaluator = Evaluator::new(alerts, page, store.alerts());
-        tasks.push(tokio::spawn(look_after("can't evaluate alerts", alerts::INTERVAL, move || evaluator.run())));
-    }
+    let evaluator = Evaluator::new(alerts, page, store.alerts());
+    tasks.push(tokio::spawn(look_after("can't evaluate alerts", alerts::INTERVAL, move || evaluator.run())));
     tasks
 }
 

@@ -15,6 +15,12 @@ create table alerts (
     told_at    timestamptz,
     -- The maintenance for which they are told nothing.
     silenced   text,
+    -- What the rule is about: down, slow, …
+    what       text not null,
+    -- Whom it tells.
+    receivers  text[] not null,
+    -- When, to a minute, a collector last had a rule that says something of it.
+    judged_at  timestamptz not null,
     -- A number that the rule remembers.
     mark       bigint,
     -- name, url, verdict, blame, reason

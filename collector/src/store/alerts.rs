@@ -10,6 +10,7 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Bool};
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::Unavailable;
@@ -70,13 +71,13 @@ impl AlertStore {
         Ok(session.judge(outcome)?)
     }
 
-    /// All that fires: rule, subject, and how it stands; the longest first.
+    /// The time by the database's clock, and all that fires: rule, subject, and how it stands; the longest first.
     ///
     /// # Errors
     /// Why the database can't be read.
-    pub fn firing(&self) -> Result<Vec<(String, String, Alert)>, Unavailable> {
+    pub fn firing(&self) -> Result<(Timestamp, Vec<(String, String, Alert)>), Unavailable> {
         let mut session = self.connections.get()?;
-        let outcome = rows::firing(&mut session);
+        let outcome = facts::now(&mut session).and_then(|now| Ok((now, rows::firing(&mut session)?)));
         Ok(session.judge(outcome)?)
     }
 }
@@ -117,8 +118,9 @@ fn is_there(connection: &mut PgConnection) -> Result<bool, Trouble> {
 pub(super) fn expire(connection: &mut PgConnection) -> Result<(), Trouble> {
     if is_there(connection)? {
         for statement in [
-            "delete from alerts where state = 'resolved' and mark is null and told_at is null
-                 and changed_at < now() - $1 * interval '1 second'",
+            "delete from alerts where state = 'resolved' and told_at is null
+                 and changed_at < now() - $1 * interval '1 second'
+                 and (mark is null or judged_at < now() - $1 * interval '1 second')",
             "delete from notifications where created_at < now() - $1 * interval '1 second'",
         ] {
             sql_query(statement).bind::<BigInt, _>(seconds(KEPT)).execute(connection)?;

@@ -2,7 +2,7 @@ use super::*;
 use crate::alerts::advance::Phase;
 use crate::alerts::facts::{Monitor, Sight};
 use crate::alerts::message::Kind;
-use crate::config::alerts::{Command, Maintenance, Receiver, Selection, Way};
+use crate::config::alerts::{Command, Maintenance, Receiver, Rule, Selection, Way};
 use crate::figures::overview::{AgentRow, Presence};
 use crate::figures::state::{Latest, Look};
 
@@ -164,7 +164,11 @@ fn what_still_fires_is_repeated_when_it_is_time() {
 }
 
 fn window(from: i64, until: i64) -> Maintenance {
-    let text = format!("maintenance: [{{from: {}, until: {}, reason: move}}]", at(from), at(until));
+    window_of(from, until, "")
+}
+
+fn window_of(from: i64, until: i64, of: &str) -> Maintenance {
+    let text = format!("maintenance: [{{from: {}, until: {}, reason: move, {of}}}]", at(from), at(until));
     let value = serde_yaml::from_str(&text).unwrap();
     let (mut alerts, faults) = settings::Section::read(std::path::Path::new("x"), None, value, |root| {
         root.sections("maintenance", Maintenance::of)
@@ -199,12 +203,65 @@ fn maintenance_is_told_nothing_of_but_what_lasts_beyond_it() {
 fn a_monitor_that_nobody_watches_any_more_is_over() {
     let mut story = Story::new(config(vec![rule(DOWN)]));
     assert_eq!(story.site(10, vec![sight("a", Failure, 2, 5)]), [Kind::Firing]);
-    let told = story.told(&facts(20, vec![], vec![]));
+    // It may be back in a moment.
+    assert_eq!(story.then(&facts(20, vec![], vec![])), []);
+    assert_eq!(story.site(500, vec![sight("a", Failure, 2, 5)]), []);
+    assert_eq!(story.then(&facts(1_099, vec![], vec![])), []);
+    let told = story.told(&facts(1_100, vec![], vec![]));
     assert_eq!((told[0].kind, &*told[0].details.reason), (Kind::Resolved, "it is no longer watched"));
-    assert_eq!(story.then(&facts(30, vec![], vec![])), []);
-    story.config.rules.clear();
-    assert_eq!(story.then(&facts(40, vec![], vec![])), []);
+    assert_eq!(story.then(&facts(1_110, vec![], vec![])), []);
+}
+
+#[test]
+fn what_waited_to_fire_of_a_monitor_that_is_gone_is_forgotten() {
+    let mut story = Story::new(config(vec![rule(DOWN)]));
+    assert_eq!(story.site(10, vec![sight("a", Failure, 1, 5)]), []);
+    assert_eq!(story.then(&facts(610, vec![], vec![])), []);
     assert_eq!(story.phase("shop"), None);
+}
+
+#[test]
+fn the_end_of_what_no_collector_has_a_rule_for_is_told_to_whom_its_begin_was() {
+    let mut story = Story::new(config(vec![Rule { receivers: vec!["ops".into()], ..rule(DOWN) }]));
+    assert_eq!(story.site(10, vec![sight("a", Failure, 2, 5)]), [Kind::Firing]);
+    story.config.rules.clear();
+    story.config.receivers.clear();
+    let all = || vec![monitor(vec![sight("a", Failure, 2, 5)])];
+    assert_eq!(story.then(&facts(600, all(), vec![])), []);
+    // Who has not been there for as long says nothing.
+    assert_eq!(story.then(&Facts { heard_since: at(100), ..facts(610, all(), vec![]) }), []);
+    let told = story.told(&facts(610, all(), vec![]));
+    assert_eq!((told[0].kind, &*told[0].rule, &*told[0].what), (Kind::Resolved, "rule", "down"));
+    assert_eq!(told[0].page.as_deref(), Some("https://status.example/monitors/shop"));
+}
+
+#[test]
+fn collectors_of_different_rules_leave_each_others_alerts_alone() {
+    let named = |name: &str| config(vec![Rule { name: name.into(), ..rule(DOWN) }]);
+    let mut story = Story::new(named("one"));
+    let mut told = Vec::new();
+    for now in (0..3_000).step_by(10) {
+        story.config = named(if now % 20 == 0 { "one" } else { "other" });
+        told.extend(story.site(now, vec![sight("a", Failure, 2, -20)]));
+    }
+    assert_eq!(told, [Kind::Firing, Kind::Firing]);
+}
+
+#[test]
+fn what_is_gone_within_its_maintenance_is_told_to_be_over_after_it() {
+    for selection in ["monitors: {ids: [shop]}", "monitors: {tags: {team: web}}"] {
+        let maintenance = vec![window_of(0, 1_000, selection)];
+        let mut story = Story::new(Alerts { maintenance, ..config(vec![rule(DOWN)]) });
+        let failing = || {
+            let tags = [("team".to_owned(), "web".to_owned())].into();
+            vec![Monitor { tags, ..monitor(vec![sight("a", Failure, 2, -20)]) }]
+        };
+        assert_eq!(story.then(&facts(-10, failing(), vec![])), [Kind::Firing]);
+        assert_eq!(story.then(&facts(10, failing(), vec![])), []);
+        assert_eq!(story.then(&facts(800, vec![], vec![])), [], "{selection}");
+        assert_eq!(story.phase("shop"), Some(Phase::Resolved));
+        assert_eq!(story.then(&facts(1_000, vec![], vec![])), [Kind::Resolved]);
+    }
 }
 
 #[test]

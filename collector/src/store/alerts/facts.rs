@@ -24,17 +24,22 @@ const MOST_ANSWERS: i64 = 500;
 
 /// Reads what the rules ask for.
 pub(super) fn read(connection: &mut PgConnection, config: &Alerts) -> Result<Facts, Trouble> {
+    let as_of = now(connection)?;
+    let asks_of = |is_of_monitors| config.rules.iter().any(|rule| rule.what.is_of_monitors() == is_of_monitors);
+    let monitors = if asks_of(true) { monitors(connection, config, as_of)? } else { Vec::new() };
+    let agents = if asks_of(false) { agents::read(connection, as_of)? } else { Vec::new() };
+    Ok(Facts { as_of, heard_since: Timestamp::MIN, monitors, agents })
+}
+
+/// The time by the database's clock.
+pub(super) fn now(connection: &mut PgConnection) -> Result<Timestamp, Trouble> {
     #[derive(QueryableByName)]
     struct Now {
         #[diesel(sql_type = Timestamptz)]
         now: PgTimestamp,
     }
     let Now { now } = sql_query("select now() as now").get_result(connection)?;
-    let as_of = time(now);
-    let asks_of = |is_of_monitors| config.rules.iter().any(|rule| rule.what.is_of_monitors() == is_of_monitors);
-    let monitors = if asks_of(true) { monitors(connection, config, as_of)? } else { Vec::new() };
-    let agents = if asks_of(false) { agents::read(connection, as_of)? } else { Vec::new() };
-    Ok(Facts { as_of, heard_since: Timestamp::MIN, monitors, agents })
+    Ok(time(now))
 }
 
 /// Those that are in some agent's configuration, be it that of one that has stopped.
