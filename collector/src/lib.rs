@@ -86,7 +86,7 @@ async fn run_in(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resul
     let store = Store::new(&database, retention).counting(health.tally());
     let shift = Arc::<Shift>::default();
     let mut beside = vec![spawn_upkeep(store.upkeep(retention)), spawn_rollup(store.rollup())];
-    beside.extend(spawn_alerts(alerts, http.url.clone(), &store, &shift));
+    beside.extend(spawn_alerts(alerts, http.url.clone(), &store, &health, &shift));
     let mut stores: Vec<Store> = (1..database.writers()).map(|_| store.beside()).collect();
     stores.push(store);
     let consuming = tokio::task::spawn_blocking({
@@ -129,14 +129,20 @@ fn spawn_rollup(rollup: Rollup) -> JoinHandle<()> {
 }
 
 /// Evaluates rules and tells receivers. Without rules, too: what others began has to end.
-fn spawn_alerts(alerts: Alerts, page: Option<String>, store: &Store, shift: &Arc<Shift>) -> Vec<JoinHandle<()>> {
+fn spawn_alerts(
+    alerts: Alerts,
+    page: Option<String>,
+    store: &Store,
+    health: &Arc<Health>,
+    shift: &Arc<Shift>,
+) -> Vec<JoinHandle<()>> {
     let courier = |receiver: &Receiver| {
         let courier = Courier::new(receiver.clone(), store.alerts(), shift.clone());
         let failure = "can't look for messages to receivers";
         tokio::spawn(look_after(failure, Courier::INTERVAL, move || courier.run()))
     };
     let mut tasks: Vec<JoinHandle<()>> = alerts.receivers.iter().map(courier).collect();
-    let evaluator = Evaluator::new(alerts, page, store.alerts());
+    let evaluator = Evaluator::new(alerts, page, store.alerts(), health.clone());
     tasks.push(tokio::spawn(look_after("can't evaluate alerts", alerts::INTERVAL, move || evaluator.run())));
     tasks
 }

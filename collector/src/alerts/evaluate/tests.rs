@@ -1,5 +1,5 @@
 use super::*;
-use crate::alerts::advance::Phase;
+use crate::alerts::advance::{Details, Phase};
 use crate::alerts::facts::{Monitor, Sight};
 use crate::alerts::message::Kind;
 use crate::config::alerts::{Command, Maintenance, Receiver, Rule, Selection, Way};
@@ -323,6 +323,26 @@ fn a_silent_agent_is_told_unless_it_said_that_it_stops() {
     let deaf = Facts { heard_since: at(900), ..facts(1_000, vec![], vec![agent(0)]) };
     assert_eq!(story.then(&deaf), []);
     assert_eq!(story.phase("edge-1"), None);
+}
+
+#[test]
+fn the_way_from_the_agents_is_at_fault_when_all_that_run_are_silent() {
+    let blamed = |others: Vec<AgentRow>| {
+        let mut story = Story::new(config(vec![rule(What::AgentSilent { lasting: Duration::from_secs(180) })]));
+        let told = story.told(&facts(1_000, vec![], [vec![agent(0)], others].concat()));
+        let Details { blame, reason, .. } = told.into_iter().find(|it| it.subject == "edge-1").unwrap().details;
+        (blame.unwrap(), reason.split_once('Z').unwrap().1.to_owned())
+    };
+    let other = |name: &str, last_seen| AgentRow { name: name.into(), ..agent(last_seen) };
+    let stopped = || AgentRow { presence: Presence::Stopped, ..other("edge-2", 0) };
+    let unheard = || AgentRow { last_seen: None, ..other("edge-3", 0) };
+    let alone = ("agent".to_owned(), "; no other agent shows whether the way from it is at fault".to_owned());
+    assert_eq!(blamed(vec![]), alone);
+    assert_eq!(blamed(vec![stopped(), unheard()]), alone);
+    let path = ("path".to_owned(), ", nor of any other agent: the way from them may be at fault".to_owned());
+    assert_eq!(blamed(vec![stopped(), other("edge-4", 10)]), path);
+    let one = ("agent".to_owned(), String::new());
+    assert_eq!(blamed(vec![stopped(), other("edge-4", 10), other("edge-5", 999)]), one);
 }
 
 #[test]
