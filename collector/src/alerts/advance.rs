@@ -3,7 +3,7 @@
 //! ```text
 //!         in trouble          for long enough          all is well
 //! (none) ───────────▶ pending ───────────────▶ firing ────────────▶ resolved
-//!                        │ all is well                                │ in trouble
+//!                        │ all is well, or nothing tells              │ in trouble
 //!                        ▼                                            ▼
 //!                     (none)                                       pending
 //! ```
@@ -188,6 +188,8 @@ fn moved(previous: Option<&Alert>, judgement: Judgement, now: Timestamp, lasting
         details: details.clone(),
     };
     match (finding, previous) {
+        // What nobody saw go on does not count as lasting.
+        (Finding::Unclear, Some(alert)) if alert.phase == Phase::Pending && told_at.is_none() => None,
         (Finding::Unclear, previous) => previous.map(|alert| Alert { mark: mark.or(alert.mark), ..alert.clone() }),
         // Its counts go on: the time of the last one is what tells when it is over.
         (Finding::Bad { .. }, Some(alert)) if alert.phase == Phase::Firing && mark.is_some() => {

@@ -116,6 +116,19 @@ fn a_failure_that_is_over_before_it_counts_is_never_told() {
 }
 
 #[test]
+fn trouble_that_nobody_sees_go_on_begins_anew() {
+    let lasting = Duration::from_secs(300);
+    let mut story = Story::new(config(vec![rule(What::Down { checks: 1, lasting, seen_by: None })]));
+    let unbounded = |since| Sight { is_bounded: false, ..sight("a", Failure, 1, since) };
+    assert_eq!(story.site(10, vec![unbounded(5)]), []);
+    assert_eq!(story.site(200, vec![sight("a", Silent, 0, 0)]), []);
+    assert_eq!(story.phase("shop"), None);
+    assert_eq!(story.site(310, vec![unbounded(300)]), []);
+    assert_eq!(story.site(599, vec![unbounded(580)]), []);
+    assert_eq!(story.site(600, vec![unbounded(580)]), [Kind::Firing]);
+}
+
+#[test]
 fn what_some_agents_see_is_told_only_where_a_rule_says_how_many_are_enough() {
     let sights = || vec![sight("a", Failure, 9, 5), sight("b", Failure, 2, 8), sight("c", Success, 0, 0)];
     assert_eq!(Story::new(config(vec![rule(DOWN)])).site(10, sights()), []);
