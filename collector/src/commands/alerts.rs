@@ -11,7 +11,7 @@ use super::{FOUND, UNAVAILABLE, unavailable, with_config};
 use crate::alerts::{Alert, Item, Message, send};
 use crate::args::{AlertsCommand, AlertsList, AlertsTest, Format};
 use crate::config::Config;
-use crate::store::AlertStore;
+use crate::store::{AlertStore, Firing};
 use crate::terminal;
 
 /// Does one of them.
@@ -23,7 +23,7 @@ pub(super) fn execute(command: &AlertsCommand) -> anyhow::Result<ExitCode> {
 }
 
 fn list(config: &Config, of: &AlertsList) -> anyhow::Result<ExitCode> {
-    let (now, firing) = match AlertStore::new(&config.database).firing() {
+    let Firing { as_of, alerts: firing } = match AlertStore::new(&config.database).firing() {
         Ok(firing) => firing,
         Err(error) => return unavailable(config, &error),
     };
@@ -44,7 +44,7 @@ fn list(config: &Config, of: &AlertsList) -> anyhow::Result<ExitCode> {
             let row = |(rule, _, alert): &(String, String, Alert)| {
                 let silenced = alert.silenced.as_deref().map(|reason| format!(" [silenced: {reason}]"));
                 // It is what held then: no collector that runs has a rule for it.
-                let is_stale = alert.is_gone(now);
+                let is_stale = alert.is_gone(as_of);
                 let stale = is_stale.then(|| format!(" [nobody has looked since {}]", seconds(alert.judged_at)));
                 let notes = [silenced, stale].into_iter().flatten().collect::<String>();
                 let reason = format!("{}{notes}", alert.details.reason);

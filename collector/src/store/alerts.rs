@@ -39,6 +39,15 @@ pub struct AlertStore {
     name: String,
 }
 
+/// All that fires at a moment.
+#[derive(Clone, Debug)]
+pub struct Firing {
+    /// The moment, by the database's clock.
+    pub as_of: Timestamp,
+    /// Rule, subject, and how it stands; the longest first.
+    pub alerts: Vec<(String, String, Alert)>,
+}
+
 #[derive(QueryableByName)]
 struct Flag {
     #[diesel(sql_type = Bool)]
@@ -71,13 +80,14 @@ impl AlertStore {
         Ok(session.judge(outcome)?)
     }
 
-    /// The time by the database's clock, and all that fires: rule, subject, and how it stands; the longest first.
+    /// All that fires.
     ///
     /// # Errors
     /// Why the database can't be read.
-    pub fn firing(&self) -> Result<(Timestamp, Vec<(String, String, Alert)>), Unavailable> {
+    pub fn firing(&self) -> Result<Firing, Unavailable> {
         let mut session = self.connections.get()?;
-        let outcome = facts::now(&mut session).and_then(|now| Ok((now, rows::firing(&mut session)?)));
+        let outcome =
+            facts::now(&mut session).and_then(|as_of| Ok(Firing { as_of, alerts: rows::firing(&mut session)? }));
         Ok(session.judge(outcome)?)
     }
 }
