@@ -145,3 +145,40 @@ fn what_a_receiver_refuses_holds_up_what_follows_until_it_is_given_up() -> Resul
     assert_eq!(collector.log().matches("gave up telling a receiver").count(), 1, "{}", collector.log());
     Ok(())
 }
+
+#[test]
+fn what_begins_and_ends_while_a_message_waits_for_more_is_never_told() -> Result<()> {
+    let stack = Stack::start()?;
+    let alerts = alerts(&stack.web, json!({"group_wait": "1h"}));
+    let collector = stack.collector().set("alerts", alerts).start()?;
+    let (epoch, now) = (Uuid::new_v4(), Timestamp::now());
+    let earlier = now - SignedDuration::from_secs(60);
+    let both = ["shop", "news"].map(str::to_owned);
+    let failing = |seq, name, at| check(epoch, seq, name, at, "timeout");
+    send(&stack, &[start(epoch, &both), failing(2, "shop", earlier), failing(3, "shop", now)])?;
+    let waits = |items: usize| {
+        eventually("the message tells of so many", || {
+            let told = format!("website_monitor.notifications where jsonb_array_length(payload -> 'items') = {items}");
+            ensure!(stack.database.count(&told)? == 1, "{items}: {}", collector.log());
+            Ok(())
+        });
+    };
+    waits(1);
+    send(&stack, &[failing(4, "news", earlier), failing(5, "news", now)])?;
+    waits(2);
+    send(&stack, &[check(epoch, 6, "shop", Timestamp::now(), "success")])?;
+    waits(1);
+    // What nobody evaluates any more is said to be so.
+    collector.stop()?;
+    stack.database.execute("update website_monitor.alerts set judged_at = now() - interval '1 hour'")?;
+    let ended = collector.command(&["alerts", "list"])?;
+    assert_eq!(ended.code(), Some(1), "{}", ended.stderr);
+    assert!(ended.stdout.contains("news") && ended.stdout.contains("[nobody has looked since "), "{}", ended.stdout);
+    collector.start()?;
+    send(&stack, &[check(epoch, 7, "news", Timestamp::now(), "success")])?;
+    eventually("nothing is left to be told", || {
+        ensure!(stack.database.count("website_monitor.notifications")? == 0, "{}", collector.log());
+        Ok(())
+    });
+    Ok(())
+}
