@@ -18,12 +18,13 @@
 //!
 //! Nothing is said of a site that nobody sees: when agents are silent, alerts of sites stay as they are.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
 use crate::config::Alerts;
+use crate::health::Health;
 use crate::store::{AlertStore, Unavailable};
 
 mod advance;
@@ -31,18 +32,21 @@ mod deliver;
 mod evaluate;
 mod facts;
 mod judge;
+mod merge;
 mod message;
+mod silence;
 
 pub use advance::{Alert, Details, Phase};
 pub use deliver::{Courier, Failure, Shift, send};
 pub use evaluate::{Changes, Known};
 pub use facts::{Facts, Monitor, Sight};
+pub(crate) use merge::merge;
 pub use message::{Item, Kind, Message};
 
 /// How often alerts are evaluated.
 pub const INTERVAL: Duration = Duration::from_secs(10);
 
-/// A collector that was away from the database for so long can't tell whether agents were silent meanwhile.
+/// A collector that was away from the database for so long, or from Kafka at all, can't tell whether agents were silent meanwhile.
 const DEAF: Duration = Duration::from_secs(60);
 
 /// Moves alerts on.
@@ -50,10 +54,11 @@ pub struct Evaluator {
     config: Alerts,
     page: Option<String>,
     store: AlertStore,
+    health: Arc<Health>,
     hearing: Mutex<Option<Hearing>>,
 }
 
-/// Since when, and when last, the database was there.
+/// Since when, and when last, the database and Kafka were there.
 #[derive(Clone, Copy)]
 struct Hearing {
     since: Instant,
@@ -61,9 +66,10 @@ struct Hearing {
 }
 
 impl Evaluator {
-    /// An evaluator of these rules. `page` is the url at which people find our pages.
-    pub fn new(config: Alerts, page: Option<String>, store: AlertStore) -> Evaluator {
-        Evaluator { config, page, store, hearing: Mutex::default() }
+    /// An evaluator of these rules. `page` is the url at which people find our pages; `health` knows whether Kafka is
+    /// there.
+    pub fn new(config: Alerts, page: Option<String>, store: AlertStore, health: Arc<Health>) -> Evaluator {
+        Evaluator { config, page, store, health, hearing: Mutex::default() }
     }
 
     /// Evaluates all rules, unless another collector does; false while the tables are not there.
@@ -72,7 +78,7 @@ impl Evaluator {
     /// Why the database can't be read or written.
     pub fn run(&self) -> Result<bool, Unavailable> {
         let began = Instant::now();
-        let since = self.hears_since(began);
+        let since = hears_since(*self.hearing(), self.health.reaches_kafka(), began);
         let outcome = self.store.evaluate(&self.config, |facts, known| {
             // Who was not there to hear an agent can't call it silent.
             let heard_since = facts.as_of.checked_sub(began - since).unwrap_or(Timestamp::MIN);
@@ -88,12 +94,28 @@ impl Evaluator {
         outcome
     }
 
-    /// Since when this collector has looked without a gap.
-    fn hears_since(&self, now: Instant) -> Instant {
-        self.hearing().filter(|it| now - it.last < DEAF).map_or(now, |it| it.since)
-    }
-
     fn hearing(&self) -> MutexGuard<'_, Option<Hearing>> {
         self.hearing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Since when this collector has heard all there was without a gap.
+fn hears_since(before: Option<Hearing>, reaches_kafka: bool, now: Instant) -> Instant {
+    before.filter(|it| reaches_kafka && now - it.last < DEAF).map_or(now, |it| it.since)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_was_away_from_kafka_or_the_database_hears_only_from_when_it_is_back() {
+        let began = Instant::now();
+        let after = |seconds| began + Duration::from_secs(seconds);
+        let before = Some(Hearing { since: began, last: after(10) });
+        assert_eq!(hears_since(None, true, began), began);
+        assert_eq!(hears_since(before, true, after(20)), began);
+        assert_eq!(hears_since(before, true, after(70)), after(70));
+        assert_eq!(hears_since(before, false, after(20)), after(20));
     }
 }

@@ -104,6 +104,11 @@ impl Health {
         self.reaches_kafka.store(is_there, Ordering::Relaxed);
     }
 
+    /// Whether a broker answered when it was last looked.
+    pub fn reaches_kafka(&self) -> bool {
+        self.reaches_kafka.load(Ordering::Relaxed)
+    }
+
     /// Where stores count what became of messages.
     pub fn tally(&self) -> &Tally {
         &self.tally
@@ -159,7 +164,7 @@ impl Health {
     /// What has to be there for results to be stored, and is not.
     pub fn lacks(&self) -> Vec<&'static str> {
         let is_stored = self.is_ready() && !self.waits_for_database();
-        let lacks = [(is_stored, "the database"), (self.reaches_kafka.load(Ordering::Relaxed), "Kafka")];
+        let lacks = [(is_stored, "the database"), (self.reaches_kafka(), "Kafka")];
         lacks.into_iter().filter_map(|(is_there, part)| (!is_there).then_some(part)).collect()
     }
 

@@ -86,7 +86,7 @@ async fn run_in(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resul
     let store = Store::new(&database, retention).counting(health.tally());
     let shift = Arc::<Shift>::default();
     let mut beside = vec![spawn_upkeep(store.upkeep(retention)), spawn_rollup(store.rollup())];
-    beside.extend(spawn_alerts(alerts, http.url.clone(), &store, &shift));
+    beside.extend(spawn_alerts(alerts, http.url.clone(), &store, &health, &shift));
     let mut stores: Vec<Store> = (1..database.writers()).map(|_| store.beside()).collect();
     stores.push(store);
     let consuming = tokio::task::spawn_blocking({
@@ -123,33 +123,64 @@ fn shown(http: &Http, source: Arc<dyn Source>, health: &Arc<Health>) -> Router {
 }
 
 fn spawn_upkeep(upkeep: Upkeep) -> JoinHandle<()> {
-    tokio::spawn(look_after("can't make or drop partitions", Upkeep::INTERVAL, move || upkeep.run()))
+    tokio::spawn(look_after("can't make or drop partitions", Pace::sparing(Upkeep::INTERVAL), move || upkeep.run()))
 }
 
 fn spawn_rollup(rollup: Rollup) -> JoinHandle<()> {
-    tokio::spawn(look_after("can't sum up hours", Rollup::INTERVAL, move || rollup.run()))
+    tokio::spawn(look_after("can't sum up hours", Pace::sparing(Rollup::INTERVAL), move || rollup.run()))
 }
 
-/// Evaluates rules and tells receivers, as far as there are any.
-fn spawn_alerts(alerts: Alerts, page: Option<String>, store: &Store, shift: &Arc<Shift>) -> Vec<JoinHandle<()>> {
+/// Evaluates rules and tells receivers. Without rules, too: what others began has to end.
+fn spawn_alerts(
+    alerts: Alerts,
+    page: Option<String>,
+    store: &Store,
+    health: &Arc<Health>,
+    shift: &Arc<Shift>,
+) -> Vec<JoinHandle<()>> {
     let courier = |receiver: &Receiver| {
         let courier = Courier::new(receiver.clone(), store.alerts(), shift.clone());
         let failure = "can't look for messages to receivers";
-        tokio::spawn(look_after(failure, Courier::INTERVAL, move || courier.run()))
+        tokio::spawn(look_after(failure, Pace::steady(Courier::INTERVAL), move || courier.run()))
     };
     let mut tasks: Vec<JoinHandle<()>> = alerts.receivers.iter().map(courier).collect();
-    if !alerts.rules.is_empty() {
-        let evaluator = Evaluator::new(alerts, page, store.alerts());
-        tasks.push(tokio::spawn(look_after("can't evaluate alerts", alerts::INTERVAL, move || evaluator.run())));
-    }
+    let evaluator = Evaluator::new(alerts, page, store.alerts(), health.clone());
+    tasks.push(tokio::spawn(look_after("can't evaluate alerts", Pace::sparing(alerts::INTERVAL), move || {
+        evaluator.run()
+    })));
     tasks
 }
 
-/// Does `once` again and again: after the interval, or longer when it took long, so that it never fills a core; soon
-/// after a failure.
+/// How soon something is done again.
+#[derive(Clone, Copy)]
+struct Pace {
+    interval: Duration,
+    /// So many times as long as it took, at least.
+    spare: u32,
+    /// After a failure.
+    soon: Duration,
+}
+
+impl Pace {
+    /// Of what is work for us or the database: it never fills a core.
+    fn sparing(interval: Duration) -> Pace {
+        Pace { interval, spare: 5, soon: SOON }
+    }
+
+    /// Of what mostly waits for others.
+    fn steady(interval: Duration) -> Pace {
+        Pace { spare: 0, ..Pace::sparing(interval) }
+    }
+
+    fn pause(self, took: Duration) -> Duration {
+        self.interval.max(self.spare * took)
+    }
+}
+
+/// Does `once` again and again, whether it fails or panics.
 async fn look_after(
     failure: &'static str,
-    interval: Duration,
+    pace: Pace,
     once: impl Fn() -> Result<bool, Unavailable> + Send + Sync + 'static,
 ) {
     let once = Arc::new(once);
@@ -160,17 +191,53 @@ async fn look_after(
         let pause = match tokio::task::spawn_blocking(move || now()).await {
             Ok(Ok(true)) => {
                 said.ended();
-                interval.max(5 * began.elapsed())
+                pace.pause(began.elapsed())
             }
-            Ok(Ok(false)) => SOON,
+            Ok(Ok(false)) => pace.soon,
             Ok(Err(error)) => {
                 if let Some(times) = said.happened(1) {
                     log::warn!(times, error:% = error; "{failure}: trying again");
                 }
-                SOON
+                pace.soon
             }
+            Err(error) if error.is_panic() => {
+                if let Some(times) = said.happened(1) {
+                    log::error!(times; "{failure}, as it panicked: trying again");
+                }
+                pace.soon
+            }
+            // The run is at its end.
             Err(_) => return,
         };
         tokio::time::sleep(pause).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_panics_is_done_again() {
+        let (told, mut is_told) = tokio::sync::mpsc::unbounded_channel();
+        let count = AtomicUsize::new(0);
+        let once = move || {
+            assert!(count.fetch_add(1, Ordering::Relaxed) > 0, "the first time it panics");
+            Ok(told.send(()).is_ok())
+        };
+        let at_once = Pace { soon: Duration::ZERO, ..Pace::steady(Duration::ZERO) };
+        tokio::select! {
+            told = is_told.recv() => assert_eq!(told, Some(())),
+            () = look_after("can't do it", at_once, once) => panic!("it gave up"),
+        }
+    }
+
+    #[test]
+    fn only_what_is_work_for_us_pauses_for_longer_when_it_took_long() {
+        let after = |pace: Pace| [1, 3].map(|took| pace.pause(Duration::from_secs(took)).as_secs());
+        assert_eq!(after(Pace::sparing(Duration::from_secs(10))), [10, 15]);
+        assert_eq!(after(Pace::steady(Duration::from_secs(1))), [1, 1]);
     }
 }

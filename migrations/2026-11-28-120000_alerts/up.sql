@@ -15,6 +15,12 @@ create table alerts (
     told_at    timestamptz,
     -- The maintenance for which they are told nothing.
     silenced   text,
+    -- What the rule is about: down, slow, …
+    what       text not null,
+    -- Whom it tells.
+    receivers  text[] not null,
+    -- When, to a minute, a collector last had a rule that says something of it.
+    judged_at  timestamptz not null,
     -- A number that the rule remembers.
     mark       bigint,
     -- name, url, verdict, blame, reason
@@ -39,9 +45,11 @@ create table notifications (
     claimed_by    text,
     claimed_until timestamptz,
     sent_at       timestamptz,
+    -- When it was no longer worth telling.
+    given_up_at   timestamptz,
     last_error    text
 );
-create index notifications_waiting on notifications (receiver, number) where sent_at is null;
+create index notifications_waiting on notifications (receiver, number) where sent_at is null and given_up_at is null;
 
 comment on table alerts is 'How each alert stands.';
 comment on table notifications is 'What receivers were and are to be told.';

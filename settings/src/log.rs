@@ -62,18 +62,21 @@ impl Log {
     /// Sends what is logged from now on to stderr. The first call of a process counts.
     pub fn init(self) {
         let journal = is_journal(env::var("JOURNAL_STREAM").ok(), "/proc/self/fd/2");
-        let again = env_logger::Builder::new()
-            .filter_level(self.level)
-            .filter_module("sled", LevelFilter::Off)
-            .parse_default_env()
-            .format(move |out, record| match dumps_requests(record.level(), record.target()) {
-                true => Ok(()),
-                false => out.write_all(self.line(record, journal).as_bytes()),
-            })
-            .try_init();
+        let again = self.builder(journal).parse_default_env().try_init();
         if again.is_err() {
             log::debug!("the log goes where it went before");
         }
+    }
+
+    fn builder(self, journal: bool) -> env_logger::Builder {
+        let mut builder = env_logger::Builder::new();
+        builder.filter_level(self.level).filter_module("sled", LevelFilter::Off).format(move |out, record| {
+            match shows_requests(record.level(), record.target()) {
+                true => Ok(()),
+                false => out.write_all(self.line(record, journal).as_bytes()),
+            }
+        });
+        builder
     }
 
     fn line(self, record: &Record<'_>, journal: bool) -> String {
@@ -94,9 +97,10 @@ impl Log {
     }
 }
 
-/// Whether a line shows requests byte by byte, with their `Authorization`: no level and no variable brings that out.
-fn dumps_requests(level: Level, target: &str) -> bool {
-    level == Level::Trace && target.starts_with("ureq")
+/// Whether a line may show requests, with urls and headers that hold secrets: no level and no variable brings that out.
+fn shows_requests(level: Level, target: &str) -> bool {
+    let library = target.split("::").next().unwrap_or_default();
+    level > Level::Info && matches!(library, "ureq" | "ureq_proto")
 }
 
 /// Whether stderr is the journal. The variable alone doesn't say so: children inherit it, whatever their stderr is.
@@ -158,6 +162,8 @@ impl<'kvs> VisitSource<'kvs> for Fields {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
     use super::*;
 
     fn line(format: LogFormat, journal: bool) -> String {
@@ -200,11 +206,37 @@ mod tests {
         assert!(line(LogFormat::Json, true).starts_with("<4>{\"level\":\"warn\","));
     }
 
+    /// What is written when a library says something, whatever `RUST_LOG` asks for.
+    fn written(level: Level, target: &str) -> String {
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let log = Log { level: LevelFilter::Trace, format: LogFormat::Logfmt };
+        let mut builder = log.builder(false);
+        builder.parse_filters("trace,ureq=trace,ureq::run=trace,ureq_proto::util=trace");
+        builder.target(env_logger::Target::Pipe(Box::new(Written(written.clone()))));
+        let args = format_args!("POST https://hooks.example/s3cret");
+        log::Log::log(&builder.build(), &Record::builder().level(level).target(target).args(args).build());
+        String::from_utf8(written.lock().unwrap().clone()).unwrap()
+    }
+
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
     #[test]
-    fn requests_are_never_shown_byte_by_byte() {
-        assert!(dumps_requests(Level::Trace, "ureq_proto::util"));
-        assert!(!dumps_requests(Level::Debug, "ureq::run"));
-        assert!(!dumps_requests(Level::Trace, "agent::check"));
+    fn requests_with_their_urls_and_secrets_are_never_shown() {
+        for target in ["ureq", "ureq::run", "ureq::tls::native_tls", "ureq_proto::util"] {
+            assert_eq!([Level::Trace, Level::Debug].map(|level| written(level, target)), ["", ""], "{target}");
+        }
+        assert!(written(Level::Warn, "ureq::run").contains("level=warn target=ureq::run"));
+        assert!(written(Level::Trace, "agent::check").contains("level=trace target=agent::check"));
     }
 
     #[test]

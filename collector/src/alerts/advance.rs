@@ -3,7 +3,7 @@
 //! ```text
 //!         in trouble          for long enough          all is well
 //! (none) ───────────▶ pending ───────────────▶ firing ────────────▶ resolved
-//!                        │ all is well                                │ in trouble
+//!                        │ all is well, or nothing tells              │ in trouble
 //!                        ▼                                            ▼
 //!                     (none)                                       pending
 //! ```
@@ -12,7 +12,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::judge::{Finding, Judgement, signed};
@@ -32,6 +32,12 @@ pub struct Alert {
     pub told_at: Option<Timestamp>,
     /// The maintenance for which they are told nothing.
     pub silenced: Option<String>,
+    /// What its rule is about: down, slow, …
+    pub what: String,
+    /// Whom its rule tells.
+    pub receivers: Vec<String>,
+    /// When, to a minute, a collector last had a rule that says something of it.
+    pub judged_at: Timestamp,
     /// A number that the rule remembers.
     pub mark: Option<i64>,
     /// What people are told of it.
@@ -85,6 +91,30 @@ pub struct Details {
     pub reason: String,
 }
 
+/// After so long without a collector whose rules say anything of it, an alert is over. That is longer than a reload takes
+/// to arrive, or another collector to start.
+pub(super) const GONE_AFTER: SignedDuration = SignedDuration::from_mins(10);
+
+/// So often is noted that an alert was judged.
+const NOTED: SignedDuration = SignedDuration::from_mins(1);
+
+impl Alert {
+    /// Whether it is about a monitor; else it is about an agent.
+    pub(super) fn is_of_monitor(&self) -> bool {
+        self.details.url.is_some()
+    }
+
+    /// Whether no collector has judged it for so long that it is over.
+    pub fn is_gone(&self, now: Timestamp) -> bool {
+        now.duration_since(self.judged_at) >= GONE_AFTER
+    }
+
+    /// Whether it is over, and nothing is left to be told or remembered.
+    fn is_closed(&self) -> bool {
+        self.phase == Phase::Resolved && self.told_at.is_none() && self.mark.is_none()
+    }
+}
+
 /// What becomes of an alert.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Step {
@@ -94,31 +124,49 @@ pub(super) struct Step {
     pub(super) tell: Option<Kind>,
 }
 
-/// Moves an alert on by what its rule says, which has to last for `lasting`.
+/// What a rule brings along.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms<'a> {
+    /// Its word.
+    pub(super) what: &'a str,
+    /// Whom it tells.
+    pub(super) receivers: &'a [&'a str],
+    /// How long trouble has to last.
+    pub(super) lasting: Duration,
+    /// After which time it is told again.
+    pub(super) repeat: Option<Duration>,
+}
+
+/// Moves an alert on by what its rule says.
 pub(super) fn advance(
     previous: Option<&Alert>,
     judgement: Judgement,
     now: Timestamp,
-    lasting: Duration,
+    terms: Terms<'_>,
     silenced: Option<&str>,
-    repeat: Option<Duration>,
 ) -> Step {
-    let alert = match moved(previous, judgement, now, lasting) {
-        Some(alert) => Alert { silenced: silenced.map(str::to_owned), ..alert },
-        None => return Step { alert: None, tell: None },
+    let Some(alert) = moved(previous, judgement, now, terms.lasting) else { return Step { alert: None, tell: None } };
+    let is_noted = alert.is_closed() || now.duration_since(alert.judged_at) < NOTED;
+    let alert = Alert {
+        silenced: silenced.map(str::to_owned),
+        what: terms.what.to_owned(),
+        receivers: terms.receivers.iter().map(|name| (*name).to_owned()).collect(),
+        judged_at: if is_noted { alert.judged_at } else { now },
+        ..alert
     };
-    told(alert, now, repeat)
+    told(alert, now, terms.repeat)
 }
 
 /// What becomes of an alert of which no rule says anything any more.
-pub(super) fn retire(previous: &Alert, now: Timestamp) -> Step {
+pub(super) fn retire(previous: &Alert, now: Timestamp, silenced: Option<&str>) -> Step {
+    let silenced = silenced.map(str::to_owned);
     let alert = match previous.phase {
         Phase::Pending if previous.told_at.is_none() => return Step { alert: None, tell: None },
         Phase::Pending | Phase::Firing => {
             let details = Details { reason: "it is no longer watched".into(), ..previous.details.clone() };
-            Alert { phase: Phase::Resolved, changed_at: now, silenced: None, details, ..previous.clone() }
+            Alert { phase: Phase::Resolved, changed_at: now, silenced, details, ..previous.clone() }
         }
-        Phase::Resolved => Alert { silenced: None, ..previous.clone() },
+        Phase::Resolved => Alert { silenced, ..previous.clone() },
     };
     told(alert, now, None)
 }
@@ -127,9 +175,21 @@ fn moved(previous: Option<&Alert>, judgement: Judgement, now: Timestamp, lasting
     let Judgement { finding, details, mark, .. } = judgement;
     let before = previous.map(|alert| alert.phase);
     let told_at = previous.and_then(|alert| alert.told_at);
-    let fresh =
-        |phase, since| Alert { phase, since, changed_at: now, told_at, silenced: None, mark, details: details.clone() };
+    let fresh = |phase, since| Alert {
+        phase,
+        since,
+        changed_at: now,
+        told_at,
+        silenced: None,
+        what: String::new(),
+        receivers: Vec::new(),
+        judged_at: previous.map_or(now, |alert| alert.judged_at),
+        mark,
+        details: details.clone(),
+    };
     match (finding, previous) {
+        // What nobody saw go on does not count as lasting.
+        (Finding::Unclear, Some(alert)) if alert.phase == Phase::Pending && told_at.is_none() => None,
         (Finding::Unclear, previous) => previous.map(|alert| Alert { mark: mark.or(alert.mark), ..alert.clone() }),
         // Its counts go on: the time of the last one is what tells when it is over.
         (Finding::Bad { .. }, Some(alert)) if alert.phase == Phase::Firing && mark.is_some() => {

@@ -54,10 +54,8 @@ impl Courier {
     /// # Errors
     /// Why the database can't be read or written.
     pub fn run(&self) -> Result<bool, Unavailable> {
-        self.shift.on_their_way.fetch_add(1, Ordering::SeqCst);
-        let outcome = self.bring();
-        self.shift.on_their_way.fetch_sub(1, Ordering::SeqCst);
-        outcome
+        let _on_its_way = OnItsWay::begin(&self.shift);
+        self.bring()
     }
 
     fn bring(&self) -> Result<bool, Unavailable> {
@@ -81,6 +79,22 @@ impl Courier {
             }
         }
         Ok(true)
+    }
+}
+
+/// One courier's being on its way, which a panic ends, too.
+struct OnItsWay<'a>(&'a Shift);
+
+impl OnItsWay<'_> {
+    fn begin(shift: &Shift) -> OnItsWay<'_> {
+        shift.on_their_way.fetch_add(1, Ordering::SeqCst);
+        OnItsWay(shift)
+    }
+}
+
+impl Drop for OnItsWay<'_> {
+    fn drop(&mut self) {
+        self.0.on_their_way.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

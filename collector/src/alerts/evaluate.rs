@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::advance::{Alert, Step, advance, retire};
+use super::advance::{Alert, GONE_AFTER, Step, Terms, advance, retire};
 use super::facts::Facts;
 use super::judge::judge;
 use super::message::Item;
+use super::silence::Silence;
 use crate::config::Alerts;
-use crate::config::alerts::{Maintenance, Rule, What};
+use crate::config::alerts::What;
 
 /// What was known before, by rule and then by the monitor's id or the agent's name.
 pub type Known = BTreeMap<String, BTreeMap<String, Alert>>;
@@ -29,35 +30,42 @@ pub struct Changes {
 /// Evaluates all rules. `page` is the url at which people find our pages.
 pub(super) fn evaluate(config: &Alerts, page: Option<&str>, facts: &Facts, known: &Known) -> Changes {
     let mut changes = Changes::default();
+    let now = facts.as_of;
+    let silence = Silence::new(config, facts);
     let none = BTreeMap::new();
+    let mut judged = BTreeSet::new();
     for rule in &config.rules {
         let before = known.get(&rule.name).unwrap_or(&none);
-        let mut judged = BTreeSet::new();
+        let receivers: Vec<&str> = config.receivers_of(rule).collect();
+        let what = rule.what;
+        let terms = Terms { what: what.as_str(), receivers: &receivers, lasting: lasting(what), repeat: config.repeat };
         for judgement in judge(rule, facts, |subject| before.get(subject)) {
             let subject = judgement.subject.clone();
             let previous = before.get(&subject);
-            let silenced = silenced(config, rule, facts, &subject);
-            let step = advance(previous, judgement, facts.as_of, lasting(rule.what), silenced, config.repeat);
-            changes.take(config, rule, page, facts.as_of, &subject, previous, step);
-            judged.insert(subject);
-        }
-        for (subject, previous) in before.iter().filter(|(subject, _)| !judged.contains(*subject)) {
-            let step = retire(previous, facts.as_of);
-            changes.take(config, rule, page, facts.as_of, subject, Some(previous), step);
+            let step = advance(previous, judgement, now, terms, silence.of(rule, &subject));
+            changes.take(&rule.name, page, now, &subject, previous, step);
+            judged.insert((rule.name.as_str(), subject));
         }
     }
-    for (rule, alerts) in known.iter().filter(|(name, _)| !config.rules.iter().any(|rule| rule.name == **name)) {
-        changes.gone.extend(alerts.keys().map(|subject| (rule.clone(), subject.clone())));
+    // Who has just come can't tell for how long the others have looked away.
+    if now.duration_since(facts.heard_since) < GONE_AFTER {
+        return changes;
+    }
+    for (rule, alerts) in known {
+        let is_gone =
+            |subject: &str, alert: &Alert| alert.is_gone(now) && !judged.contains(&(rule, subject.to_owned()));
+        for (subject, previous) in alerts.iter().filter(|(subject, alert)| is_gone(subject, alert)) {
+            let step = retire(previous, now, silence.of_gone(subject, previous));
+            changes.take(rule, page, now, subject, Some(previous), step);
+        }
     }
     changes
 }
 
 impl Changes {
-    #[allow(clippy::too_many_arguments)] // what a step is of
     fn take(
         &mut self,
-        config: &Alerts,
-        rule: &Rule,
+        rule: &str,
         page: Option<&str>,
         at: Timestamp,
         subject: &str,
@@ -66,18 +74,18 @@ impl Changes {
     ) {
         let Some(alert) = step.alert else {
             if previous.is_some() {
-                self.gone.push((rule.name.clone(), subject.to_owned()));
+                self.gone.push((rule.to_owned(), subject.to_owned()));
             }
             return;
         };
         if let Some(kind) = step.tell {
-            for receiver in config.receivers_of(rule) {
+            for receiver in &alert.receivers {
                 let item = Item::new(kind, rule, subject, &alert, at, page);
-                self.messages.entry(receiver.to_owned()).or_default().push(item);
+                self.messages.entry(receiver.clone()).or_default().push(item);
             }
         }
         if previous != Some(&alert) {
-            self.alerts.push((rule.name.clone(), subject.to_owned(), alert));
+            self.alerts.push((rule.to_owned(), subject.to_owned(), alert));
         }
     }
 }
@@ -88,18 +96,6 @@ fn lasting(what: What) -> Duration {
         What::Down { lasting, .. } => lasting,
         _ => Duration::ZERO,
     }
-}
-
-/// The maintenance that is on.
-fn silenced<'a>(config: &'a Alerts, rule: &Rule, facts: &Facts, subject: &str) -> Option<&'a str> {
-    let mut on = config.maintenance.iter().filter(|window| window.when.covers(facts.as_of)).peekable();
-    on.peek()?;
-    let tags = facts.monitors.iter().find(|monitor| monitor.id == subject).map(|monitor| &monitor.tags);
-    let covers = |window: &&Maintenance| match tags.filter(|_| rule.what.is_of_monitors()) {
-        Some(tags) => window.covers_monitor(subject, tags),
-        None => window.covers_agent(subject),
-    };
-    on.find(covers).map(|window| window.reason.as_str())
 }
 
 #[cfg(test)]

@@ -127,7 +127,11 @@ fn of_agent(what: What, facts: &Facts, agent: &AgentRow, previous: Option<&Alert
         What::AgentSilent { lasting } => {
             let last_seen = agent.last_seen.map(|at| at.to_string()).unwrap_or_default();
             details.reason = format!("nothing was heard of it since {last_seen}");
-            if facts.agents.len() > 1 && facts.agents.iter().all(|other| is_silent(other, lasting, now)) {
+            // Who has stopped, or was never heard, shows nothing of the way.
+            let mut others = facts.agents.iter().filter(|it| it.name != agent.name && is_expected(it)).peekable();
+            if others.peek().is_none() {
+                details.reason += "; no other agent shows whether the way from it is at fault";
+            } else if others.all(|other| is_silent(other, lasting, now)) {
                 details.reason += ", nor of any other agent: the way from them may be at fault";
                 details.blame = blame(Blame::Path);
             }
@@ -160,8 +164,13 @@ fn of_agent(what: What, facts: &Facts, agent: &AgentRow, previous: Option<&Alert
     Judgement { subject: agent.name.clone(), finding, details, mark }
 }
 
+/// Whether something is to be heard of it.
+fn is_expected(agent: &AgentRow) -> bool {
+    agent.presence != Presence::Stopped && agent.last_seen.is_some()
+}
+
 fn is_silent(agent: &AgentRow, lasting: std::time::Duration, now: Timestamp) -> bool {
-    agent.presence != Presence::Stopped && agent.last_seen.is_none_or(|at| now.duration_since(at) >= signed(lasting))
+    agent.last_seen.is_none_or(|at| now.duration_since(at) >= signed(lasting))
 }
 
 fn now_if(is_bad: bool, now: Timestamp) -> Finding {

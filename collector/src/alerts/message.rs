@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::advance::{Alert, Details};
-use crate::config::alerts::{Rule, Template};
+use crate::config::alerts::Template;
 use crate::web::pages::monitor_address;
 use crate::web::text;
 
@@ -83,15 +83,15 @@ impl Kind {
 
 impl Item {
     /// What is told of an alert. `page` is the url at which people find our pages.
-    pub fn new(kind: Kind, rule: &Rule, subject: &str, alert: &Alert, at: Timestamp, page: Option<&str>) -> Item {
-        let page = page.map(|page| match rule.what.is_of_monitors() {
+    pub fn new(kind: Kind, rule: &str, subject: &str, alert: &Alert, at: Timestamp, page: Option<&str>) -> Item {
+        let page = page.map(|page| match alert.is_of_monitor() {
             true => monitor_address(page, subject),
             false => format!("{page}/agents"),
         });
         Item {
             kind,
-            rule: rule.name.clone(),
-            what: rule.what.as_str().into(),
+            rule: rule.into(),
+            what: alert.what.clone(),
             subject: subject.into(),
             details: alert.details.clone(),
             since: alert.since,

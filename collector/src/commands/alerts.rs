@@ -11,7 +11,7 @@ use super::{FOUND, UNAVAILABLE, unavailable, with_config};
 use crate::alerts::{Alert, Item, Message, send};
 use crate::args::{AlertsCommand, AlertsList, AlertsTest, Format};
 use crate::config::Config;
-use crate::store::AlertStore;
+use crate::store::{AlertStore, Firing};
 use crate::terminal;
 
 /// Does one of them.
@@ -23,7 +23,7 @@ pub(super) fn execute(command: &AlertsCommand) -> anyhow::Result<ExitCode> {
 }
 
 fn list(config: &Config, of: &AlertsList) -> anyhow::Result<ExitCode> {
-    let firing = match AlertStore::new(&config.database).firing() {
+    let Firing { as_of, alerts: firing } = match AlertStore::new(&config.database).firing() {
         Ok(firing) => firing,
         Err(error) => return unavailable(config, &error),
     };
@@ -36,15 +36,24 @@ fn list(config: &Config, of: &AlertsList) -> anyhow::Result<ExitCode> {
             object["since"] = json!(alert.since);
             object["told_at"] = json!(alert.told_at);
             object["silenced"] = json!(alert.silenced);
+            object["judged_at"] = json!(alert.judged_at);
             writeln!(stdout, "{object}")
         })?,
         Format::Table if firing.is_empty() => writeln!(stdout, "nothing fires")?,
         Format::Table => {
             let row = |(rule, _, alert): &(String, String, Alert)| {
-                let since = alert.since.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
                 let silenced = alert.silenced.as_deref().map(|reason| format!(" [silenced: {reason}]"));
-                let reason = format!("{}{}", alert.details.reason, silenced.unwrap_or_default());
-                vec![terminal::shown(rule), terminal::shown(&alert.details.name), since, terminal::shown(&reason)]
+                // It is what held then: no collector that runs has a rule for it.
+                let is_stale = alert.is_gone(as_of);
+                let stale = is_stale.then(|| format!(" [nobody has looked since {}]", seconds(alert.judged_at)));
+                let notes = [silenced, stale].into_iter().flatten().collect::<String>();
+                let reason = format!("{}{notes}", alert.details.reason);
+                vec![
+                    terminal::shown(rule),
+                    terminal::shown(&alert.details.name),
+                    seconds(alert.since),
+                    terminal::shown(&reason),
+                ]
             };
             let rows: Vec<Vec<String>> = firing.iter().map(row).collect();
             let lines = terminal::columns(&["rule", "of", "since", "reason"], 4, &rows);
@@ -52,6 +61,10 @@ fn list(config: &Config, of: &AlertsList) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(if firing.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
+}
+
+fn seconds(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 fn test(config: &Config, of: &AlertsTest) -> anyhow::Result<ExitCode> {

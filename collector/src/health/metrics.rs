@@ -22,11 +22,7 @@ impl Health {
         gauge("website_monitor_collector_ready", "1 once its tables are up to date", self.is_ready().into());
         let waits = self.waits_for_database();
         gauge("website_monitor_collector_waits_for_database", "1 while something can't be stored", waits.into());
-        gauge(
-            "website_monitor_collector_reaches_kafka",
-            "1 while a broker answers",
-            self.reaches_kafka.load(Ordering::Relaxed).into(),
-        );
+        gauge("website_monitor_collector_reaches_kafka", "1 while a broker answers", self.reaches_kafka().into());
         let lag = self.lag.load(Ordering::Relaxed);
         if lag >= 0 {
             gauge("website_monitor_collector_lag_messages", "Messages that are still to be read", lag);

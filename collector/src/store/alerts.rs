@@ -10,6 +10,7 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Bool};
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::Unavailable;
@@ -36,6 +37,15 @@ pub struct AlertStore {
     connections: Connections,
     /// By which others know who claimed a message.
     name: String,
+}
+
+/// All that fires at a moment.
+#[derive(Clone, Debug)]
+pub struct Firing {
+    /// The moment, by the database's clock.
+    pub as_of: Timestamp,
+    /// Rule, subject, and how it stands; the longest first.
+    pub alerts: Vec<(String, String, Alert)>,
 }
 
 #[derive(QueryableByName)]
@@ -70,13 +80,14 @@ impl AlertStore {
         Ok(session.judge(outcome)?)
     }
 
-    /// All that fires: rule, subject, and how it stands; the longest first.
+    /// All that fires.
     ///
     /// # Errors
     /// Why the database can't be read.
-    pub fn firing(&self) -> Result<Vec<(String, String, Alert)>, Unavailable> {
+    pub fn firing(&self) -> Result<Firing, Unavailable> {
         let mut session = self.connections.get()?;
-        let outcome = rows::firing(&mut session);
+        let outcome =
+            facts::now(&mut session).and_then(|as_of| Ok(Firing { as_of, alerts: rows::firing(&mut session)? }));
         Ok(session.judge(outcome)?)
     }
 }
@@ -117,8 +128,9 @@ fn is_there(connection: &mut PgConnection) -> Result<bool, Trouble> {
 pub(super) fn expire(connection: &mut PgConnection) -> Result<(), Trouble> {
     if is_there(connection)? {
         for statement in [
-            "delete from alerts where state = 'resolved' and mark is null and told_at is null
-                 and changed_at < now() - $1 * interval '1 second'",
+            "delete from alerts where state = 'resolved' and told_at is null
+                 and changed_at < now() - $1 * interval '1 second'
+                 and (mark is null or judged_at < now() - $1 * interval '1 second')",
             "delete from notifications where created_at < now() - $1 * interval '1 second'",
         ] {
             sql_query(statement).bind::<BigInt, _>(seconds(KEPT)).execute(connection)?;

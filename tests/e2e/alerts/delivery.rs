@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{HOOK, alerts, check, hooked, send, start};
+use super::{HOOK, alerts, await_told, check, firing, hooked, send, start};
 
 /// Sends what makes the monitor of that name fail.
 fn fail(stack: &Stack, name: &str) -> Result<()> {
@@ -94,5 +94,91 @@ fn a_message_whose_sender_was_killed_is_told_by_another_collector_under_the_same
     let requests = hooked(&stack.web);
     let keys: BTreeSet<_> = requests.iter().map(|request| &request.headers["idempotency-key"]).collect();
     assert_eq!((requests.len(), keys.len()), (2, 1), "{requests:?}");
+    Ok(())
+}
+
+#[test]
+fn what_a_receiver_refuses_holds_up_what_follows_until_it_is_given_up() -> Result<()> {
+    let stack = Stack::start()?;
+    let alerts = alerts(&stack.web, json!({}));
+    stack.web.site(HOOK, Answer::status(500));
+    let collector = stack.collector().set("alerts", alerts).start()?;
+    let waits = |condition: &str| {
+        eventually("messages wait", || {
+            let waiting = format!("website_monitor.notifications where sent_at is null and {condition}");
+            ensure!(stack.database.count(&waiting)? == 1, "{condition}: {}", collector.log());
+            Ok(())
+        });
+    };
+    fail(&stack, "old")?;
+    waits("last_error is not null");
+    let put_off = || {
+        // As if it had been tried for long.
+        let later = "set attempts = 99, not_before = now() + interval '1 hour' where sent_at is null";
+        stack.database.execute(&format!("update website_monitor.notifications {later}"))
+    };
+    put_off()?;
+    fail(&stack, "held")?;
+    waits("attempts = 0");
+    stack.web.site(HOOK, Answer::status(204));
+    let refused = hooked(&stack.web).len();
+    stack.database.execute("update website_monitor.notifications set not_before = now() where sent_at is null")?;
+    let told = await_told(&stack.web, refused + 2, &[&collector]);
+    assert_eq!(told[refused..], [firing(&["old"]), firing(&["held"])]);
+
+    stack.web.site(HOOK, Answer::status(500));
+    fail(&stack, "lost")?;
+    waits("last_error is not null");
+    put_off()?;
+    fail(&stack, "next")?;
+    waits("attempts = 0");
+    stack.web.site(HOOK, Answer::status(204));
+    let refused = hooked(&stack.web).len();
+    // As if it had been tried for a day.
+    stack.database.execute(
+        "update website_monitor.notifications set created_at = now() - interval '25 hours'
+         where last_error is not null and sent_at is null",
+    )?;
+    let told = await_told(&stack.web, refused + 1, &[&collector]);
+    assert_eq!(told[refused..], [firing(&["next"])]);
+    assert_eq!(stack.database.count("website_monitor.notifications where given_up_at is not null")?, 1);
+    assert_eq!(collector.log().matches("gave up telling a receiver").count(), 1, "{}", collector.log());
+    Ok(())
+}
+
+#[test]
+fn what_begins_and_ends_while_a_message_waits_for_more_is_never_told() -> Result<()> {
+    let stack = Stack::start()?;
+    let alerts = alerts(&stack.web, json!({"group_wait": "1h"}));
+    let collector = stack.collector().set("alerts", alerts).start()?;
+    let (epoch, now) = (Uuid::new_v4(), Timestamp::now());
+    let earlier = now - SignedDuration::from_secs(60);
+    let both = ["shop", "news"].map(str::to_owned);
+    let failing = |seq, name, at| check(epoch, seq, name, at, "timeout");
+    send(&stack, &[start(epoch, &both), failing(2, "shop", earlier), failing(3, "shop", now)])?;
+    let waits = |items: usize| {
+        eventually("the message tells of so many", || {
+            let told = format!("website_monitor.notifications where jsonb_array_length(payload -> 'items') = {items}");
+            ensure!(stack.database.count(&told)? == 1, "{items}: {}", collector.log());
+            Ok(())
+        });
+    };
+    waits(1);
+    send(&stack, &[failing(4, "news", earlier), failing(5, "news", now)])?;
+    waits(2);
+    send(&stack, &[check(epoch, 6, "shop", Timestamp::now(), "success")])?;
+    waits(1);
+    // What nobody evaluates any more is said to be so.
+    collector.stop()?;
+    stack.database.execute("update website_monitor.alerts set judged_at = now() - interval '1 hour'")?;
+    let ended = collector.command(&["alerts", "list"])?;
+    assert_eq!(ended.code(), Some(1), "{}", ended.stderr);
+    assert!(ended.stdout.contains("news") && ended.stdout.contains("[nobody has looked since "), "{}", ended.stdout);
+    collector.start()?;
+    send(&stack, &[check(epoch, 7, "news", Timestamp::now(), "success")])?;
+    eventually("nothing is left to be told", || {
+        ensure!(stack.database.count("website_monitor.notifications")? == 0, "{}", collector.log());
+        Ok(())
+    });
     Ok(())
 }

@@ -1,8 +1,8 @@
 use super::*;
-use crate::alerts::advance::Phase;
+use crate::alerts::advance::{Details, Phase};
 use crate::alerts::facts::{Monitor, Sight};
 use crate::alerts::message::Kind;
-use crate::config::alerts::{Command, Maintenance, Receiver, Selection, Way};
+use crate::config::alerts::{Command, Maintenance, Receiver, Rule, Selection, Way};
 use crate::figures::overview::{AgentRow, Presence};
 use crate::figures::state::{Latest, Look};
 
@@ -116,6 +116,19 @@ fn a_failure_that_is_over_before_it_counts_is_never_told() {
 }
 
 #[test]
+fn trouble_that_nobody_sees_go_on_begins_anew() {
+    let lasting = Duration::from_secs(300);
+    let mut story = Story::new(config(vec![rule(What::Down { checks: 1, lasting, seen_by: None })]));
+    let unbounded = |since| Sight { is_bounded: false, ..sight("a", Failure, 1, since) };
+    assert_eq!(story.site(10, vec![unbounded(5)]), []);
+    assert_eq!(story.site(200, vec![sight("a", Silent, 0, 0)]), []);
+    assert_eq!(story.phase("shop"), None);
+    assert_eq!(story.site(310, vec![unbounded(300)]), []);
+    assert_eq!(story.site(599, vec![unbounded(580)]), []);
+    assert_eq!(story.site(600, vec![unbounded(580)]), [Kind::Firing]);
+}
+
+#[test]
 fn what_some_agents_see_is_told_only_where_a_rule_says_how_many_are_enough() {
     let sights = || vec![sight("a", Failure, 9, 5), sight("b", Failure, 2, 8), sight("c", Success, 0, 0)];
     assert_eq!(Story::new(config(vec![rule(DOWN)])).site(10, sights()), []);
@@ -164,7 +177,11 @@ fn what_still_fires_is_repeated_when_it_is_time() {
 }
 
 fn window(from: i64, until: i64) -> Maintenance {
-    let text = format!("maintenance: [{{from: {}, until: {}, reason: move}}]", at(from), at(until));
+    window_of(from, until, "")
+}
+
+fn window_of(from: i64, until: i64, of: &str) -> Maintenance {
+    let text = format!("maintenance: [{{from: {}, until: {}, reason: move, {of}}}]", at(from), at(until));
     let value = serde_yaml::from_str(&text).unwrap();
     let (mut alerts, faults) = settings::Section::read(std::path::Path::new("x"), None, value, |root| {
         root.sections("maintenance", Maintenance::of)
@@ -199,12 +216,65 @@ fn maintenance_is_told_nothing_of_but_what_lasts_beyond_it() {
 fn a_monitor_that_nobody_watches_any_more_is_over() {
     let mut story = Story::new(config(vec![rule(DOWN)]));
     assert_eq!(story.site(10, vec![sight("a", Failure, 2, 5)]), [Kind::Firing]);
-    let told = story.told(&facts(20, vec![], vec![]));
+    // It may be back in a moment.
+    assert_eq!(story.then(&facts(20, vec![], vec![])), []);
+    assert_eq!(story.site(500, vec![sight("a", Failure, 2, 5)]), []);
+    assert_eq!(story.then(&facts(1_099, vec![], vec![])), []);
+    let told = story.told(&facts(1_100, vec![], vec![]));
     assert_eq!((told[0].kind, &*told[0].details.reason), (Kind::Resolved, "it is no longer watched"));
-    assert_eq!(story.then(&facts(30, vec![], vec![])), []);
-    story.config.rules.clear();
-    assert_eq!(story.then(&facts(40, vec![], vec![])), []);
+    assert_eq!(story.then(&facts(1_110, vec![], vec![])), []);
+}
+
+#[test]
+fn what_waited_to_fire_of_a_monitor_that_is_gone_is_forgotten() {
+    let mut story = Story::new(config(vec![rule(DOWN)]));
+    assert_eq!(story.site(10, vec![sight("a", Failure, 1, 5)]), []);
+    assert_eq!(story.then(&facts(610, vec![], vec![])), []);
     assert_eq!(story.phase("shop"), None);
+}
+
+#[test]
+fn the_end_of_what_no_collector_has_a_rule_for_is_told_to_whom_its_begin_was() {
+    let mut story = Story::new(config(vec![Rule { receivers: vec!["ops".into()], ..rule(DOWN) }]));
+    assert_eq!(story.site(10, vec![sight("a", Failure, 2, 5)]), [Kind::Firing]);
+    story.config.rules.clear();
+    story.config.receivers.clear();
+    let all = || vec![monitor(vec![sight("a", Failure, 2, 5)])];
+    assert_eq!(story.then(&facts(600, all(), vec![])), []);
+    // Who has not been there for as long says nothing.
+    assert_eq!(story.then(&Facts { heard_since: at(100), ..facts(610, all(), vec![]) }), []);
+    let told = story.told(&facts(610, all(), vec![]));
+    assert_eq!((told[0].kind, &*told[0].rule, &*told[0].what), (Kind::Resolved, "rule", "down"));
+    assert_eq!(told[0].page.as_deref(), Some("https://status.example/monitors/shop"));
+}
+
+#[test]
+fn collectors_of_different_rules_leave_each_others_alerts_alone() {
+    let named = |name: &str| config(vec![Rule { name: name.into(), ..rule(DOWN) }]);
+    let mut story = Story::new(named("one"));
+    let mut told = Vec::new();
+    for now in (0..3_000).step_by(10) {
+        story.config = named(if now % 20 == 0 { "one" } else { "other" });
+        told.extend(story.site(now, vec![sight("a", Failure, 2, -20)]));
+    }
+    assert_eq!(told, [Kind::Firing, Kind::Firing]);
+}
+
+#[test]
+fn what_is_gone_within_its_maintenance_is_told_to_be_over_after_it() {
+    for selection in ["monitors: {ids: [shop]}", "monitors: {tags: {team: web}}"] {
+        let maintenance = vec![window_of(0, 1_000, selection)];
+        let mut story = Story::new(Alerts { maintenance, ..config(vec![rule(DOWN)]) });
+        let failing = || {
+            let tags = [("team".to_owned(), "web".to_owned())].into();
+            vec![Monitor { tags, ..monitor(vec![sight("a", Failure, 2, -20)]) }]
+        };
+        assert_eq!(story.then(&facts(-10, failing(), vec![])), [Kind::Firing]);
+        assert_eq!(story.then(&facts(10, failing(), vec![])), []);
+        assert_eq!(story.then(&facts(800, vec![], vec![])), [], "{selection}");
+        assert_eq!(story.phase("shop"), Some(Phase::Resolved));
+        assert_eq!(story.then(&facts(1_000, vec![], vec![])), [Kind::Resolved]);
+    }
 }
 
 #[test]
@@ -266,6 +336,26 @@ fn a_silent_agent_is_told_unless_it_said_that_it_stops() {
     let deaf = Facts { heard_since: at(900), ..facts(1_000, vec![], vec![agent(0)]) };
     assert_eq!(story.then(&deaf), []);
     assert_eq!(story.phase("edge-1"), None);
+}
+
+#[test]
+fn the_way_from_the_agents_is_at_fault_when_all_that_run_are_silent() {
+    let blamed = |others: Vec<AgentRow>| {
+        let mut story = Story::new(config(vec![rule(What::AgentSilent { lasting: Duration::from_secs(180) })]));
+        let told = story.told(&facts(1_000, vec![], [vec![agent(0)], others].concat()));
+        let Details { blame, reason, .. } = told.into_iter().find(|it| it.subject == "edge-1").unwrap().details;
+        (blame.unwrap(), reason.split_once('Z').unwrap().1.to_owned())
+    };
+    let other = |name: &str, last_seen| AgentRow { name: name.into(), ..agent(last_seen) };
+    let stopped = || AgentRow { presence: Presence::Stopped, ..other("edge-2", 0) };
+    let unheard = || AgentRow { last_seen: None, ..other("edge-3", 0) };
+    let alone = ("agent".to_owned(), "; no other agent shows whether the way from it is at fault".to_owned());
+    assert_eq!(blamed(vec![]), alone);
+    assert_eq!(blamed(vec![stopped(), unheard()]), alone);
+    let path = ("path".to_owned(), ", nor of any other agent: the way from them may be at fault".to_owned());
+    assert_eq!(blamed(vec![stopped(), other("edge-4", 10)]), path);
+    let one = ("agent".to_owned(), String::new());
+    assert_eq!(blamed(vec![stopped(), other("edge-4", 10), other("edge-5", 999)]), one);
 }
 
 #[test]

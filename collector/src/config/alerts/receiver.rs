@@ -1,5 +1,6 @@
 //! Who is told, and how.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -148,16 +149,30 @@ impl Email {
             Encryption::Starttls => 587,
             Encryption::Tls => 465,
         };
+        let host = section.text_within("host", 255).unwrap_or_default();
+        if encryption == Encryption::None && user.is_some() && password.is_some() && !is_here(&host) {
+            let problem = "sends the password in clear over the network";
+            section.fault("tls", problem, "write starttls or tls, or leave out user and password");
+        }
+        let to = section.items("to", mailbox);
+        if to.as_ref().is_some_and(Vec::is_empty) {
+            section.fault("to", "is empty", "write at least one address");
+        }
         Email {
-            host: section.text_within("host", 255).unwrap_or_default(),
+            host,
             port: section.integer("port", 1..=65_535).unwrap_or(port),
             encryption,
             login: user.zip(password),
             from: section.convert("from", mailbox).unwrap_or_else(nobody),
-            to: section.items("to", mailbox).unwrap_or_default(),
+            to: to.unwrap_or_default(),
             ca_file: section.readable("ca_file"),
         }
     }
+}
+
+/// Whether a host is the one on which this runs.
+fn is_here(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
 fn mailbox(value: &Value) -> Result<Mailbox, Wrong> {
@@ -177,7 +192,11 @@ impl Command {
         if is_given {
             section.require("argv", "write the program and its arguments as a list");
         }
-        let argv = section.text_items("argv").unwrap_or_default();
+        let argv = section.text_items("argv");
+        if argv.as_ref().is_some_and(Vec::is_empty) {
+            section.fault("argv", "is empty", "write the program and its arguments as a list");
+        }
+        let argv = argv.unwrap_or_default();
         if let Some(program) = argv.first()
             && !program.starts_with('/')
         {

@@ -80,6 +80,8 @@ alerts:
     - {name: mail, email: {host: h, from: me, to: [you], user: u}}
     - {name: none}
     - {name: rel, command: {argv: [page]}}
+    - {name: nil, command: {argv: []}}
+    - {name: clear, email: {host: mail.example, from: m@example.org, to: [], tls: none, user: u, password: s3cret}}
   repeat: 1s
   maintenance:
     - {from: "22:00", until: 2026-11-24T22:00:00Z}
@@ -94,10 +96,13 @@ alerts:
         "alerts.receivers[2].email.password: is missing; give password_file (or password)",
         "alerts.receivers[3].name: has not one way to be told; give one of webhook, email, command",
         "alerts.receivers[4].command.argv: \"page\" is no absolute path",
+        "alerts.receivers[5].command.argv: is empty; write the program and its arguments as a list",
+        "alerts.receivers[6].email.to: is empty; write at least one address",
+        "alerts.receivers[6].email.tls: sends the password in clear over the network; write starttls or tls",
         "alerts.rules[1].what: \"dwon\" is not known; write one of: down, slow, certificate_expiring",
         "alerts.rules[2].name: is missing; give it a name",
         "alerts.rules[2].over: is no option",
-        "alerts.rules[2].receivers: \"nobody\" is no receiver; write one of: hook, mail, none, rel",
+        "alerts.rules[2].receivers: \"nobody\" is no receiver; write one of: clear, hook, mail, nil, none, rel",
         "alerts.rules[3].over: is missing; write the longest time that is fast enough",
         "alerts.rules[3].agents: is no option",
         "alerts.rules[3].name: stands there twice; give each its own",
@@ -113,6 +118,20 @@ alerts:
         assert!(is_told || in_list, "{fault}\nis not in\n{told}");
     }
     assert!(!told.contains("s3cret"), "{told}");
+}
+
+#[test]
+fn a_password_goes_in_clear_only_to_the_own_host() {
+    let with = |host: &str, login: &str| {
+        let email = format!("{{host: '{host}', tls: none, from: m@example.org, to: a@example.org{login}}}");
+        read(&format!("alerts: {{receivers: [{{name: mail, email: {email}}}]}}"))
+    };
+    let login = ", user: u, password: s3cret";
+    for host in ["localhost", "127.0.0.1", "::1"] {
+        assert!(with(host, login).is_ok(), "{host}");
+    }
+    assert!(with("192.0.2.1", login).is_err());
+    assert!(with("192.0.2.1", "").is_ok());
 }
 
 #[test]

@@ -24,17 +24,22 @@ const MOST_ANSWERS: i64 = 500;
 
 /// Reads what the rules ask for.
 pub(super) fn read(connection: &mut PgConnection, config: &Alerts) -> Result<Facts, Trouble> {
+    let as_of = now(connection)?;
+    let asks_of = |is_of_monitors| config.rules.iter().any(|rule| rule.what.is_of_monitors() == is_of_monitors);
+    let monitors = if asks_of(true) { monitors(connection, config, as_of)? } else { Vec::new() };
+    let agents = if asks_of(false) { agents::read(connection, as_of)? } else { Vec::new() };
+    Ok(Facts { as_of, heard_since: Timestamp::MIN, monitors, agents })
+}
+
+/// The time by the database's clock.
+pub(super) fn now(connection: &mut PgConnection) -> Result<Timestamp, Trouble> {
     #[derive(QueryableByName)]
     struct Now {
         #[diesel(sql_type = Timestamptz)]
         now: PgTimestamp,
     }
     let Now { now } = sql_query("select now() as now").get_result(connection)?;
-    let as_of = time(now);
-    let asks_of = |is_of_monitors| config.rules.iter().any(|rule| rule.what.is_of_monitors() == is_of_monitors);
-    let monitors = if asks_of(true) { monitors(connection, config, as_of)? } else { Vec::new() };
-    let agents = if asks_of(false) { agents::read(connection, as_of)? } else { Vec::new() };
-    Ok(Facts { as_of, heard_since: Timestamp::MIN, monitors, agents })
+    Ok(time(now))
 }
 
 /// Those that are in some agent's configuration, be it that of one that has stopped.
@@ -48,27 +53,32 @@ fn monitors(connection: &mut PgConnection, config: &Alerts, now: Timestamp) -> R
     };
     let mut monitors: BTreeMap<String, Monitor> = schedules.iter().map(monitor).collect();
     let mut definitions: Vec<_> = names.monitors.iter().filter(|it| monitors.contains_key(&it.id)).collect();
-    // The latest one counts.
     definitions.sort_by_key(|it| it.monitor_id);
-    for it in &definitions {
+    let latest = latest_rows(connection, config, &schedules, &definitions, now)?;
+    let newest = newest(&latest);
+    for it in in_force(&definitions, &newest) {
         if let Some(monitor) = monitors.get_mut(&it.id) {
             (monitor.name, monitor.url) = (it.name.clone(), it.url.clone());
         }
     }
-    for (id, sights) in sights(connection, config, &names, &schedules, &definitions, now)? {
+    for (id, sights) in sights(&latest, &names, &schedules, now) {
         if let Some(monitor) = monitors.get_mut(&id) {
             monitor.sights = sights;
         }
     }
     for rule in &config.rules {
         if let What::Slow { percentile, lasting, .. } = rule.what {
-            let is_asked =
-                |it: &&&Definition| monitors.get(&it.id).is_some_and(|of| rule.monitors.has(&it.id, &of.tags));
+            // Of those that agents check now.
+            let is_asked = |it: &&&Definition| {
+                newest.contains_key(&it.monitor_id)
+                    && monitors.get(&it.id).is_some_and(|of| rule.monitors.has(&it.id, &of.tags))
+            };
             let asked: BTreeMap<i32, &str> =
                 definitions.iter().filter(is_asked).map(|it| (it.monitor_id, it.id.as_str())).collect();
             for (monitor_id, us) in times(connection, &asked, percentile, lasting, now)? {
                 if let Some(monitor) = asked.get(&monitor_id).and_then(|id| monitors.get_mut(*id)) {
-                    monitor.times_us.insert(rule.name.clone(), us);
+                    let slowest = monitor.times_us.entry(rule.name.clone()).or_insert(us);
+                    *slowest = us.max(*slowest);
                 }
             }
         }
@@ -92,15 +102,28 @@ struct SightRow {
     failing_since: Option<PgTimestamp>,
 }
 
-/// What each agent that is to look sees of each monitor, by the monitors' ids.
-fn sights(
+/// Of each monitor's definitions that of its newest result, since a url may change back; the last one that was made, where
+/// there are none. `newest` are the times of the newest results by definition; `definitions` are in their order.
+fn in_force<'a>(definitions: &[&'a Definition], newest: &BTreeMap<i32, i64>) -> Vec<&'a Definition> {
+    let mut by_id: BTreeMap<&str, &Definition> = BTreeMap::new();
+    let rank = |it: &Definition| newest.get(&it.monitor_id);
+    for it in definitions {
+        let known = by_id.entry(&it.id).or_insert(it);
+        if rank(it) >= rank(known) {
+            *known = it;
+        }
+    }
+    by_id.into_values().collect()
+}
+
+/// The latest result of each monitor by each agent, by the monitor's id and the agent's.
+fn latest_rows<'a>(
     connection: &mut PgConnection,
     config: &Alerts,
-    names: &Names,
     schedules: &BTreeMap<String, Schedule>,
-    definitions: &[&Definition],
+    definitions: &[&'a Definition],
     now: Timestamp,
-) -> Result<BTreeMap<String, Vec<Sight>>, Trouble> {
+) -> Result<BTreeMap<(&'a str, i32), SightRow>, Trouble> {
     let checks = config.rules.iter().map(|rule| match rule.what {
         What::Down { checks, .. } => i32::try_from(checks).unwrap_or(i32::MAX),
         _ => 0,
@@ -146,6 +169,26 @@ fn sights(
             latest.insert(key, row);
         }
     }
+    Ok(latest)
+}
+
+/// When the newest of these results was made, by its monitor's definition.
+fn newest(latest: &BTreeMap<(&str, i32), SightRow>) -> BTreeMap<i32, i64> {
+    let mut newest = BTreeMap::new();
+    for SightRow { latest, .. } in latest.values() {
+        let at = newest.entry(latest.monitor_id).or_insert(latest.checked_at.0);
+        *at = latest.checked_at.0.max(*at);
+    }
+    newest
+}
+
+/// What each agent that is to look sees of each monitor, by the monitors' ids.
+fn sights(
+    latest: &BTreeMap<(&str, i32), SightRow>,
+    names: &Names,
+    schedules: &BTreeMap<String, Schedule>,
+    now: Timestamp,
+) -> BTreeMap<String, Vec<Sight>> {
     let sights = |(id, schedule): (&String, &Schedule)| {
         let sight = |(agent_id, interval)| {
             let row = latest.get(&(id.as_str(), agent_id));
@@ -157,7 +200,7 @@ fn sights(
         };
         (id.clone(), schedule.lookers().map(sight).collect())
     };
-    Ok(schedules.iter().map(sights).collect())
+    schedules.iter().map(sights).collect()
 }
 
 impl SightRow {
@@ -206,4 +249,25 @@ fn times(
     .bind::<BigInt, _>(MOST_ANSWERS)
     .load(connection)?;
     Ok(rows.into_iter().map(|row| (row.monitor_id, row.us)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_that_changed_back_is_in_force_again() {
+        let definition =
+            |monitor_id, id: &str| Definition { monitor_id, id: id.into(), name: "".into(), url: "".into() };
+        let (shop, changed, other) = (definition(1, "shop"), definition(2, "shop"), definition(3, "other"));
+        let all = [&shop, &changed, &other];
+        let in_force = |newest: &[(i32, i64)]| {
+            let newest = newest.iter().copied().collect();
+            super::in_force(&all, &newest).iter().map(|it| it.monitor_id).collect::<Vec<_>>()
+        };
+        assert_eq!(in_force(&[]), [3, 2]);
+        assert_eq!(in_force(&[(1, 5)]), [3, 1]);
+        assert_eq!(in_force(&[(1, 5), (2, 6)]), [3, 2]);
+        assert_eq!(in_force(&[(1, 7), (2, 6), (3, 9)]), [3, 1]);
+    }
 }

@@ -5,22 +5,20 @@ use std::time::Duration;
 use diesel::prelude::*;
 use diesel::query_dsl::methods::ExecuteDsl;
 use diesel::sql_query;
-use diesel::sql_types::{BigInt, Integer, Jsonb, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{BigInt, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use jiff::Timestamp;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{AlertStore, is_there, seconds};
-use crate::alerts::{Changes, Item, Message};
+use crate::alerts::{Changes, Item, Message, merge};
 use crate::store::Unavailable;
 use crate::store::tables::pg_time;
 use crate::store::trouble::{Statement, Trouble};
 
 /// After so long a message is no longer worth telling.
 const WORTH_TELLING: Duration = Duration::from_secs(86_400);
-
-/// One that failed so often no longer holds up those after it.
-const HOLDS_UP: i32 = 6;
 
 /// A message that is ours to send.
 #[derive(Clone, Debug)]
@@ -51,27 +49,13 @@ pub(super) fn write(
     group_wait: Duration,
 ) -> Result<(), Trouble> {
     for (receiver, items) in &changes.messages {
-        let items = json!(items);
-        let joined = sql_query(
-            "update notifications set payload = jsonb_set(payload, '{items}', payload -> 'items' || $2)
-             where id = (
-                 select id from notifications
-                 where receiver = $1 and sent_at is null and attempts = 0 and not_before > $3
-                 order by number desc limit 1 for update
-             )",
-        )
-        .bind::<Text, _>(receiver)
-        .bind::<Jsonb, _>(&items)
-        .bind::<Timestamptz, _>(pg_time(now))
-        .execute(connection)
-        .map_err(|error| Trouble::of(error, Statement::Records))?;
-        if joined == 0 {
+        if !join(connection, receiver, items, now)? {
             sql_query(
                 "insert into notifications (receiver, payload, not_before)
                  values ($1, jsonb_build_object('items', $2), $3 + $4 * interval '1 millisecond')",
             )
             .bind::<Text, _>(receiver)
-            .bind::<Jsonb, _>(&items)
+            .bind::<Jsonb, _>(&json!(items))
             .bind::<Timestamptz, _>(pg_time(now))
             .bind::<BigInt, _>(i64::try_from(group_wait.as_millis()).unwrap_or(i64::MAX))
             .execute(connection)
@@ -79,6 +63,37 @@ pub(super) fn write(
         }
     }
     Ok(())
+}
+
+/// Lets the message that waits for more take these along, if there is one.
+fn join(connection: &mut PgConnection, receiver: &str, more: &[Item], now: Timestamp) -> Result<bool, Trouble> {
+    let waiting: Option<Row> = sql_query(
+        "select id, receiver, payload, attempts from notifications
+         where receiver = $1 and sent_at is null and given_up_at is null and attempts = 0 and not_before > $2
+         order by number desc limit 1 for update",
+    )
+    .bind::<Text, _>(receiver)
+    .bind::<Timestamptz, _>(pg_time(now))
+    .get_result(connection)
+    .optional()?;
+    let Some((id, waiting)) = waiting.and_then(|row| Some((row.id, row.items().ok()?))) else { return Ok(false) };
+    let items = merge(waiting, more.to_vec());
+    let written = if items.is_empty() {
+        sql_query("delete from notifications where id = $1").bind::<SqlUuid, _>(id).execute(connection)
+    } else {
+        sql_query("update notifications set payload = jsonb_set(payload, '{items}', $2) where id = $1")
+            .bind::<SqlUuid, _>(id)
+            .bind::<Jsonb, _>(&json!(items))
+            .execute(connection)
+    };
+    written.map_err(|error| Trouble::of(error, Statement::Records))?;
+    Ok(true)
+}
+
+impl Row {
+    fn items(&self) -> serde_json::Result<Vec<Item>> {
+        Vec::deserialize(&self.payload["items"])
+    }
 }
 
 impl AlertStore {
@@ -90,8 +105,8 @@ impl AlertStore {
         let Ok(mut session) = self.connections.get() else { return Ok(None) };
         let outcome = claim(&mut session, receiver, &self.name, lasting);
         let Some(row) = session.judge(outcome)? else { return Ok(None) };
-        let items: Vec<Item> = serde_json::from_value(row.payload["items"].clone())
-            .map_err(|error| Unavailable(format!("notification {} can't be read: {error}", row.id)))?;
+        let unreadable = |error| Unavailable(format!("notification {} can't be read: {error}", row.id));
+        let items = row.items().map_err(unreadable)?;
         let message = Message { id: row.id, receiver: row.receiver, items };
         Ok(Some(Claim { message, attempts: row.attempts }))
     }
@@ -132,23 +147,24 @@ impl AlertStore {
     }
 }
 
-/// Those of a receiver go in their order: one that another collector sends holds up those after it, too.
+/// Those of a receiver go in their order: the oldest that waits holds up those after it, also while it waits to be tried
+/// again or another collector sends it, until it is given up.
 fn claim(connection: &mut PgConnection, receiver: &str, name: &str, lasting: Duration) -> Result<Option<Row>, Trouble> {
     if !is_there(connection)? {
         return Ok(None);
     }
+    give_up(connection, receiver)?;
     let claimed = sql_query(
         "update notifications
          set claimed_by = $2, claimed_until = clock_timestamp() + $3 * interval '1 second', attempts = attempts + 1
          where id = (
              select n.id from notifications n
-             where n.receiver = $1 and n.sent_at is null and n.not_before <= clock_timestamp()
+             where n.receiver = $1 and n.sent_at is null and n.given_up_at is null
+               and n.not_before <= clock_timestamp()
                and (n.claimed_until is null or n.claimed_until < clock_timestamp())
-               and n.created_at > now() - $4 * interval '1 second'
                and not exists (
                    select from notifications o
-                   where o.receiver = $1 and o.sent_at is null and o.number < n.number and o.attempts < $5
-                     and o.created_at > now() - $4 * interval '1 second'
+                   where o.receiver = $1 and o.sent_at is null and o.given_up_at is null and o.number < n.number
                )
              order by n.number limit 1 for update skip locked
          )
@@ -157,9 +173,35 @@ fn claim(connection: &mut PgConnection, receiver: &str, name: &str, lasting: Dur
     .bind::<Text, _>(receiver)
     .bind::<Text, _>(name)
     .bind::<BigInt, _>(seconds(lasting))
-    .bind::<BigInt, _>(seconds(WORTH_TELLING))
-    .bind::<Integer, _>(HOLDS_UP)
     .get_result(connection)
     .optional()?;
     Ok(claimed)
+}
+
+/// Gives up what is no longer worth telling, and says so: no other collector does.
+fn give_up(connection: &mut PgConnection, receiver: &str) -> Result<(), Trouble> {
+    #[derive(QueryableByName)]
+    struct GivenUp {
+        #[diesel(sql_type = SqlUuid)]
+        id: Uuid,
+        #[diesel(sql_type = Integer)]
+        attempts: i32,
+        #[diesel(sql_type = Nullable<Text>)]
+        last_error: Option<String>,
+    }
+    let all: Vec<GivenUp> = sql_query(
+        "update notifications set given_up_at = clock_timestamp()
+         where receiver = $1 and sent_at is null and given_up_at is null
+           and created_at <= now() - $2 * interval '1 second'
+           and (claimed_until is null or claimed_until < clock_timestamp())
+         returning id, attempts, last_error",
+    )
+    .bind::<Text, _>(receiver)
+    .bind::<BigInt, _>(seconds(WORTH_TELLING))
+    .load(connection)?;
+    for it in all {
+        let error = it.last_error.as_deref().unwrap_or("nobody tried");
+        log::error!(receiver, message:% = it.id, attempts = it.attempts, error; "gave up telling a receiver");
+    }
+    Ok(())
 }

@@ -4,7 +4,7 @@ use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Array, BigInt, Jsonb, Nullable, Text, Timestamptz};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::alerts::{Alert, Changes, Known, Phase};
 use crate::store::tables::{pg_time, time};
@@ -26,6 +26,12 @@ struct Row {
     told_at: Option<PgTimestamp>,
     #[diesel(sql_type = Nullable<Text>)]
     silenced: Option<String>,
+    #[diesel(sql_type = Text)]
+    what: String,
+    #[diesel(sql_type = Array<Text>)]
+    receivers: Vec<String>,
+    #[diesel(sql_type = Timestamptz)]
+    judged_at: PgTimestamp,
     #[diesel(sql_type = Nullable<BigInt>)]
     mark: Option<i64>,
     #[diesel(sql_type = Jsonb)]
@@ -40,6 +46,9 @@ impl Row {
             changed_at: time(self.changed_at),
             told_at: self.told_at.map(time),
             silenced: self.silenced,
+            what: self.what,
+            receivers: self.receivers,
+            judged_at: time(self.judged_at),
             mark: self.mark,
             details: serde_json::from_value(self.details).unwrap_or_default(),
         };
@@ -47,7 +56,7 @@ impl Row {
     }
 }
 
-const SELECT: &str = "select rule, subject, state, since, changed_at, told_at, silenced, mark, details from alerts";
+const SELECT: &str = "select rule, subject, state, since, changed_at, told_at, silenced, what, receivers, judged_at, mark, details from alerts";
 
 /// All that is known.
 pub(super) fn read(connection: &mut PgConnection) -> Result<Known, Trouble> {
@@ -84,14 +93,19 @@ pub(super) fn write(connection: &mut PgConnection, changes: &Changes) -> Result<
     }
     let alerts = &changes.alerts;
     let column = |of: fn(&(String, String, Alert)) -> &str| alerts.iter().map(of).collect::<Vec<_>>();
-    let details: Vec<Value> = alerts.iter().map(|(_, _, alert)| serde_json::json!(alert.details)).collect();
+    let details: Vec<Value> = alerts.iter().map(|(_, _, alert)| json!(alert.details)).collect();
     sql_query(
-        "insert into alerts (rule, subject, state, since, changed_at, told_at, silenced, mark, details)
-         select * from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9)
+        "insert into alerts
+             (rule, subject, state, since, changed_at, told_at, silenced, mark, details, what, receivers, judged_at)
+         select rule, subject, state, since, changed_at, told_at, silenced, mark, details, what,
+                array(select jsonb_array_elements_text(receivers)), judged_at
+         from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+             a(rule, subject, state, since, changed_at, told_at, silenced, mark, details, what, receivers, judged_at)
          on conflict (key) do update
          set state = excluded.state, since = excluded.since, changed_at = excluded.changed_at,
              told_at = excluded.told_at, silenced = excluded.silenced, mark = excluded.mark,
-             details = excluded.details",
+             details = excluded.details, what = excluded.what, receivers = excluded.receivers,
+             judged_at = excluded.judged_at",
     )
     .bind::<Array<Text>, _>(column(|(rule, _, _)| rule))
     .bind::<Array<Text>, _>(column(|(_, subject, _)| subject))
@@ -104,6 +118,10 @@ pub(super) fn write(connection: &mut PgConnection, changes: &Changes) -> Result<
     .bind::<Array<Nullable<Text>>, _>(alerts.iter().map(|(_, _, alert)| alert.silenced.as_deref()).collect::<Vec<_>>())
     .bind::<Array<Nullable<BigInt>>, _>(alerts.iter().map(|(_, _, alert)| alert.mark).collect::<Vec<_>>())
     .bind::<Array<Jsonb>, _>(details)
+    .bind::<Array<Text>, _>(column(|(_, _, alert)| alert.what.as_str()))
+    // Lists of different lengths are no array of PostgreSQL's.
+    .bind::<Array<Jsonb>, _>(alerts.iter().map(|(_, _, alert)| json!(alert.receivers)).collect::<Vec<_>>())
+    .bind::<Array<Timestamptz>, _>(alerts.iter().map(|(_, _, alert)| pg_time(alert.judged_at)).collect::<Vec<_>>())
     .execute(connection)?;
     Ok(())
 }

@@ -1,0 +1,64 @@
+//! What a message that still waits takes along.
+//!
+//! Of each alert it tells the last only, against what the receiver knows: what begins and ends while the message waits
+//! is never told, and what ends and begins again meanwhile still fires.
+
+use super::message::{Item, Kind};
+
+/// Adds what is told now to what waits, of which nothing was told yet.
+pub(crate) fn merge(waiting: Vec<Item>, more: Vec<Item>) -> Vec<Item> {
+    let mut all = waiting;
+    for item in more {
+        let is_of_same = |other: &Item| other.rule == item.rule && other.subject == item.subject;
+        let before = all.iter().position(is_of_same).map(|place| all.remove(place).kind);
+        let kind = match (before, item.kind) {
+            (Some(Kind::Firing), Kind::Resolved) => continue,
+            (Some(Kind::Firing), Kind::Repeat) => Kind::Firing,
+            // That it ended was not told.
+            (Some(Kind::Resolved), Kind::Firing) => Kind::Repeat,
+            (_, kind) => kind,
+        };
+        all.push(Item { kind, ..item });
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Kind::{Firing, Repeat, Resolved};
+    use super::*;
+
+    fn item(subject: &str, kind: Kind) -> Item {
+        Item { kind, subject: subject.into(), ..Item::test("2026-11-24T10:00:00Z".parse().unwrap(), None) }
+    }
+
+    /// What is told of an alert to which that happens while a message waits.
+    fn told(kinds: &[Kind]) -> Vec<Kind> {
+        let all = kinds.iter().fold(Vec::new(), |waiting, kind| merge(waiting, vec![item("a", *kind)]));
+        all.iter().map(|item| item.kind).collect()
+    }
+
+    #[test]
+    fn what_begins_and_ends_while_a_message_waits_is_never_told() {
+        assert_eq!(told(&[Firing, Resolved]), []);
+        assert_eq!(told(&[Firing, Repeat, Resolved]), []);
+        assert_eq!(told(&[Firing, Resolved, Firing]), [Firing]);
+    }
+
+    #[test]
+    fn the_end_of_what_was_told_before_stays() {
+        assert_eq!(told(&[Resolved]), [Resolved]);
+        assert_eq!(told(&[Repeat, Resolved]), [Resolved]);
+        assert_eq!(told(&[Resolved, Firing]), [Repeat]);
+        assert_eq!(told(&[Resolved, Firing, Resolved]), [Resolved]);
+    }
+
+    #[test]
+    fn others_stay_as_they_are() {
+        let all = merge(vec![item("a", Firing), item("b", Firing)], vec![item("a", Resolved), item("c", Resolved)]);
+        let of: Vec<_> = all.iter().map(|item| (item.subject.as_str(), item.kind)).collect();
+        assert_eq!(of, [("b", Firing), ("c", Resolved)]);
+        let other = Item { rule: "other".into(), ..item("a", Resolved) };
+        assert_eq!(merge(vec![item("a", Firing)], vec![other]).len(), 2);
+    }
+}
