@@ -1,7 +1,6 @@
 //! What the status pages cost over a thousand monitors and ninety days, and what they cost ingestion.
 //!
-//! A page is asked for cold, when nothing of it is in memory yet, and again, as all others get it meanwhile. CPU is that
-//! of the collector and of the database together. Then two hundred readers ask at once, each for one page after the
+//! A page is asked for cold, when nothing of it is in memory yet, and again, as all others get it meanwhile. Then two hundred readers ask at once, each for one page after the
 //! other; and a topic is read with and without two hundred readers who look every ten seconds, in turn.
 
 mod cpu;
@@ -97,38 +96,43 @@ impl Bench {
         Ok(collector)
     }
 
-    /// CPU seconds of the collector and of the database since its start.
-    fn cpu(&self, collector: &Collector) -> Result<f64> {
-        Ok(usage(collector.id())?.cpu + cpu::of_family(self.postgres.id())?)
+    /// What it takes to do something so many times, each.
+    fn cost(&self, collector: &Collector, times: usize, run: impl FnOnce() -> Result<()>) -> Result<Cost> {
+        let now = || Ok::<_, anyhow::Error>((usage(collector.id())?.cpu, cpu::of_family(self.postgres.id())?));
+        let (collector, database) = now()?;
+        run()?;
+        let (collector_after, database_after) = now()?;
+        let each = |seconds: f64| seconds * 1e3 / times as f64;
+        Ok(Cost { collector: each(collector_after - collector), database: each(database_after - database) })
     }
 
     fn pages(&self) -> Result<()> {
-        say("                                CPU ms, cold      again    KB")?;
+        say("CPU ms:                         cold, database, collector      again    KB")?;
         for path in ["/", "/?period=30d", "/?period=90d", "/agents"] {
             let collector = self.serving()?;
             // What is done once, such as connecting, is no page's.
             collector.get("/monitors/none")?;
-            let before = self.cpu(&collector)?;
-            let page = collector.get(path)?;
-            let cold = self.cpu(&collector)? - before;
-            let before = self.cpu(&collector)?;
-            for _ in 0..AGAIN {
-                collector.get(path)?;
-            }
-            let again = (self.cpu(&collector)? - before) / AGAIN as f64;
-            tell(path, cold, Some(again), page.len())?;
+            let mut bytes = 0;
+            let cold = self.cost(&collector, 1, || {
+                bytes = collector.get(path)?.len();
+                Ok(())
+            })?;
+            let again = self.cost(&collector, AGAIN, || (0..AGAIN).try_for_each(|_| collector.get(path).map(drop)))?;
+            tell(path, &cold, Some(&again), bytes)?;
             collector.stop()?;
         }
         for period in ["24h", "30d", "90d"] {
             let collector = self.serving()?;
             let paths = readers::monitors(&collector, period)?;
             collector.get(&paths[AGAIN])?;
-            let (mut bytes, before) = (0, self.cpu(&collector)?);
-            for path in &paths[..AGAIN] {
-                bytes = bytes.max(collector.get(path)?.len());
-            }
-            let cold = (self.cpu(&collector)? - before) / AGAIN as f64;
-            tell(&format!("/monitors/<id>?period={period}"), cold, None, bytes)?;
+            let mut bytes = 0;
+            let cold = self.cost(&collector, AGAIN, || {
+                for path in &paths[..AGAIN] {
+                    bytes = bytes.max(collector.get(path)?.len());
+                }
+                Ok(())
+            })?;
+            tell(&format!("/monitors/<id>?period={period}"), &cold, None, bytes)?;
             collector.stop()?;
         }
         Ok(())
@@ -192,7 +196,18 @@ impl Bench {
     }
 }
 
-fn tell(path: &str, cold: f64, again: Option<f64>, bytes: usize) -> Result<()> {
-    let again = again.map_or("-".into(), |again| format!("{:.1}", again * 1e3));
-    say(&format!("  {path:<28} {:>10.1} {again:>10} {:>5.0}", cold * 1e3, bytes as f64 / 1e3))
+/// CPU milliseconds.
+struct Cost {
+    collector: f64,
+    database: f64,
+}
+
+fn tell(path: &str, cold: &Cost, again: Option<&Cost>, bytes: usize) -> Result<()> {
+    let again = again.map_or("-".into(), |again| format!("{:.1}", again.collector + again.database));
+    say(&format!(
+        "  {path:<28} {:>14.1} {:>10.1} {again:>10} {:>5.0}",
+        cold.database,
+        cold.collector,
+        bytes as f64 / 1e3
+    ))
 }

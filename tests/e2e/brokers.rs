@@ -154,7 +154,7 @@ fn a_record_that_the_topic_no_longer_takes_is_declared_and_stops_no_other() -> R
         .set("kafka.bootstrap_servers", format!("127.0.0.1:{}", to_kafka.port()))
         .monitor("small", stack.web.site("/small", Answer::ok("")))
         .monitor("large", stack.web.site("/large", Answer::ok("")))
-        .option("tags", json!({"noise": noise}))
+        .pattern(&noise)
         .option("interval", "2s")
         .start()?;
     await_pending(&agent, 60);
