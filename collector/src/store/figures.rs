@@ -3,7 +3,7 @@
 
 mod coverage;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use diesel::connection::SimpleConnection;
 use diesel::pg::data_types::PgTimestamp;
@@ -230,8 +230,13 @@ impl Read {
             }
         }
         let coverage = Coverage::new(&monitors, &arrived, due);
-        for (&(monitor_id, agent_id), figures) in &mut figures {
+        // Of a monitor that changed, what did not arrive is told once, with its latest definition: sums count it once.
+        let mut told = BTreeSet::new();
+        for (&(monitor_id, agent_id), figures) in figures.iter_mut().rev() {
             (figures.arrived, figures.due, figures.unseen) = coverage.of(monitor_id, agent_id);
+            if !told.insert((figures.monitor.clone(), agent_id)) {
+                figures.unseen = 0;
+            }
         }
         let mut figures: Vec<Figures> = figures.into_values().collect();
         coverage.add_unseen(&mut figures, &agents, by_agent);

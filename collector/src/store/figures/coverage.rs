@@ -122,6 +122,7 @@ mod tests {
         let read = read(&[(7, "shop"), (8, "shop")], &[(7, 1, 4), (8, 1, 5)], &[(1, "shop", 10)]);
         let both = with_uptimes(read, &[(7, None), (8, None)]);
         assert_eq!(coverage(&both), [("shop", None, 9, 10), ("shop", None, 9, 10)]);
+        assert_eq!(both.iter().map(|of| of.unseen).collect::<Vec<_>>(), [0, 1], "told once");
     }
 
     #[test]
