@@ -154,7 +154,7 @@ fn excluded<'a>(columns: impl Iterator<Item = &'a &'a str>) -> String {
     columns.map(|column| format!("{column} = excluded.{column}")).collect::<Vec<_>>().join(", ")
 }
 
-/// Makes one mark of many, and one count. As in a step, those that it doesn't see stay.
+/// Makes one mark of many. As in a step, those that it doesn't see stay.
 fn gather_marks(connection: &mut PgConnection) -> Result<(), Trouble> {
     connection.transaction(|connection| {
         if !lock(connection, Rival::Yield)? {
@@ -169,20 +169,6 @@ fn gather_marks(connection: &mut PgConnection) -> Result<(), Trouble> {
              insert into rollup_due (hour, monitors)
              select g.hour, range_agg(m.monitors) from gone g cross join lateral unnest(g.monitors) m(monitors)
              group by g.hour",
-        )
-        .bind::<BigInt, _>(MANY_MARKS)
-        .execute(connection)?;
-        // Each batch of an agent that drains a backlog counted what came late of an hour: one row is enough.
-        sql_query(
-            "with gone as (
-                 delete from late_arrivals
-                 where hour in (
-                     select hour from late_arrivals group by hour having count(*) - count(distinct agent_id) > $1
-                 )
-                 returning hour, agent_id, results, received_at
-             )
-             insert into late_arrivals (hour, agent_id, results, received_at)
-             select hour, agent_id, sum(results), max(received_at) from gone group by 1, 2",
         )
         .bind::<BigInt, _>(MANY_MARKS)
         .execute(connection)?;

@@ -8,6 +8,7 @@ use diesel::sql_types::{BigInt, Bool};
 use jiff::Timestamp;
 
 use super::connect::{Connections, Session};
+use super::late;
 use super::partitions::{self, Partitions};
 use super::plan::day;
 use super::rollup::{self, Rival};
@@ -70,6 +71,7 @@ impl Upkeep {
         // What goes with a partition is summed up before.
         while rollup::step(connection, Rival::Await)? {}
         partitions::expire(connection, today - self.retention.results_days)?;
+        late::gather(connection)?;
         for (table, time) in [("hourly", "hour"), ("daily", "day"), ("late_arrivals", "hour")] {
             sql_query(format!("delete from {table} where {time} < now() - $1 * interval '1 second'"))
                 .bind::<BigInt, _>(seconds(self.retention.hourly))

@@ -251,3 +251,26 @@ fn the_marks_of_a_running_hour_are_gathered() -> Result<()> {
     assert_eq!(stack.database.count(gathered)?, 1);
     Ok(())
 }
+
+#[test]
+fn the_counts_of_what_came_late_are_gathered_and_none_is_lost() -> Result<()> {
+    let stack = Stack::start()?;
+    let collector = stack.collector().start()?;
+    let [epoch] = epochs();
+    send(&stack, [result(epoch, 1, days_ago(1))])?;
+    await_consumed(&stack, &collector.group);
+    stack.database.execute(
+        "insert into website_monitor.late_arrivals (hour, agent_id, results)
+         select l.hour, l.agent_id, n from website_monitor.late_arrivals l, generate_series(1, 150) n",
+    )?;
+
+    let ended = collector.command(&["upkeep"])?;
+
+    assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
+    let late: Vec<Value> = stack.database.rows(
+        "select count(*) as rows, sum(results) as results, max(received_at) <= now() as is_past
+         from website_monitor.late_arrivals",
+    )?;
+    assert_eq!(late, [json!({"rows": 1, "results": 1 + 150 * 151 / 2, "is_past": true})]);
+    Ok(())
+}

@@ -30,9 +30,7 @@ pub(super) fn mark(
     Ok(())
 }
 
-/// Makes the oldest day that is due, is over, and has no hour that is due; whether there was one to be made here.
-///
-/// The hours of a day that is over an hour ago are made before, and late ones mark it again.
+/// Makes the oldest day that is due and over; whether there was one to be made here. Hours that come late mark it again.
 pub(in crate::store) fn step(connection: &mut PgConnection, rival: Rival) -> Result<bool, Trouble> {
     connection.transaction(|connection| {
         if !lock(connection, rival)? {
