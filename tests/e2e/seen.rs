@@ -232,3 +232,34 @@ fn one_of_three_agents_that_fails_is_the_path_all_three_are_the_target_and_silen
     });
     Ok(())
 }
+
+#[test]
+fn pages_tell_the_percentiles_that_readers_of_the_tables_get() -> Result<()> {
+    let stack = Stack::start()?;
+    let listen = format!("127.0.0.1:{}", e2e::ports::free_port()?);
+    let collector = stack.collector().set("http.listen", listen.as_str()).start()?;
+    let mut run = Run::start("edge", 0);
+    run.checks(0..170, |_| "success");
+    // From below the first bound of the buckets to beyond the last one.
+    for (n, record) in run.records.iter_mut().skip(1).enumerate() {
+        record["response_time_us"] = json!((300.0 * 1.07_f64.powi(n as i32)) as u64);
+    }
+    run.send(&stack, ..)?;
+    await_consumed(&stack, &collector);
+
+    let told = api(&collector, "monitors/shop")?;
+    let of = |name: &str| told[name].as_str().map(str::to_owned).with_context(|| format!("no {name} in {told}"));
+    let read: Vec<Value> = stack.database.rows(&format!(
+        "select answered, mean_us, p50_us, p95_us, p99_us, max_us from website_monitor.uptime('{}', '{}')",
+        of("since")?,
+        of("until")?
+    ))?;
+    let times = &told["monitor"]["response_times"];
+    assert_eq!((&times["answered"], &times["max_us"]), (&read[0]["answered"], &read[0]["max_us"]));
+    for name in ["mean_us", "p50_us", "p95_us", "p99_us"] {
+        let of = |row: &Value| row[name].as_f64().with_context(|| format!("no {name} in {row}"));
+        let (told, read) = (of(times)?, of(&read[0])?);
+        assert!((told - read).abs() < 1e-6 * read, "{name}: {told} on pages, {read} in the tables");
+    }
+    Ok(())
+}
