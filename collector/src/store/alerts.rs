@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::Unavailable;
 use super::connect::Connections;
+use super::tables::now;
 use super::trouble::{Statement, Trouble};
 use crate::alerts::{Alert, Changes, Facts, Known};
 use crate::config::{Alerts, Database};
@@ -86,8 +87,7 @@ impl AlertStore {
     /// Why the database can't be read.
     pub fn firing(&self) -> Result<Firing, Unavailable> {
         let mut session = self.connections.get()?;
-        let outcome =
-            facts::now(&mut session).and_then(|as_of| Ok(Firing { as_of, alerts: rows::firing(&mut session)? }));
+        let outcome = now(&mut session).and_then(|as_of| Ok(Firing { as_of, alerts: rows::firing(&mut session)? }));
         Ok(session.judge(outcome)?)
     }
 }

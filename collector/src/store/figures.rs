@@ -14,7 +14,7 @@ use diesel::sql_types::{Array, BigInt, Bool, Double, Integer, Nullable, SmallInt
 use coverage::Coverage;
 
 use super::connect::Connections;
-use super::seen::schedules;
+use super::seen::{Definition, schedules};
 use super::tables::{pg_time, time};
 use super::trouble::Trouble;
 use super::{Unavailable, migrate};
@@ -27,18 +27,6 @@ struct Agent {
     agent_id: i32,
     #[diesel(sql_type = Text)]
     name: String,
-}
-
-#[derive(QueryableByName)]
-struct Monitor {
-    #[diesel(sql_type = Integer)]
-    monitor_id: i32,
-    #[diesel(sql_type = Text)]
-    id: String,
-    #[diesel(sql_type = Text)]
-    name: String,
-    #[diesel(sql_type = Text)]
-    url: String,
 }
 
 #[derive(QueryableByName)]
@@ -150,7 +138,7 @@ fn due(connection: &mut PgConnection, query: &Query, agents: &BTreeMap<i32, Stri
 /// What the tables say.
 struct Read {
     agents: BTreeMap<i32, String>,
-    monitors: BTreeMap<i32, Monitor>,
+    monitors: BTreeMap<i32, Definition>,
     uptimes: Vec<Uptime>,
     arrived: Vec<Arrived>,
     due: Vec<Due>,
@@ -164,13 +152,13 @@ impl Read {
             .bind::<Bool, _>(query.agents.is_empty())
             .bind::<Array<Text>, _>(&query.agents)
             .load(connection)?;
-        let monitors: Vec<Monitor> =
+        let monitors: Vec<Definition> =
             sql_query("select monitor_id, id, name, url from monitors where $1 or id = any($2)")
                 .bind::<Bool, _>(query.monitors.is_empty())
                 .bind::<Array<Text>, _>(&query.monitors)
                 .load(connection)?;
         let agents: BTreeMap<i32, String> = agents.into_iter().map(|agent| (agent.agent_id, agent.name)).collect();
-        let monitors: BTreeMap<i32, Monitor> = monitors.into_iter().map(|it| (it.monitor_id, it)).collect();
+        let monitors: BTreeMap<i32, Definition> = monitors.into_iter().map(|it| (it.monitor_id, it)).collect();
         // Null, of which there is no doubt that it means all, is the cheapest.
         let agent_ids: Option<Vec<i32>> = (!query.agents.is_empty()).then(|| agents.keys().copied().collect());
         let monitor_ids: Option<Vec<i32>> = (!query.monitors.is_empty()).then(|| monitors.keys().copied().collect());
@@ -247,7 +235,7 @@ impl Read {
     }
 }
 
-fn of_monitor(monitor: &Monitor, agent: Option<String>, row: &Uptime) -> Figures {
+fn of_monitor(monitor: &Definition, agent: Option<String>, row: &Uptime) -> Figures {
     Figures {
         monitor: monitor.id.clone(),
         name: Some(monitor.name.clone()),

@@ -14,14 +14,13 @@ pub(super) mod schedules;
 use std::collections::BTreeMap;
 
 use diesel::connection::SimpleConnection;
-use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{Array, Bool, Integer, Text, Timestamptz};
+use diesel::sql_types::{Array, Bool, Integer, Text};
 use jiff::Timestamp;
 
 use super::figures::Reader;
-use super::tables::time;
+use super::tables::now;
 use super::trouble::Trouble;
 use super::{Unavailable, migrate};
 use crate::figures::overview::{AgentRow, Detail, Overview, Period, ResultRow};
@@ -56,11 +55,6 @@ impl Source for Reader {
 impl Reader {
     /// All that `read` reads is of one moment, which is told by the database's clock, as what it is compared with.
     fn read<T>(&self, read: impl FnOnce(&mut PgConnection, Timestamp) -> Result<T, Trouble>) -> Result<T, Unavailable> {
-        #[derive(QueryableByName)]
-        struct Now {
-            #[diesel(sql_type = Timestamptz)]
-            now: PgTimestamp,
-        }
         let mut session = self.connections.get()?;
         migrate::check(&mut session, &self.schema)?;
         let mut transaction = session.build_transaction().repeatable_read().read_only();
@@ -70,8 +64,8 @@ impl Reader {
             connection.batch_execute(
                 "set local jit = off; set local work_mem = '32MB'; set local statement_timeout = '60s'",
             )?;
-            let Now { now } = sql_query("select now() as now").get_result(connection)?;
-            read(connection, time(now))
+            let now = now(connection)?;
+            read(connection, now)
         });
         Ok(session.judge(outcome)?)
     }

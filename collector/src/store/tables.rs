@@ -2,9 +2,12 @@
 
 use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::Timestamptz;
 use jiff::Timestamp;
 
 use super::plan::Fresh;
+use super::trouble::Trouble;
 use crate::batch::CheckResult;
 
 diesel::table! {
@@ -120,6 +123,17 @@ pub(super) fn pg_time(at: Timestamp) -> PgTimestamp {
 pub(super) fn time(at: PgTimestamp) -> Timestamp {
     let us = at.0.saturating_add(TWO_THOUSAND);
     Timestamp::from_microsecond(us).unwrap_or(if us < 0 { Timestamp::MIN } else { Timestamp::MAX })
+}
+
+/// The time by the database's clock, which is that of a transaction while there is one.
+pub(super) fn now(connection: &mut PgConnection) -> Result<Timestamp, Trouble> {
+    #[derive(QueryableByName)]
+    struct Now {
+        #[diesel(sql_type = Timestamptz)]
+        now: PgTimestamp,
+    }
+    let Now { now } = sql_query("select now() as now").get_result(connection)?;
+    Ok(time(now))
 }
 
 /// The start of the hour, in UTC whatever the session's time zone is.

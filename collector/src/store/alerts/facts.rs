@@ -16,7 +16,7 @@ use crate::config::alerts::What;
 use crate::figures::due::Schedule;
 use crate::figures::state::patience;
 use crate::store::seen::{Definition, Names, agents, latest, schedules};
-use crate::store::tables::{pg_time, time};
+use crate::store::tables::{now, pg_time, time};
 use crate::store::trouble::Trouble;
 
 /// The latest answers of each monitor that a percentile is of, at most.
@@ -29,17 +29,6 @@ pub(super) fn read(connection: &mut PgConnection, config: &Alerts) -> Result<Fac
     let monitors = if asks_of(true) { monitors(connection, config, as_of)? } else { Vec::new() };
     let agents = if asks_of(false) { agents::read(connection, as_of)? } else { Vec::new() };
     Ok(Facts { as_of, heard_since: Timestamp::MIN, monitors, agents })
-}
-
-/// The time by the database's clock.
-pub(super) fn now(connection: &mut PgConnection) -> Result<Timestamp, Trouble> {
-    #[derive(QueryableByName)]
-    struct Now {
-        #[diesel(sql_type = Timestamptz)]
-        now: PgTimestamp,
-    }
-    let Now { now } = sql_query("select now() as now").get_result(connection)?;
-    Ok(time(now))
 }
 
 /// Those that are in some agent's configuration, be it that of one that has stopped.

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Arrived, Due, Monitor};
+use super::{Arrived, Definition, Due};
 use crate::figures::Figures;
 
 /// What arrived of what was due. Agents know a monitor by its id; what it then checked may have changed.
 pub(super) struct Coverage<'a> {
-    monitors: &'a BTreeMap<i32, Monitor>,
+    monitors: &'a BTreeMap<i32, Definition>,
     /// The agents that checked a monitor.
     checked_by: BTreeMap<i32, BTreeSet<i32>>,
     arrived: BTreeMap<(i32, &'a str), i64>,
@@ -15,7 +15,7 @@ pub(super) struct Coverage<'a> {
 }
 
 impl<'a> Coverage<'a> {
-    pub(super) fn new(monitors: &'a BTreeMap<i32, Monitor>, rows: &[Arrived], due: Vec<Due>) -> Coverage<'a> {
+    pub(super) fn new(monitors: &'a BTreeMap<i32, Definition>, rows: &[Arrived], due: Vec<Due>) -> Coverage<'a> {
         let mut checked_by: BTreeMap<i32, BTreeSet<i32>> = BTreeMap::new();
         let mut arrived = BTreeMap::new();
         for row in rows {
@@ -74,7 +74,10 @@ mod tests {
     fn read(monitors: &[(i32, &str)], arrived: &[(i32, i32, i64)], due: &[(i32, &str, i64)]) -> Read {
         let agents = [(1, "edge-1".into()), (2, "edge-2".into())].into();
         let monitor = |&(monitor_id, id): &(i32, &str)| {
-            (monitor_id, Monitor { monitor_id, id: id.into(), name: id.into(), url: format!("http://{monitor_id}/") })
+            (
+                monitor_id,
+                Definition { monitor_id, id: id.into(), name: id.into(), url: format!("http://{monitor_id}/") },
+            )
         };
         let arrived = arrived.iter().map(|&(monitor_id, agent_id, checks)| Arrived { monitor_id, agent_id, checks });
         let due =

@@ -24,13 +24,6 @@ impl Asset {
         hasher.write(text.as_bytes());
         Asset { path, kind, text, link: format!("{path}?{:016x}", hasher.finish()) }
     }
-
-    #[cfg(test)]
-    pub(super) fn write_below(&self, root: &std::path::Path) {
-        let path = root.join(self.path.trim_start_matches('/'));
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, self.text).unwrap();
-    }
 }
 
 /// Style, script, icon.

@@ -60,22 +60,6 @@ fn only(monitor: Summary) -> Overview {
 }
 
 #[test]
-#[ignore = "writes a fleet's pages into the directory $PAGES, for people to look at with any server of files"]
-fn pages_to_look_at() {
-    let root = std::path::PathBuf::from(std::env::var_os("PAGES").unwrap());
-    let all = fixture::overview(MANY, Period::Quarter);
-    let pages = each().into_iter().map(|(name, page)| (name.replace(['?', ' '], "-"), page));
-    for (name, page) in pages.chain([("/".into(), overview(&all, "period=90d"))]) {
-        let directory = root.join(name.trim_start_matches('/'));
-        std::fs::create_dir_all(&directory).unwrap();
-        std::fs::write(directory.join("index.html"), page).unwrap();
-    }
-    for asset in assets::all() {
-        asset.write_below(&root);
-    }
-}
-
-#[test]
 fn a_thousand_monitors_over_ninety_days_are_a_small_page() {
     let mut all = fixture::overview(MANY, Period::Quarter);
     let page = overview(&all, "period=90d");
