@@ -14,7 +14,7 @@ mod tally;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -44,9 +44,7 @@ pub struct Health {
     consuming: Beat,
     writing: Vec<Writer>,
     stored: AtomicU64,
-    /// Messages that are still to be read; negative while that is not known.
-    lag: AtomicI64,
-    /// The same by partition.
+    /// Messages that are still to be read, by partition; empty while that is not known.
     lags: Mutex<BTreeMap<i32, i64>>,
     /// A broker answers.
     reaches_kafka: AtomicBool,
@@ -80,7 +78,6 @@ impl Health {
             consuming: Beat::default(),
             writing: (0..writers).map(|_| Writer::default()).collect(),
             stored: AtomicU64::new(0),
-            lag: AtomicI64::new(-1),
             lags: Mutex::default(),
             reaches_kafka: AtomicBool::new(false),
             tally: Tally::default(),
@@ -95,7 +92,6 @@ impl Health {
 
     /// So many messages are still to be read, by partition.
     pub fn lags(&self, messages: BTreeMap<i32, i64>) {
-        self.lag.store(messages.values().sum(), Ordering::Relaxed);
         *self.by_partition() = messages;
     }
 
@@ -157,6 +153,12 @@ impl Health {
         self.writing.iter().all(|writer| writer.is_ready.load(Ordering::Relaxed))
     }
 
+    /// Messages that are still to be read, once that is known.
+    fn lag(&self) -> Option<i64> {
+        let lags = self.by_partition();
+        (!lags.is_empty()).then(|| lags.values().sum())
+    }
+
     fn by_partition(&self) -> MutexGuard<'_, BTreeMap<i32, i64>> {
         self.lags.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -192,10 +194,7 @@ impl Health {
 
     /// In a line, with so many messages stored in the last seconds.
     fn status(&self, stored: u64, seconds: u64) -> String {
-        let lag = match self.lag.load(Ordering::Relaxed) {
-            ..0 => "lag not known yet".to_owned(),
-            lag => format!("{lag} messages behind"),
-        };
+        let lag = self.lag().map_or_else(|| "lag not known yet".to_owned(), |lag| format!("{lag} messages behind"));
         let rate = stored as f64 / seconds.max(1) as f64;
         match (self.waits_for_database(), self.is_ready()) {
             (true, _) => format!("waits for the database; {lag}"),

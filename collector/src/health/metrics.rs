@@ -1,7 +1,5 @@
 //! The metrics of what the collector does.
 
-use std::sync::atomic::Ordering;
-
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
@@ -23,8 +21,7 @@ impl Health {
         let waits = self.waits_for_database();
         gauge("website_monitor_collector_waits_for_database", "1 while something can't be stored", waits.into());
         gauge("website_monitor_collector_reaches_kafka", "1 while a broker answers", self.reaches_kafka().into());
-        let lag = self.lag.load(Ordering::Relaxed);
-        if lag >= 0 {
+        if let Some(lag) = self.lag() {
             gauge("website_monitor_collector_lag_messages", "Messages that are still to be read", lag);
         }
         let by_partition = Family::<[(&str, String); 1], Gauge>::default();
