@@ -6,10 +6,13 @@
 //! percentiles are exact to their bucket. An *outage* is failures in a row as one agent saw them, from the first
 //! failure to the next success.
 
+pub mod agent;
 pub mod counts;
+pub mod detail;
 pub mod due;
 pub mod incident;
 pub mod overview;
+pub mod period;
 pub mod state;
 
 use jiff::{SignedDuration, Timestamp};

@@ -27,7 +27,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::config::Public;
-use crate::figures::overview::{AgentRow, Detail, Overview, Period, ResultRow};
+use crate::figures::agent::AgentRow;
+use crate::figures::detail::{Detail, ResultRow};
+use crate::figures::overview::Overview;
+use crate::figures::period::Period;
 use crate::store::Unavailable;
 use snapshot::Snapshots;
 

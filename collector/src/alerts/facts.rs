@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::figures::overview::{AgentRow, Tags};
+use crate::figures::agent::AgentRow;
+use crate::figures::overview::Tags;
 use crate::figures::state::{Latest, Look, State};
 
 /// What is known at a moment.

@@ -5,8 +5,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::advance::{Alert, Details};
 use super::facts::{Facts, Monitor};
 use crate::config::alerts::{Rule, What};
+use crate::figures::agent::{AgentRow, Presence};
 use crate::figures::incident::Blame;
-use crate::figures::overview::{AgentRow, Presence};
 use crate::figures::state::{Look, State, Verdict};
 
 /// After so long without another one, dropped records are over.

@@ -23,7 +23,10 @@ use super::figures::Reader;
 use super::tables::now;
 use super::trouble::Trouble;
 use super::{Unavailable, migrate};
-use crate::figures::overview::{AgentRow, Detail, Overview, Period, ResultRow};
+use crate::figures::agent::AgentRow;
+use crate::figures::detail::{Detail, ResultRow};
+use crate::figures::overview::Overview;
+use crate::figures::period::Period;
 use crate::web::Source;
 
 impl Source for Reader {

@@ -17,7 +17,9 @@ use super::Site;
 use super::failure::Failure;
 use super::filter::{Filter, VERDICTS};
 use super::parameters::Parameters;
-use crate::figures::overview::{Detail, Period, Summary};
+use crate::figures::detail::Detail;
+use crate::figures::overview::Summary;
+use crate::figures::period::Period;
 use shapes::{Agents, At, Monitor, Monitors, Outages, Results, Uptime};
 
 /// What is asked and answered.

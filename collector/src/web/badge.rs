@@ -16,7 +16,8 @@ use super::pages::Uptime;
 use super::parameters::Parameters;
 use super::text::cut;
 use crate::figures::counts::Counts;
-use crate::figures::overview::{Period, Summary};
+use crate::figures::overview::Summary;
+use crate::figures::period::Period;
 use crate::figures::state::Verdict;
 
 /// Most characters of a name.

@@ -4,7 +4,8 @@ use std::str::FromStr;
 
 use form_urlencoded::{Serializer, parse};
 
-use crate::figures::overview::{Period, Summary};
+use crate::figures::overview::Summary;
+use crate::figures::period::Period;
 use crate::figures::state::Verdict;
 
 /// What is shown, and how.

@@ -3,11 +3,12 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::figures::agent::{AgentRow, Presence};
 use crate::figures::counts::Counts;
+use crate::figures::detail::{Detail, Gap, Late, Point, ResultRow, Side};
 use crate::figures::incident::{Blame, Incident};
-use crate::figures::overview::{
-    AgentRow, Bar, Detail, Gap, Late, Overview, Period, Point, Presence, ResultRow, Side, Summary, Tags,
-};
+use crate::figures::overview::{Bar, Overview, Summary, Tags};
+use crate::figures::period::Period;
 use crate::figures::state::{Latest, Look, State};
 use crate::figures::{ResponseTimes, Window};
 

@@ -17,7 +17,9 @@ use settings::Asked;
 use tokio::time::timeout;
 
 use super::snapshot::Snapshots;
-use crate::figures::overview::{AgentRow, Overview, Period, Summary};
+use crate::figures::agent::AgentRow;
+use crate::figures::overview::{Overview, Summary};
+use crate::figures::period::Period;
 use crate::figures::state::Verdict;
 use crate::health::Health;
 

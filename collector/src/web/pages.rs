@@ -38,7 +38,8 @@ use super::filter::{Filter, period};
 use super::routes::Pages;
 use super::snapshot::Unreadable;
 use crate::config::Public;
-use crate::figures::overview::{Detail, Period};
+use crate::figures::detail::Detail;
+use crate::figures::period::Period;
 use detail::Older;
 use frame::Place;
 

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::figures::overview::ResultRow;
+use crate::figures::detail::ResultRow;
 
 /// What stands on a page of so many, and before which moment the next one begins, if there is one. Of results that were
 /// read for it one more tells whether there is.

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use super::failure::Failure;
 use super::filter::PERIODS;
-use crate::figures::overview::Period;
+use crate::figures::period::Period;
 
 /// What stands in a query and was not asked for yet.
 pub(super) struct Parameters<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);

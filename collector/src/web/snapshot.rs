@@ -22,7 +22,10 @@ use jiff::{SignedDuration, Timestamp};
 use lru::LruCache;
 
 use super::Source;
-use crate::figures::overview::{AgentRow, Detail, Overview, Period, ResultRow};
+use crate::figures::agent::AgentRow;
+use crate::figures::detail::{Detail, ResultRow};
+use crate::figures::overview::Overview;
+use crate::figures::period::Period;
 use gate::Gate;
 use slot::{Age, Slot};
 

@@ -19,7 +19,10 @@ use super::routes::routes;
 use super::snapshot::Snapshots;
 use super::{Site, Source, fixture};
 use crate::config::Http;
-use crate::figures::overview::{AgentRow, Detail, Overview, Period, ResultRow, Summary};
+use crate::figures::agent::AgentRow;
+use crate::figures::detail::{Detail, ResultRow};
+use crate::figures::overview::{Overview, Summary};
+use crate::figures::period::Period;
 use crate::health::Health;
 use crate::store::Unavailable;
 

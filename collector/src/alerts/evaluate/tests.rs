@@ -3,7 +3,7 @@ use crate::alerts::advance::{Details, Phase};
 use crate::alerts::facts::{Monitor, Sight};
 use crate::alerts::message::Kind;
 use crate::config::alerts::{Command, Maintenance, Receiver, Rule, Selection, Way};
-use crate::figures::overview::{AgentRow, Presence};
+use crate::figures::agent::{AgentRow, Presence};
 use crate::figures::state::{Latest, Look};
 
 fn at(second: i64) -> Timestamp {

@@ -12,7 +12,7 @@ use wire::Clock;
 
 use super::super::tables::{pg_time, time};
 use super::super::trouble::Trouble;
-use crate::figures::overview::{AgentRow, Presence};
+use crate::figures::agent::{AgentRow, Presence};
 
 /// Agents report every minute: after three of them without a word one is silent.
 const SILENT: SignedDuration = SignedDuration::from_mins(3);

@@ -16,7 +16,7 @@ use super::super::trouble::Trouble;
 use super::percentiles::percentile;
 use crate::figures::ResponseTimes;
 use crate::figures::counts::Counts;
-use crate::figures::overview::Period;
+use crate::figures::period::Period;
 
 /// What arrived of a monitor from an agent.
 #[derive(Clone, Debug, QueryableByName)]

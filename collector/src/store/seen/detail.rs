@@ -15,9 +15,11 @@ use super::bars::{Answers, Arrived, Asked, place};
 use super::overview::{bars, summaries, window};
 use super::{Names, latest, results, schedules};
 use crate::figures::counts::Counts;
+use crate::figures::detail::{Detail, Gap, Late, Point, Side};
 use crate::figures::due::Schedule;
 use crate::figures::incident::{self, Incident};
-use crate::figures::overview::{Bar, Detail, Gap, Late, Period, Point, Side};
+use crate::figures::overview::Bar;
+use crate::figures::period::Period;
 use crate::figures::state::{Look, State};
 use crate::figures::{Outage, Window};
 

@@ -11,7 +11,8 @@ use super::{Definition, Names, latest, schedules};
 use crate::figures::Window;
 use crate::figures::counts::Counts;
 use crate::figures::due::{Schedule, unseen};
-use crate::figures::overview::{Bar, Overview, Period, Summary};
+use crate::figures::overview::{Bar, Overview, Summary};
+use crate::figures::period::Period;
 use crate::figures::state::State;
 
 /// What is known of one monitor, over all its definitions.

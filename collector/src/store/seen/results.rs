@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::super::tables::{pg_time, time};
 use super::super::trouble::Trouble;
-use crate::figures::overview::ResultRow;
+use crate::figures::detail::ResultRow;
 
 #[derive(QueryableByName)]
 struct Row {

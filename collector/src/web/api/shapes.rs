@@ -3,9 +3,12 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::figures::agent::AgentRow;
 use crate::figures::counts::{Bounds, Counts};
+use crate::figures::detail::{Detail, Gap, Late, Point, ResultRow, Side};
 use crate::figures::incident::Incident;
-use crate::figures::overview::{AgentRow, Bar, Detail, Gap, Late, Period, Point, ResultRow, Side, Summary, Tags};
+use crate::figures::overview::{Bar, Summary, Tags};
+use crate::figures::period::Period;
 use crate::figures::state::{Latest, Verdict};
 use crate::figures::{ResponseTimes, Window};
 use crate::web::filter::word;

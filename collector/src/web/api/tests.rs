@@ -4,7 +4,8 @@ use jsonschema::Validator;
 use serde_json::{Value, json};
 
 use super::DESCRIPTION;
-use crate::figures::overview::{Period, Summary};
+use crate::figures::overview::Summary;
+use crate::figures::period::Period;
 use crate::web::fixture;
 use crate::web::tests::{FLEET, Server, Tables, encoded};
 

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::frame::{Frame, Place};
 use super::words::{When, ago, counted, grouped};
-use crate::figures::overview::{AgentRow, Presence};
+use crate::figures::agent::{AgentRow, Presence};
 use crate::report::shortly;
 use crate::web::text::{cut, plain};
 

@@ -16,7 +16,8 @@ use askama::filters::HtmlSafe;
 
 use super::words::{counted, grouped};
 use crate::figures::counts::Counts;
-use crate::figures::overview::{Bar, Period};
+use crate::figures::overview::Bar;
+use crate::figures::period::Period;
 use crate::report::to_seconds;
 
 /// The height of a bar that has no failures, and the least one of a share of it.

@@ -8,7 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::words::{When, time_taken};
 use crate::figures::Window;
-use crate::figures::overview::{Period, Point};
+use crate::figures::detail::Point;
+use crate::figures::period::Period;
 use crate::report::to_seconds;
 
 /// The width and height of a plot in its own units; what it is on the screen is for the style to say.

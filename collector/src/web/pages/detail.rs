@@ -10,7 +10,9 @@ use super::incidents::{self, Befell, CameLate, Missed, Ongoing, befell, came_lat
 use super::overview::Choice;
 use super::standing::{Standing, Uptime, coverage, looked, reason, who_says};
 use super::words::{When, ago, counted, grouped, roughly, time_taken};
-use crate::figures::overview::{Bar, Detail, Period, Point, ResultRow, Side};
+use crate::figures::detail::{Detail, Point, ResultRow, Side};
+use crate::figures::overview::Bar;
+use crate::figures::period::Period;
 use crate::figures::state::{Latest, Look};
 use crate::figures::{ResponseTimes, counts::Counts};
 use crate::web::filter::{PERIODS, period_link};

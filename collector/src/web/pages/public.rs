@@ -12,7 +12,9 @@ use super::overview::{self, Choice, Clause, Row};
 use super::standing::Standing;
 use super::words::When;
 use crate::config::Public;
-use crate::figures::overview::{Detail, Overview, Period, Summary};
+use crate::figures::detail::Detail;
+use crate::figures::overview::{Overview, Summary};
+use crate::figures::period::Period;
 use crate::web::filter::{Filter, PERIODS, period_link};
 use crate::web::text::cut;
 

@@ -155,7 +155,7 @@ pub(super) fn coverage(counts: &Counts) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::figures::overview::Period;
+    use crate::figures::period::Period;
     use crate::web::fixture;
 
     fn uptime(checks: i64, success: i64, agent_errors: i64, unseen: i64) -> (String, String) {

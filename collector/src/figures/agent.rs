@@ -1,0 +1,51 @@
+//! What pages and programs are shown of an agent.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+/// An agent, as the tables know it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AgentRow {
+    /// Its name.
+    pub name: String,
+    /// Its version, when it reported.
+    pub version: Option<String>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// When its latest report was stored, by the database's clock.
+    pub last_seen: Option<Timestamp>,
+    /// Whether it reports every minute, has said that it stops, or is silent though it has not.
+    pub presence: Presence,
+    /// Monitors that it is to check.
+    pub monitors: i64,
+    /// Records that waited in its outbox at its latest report.
+    pub pending: i64,
+    /// Numbers that it declared dropped, of all its runs.
+    pub dropped: i64,
+    /// Results that were set aside, of all its runs.
+    pub rejected: i64,
+    /// Bytes of its outbox at its latest report.
+    pub outbox_bytes: Option<i64>,
+    /// How many times its clock jumped since its start.
+    pub clock_jumps: i64,
+    /// The last jump in microseconds; negative is backwards.
+    pub last_jump_us: i64,
+    /// Entries of its configuration that were skipped since they are wrong.
+    pub configuration_faults: i64,
+    /// Slots without a check since its start, by reason.
+    pub missed: BTreeMap<String, i64>,
+}
+
+/// Whether an agent is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Presence {
+    /// It reports.
+    Running,
+    /// It said that it stops.
+    Stopped,
+    /// It said nothing for three minutes, and has not said that it stops.
+    Silent,
+}
