@@ -19,7 +19,6 @@ use tokio::time::timeout;
 use super::snapshot::Snapshots;
 use crate::figures::agent::AgentRow;
 use crate::figures::overview::{Overview, Summary};
-use crate::figures::period::Period;
 use crate::figures::state::Verdict;
 use crate::health::Health;
 
@@ -42,7 +41,7 @@ impl Asked for Teller {
     }
 
     async fn metrics(&self) -> String {
-        let read = async { (self.snapshots.overview(Period::Day).await, self.snapshots.agents().await) };
+        let read = async { (self.snapshots.overview_for_programs().await, self.snapshots.agents().await) };
         let (overview, agents) = match timeout(PATIENCE, read).await {
             Ok((overview, agents)) => (overview.ok(), agents.ok()),
             Err(_) => (None, None),

@@ -111,9 +111,22 @@ impl Snapshots {
     /// # Errors
     /// Why there is nothing to show.
     pub async fn overview(&self, period: Period) -> Result<Arc<Overview>, Unreadable> {
+        self.overview_of(period, age(period)).await
+    }
+
+    /// The same of a day, for programs that ask all the time whether people look or not: it costs half a second of CPU
+    /// with a thousand monitors.
+    ///
+    /// # Errors
+    /// Why there is nothing to show.
+    pub async fn overview_for_programs(&self) -> Result<Arc<Overview>, Unreadable> {
+        self.overview_of(Period::Day, Age { fresh: Duration::from_secs(30), ..SHORT }).await
+    }
+
+    async fn overview_of(&self, period: Period, age: Age) -> Result<Arc<Overview>, Unreadable> {
         let source = self.source.clone();
         let slot = &self.overviews[period as usize];
-        slot.get(age(period), &self.gate, move || source.overview(period).map(Arc::new)).await
+        slot.get(age, &self.gate, move || source.overview(period).map(Arc::new)).await
     }
 
     /// One monitor at length; none when there is none with that id.
