@@ -25,6 +25,7 @@ use crate::health::Tally;
 use crate::rarely::Rarely;
 
 mod alerts;
+mod blocks;
 mod connect;
 mod copy;
 mod figures;

@@ -156,7 +156,7 @@ fn time_in_which_nobody_looked_is_no_uptime_though_the_only_agent_stopped_cleanl
 }
 
 /// What the collector answers at a path of its API.
-fn api(collector: &Collector, path: &str) -> Result<Value> {
+pub(crate) fn api(collector: &Collector, path: &str) -> Result<Value> {
     let answer = collector.get(&format!("/api/v1/{path}"))?;
     let (head, body) = answer.split_once("\r\n\r\n").with_context(|| answer.clone())?;
     ensure!(head.starts_with("HTTP/1.1 200 "), "{answer}");

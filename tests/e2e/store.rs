@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 mod aside;
+mod packed;
 mod proof;
 mod reports;
 mod rights;

@@ -8,7 +8,7 @@ use diesel::sql_types::{Array, Bool, Text};
 use super::trouble::Trouble;
 
 /// What a collector does with its tables, as the README's "A role of few rights" grants it.
-const NEEDED: [(&str, &[&str]); 14] = [
+const NEEDED: [(&str, &[&str]); 15] = [
     ("agents", &["select", "insert", "update"]),
     ("epochs", &["select", "insert", "update"]),
     ("monitors", &["select", "insert"]),
@@ -18,6 +18,7 @@ const NEEDED: [(&str, &[&str]); 14] = [
     ("rejected", &["select", "insert", "delete"]),
     ("hourly", &["select", "insert", "update", "delete"]),
     ("daily", &["select", "insert", "update", "delete"]),
+    ("summary_blocks", &["select", "insert", "update", "delete"]),
     ("alerts", &["select", "insert", "update", "delete"]),
     ("notifications", &["select", "insert", "update", "delete"]),
     ("daily_due", &["select", "insert", "delete"]),

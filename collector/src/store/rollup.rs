@@ -5,9 +5,12 @@
 //! afresh, in one transaction: the rows of every mark that it took are in what it reads, and a mark that it did not
 //! see stays. So late data rewrites history by itself, and a step that dies leaves everything as it was.
 //!
+//! What of it the status pages show is packed into blocks, which the tables take away again with the first change.
+//!
 //! Results only go with their partition, past the retention. A summary therefore never shrinks: one that would is of
 //! results that are gone, and the old one stays.
 
+pub(super) mod blocks;
 mod days;
 
 use std::ops::Bound;
@@ -78,11 +81,12 @@ impl Rollup {
 }
 
 fn run_in(connection: &mut PgConnection) -> Result<bool, Trouble> {
-    let there: Flag = sql_query("select to_regclass('daily') is not null as flag").get_result(connection)?;
+    let there: Flag = sql_query("select to_regclass('summary_blocks') is not null as flag").get_result(connection)?;
     if there.flag {
         while step(connection, Rival::Yield)? {}
         gather_marks(connection)?;
         while days::step(connection, Rival::Yield)? {}
+        while blocks::step(connection)? {}
     }
     Ok(there.flag)
 }
@@ -111,7 +115,6 @@ pub(super) fn step(connection: &mut PgConnection, rival: Rival) -> Result<bool, 
             .bind::<Timestamptz, _>(hour)
             .bind::<Multirange<Integer>, _>(&monitors)
             .execute(connection)?;
-        days::mark(connection, hour, &monitors)?;
         log::debug!(hour = hour.0, rows; "summed up an hour");
         Ok(true)
     })

@@ -3,11 +3,12 @@
 //! The database adds up; what the sums mean is said by `figures`.
 
 pub(super) mod agents;
+mod answers;
+mod arrived;
 mod bars;
 mod detail;
 pub(super) mod latest;
 mod overview;
-mod percentiles;
 mod results;
 pub(super) mod schedules;
 

@@ -111,6 +111,10 @@ impl<'a> ResultRow<'a> {
     }
 }
 
+/// The outcomes of checks that got a whole answer, and so a response time, as a list of SQL.
+pub(super) const ANSWERED: &str =
+    "('success', 'status_mismatch', 'pattern_mismatch', 'too_slow', 'certificate_expiring')";
+
 /// Microseconds from 1970 to 2000, where PostgreSQL begins to count.
 const TWO_THOUSAND: i64 = 946_684_800_000_000;
 

@@ -92,6 +92,7 @@ impl Upkeep {
         sql_query("delete from rejected where received_at < now() - $1 * interval '1 second'")
             .bind::<BigInt, _>(seconds(self.retention.rejected))
             .execute(&mut **connection)?;
+        rollup::blocks::expire(connection)?;
         alerts::expire(connection)?;
         Ok(true)
     }

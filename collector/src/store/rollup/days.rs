@@ -1,4 +1,4 @@
-//! Summaries by the day, made of those by the hour as these are made of results: a step of an hour marks its day, in the
+//! Summaries by the day, made of those by the hour as these are made of results: the tables mark the day of an hour in the
 //! transaction that writes its rows.
 
 use diesel::connection::SimpleConnection;
@@ -15,19 +15,6 @@ struct Due {
     day: Option<PgTimestamp>,
     #[diesel(sql_type = Multirange<Integer>)]
     monitors: Vec<(Bound<i32>, Bound<i32>)>,
-}
-
-/// Marks the day of an hour that was made anew.
-pub(super) fn mark(
-    connection: &mut PgConnection,
-    hour: PgTimestamp,
-    monitors: &[(Bound<i32>, Bound<i32>)],
-) -> Result<(), Trouble> {
-    sql_query("insert into daily_due select date_bin('1 day', $1, '1970-01-01 00:00:00Z'), $2")
-        .bind::<Timestamptz, _>(hour)
-        .bind::<Multirange<Integer>, _>(monitors)
-        .execute(connection)?;
-    Ok(())
 }
 
 /// Makes the oldest day that is due and over; whether there was one to be made here. Hours that come late mark it again.

@@ -9,10 +9,11 @@ use diesel::sql_types::{Array, BigInt, Double, Integer, Nullable, Text, Timestam
 use jiff::Timestamp;
 
 use super::super::figures::OutageRow;
-use super::super::tables::{pg_time, time};
+use super::super::tables::{ANSWERED, pg_time, time};
 use super::super::trouble::Trouble;
-use super::bars::{Answers, Arrived, Asked, place};
-use super::overview::{bars, summaries, window};
+use super::answers::Answers;
+use super::bars::{self, Row, place};
+use super::overview::{shown, summaries, window};
 use super::{Names, latest, results, schedules};
 use crate::figures::counts::Counts;
 use crate::figures::detail::{Detail, Gap, Late, Point, Side};
@@ -37,9 +38,11 @@ pub(super) fn read(
     let names = Names::of(connection, Some(id))?;
     let schedules = schedules::read(connection, edges[0], now, Some(id))?;
     let ids = names.monitor_ids();
-    let arrived = Asked { period, edges: &edges, monitors: Some(&ids) }.by_bar(connection)?;
+    let arrived = bars::read(connection, period, &edges, &ids)?;
     let states = latest::read(connection, &names, &schedules, now)?;
-    let Some(summary) = summaries(&names, &schedules, &edges, &arrived, states).pop() else { return Ok(None) };
+    let Some(summary) = summaries(&names, &schedules, &edges, bars::sum(&arrived, &edges), states).pop() else {
+        return Ok(None);
+    };
     let never = Schedule::default();
     let schedule = schedules.get(id).unwrap_or(&never);
     let agents = sides(&names, &arrived, schedule, &edges);
@@ -61,13 +64,13 @@ pub(super) fn read(
 }
 
 /// What each agent saw that looked, or was to.
-fn sides(names: &Names, arrived: &[Arrived], schedule: &Schedule, edges: &[Timestamp]) -> Vec<Side> {
+fn sides(names: &Names, arrived: &[Row], schedule: &Schedule, edges: &[Timestamp]) -> Vec<Side> {
     let Window { since, until } = window(edges);
     let mut of_agents: BTreeMap<i32, (Vec<Counts>, Answers)> = BTreeMap::new();
     for row in arrived {
         let nothing = || (vec![Counts::default(); edges.len() - 1], Answers::default());
         let (bars, answers) = of_agents.entry(row.agent_id).or_insert_with(nothing);
-        row.bars().for_each(|(since, counts)| bars[place(since, edges)] += counts);
+        bars[place(row.begins, edges)] += row.counts();
         *answers += &row.answers;
     }
     let due = schedule.due(since, until);
@@ -83,7 +86,7 @@ fn sides(names: &Names, arrived: &[Arrived], schedule: &Schedule, edges: &[Times
             agent: names.agent(agent_id),
             counts,
             times: answers.times(),
-            bars: bars(&arrived, &schedule.of_agent(agent_id, edges), edges),
+            bars: shown(&arrived, &schedule.of_agent(agent_id, edges), edges),
         }
     };
     let mut sides: Vec<Side> = ids.into_iter().map(side).collect();
@@ -92,10 +95,10 @@ fn sides(names: &Names, arrived: &[Arrived], schedule: &Schedule, edges: &[Times
 }
 
 /// Response times by bar, over all agents.
-fn series(arrived: &[Arrived]) -> Vec<Point> {
+fn series(arrived: &[Row]) -> Vec<Point> {
     let mut by_bar: BTreeMap<i64, Answers> = BTreeMap::new();
     for row in arrived {
-        row.bars().for_each(|(since, _)| *by_bar.entry(since.0).or_default() += &row.answers);
+        *by_bar.entry(row.begins.0).or_default() += &row.answers;
     }
     let point = |(since, answers): (i64, Answers)| {
         let (p50_us, p95_us) = (answers.percentile(0.5)?, answers.percentile(0.95)?);
@@ -117,7 +120,7 @@ fn phases(connection: &mut PgConnection, monitors: &[i32], window: Window) -> Re
         #[diesel(sql_type = Array<Double>)]
         phases_us: Vec<f64>,
     }
-    let rows: Vec<Row> = sql_query(
+    let rows: Vec<Row> = sql_query(format!(
         "select date_bin('15 minutes', r.checked_at, '1970-01-01 00:00:00Z') as since,
                 percentile_disc(0.5) within group (order by r.response_time_us)::double precision as p50_us,
                 percentile_disc(0.95) within group (order by r.response_time_us)::double precision as p95_us,
@@ -125,9 +128,9 @@ fn phases(connection: &mut PgConnection, monitors: &[i32], window: Window) -> Re
                       coalesce(avg(r.first_byte_us), 0), coalesce(avg(r.body_us), 0)]::double precision[] as phases_us
          from results r
          where r.monitor_id = any($1) and r.checked_at >= $2 and r.checked_at < $3 and r.response_time_us is not null
-           and r.outcome in ('success', 'status_mismatch', 'pattern_mismatch', 'too_slow', 'certificate_expiring')
-         group by 1 order by 1",
-    )
+           and r.outcome in {ANSWERED}
+         group by 1 order by 1"
+    ))
     .bind::<Array<Integer>, _>(monitors)
     .bind::<Timestamptz, _>(pg_time(window.since))
     .bind::<Timestamptz, _>(pg_time(window.until))
@@ -216,7 +219,7 @@ fn saw_success(
 
 /// Bars with less than was due one after the other, of each agent and of nobody, newest first.
 fn gaps(agents: &[Side], schedule: &Schedule, edges: &[Timestamp]) -> Vec<Gap> {
-    let nobody: Vec<Bar> = bars(&[], &schedule.of_nobody(edges), edges);
+    let nobody: Vec<Bar> = shown(&[], &schedule.of_nobody(edges), edges);
     let all = agents.iter().map(|side| (Some(&side.agent), &side.bars)).chain([(None, &nobody)]);
     let mut gaps: Vec<Gap> = Vec::new();
     for (agent, bars) in all {

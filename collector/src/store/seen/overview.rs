@@ -1,12 +1,14 @@
 //! All monitors in short, or one: sums of the database beside what was due.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use diesel::prelude::*;
 use jiff::Timestamp;
 
 use super::super::trouble::Trouble;
-use super::bars::{Answers, Arrived, Asked, place};
+use super::answers::Answers;
+use super::arrived::{self, Arrived};
 use super::{Definition, Names, latest, schedules};
 use crate::figures::Window;
 use crate::figures::counts::Counts;
@@ -30,10 +32,9 @@ pub(super) fn read(connection: &mut PgConnection, period: Period, now: Timestamp
     let edges = period.edges(now);
     let names = Names::of(connection, None)?;
     let schedules = schedules::read(connection, edges[0], now, None)?;
-    let asked = Asked { period, edges: &edges, monitors: None };
-    let arrived = asked.all(connection)?;
+    let arrived = arrived::read(connection, period, &edges, &names.monitor_ids())?;
     let states = latest::read(connection, &names, &schedules, now)?;
-    let monitors = summaries(&names, &schedules, &edges, &arrived, states);
+    let monitors = summaries(&names, &schedules, &edges, arrived, states);
     Ok(Overview { as_of: now, period, window: window(&edges), monitors })
 }
 
@@ -46,24 +47,29 @@ pub(super) fn summaries(
     names: &Names,
     schedules: &BTreeMap<String, Schedule>,
     edges: &[Timestamp],
-    arrived: &[Arrived],
+    arrived: Arrived,
     mut states: BTreeMap<String, State>,
 ) -> Vec<Summary> {
     let by_id: BTreeMap<i32, &Definition> = names.monitors.iter().map(|it| (it.monitor_id, it)).collect();
     let mut known: BTreeMap<&str, Known<'_>> = BTreeMap::new();
-    let mut newest: BTreeMap<&str, (i64, i32)> = BTreeMap::new();
-    for row in arrived {
-        let Some(&definition) = by_id.get(&row.monitor_id) else { continue };
+    // Which bar is the latest that has something, and of which definition.
+    let mut newest: BTreeMap<&str, (usize, i32)> = BTreeMap::new();
+    for ((monitor_id, agent_id), bars) in arrived.by_agent {
+        let Some(&definition) = by_id.get(&monitor_id) else { continue };
         let known = known.entry(&definition.id).or_default();
-        let bars = known.arrived.entry(row.agent_id).or_insert_with(|| vec![Counts::default(); edges.len() - 1]);
-        for (since, counts) in row.bars() {
-            bars[place(since, edges)] += counts;
-            let newest = newest.entry(&definition.id).or_insert((i64::MIN, 0));
-            if *newest <= (since.0, row.monitor_id) {
-                (*newest, known.definition) = ((since.0, row.monitor_id), Some(definition));
-            }
+        let latest = (bars.iter().rposition(|bar| bar.checks > 0).unwrap_or(0), monitor_id);
+        let newest = newest.entry(&definition.id).or_insert((0, 0));
+        if *newest <= latest {
+            (*newest, known.definition) = (latest, Some(definition));
         }
-        known.answers += &row.answers;
+        match known.arrived.entry(agent_id) {
+            Entry::Vacant(free) => drop(free.insert(bars)),
+            Entry::Occupied(mut there) => there.get_mut().iter_mut().zip(bars).for_each(|(sum, bar)| *sum += bar),
+        }
+    }
+    for (monitor_id, answers) in arrived.answers {
+        let Some(definition) = by_id.get(&monitor_id) else { continue };
+        known.entry(&definition.id).or_default().answers += &answers;
     }
     // What never told anything is known by its schedule alone, and what is due no more by its results.
     for monitor in &names.monitors {
@@ -84,7 +90,7 @@ pub(super) fn summaries(
 }
 
 /// Bars with what arrived from an agent in each, and what it owes.
-pub(super) fn bars(arrived: &[Counts], due: &[i64], edges: &[Timestamp]) -> Vec<Bar> {
+pub(super) fn shown(arrived: &[Counts], due: &[i64], edges: &[Timestamp]) -> Vec<Bar> {
     let arrived = |n: usize| arrived.get(n).copied().unwrap_or_default();
     let unseen = unseen(due, |n| arrived(n).checks);
     let bar = |(n, unseen)| Bar { since: edges[n], counts: Counts { unseen, ..arrived(n) } };
@@ -95,7 +101,7 @@ impl Known<'_> {
     /// Of each agent on its own, so that what one sent beside its schedule hides no gap of another.
     fn summary(self, id: &str, schedule: &Schedule, state: State, edges: &[Timestamp]) -> Summary {
         let Window { since, until } = window(edges);
-        let mut all = bars(&[], &schedule.of_nobody(edges), edges);
+        let mut all = shown(&[], &schedule.of_nobody(edges), edges);
         let mut counts = Counts { unseen: schedule.nobodys(since, until), ..Counts::default() };
         let due = schedule.due(since, until);
         for agent_id in schedule.agents().into_iter().chain(self.arrived.keys().copied()).collect::<BTreeSet<_>>() {
@@ -104,7 +110,7 @@ impl Known<'_> {
             arrived.iter().for_each(|bar| of_agent += *bar);
             of_agent.unseen = (due.get(&agent_id).copied().unwrap_or(0) - of_agent.checks).max(0);
             counts += of_agent;
-            let its = bars(arrived, &schedule.of_agent(agent_id, edges), edges);
+            let its = shown(arrived, &schedule.of_agent(agent_id, edges), edges);
             all.iter_mut().zip(its).for_each(|(bar, its)| bar.counts += its.counts);
         }
         Summary {

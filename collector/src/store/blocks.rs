@@ -1,0 +1,267 @@
+//! Summaries of hours and days, packed as the status pages read them: all that there is of 512 monitors in one value.
+//!
+//! ```text
+//! hourly ─┬─▶ rollup::blocks ─▶ summary_blocks ─▶ seen::arrived
+//! daily  ─┘    packs what is over
+//! ```
+//! A block is a copy, and the tables see to it that it is never behind: whatever changes a summary takes its block away in
+//! the same transaction. Where there is none, or one that another version wrote, the rows are read.
+
+use diesel::pg::data_types::PgTimestamp;
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{Array, BigInt, Binary, Bool, Integer, Multirange, Nullable, SmallInt, Timestamptz};
+use serde::{Deserialize, Serialize};
+
+use super::transaction::to_sql;
+use super::trouble::Trouble;
+use crate::ranges::Ranges;
+
+/// How blocks are written here: another number whenever `Block` changes.
+pub(super) const FORMAT: i16 = 1;
+
+/// Monitors to a block: the tables' `summary_block`.
+const MONITORS: i64 = 512;
+
+/// What a summary is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Span {
+    Hour,
+    Day,
+}
+
+/// A row of `hourly` or `daily`, as far as pages show it.
+#[derive(Clone, Debug, QueryableByName)]
+pub(super) struct Summary {
+    #[diesel(sql_type = Timestamptz)]
+    pub(super) begins: PgTimestamp,
+    #[diesel(sql_type = Integer)]
+    pub(super) monitor_id: i32,
+    #[diesel(sql_type = Integer)]
+    agent_id: i32,
+    #[diesel(sql_type = Integer)]
+    checks: i32,
+    #[diesel(sql_type = Integer)]
+    success: i32,
+    #[diesel(sql_type = Integer)]
+    agent_error: i32,
+    #[diesel(sql_type = BigInt)]
+    response_time_sum_us: i64,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    response_time_max_us: Option<i64>,
+    #[diesel(sql_type = Array<Integer>)]
+    response_times: Vec<i32>,
+}
+
+/// Summaries of one hour or day.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Block {
+    /// By monitor and agent.
+    pub(super) counts: Vec<Packed>,
+    /// By monitor, over all agents; of those that answered.
+    pub(super) times: Vec<Times>,
+}
+
+/// What arrived of a monitor from an agent.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Packed {
+    pub(super) monitor_id: i32,
+    pub(super) agent_id: i32,
+    pub(super) checks: i32,
+    pub(super) success: i32,
+    pub(super) agent_error: i32,
+}
+
+/// How long a monitor's answers took.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Times {
+    pub(super) monitor_id: i32,
+    pub(super) sum_us: i64,
+    pub(super) max_us: i64,
+    /// How many in which bucket, from 0, where there are any.
+    pub(super) buckets: Vec<(u8, i64)>,
+}
+
+/// A block and where it belongs.
+pub(super) struct Stored {
+    pub(super) begins: PgTimestamp,
+    /// The ids of the monitors that are in it, if there is anything of them.
+    pub(super) monitors: Ranges,
+    pub(super) content: Block,
+}
+
+impl Span {
+    pub(super) fn is_day(self) -> bool {
+        self == Span::Day
+    }
+
+    /// The table, and its column of times.
+    fn source(self) -> (&'static str, &'static str) {
+        match self {
+            Span::Hour => ("hourly", "hour"),
+            Span::Day => ("daily", "day"),
+        }
+    }
+}
+
+/// The ids of the monitors of a block.
+pub(super) fn monitors(block: i32) -> Ranges {
+    let first = i64::from(block) * MONITORS;
+    Ranges::span(first, first + MONITORS - 1)
+}
+
+/// The rows of these monitors that begin at these times, by monitor and agent.
+pub(super) fn rows(
+    connection: &mut PgConnection,
+    span: Span,
+    begins: &[PgTimestamp],
+    monitors: &Ranges,
+) -> Result<Vec<Summary>, Trouble> {
+    let (table, begin) = span.source();
+    let query = format!(
+        "select {begin} as begins, monitor_id, agent_id, checks, success, agent_error, response_time_sum_us,
+                response_time_max_us, response_times
+         from {table} where {begin} = any($1) and $2 @> monitor_id::bigint
+         order by monitor_id, agent_id"
+    );
+    Ok(sql_query(query)
+        .bind::<Array<Timestamptz>, _>(begins)
+        .bind::<Multirange<BigInt>, _>(to_sql(monitors))
+        .load(connection)?)
+}
+
+/// The blocks that there are of these times.
+pub(super) fn read(connection: &mut PgConnection, span: Span, begins: &[PgTimestamp]) -> Result<Vec<Stored>, Trouble> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Timestamptz)]
+        begins: PgTimestamp,
+        #[diesel(sql_type = Integer)]
+        block: i32,
+        #[diesel(sql_type = Binary)]
+        content: Vec<u8>,
+    }
+    let rows: Vec<Row> = sql_query(
+        "select begins, block, content from summary_blocks where is_day = $1 and begins = any($2) and format = $3",
+    )
+    .bind::<Bool, _>(span.is_day())
+    .bind::<Array<Timestamptz>, _>(begins)
+    .bind::<SmallInt, _>(FORMAT)
+    .load(connection)?;
+    let stored = |row: Row| {
+        // What can't be read is as good as absent.
+        let content = postcard::from_bytes(&row.content).ok()?;
+        Some(Stored { begins: row.begins, monitors: monitors(row.block), content })
+    };
+    Ok(rows.into_iter().filter_map(stored).collect())
+}
+
+/// Writes a block. One that was written otherwise is replaced.
+pub(super) fn write(
+    connection: &mut PgConnection,
+    span: Span,
+    begins: PgTimestamp,
+    block: i32,
+    content: &Block,
+) -> Result<(), Trouble> {
+    let content = postcard::to_allocvec(content).map_err(|error| Trouble::Unavailable(error.to_string()))?;
+    sql_query(
+        "insert into summary_blocks (is_day, begins, block, format, content) values ($1, $2, $3, $4, $5)
+         on conflict (is_day, begins, block) do update set format = excluded.format, content = excluded.content",
+    )
+    .bind::<Bool, _>(span.is_day())
+    .bind::<Timestamptz, _>(begins)
+    .bind::<Integer, _>(block)
+    .bind::<SmallInt, _>(FORMAT)
+    .bind::<Binary, _>(content)
+    .execute(connection)?;
+    Ok(())
+}
+
+impl Block {
+    /// Of rows of one time, in the order of their monitors.
+    pub(super) fn of<'a>(rows: impl IntoIterator<Item = &'a Summary>) -> Block {
+        let mut block = Block::default();
+        for row in rows {
+            block.counts.push(row.counts());
+            let Some(times) = row.times() else { continue };
+            match block.times.last_mut().filter(|last| last.monitor_id == row.monitor_id) {
+                Some(last) => last.add(&times),
+                None => block.times.push(times),
+            }
+        }
+        block
+    }
+}
+
+impl Summary {
+    pub(super) fn counts(&self) -> Packed {
+        let Summary { monitor_id, agent_id, checks, success, agent_error, .. } = *self;
+        Packed { monitor_id, agent_id, checks, success, agent_error }
+    }
+
+    /// None without an answer.
+    pub(super) fn times(&self) -> Option<Times> {
+        let buckets = (0..).zip(&self.response_times).filter(|(_, n)| **n > 0);
+        Some(Times {
+            monitor_id: self.monitor_id,
+            sum_us: self.response_time_sum_us,
+            max_us: self.response_time_max_us?,
+            buckets: buckets.map(|(bucket, n)| (bucket, i64::from(*n))).collect(),
+        })
+    }
+}
+
+impl Times {
+    fn add(&mut self, other: &Times) {
+        self.sum_us += other.sum_us;
+        self.max_us = self.max_us.max(other.max_us);
+        for &(bucket, n) in &other.buckets {
+            match self.buckets.binary_search_by_key(&bucket, |(bucket, _)| *bucket) {
+                Ok(at) => self.buckets[at].1 += n,
+                Err(at) => self.buckets.insert(at, (bucket, n)),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(monitor_id: i32, agent_id: i32, max_us: Option<i64>, response_times: Vec<i32>) -> Summary {
+        Summary {
+            begins: PgTimestamp(0),
+            monitor_id,
+            agent_id,
+            checks: 12,
+            success: 11,
+            agent_error: 1,
+            response_time_sum_us: 7_000,
+            response_time_max_us: max_us,
+            response_times,
+        }
+    }
+
+    #[test]
+    fn a_block_has_each_agents_counts_and_one_sum_of_response_times_a_monitor() {
+        let rows = [
+            row(7, 1, Some(900), vec![0, 3, 0, 8]),
+            row(7, 2, Some(800), vec![2, 1, 0, 0]),
+            row(8, 1, None, vec![0, 0, 0, 0]),
+            row(9, 1, Some(5), vec![1, 0, 0, 0]),
+        ];
+        let block = Block::of(&rows);
+        assert_eq!(block.counts, rows.each_ref().map(Summary::counts));
+        let sum = Times { monitor_id: 7, sum_us: 14_000, max_us: 900, buckets: vec![(0, 2), (1, 4), (3, 8)] };
+        assert_eq!(block.times, [sum, Times { monitor_id: 9, sum_us: 7_000, max_us: 5, buckets: vec![(0, 1)] }]);
+        let bytes = postcard::to_allocvec(&block).unwrap();
+        assert_eq!(postcard::from_bytes::<Block>(&bytes).unwrap(), block);
+    }
+
+    #[test]
+    fn monitors_are_in_the_block_of_their_number() {
+        assert!(monitors(0).contains(511) && !monitors(0).contains(512));
+        assert!(monitors(1).contains(512) && !monitors(1).contains(1_024));
+    }
+}

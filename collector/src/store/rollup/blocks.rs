@@ -1,0 +1,74 @@
+//! Packs the summaries that status pages show: of the hours and days that are over and have no block.
+
+use diesel::pg::data_types::PgTimestamp;
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{Array, Bool, Integer, SmallInt, Timestamptz};
+
+use super::{Rival, Trouble, lock};
+use crate::ranges::Ranges;
+use crate::store::blocks::{self, Block, FORMAT, Span};
+
+/// Blocks that are wanted: of the hours of the last day and of those of which there is no day yet, and of ninety days.
+const WANTED: &str = "
+    select false as is_day, hour as begins
+    from generate_series(date_bin('1 hour', now() - interval '50 hours', '1970-01-01 00:00:00Z'),
+                         now() - interval '61 minutes', interval '1 hour') hour
+    union all
+    select true, day
+    from generate_series(date_bin('1 day', now() - interval '91 days', '1970-01-01 00:00:00Z'),
+                         now() - interval '25 hours 1 minute', interval '1 day') day";
+
+#[derive(QueryableByName)]
+struct Missing {
+    #[diesel(sql_type = Bool)]
+    is_day: bool,
+    #[diesel(sql_type = Timestamptz)]
+    begins: PgTimestamp,
+    #[diesel(sql_type = Array<Integer>)]
+    blocks: Vec<i32>,
+}
+
+/// Packs the latest hour or day that lacks a block; whether there was one to be packed here. Under the lock of those who
+/// make summaries, so that none is made between the reading and the writing.
+pub(super) fn step(connection: &mut PgConnection) -> Result<bool, Trouble> {
+    connection.transaction(|connection| {
+        if !lock(connection, Rival::Yield)? {
+            return Ok(false);
+        }
+        let missing: Option<Missing> = sql_query(format!(
+            "select w.is_day, w.begins, array_agg(n.block order by n.block) as blocks
+             from ({WANTED}) w
+             cross join (
+                 select generate_series(0, summary_block(m.highest)) as block
+                 from (select max(monitor_id) as highest from monitors) m
+             ) n
+             left join summary_blocks b on b.is_day = w.is_day and b.begins = w.begins and b.block = n.block
+             where b.format is distinct from $1
+             group by 1, 2
+             order by w.is_day, w.begins desc limit 1"
+        ))
+        .bind::<SmallInt, _>(FORMAT)
+        .get_result(connection)
+        .optional()?;
+        let Some(missing) = missing else { return Ok(false) };
+        let span = if missing.is_day { Span::Day } else { Span::Hour };
+        for block in missing.blocks {
+            let monitors: Ranges = blocks::monitors(block);
+            let rows = blocks::rows(connection, span, &[missing.begins], &monitors)?;
+            blocks::write(connection, span, missing.begins, block, &Block::of(&rows))?;
+        }
+        log::debug!(begins = missing.begins.0, is_day = missing.is_day; "packed what pages show");
+        Ok(true)
+    })
+}
+
+/// Drops the blocks that no page asks for any more.
+pub(in crate::store) fn expire(connection: &mut PgConnection) -> Result<(), Trouble> {
+    sql_query(format!(
+        "delete from summary_blocks b
+         where not exists (select from ({WANTED}) w where w.is_day = b.is_day and w.begins <= b.begins)"
+    ))
+    .execute(connection)?;
+    Ok(())
+}

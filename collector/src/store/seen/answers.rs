@@ -1,0 +1,133 @@
+//! How long answers took, summed up: percentiles by the rule of the tables' `response_time_percentile`, since of a
+//! thousand monitors at once that function takes longer than all else.
+
+use std::ops::AddAssign;
+
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Double, Nullable};
+
+use crate::figures::ResponseTimes;
+use crate::store::blocks::Times;
+
+/// Where buckets meet, in microseconds: the tables' `response_time_bounds()`.
+const BOUNDS_US: [i64; 23] = [
+    1_000, 1_600, 2_500, 4_000, 6_300, 10_000, 16_000, 25_000, 40_000, 63_000, 100_000, 160_000, 250_000, 400_000,
+    630_000, 1_000_000, 1_600_000, 2_500_000, 4_000_000, 6_300_000, 10_000_000, 16_000_000, 25_000_000,
+];
+
+/// How long answers took.
+#[derive(Clone, Debug, Default, QueryableByName)]
+pub(super) struct Answers {
+    #[diesel(sql_type = BigInt)]
+    answered: i64,
+    #[diesel(sql_type = Double)]
+    sum_us: f64,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    max_us: Option<i64>,
+    #[diesel(sql_type = Array<BigInt>)]
+    response_times: Vec<i64>,
+}
+
+impl AddAssign<&Answers> for Answers {
+    fn add_assign(&mut self, other: &Answers) {
+        self.answered += other.answered;
+        self.sum_us += other.sum_us;
+        self.max_us = self.max_us.max(other.max_us);
+        for (bucket, n) in other.response_times.iter().enumerate() {
+            *self.bucket(bucket) += n;
+        }
+    }
+}
+
+#[allow(clippy::cast_precision_loss)] // counts of checks, and microseconds
+impl Answers {
+    /// Adds what a block has.
+    pub(super) fn add_packed(&mut self, times: &Times) {
+        self.sum_us += times.sum_us as f64;
+        self.max_us = self.max_us.max(Some(times.max_us));
+        for &(bucket, n) in &times.buckets {
+            self.answered += n;
+            *self.bucket(bucket.into()) += n;
+        }
+    }
+
+    /// Adds one answer.
+    pub(super) fn add(&mut self, us: i64) {
+        self.answered += 1;
+        self.sum_us += us as f64;
+        self.max_us = self.max_us.max(Some(us));
+        // A bound belongs to the bucket above it.
+        *self.bucket(BOUNDS_US.partition_point(|bound| *bound <= us)) += 1;
+    }
+
+    fn bucket(&mut self, bucket: usize) -> &mut i64 {
+        if bucket >= self.response_times.len() {
+            self.response_times.resize(bucket.max(BOUNDS_US.len()) + 1, 0);
+        }
+        &mut self.response_times[bucket]
+    }
+
+    pub(super) fn percentile(&self, fraction: f64) -> Option<f64> {
+        percentile(&self.response_times, self.max_us, fraction)
+    }
+
+    pub(super) fn times(&self) -> ResponseTimes {
+        ResponseTimes {
+            answered: self.answered,
+            mean_us: (self.answered > 0).then(|| self.sum_us / self.answered as f64),
+            p50_us: self.percentile(0.5),
+            p95_us: self.percentile(0.95),
+            p99_us: self.percentile(0.99),
+            max_us: self.max_us,
+        }
+    }
+}
+
+/// The time below which this fraction of the response times lies, in microseconds; none without any.
+#[allow(clippy::cast_precision_loss)] // counts of checks, and microseconds
+fn percentile(response_times: &[i64], longest_us: Option<i64>, fraction: f64) -> Option<f64> {
+    let longest = longest_us? as f64;
+    let rank = response_times.iter().sum::<i64>() as f64 * fraction;
+    let bound = |bucket: usize| BOUNDS_US.get(bucket).map(|bound| *bound as f64);
+    let mut before = 0.0;
+    for (bucket, n) in response_times.iter().map(|n| *n as f64).enumerate().filter(|(_, n)| *n > 0.0) {
+        if rank <= before + n {
+            let low = bucket.checked_sub(1).and_then(bound).unwrap_or(0.0);
+            let high = bound(bucket).unwrap_or(f64::INFINITY).min(longest);
+            let part = (rank - before).max(0.0) / n;
+            return Some(if low == 0.0 { high * part } else { low * (high / low).powf(part) });
+        }
+        before += n;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_percentile_lies_in_its_bucket_and_never_above_the_longest() {
+        let mut times = vec![0; 24];
+        assert_eq!(percentile(&times, None, 0.5), None);
+        times[0] = 2;
+        assert_eq!(percentile(&times, Some(800), 0.5), Some(400.0));
+        times[23] = 2;
+        assert_eq!(percentile(&times, Some(30_000_000), 1.0), Some(30_000_000.0));
+        let p75 = percentile(&times, Some(30_000_000), 0.75).unwrap();
+        assert!((27_386_127.0..27_386_128.0).contains(&p75), "the geometric mean of 25 and 30 s, not {p75}");
+    }
+
+    #[test]
+    fn answers_one_by_one_and_packed_add_up_to_the_same() {
+        let (mut single, mut packed) = (Answers::default(), Answers::default());
+        [999, 1_000, 1_599, 24_999_999, 25_000_000].into_iter().for_each(|us| single.add(us));
+        let buckets = vec![(0, 1), (1, 2), (22, 1)];
+        packed.add_packed(&Times { monitor_id: 1, sum_us: 25_003_597, max_us: 24_999_999, buckets });
+        packed.add_packed(&Times { monitor_id: 1, sum_us: 25_000_000, max_us: 25_000_000, buckets: vec![(23, 1)] });
+        assert_eq!(single.times(), packed.times());
+        let mut sum = Answers::default();
+        sum += &single;
+        assert_eq!((sum.times(), sum.response_times), (packed.times(), packed.response_times));
+    }
+}

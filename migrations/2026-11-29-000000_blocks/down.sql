@@ -1,0 +1,10 @@
+drop trigger inserted on hourly;
+drop trigger updated on hourly;
+drop trigger deleted on hourly;
+drop trigger inserted on daily;
+drop trigger updated on daily;
+drop trigger deleted on daily;
+drop function hourly_changed();
+drop function daily_changed();
+drop table summary_blocks;
+drop function summary_block(integer);

@@ -1,0 +1,170 @@
+//! Do status pages, which read packed summaries, tell what the results say, whatever is packed, due or neither?
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, ensure};
+use e2e::collector::Collector;
+use e2e::ports::free_port;
+use e2e::{Stack, eventually};
+use jiff::{SignedDuration, Timestamp};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::summaries::{await_summed_up, random_result};
+use super::{await_consumed, epochs, send};
+use crate::seen::api;
+
+const PERIODS: [&str; 3] = ["24h", "30d", "90d"];
+
+/// A random result of the last two days, or of up to 85 before. Of one monitor the url changes on the way.
+fn random(random: &mut impl Rng, epoch: Uuid, seq: u64) -> Value {
+    let mut value = random_result(random, epoch, seq);
+    let hours = if random.random_bool(0.5) { random.random_range(0..48) } else { random.random_range(48..2_040) };
+    // What is not on its way any more.
+    let seconds = hours * 3_600 + random.random_range(60..3_600);
+    value["checked_at"] = json!(Timestamp::now() - SignedDuration::from_secs(seconds));
+    if seq % 7 == 3 && hours < 30 {
+        value["url"] = json!("http://127.0.0.1/moved");
+    }
+    value
+}
+
+/// What an agent says at its start: that from now on it looks at each monitor once a day.
+fn started(epoch: Uuid, seq: u64) -> Value {
+    let monitors: Vec<Value> =
+        (0..7).map(|n| json!({"id": format!("monitor {n}"), "interval_ms": 86_400_000})).collect();
+    json!({
+        "v": 1, "kind": "agent", "epoch": epoch, "seq": seq, "agent": format!("agent of {epoch}"), "event": "start",
+        "at": Timestamp::now(), "version": "1", "highest_seq": seq - 1, "pending": 0, "outbox_bytes": 0,
+        "monitors": monitors, "configuration": {"revision": "1", "faults": 0},
+    })
+}
+
+/// A collector that has read nothing yet.
+fn reader(stack: &Stack) -> Result<Collector> {
+    let listen = format!("127.0.0.1:{}", free_port()?);
+    let collector = stack.collector().set("http.listen", listen).start()?;
+    eventually("pages are served", || collector.get("/healthz").map(drop));
+    Ok(collector)
+}
+
+/// All monitors in short, of which pages read what is packed, are told as each at length, of which they read rows; and
+/// both as the results say.
+fn assert_pages_are_true(stack: &Stack) -> Result<()> {
+    let collector = reader(stack)?;
+    for period in PERIODS {
+        let told = api(&collector, &format!("monitors?period={period}"))?;
+        let mut totals = BTreeMap::new();
+        for monitor in told["monitors"].as_array().context("no monitors")? {
+            let id = monitor["id"].as_str().context("no id")?;
+            let path = format!("monitors/{}?period={period}", id.replace(' ', "%20"));
+            let at_length = &api(&collector, &path)?["monitor"];
+            for what in ["seen", "response_times", "url"] {
+                assert_eq!(monitor[what], at_length[what], "{what} of {id} in {period}");
+            }
+            let (seen, times) = (&monitor["seen"], &monitor["response_times"]);
+            let [checks, success, errors] = ["checks", "success", "agent_errors"].map(|count| seen[count].clone());
+            totals.insert(id.to_owned(), json!([checks, success, errors, times["answered"], times["max_us"]]));
+        }
+        let of = |edge: &str| told[edge].as_str().map(str::to_owned).context("no window");
+        let results: Vec<Value> = stack.database.rows(&format!(
+            "select m.id, count(*) as checks, count(*) filter (where outcome = 'success') as success,
+                    count(*) filter (where outcome = 'agent_error') as errors, count(us) as answered, max(us) as longest
+             from website_monitor.results join website_monitor.monitors m using (monitor_id),
+                  lateral (select case when outcome in ('success', 'status_mismatch', 'pattern_mismatch', 'too_slow',
+                                                        'certificate_expiring') then response_time_us end) t(us)
+             where checked_at >= '{}' and checked_at < '{}' group by 1",
+            of("since")?,
+            of("until")?
+        ))?;
+        let total = |row: &Value| {
+            let counts = ["checks", "success", "errors", "answered", "longest"].map(|count| row[count].clone());
+            Some((row["id"].as_str()?.to_owned(), json!(counts)))
+        };
+        assert_eq!(totals, results.iter().filter_map(total).collect(), "{period}");
+    }
+    collector.stop()?;
+    Ok(())
+}
+
+/// Hours of two days, and ninety days.
+fn await_packed(stack: &Stack) {
+    await_summed_up(stack);
+    eventually("all that pages show is packed", || {
+        let blocks = stack.database.count("website_monitor.summary_blocks where format > 0")?;
+        ensure!(blocks >= 48 + 89, "{blocks} blocks");
+        Ok(())
+    });
+}
+
+#[test]
+fn pages_tell_what_the_results_say_whatever_is_packed_or_due() -> Result<()> {
+    let stack = Stack::start()?;
+    let mut dice = StdRng::seed_from_u64(11);
+    let [one, other, late] = epochs();
+    let collector = stack.collector().start()?;
+    let portion = |dice: &mut StdRng, epochs: &[Uuid], seqs: std::ops::Range<u64>| {
+        let of = |(seq, epoch)| random(dice, epoch, seq);
+        seqs.flat_map(|seq| epochs.iter().map(move |epoch| (seq, *epoch))).map(of).collect::<Vec<_>>()
+    };
+    send(&stack, portion(&mut dice, &[one, other], 1..1_500))?;
+    send(&stack, [started(one, 1_500)])?;
+    await_consumed(&stack, &collector.group);
+    assert_pages_are_true(&stack)?;
+    await_packed(&stack);
+    assert_pages_are_true(&stack)?;
+
+    // Late data, while its marks are there and after they are gone.
+    send(&stack, portion(&mut dice, &[late], 1..300))?;
+    await_consumed(&stack, &collector.group);
+    assert_pages_are_true(&stack)?;
+    await_packed(&stack);
+    assert_pages_are_true(&stack)?;
+
+    // What another version packed is absent until it is packed anew, and what nobody packed is read all the same.
+    stack.database.execute("update website_monitor.summary_blocks set format = 0, content = '\\x00' where is_day")?;
+    stack.database.execute("delete from website_monitor.summary_blocks where not is_day")?;
+    assert_pages_are_true(&stack)?;
+    await_packed(&stack);
+    assert_pages_are_true(&stack)
+}
+
+#[test]
+fn a_summary_that_anybody_changes_is_shown_at_once_and_its_day_is_made_anew() -> Result<()> {
+    let stack = Stack::start()?;
+    let [epoch] = epochs();
+    let collector = stack.collector().start()?;
+    let at = |seq| Timestamp::now() - SignedDuration::from_hours(if seq % 2 == 0 { 72 } else { 5 });
+    send(&stack, (1..=100).map(|seq| super::result(epoch, seq * 7, at(seq))).chain([started(epoch, 701)]))?;
+    await_consumed(&stack, &collector.group);
+    await_packed(&stack);
+
+    let checks = |period: &str| -> Result<Value> {
+        let reader = reader(&stack)?;
+        let told = api(&reader, &format!("monitors?period={period}"))?["monitors"][0]["seen"]["checks"].clone();
+        reader.stop()?;
+        Ok(told)
+    };
+    // Pages don't look at the rows of what is packed.
+    let behind_its_back = |statement: &str| {
+        let all = ["hourly", "daily"].map(|table| statement.replace("summaries", &format!("website_monitor.{table}")));
+        all.iter().try_for_each(|statement| stack.database.execute(statement))
+    };
+    behind_its_back(
+        "alter table summaries disable trigger user; update summaries set checks = checks + 1000;
+                     alter table summaries enable trigger user",
+    )?;
+    assert_eq!((checks("24h")?, checks("30d")?), (json!(50), json!(100)));
+
+    // A collector of before knows nothing of what is packed.
+    collector.kill();
+    stack
+        .database
+        .execute("update website_monitor.hourly set checks = checks + 1 where hour > now() - interval '1 day'")?;
+    let due = stack.database.count("website_monitor.daily_due where monitors @> 1")?;
+    assert!(due > 0, "its day is not due");
+    assert_eq!(checks("24h")?, json!(1_051));
+    Ok(())
+}
