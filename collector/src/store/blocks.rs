@@ -35,16 +35,8 @@ pub(super) enum Span {
 pub(super) struct Summary {
     #[diesel(sql_type = Timestamptz)]
     pub(super) begins: PgTimestamp,
-    #[diesel(sql_type = Integer)]
-    pub(super) monitor_id: i32,
-    #[diesel(sql_type = Integer)]
-    agent_id: i32,
-    #[diesel(sql_type = Integer)]
-    checks: i32,
-    #[diesel(sql_type = Integer)]
-    success: i32,
-    #[diesel(sql_type = Integer)]
-    agent_error: i32,
+    #[diesel(embed)]
+    pub(super) arrival: Arrival,
     #[diesel(sql_type = BigInt)]
     response_time_sum_us: i64,
     #[diesel(sql_type = Nullable<BigInt>)]
@@ -57,18 +49,23 @@ pub(super) struct Summary {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Block {
     /// By monitor and agent.
-    pub(super) counts: Vec<Packed>,
+    pub(super) arrivals: Vec<Arrival>,
     /// By monitor, over all agents; of those that answered.
     pub(super) times: Vec<Times>,
 }
 
-/// What arrived of a monitor from an agent.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Packed {
+/// What arrived of a monitor from an agent in some time.
+#[derive(Clone, Copy, Debug, PartialEq, QueryableByName, Serialize, Deserialize)]
+pub(super) struct Arrival {
+    #[diesel(sql_type = Integer)]
     pub(super) monitor_id: i32,
+    #[diesel(sql_type = Integer)]
     pub(super) agent_id: i32,
+    #[diesel(sql_type = Integer)]
     pub(super) checks: i32,
+    #[diesel(sql_type = Integer)]
     pub(super) success: i32,
+    #[diesel(sql_type = Integer)]
     pub(super) agent_error: i32,
 }
 
@@ -183,9 +180,9 @@ impl Block {
     pub(super) fn of<'a>(rows: impl IntoIterator<Item = &'a Summary>) -> Block {
         let mut block = Block::default();
         for row in rows {
-            block.counts.push(row.counts());
+            block.arrivals.push(row.arrival);
             let Some(times) = row.times() else { continue };
-            match block.times.last_mut().filter(|last| last.monitor_id == row.monitor_id) {
+            match block.times.last_mut().filter(|last| last.monitor_id == times.monitor_id) {
                 Some(last) => last.add(&times),
                 None => block.times.push(times),
             }
@@ -195,16 +192,11 @@ impl Block {
 }
 
 impl Summary {
-    pub(super) fn counts(&self) -> Packed {
-        let Summary { monitor_id, agent_id, checks, success, agent_error, .. } = *self;
-        Packed { monitor_id, agent_id, checks, success, agent_error }
-    }
-
     /// None without an answer.
     pub(super) fn times(&self) -> Option<Times> {
         let buckets = (0..).zip(&self.response_times).filter(|(_, n)| **n > 0);
         Some(Times {
-            monitor_id: self.monitor_id,
+            monitor_id: self.arrival.monitor_id,
             sum_us: self.response_time_sum_us,
             max_us: self.response_time_max_us?,
             buckets: buckets.map(|(bucket, n)| (bucket, i64::from(*n))).collect(),
@@ -232,11 +224,7 @@ mod tests {
     fn row(monitor_id: i32, agent_id: i32, max_us: Option<i64>, response_times: Vec<i32>) -> Summary {
         Summary {
             begins: PgTimestamp(0),
-            monitor_id,
-            agent_id,
-            checks: 12,
-            success: 11,
-            agent_error: 1,
+            arrival: Arrival { monitor_id, agent_id, checks: 12, success: 11, agent_error: 1 },
             response_time_sum_us: 7_000,
             response_time_max_us: max_us,
             response_times,
@@ -252,7 +240,7 @@ mod tests {
             row(9, 1, Some(5), vec![1, 0, 0, 0]),
         ];
         let block = Block::of(&rows);
-        assert_eq!(block.counts, rows.each_ref().map(Summary::counts));
+        assert_eq!(block.arrivals, rows.each_ref().map(|row| row.arrival));
         let sum = Times { monitor_id: 7, sum_us: 14_000, max_us: 900, buckets: vec![(0, 2), (1, 4), (3, 8)] };
         assert_eq!(block.times, [sum, Times { monitor_id: 9, sum_us: 7_000, max_us: 5, buckets: vec![(0, 1)] }]);
         let bytes = postcard::to_allocvec(&block).unwrap();

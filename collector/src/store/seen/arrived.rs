@@ -18,12 +18,12 @@ use diesel::sql_types::{Array, BigInt, Integer, Multirange, Timestamptz};
 use fnv::FnvHashMap;
 use jiff::Timestamp;
 
-use super::super::blocks::{self, Packed, Span};
+use super::super::blocks::{self, Arrival, Span};
 use super::super::names::from_sql;
 use super::super::tables::{ANSWERED, pg_time};
 use super::super::trouble::Trouble;
 use super::answers::Answers;
-use super::bars::{counts, place};
+use super::bars::place;
 use crate::figures::counts::Counts;
 use crate::figures::period::Period;
 use crate::ranges::Ranges;
@@ -44,18 +44,21 @@ impl Arrived {
         Arrived { bars: edges.len() - 1, by_agent: FnvHashMap::default(), answers: FnvHashMap::default() }
     }
 
-    pub(super) fn counts(&mut self, monitor_id: i32, agent_id: i32, bar: usize) -> &mut Counts {
-        let bars = self.by_agent.entry((monitor_id, agent_id)).or_insert_with(|| vec![Counts::default(); self.bars]);
-        &mut bars[bar]
-    }
-
     pub(super) fn answers(&mut self, monitor_id: i32) -> &mut Answers {
         self.answers.entry(monitor_id).or_default()
     }
 
-    fn add(&mut self, packed: &Packed, bar: usize) {
-        let Packed { monitor_id, agent_id, checks, success, agent_error } = *packed;
-        *self.counts(monitor_id, agent_id, bar) += counts(checks, success, agent_error);
+    pub(super) fn add(&mut self, arrival: &Arrival, bar: usize) {
+        let key = (arrival.monitor_id, arrival.agent_id);
+        let bars = self.by_agent.entry(key).or_insert_with(|| vec![Counts::default(); self.bars]);
+        bars[bar] += arrival.into();
+    }
+}
+
+impl From<&Arrival> for Counts {
+    fn from(arrival: &Arrival) -> Counts {
+        let Arrival { checks, success, agent_error, .. } = *arrival;
+        Counts { checks: checks.into(), success: success.into(), agent_errors: agent_error.into(), unseen: 0 }
     }
 }
 
@@ -134,8 +137,8 @@ impl Reading<'_> {
             let due = self.due.of(span, stored.begins.0);
             let bar = place(stored.begins, self.edges);
             let is_wanted = |id: i32| wanted.contains(id.into()) && !due.contains(id.into());
-            for packed in stored.content.counts.iter().filter(|it| is_wanted(it.monitor_id)) {
-                self.arrived.add(packed, bar);
+            for arrival in stored.content.arrivals.iter().filter(|it| is_wanted(it.monitor_id)) {
+                self.arrived.add(arrival, bar);
             }
             for times in stored.content.times.iter().filter(|it| is_wanted(it.monitor_id)) {
                 self.arrived.answers(times.monitor_id).add_packed(times);
@@ -155,10 +158,10 @@ impl Reading<'_> {
         let hours: Vec<PgTimestamp> = wanted.keys().map(|hour| PgTimestamp(*hour)).collect();
         let any = wanted.values().fold(Ranges::new(), |any, monitors| any.union(monitors));
         for row in blocks::rows(self.connection, Span::Hour, &hours, &any)? {
-            if wanted.get(&row.begins.0).is_some_and(|monitors| monitors.contains(row.monitor_id.into())) {
-                self.arrived.add(&row.counts(), place(row.begins, self.edges));
+            if wanted.get(&row.begins.0).is_some_and(|monitors| monitors.contains(row.arrival.monitor_id.into())) {
+                self.arrived.add(&row.arrival, place(row.begins, self.edges));
                 if let Some(times) = row.times() {
-                    self.arrived.answers(row.monitor_id).add_packed(&times);
+                    self.arrived.answers(times.monitor_id).add_packed(&times);
                 }
             }
         }
@@ -169,16 +172,8 @@ impl Reading<'_> {
     fn results(&mut self, hour: i64, monitors: &[i32]) -> Result<(), Trouble> {
         #[derive(QueryableByName)]
         struct Row {
-            #[diesel(sql_type = Integer)]
-            monitor_id: i32,
-            #[diesel(sql_type = Integer)]
-            agent_id: i32,
-            #[diesel(sql_type = Integer)]
-            checks: i32,
-            #[diesel(sql_type = Integer)]
-            success: i32,
-            #[diesel(sql_type = Integer)]
-            agent_error: i32,
+            #[diesel(embed)]
+            arrival: Arrival,
             #[diesel(sql_type = Array<BigInt>)]
             answers_us: Vec<i64>,
         }
@@ -212,10 +207,9 @@ impl Reading<'_> {
         .load(self.connection)?;
         let bar = place(PgTimestamp(hour), self.edges);
         for row in rows {
-            let Row { monitor_id, agent_id, checks, success, agent_error, answers_us } = row;
-            self.arrived.add(&Packed { monitor_id, agent_id, checks, success, agent_error }, bar);
-            let answers = self.arrived.answers(monitor_id);
-            answers_us.into_iter().for_each(|us| answers.add(us));
+            self.arrived.add(&row.arrival, bar);
+            let answers = self.arrived.answers(row.arrival.monitor_id);
+            row.answers_us.into_iter().for_each(|us| answers.add(us));
         }
         Ok(())
     }

@@ -6,30 +6,22 @@ use diesel::sql_query;
 use diesel::sql_types::{Array, Integer, Timestamptz};
 use jiff::Timestamp;
 
+use super::super::blocks::Arrival;
 use super::super::tables::{pg_time, time};
 use super::super::trouble::Trouble;
 use super::answers::Answers;
 use super::arrived::Arrived;
 use super::overview::window;
 use crate::figures::Window;
-use crate::figures::counts::Counts;
 use crate::figures::period::Period;
 
 /// What arrived of a definition of a monitor from an agent in an hour or a day.
 #[derive(Clone, Debug, QueryableByName)]
 pub(super) struct Row {
-    #[diesel(sql_type = Integer)]
-    monitor_id: i32,
-    #[diesel(sql_type = Integer)]
-    pub(super) agent_id: i32,
+    #[diesel(embed)]
+    pub(super) arrival: Arrival,
     #[diesel(sql_type = Timestamptz)]
     pub(super) begins: PgTimestamp,
-    #[diesel(sql_type = Integer)]
-    checks: i32,
-    #[diesel(sql_type = Integer)]
-    success: i32,
-    #[diesel(sql_type = Integer)]
-    agent_error: i32,
     #[diesel(embed)]
     pub(super) answers: Answers,
 }
@@ -63,21 +55,10 @@ pub(super) fn read(
 pub(super) fn sum(rows: &[Row], edges: &[Timestamp]) -> Arrived {
     let mut arrived = Arrived::new(edges);
     for row in rows {
-        *arrived.counts(row.monitor_id, row.agent_id, place(row.begins, edges)) += row.counts();
-        *arrived.answers(row.monitor_id) += &row.answers;
+        arrived.add(&row.arrival, place(row.begins, edges));
+        *arrived.answers(row.arrival.monitor_id) += &row.answers;
     }
     arrived
-}
-
-impl Row {
-    pub(super) fn counts(&self) -> Counts {
-        let Row { checks, success, agent_error, .. } = *self;
-        counts(checks, success, agent_error)
-    }
-}
-
-pub(super) fn counts(checks: i32, success: i32, agent_errors: i32) -> Counts {
-    Counts { checks: checks.into(), success: success.into(), agent_errors: agent_errors.into(), unseen: 0 }
 }
 
 /// Which bar that begin is of.

@@ -69,8 +69,8 @@ fn sides(names: &Names, arrived: &[Row], schedule: &Schedule, edges: &[Timestamp
     let mut of_agents: BTreeMap<i32, (Vec<Counts>, Answers)> = BTreeMap::new();
     for row in arrived {
         let nothing = || (vec![Counts::default(); edges.len() - 1], Answers::default());
-        let (bars, answers) = of_agents.entry(row.agent_id).or_insert_with(nothing);
-        bars[place(row.begins, edges)] += row.counts();
+        let (bars, answers) = of_agents.entry(row.arrival.agent_id).or_insert_with(nothing);
+        bars[place(row.begins, edges)] += (&row.arrival).into();
         *answers += &row.answers;
     }
     let due = schedule.due(since, until);
