@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use e2e::collector::{Collector, CollectorSetup};
 use e2e::ports::free_port;
 use e2e::postgres::{Database, Postgres};
@@ -35,9 +35,7 @@ impl Fleet {
         scene::make(&database, BY_HOUR)?;
         collector.start()?;
         within(BOUND, "what is over is summed up, and pages are served", || {
-            let due = database.count("website_monitor.rollup_due where hour <= now() - interval '61 minutes'")?;
-            let days = database.count("website_monitor.daily_due where day <= now() - interval '25 hours 1 minute'")?;
-            ensure!(due + days == 0, "{due} hours and {days} days are due\n{}", collector.log());
+            scene::is_ready(&database).with_context(|| collector.log())?;
             collector.get("/agents").map(drop)
         })?;
         Ok(Fleet { collector, _database: database, _postgres: postgres })

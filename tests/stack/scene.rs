@@ -6,7 +6,7 @@
 //! lost power for five hours twelve days ago; agent 5 says nothing since forty minutes ago. Each monitor is checked every five minutes by each agent. Results are there of the last thirty hours, and of
 //! the hours with outages.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use crate::postgres::Database;
 
@@ -23,6 +23,21 @@ pub fn make(database: &Database, days_by_hour: u32) -> Result<()> {
     }
     database.execute(&summaries(days_by_hour))?;
     database.execute("drop table website_monitor.scene_outages; analyze")
+}
+
+/// Whether a collector has summed up what is over, and packed what pages show of it.
+///
+/// # Errors
+/// What is left to do.
+pub fn is_ready(database: &Database) -> Result<()> {
+    let hours = database.count("website_monitor.rollup_due where hour <= now() - interval '61 minutes'")?;
+    let days = database.count("website_monitor.daily_due where day <= now() - interval '25 hours 1 minute'")?;
+    // 512 monitors to a block, of two days by the hour and of ninety days.
+    let wanted = MONITORS.div_ceil(512) * (48 + 89);
+    let packed = database.count("website_monitor.summary_blocks")?;
+    ensure!(hours + days == 0, "{hours} hours and {days} days are due");
+    ensure!(packed >= wanted as u64, "{packed} of {wanted} blocks");
+    Ok(())
 }
 
 const NAMES: &str = "
