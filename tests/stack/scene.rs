@@ -1,7 +1,7 @@
 //! Tables as they are after ninety days: a thousand monitors, five agents, outages of sites and of paths, gaps, an agent
 //! that is silent, one with a backlog, and data that came late.
 //!
-//! Made in the database and by rules of the monitor's number and the hour, so that it is always the same but for the
+//! Made in the database, as they come: by time. And by rules of the monitor's number and the hour, so that it is always the same but for the
 //! time. An hour in 700 of a monitor has an outage of forty minutes, one of four of which agent 2 alone sees; agent 3
 //! lost power for five hours twelve days ago; agent 5 says nothing since forty minutes ago. Each monitor is checked every five minutes by each agent. Results are there of the last thirty hours, and of
 //! the hours with outages.
@@ -166,6 +166,7 @@ fn summaries(days_by_hour: u32) -> String {
              cross join generate_series(1, {MONITORS}) m cross join generate_series(1, 5) a
              left join scene_outages o using (m, h)
              where not (a = 3 and h between now() - interval '293 hours' and now() - interval '288 hours')
+             order by h
          ) x(m, at, a, checks, failed), lateral (select 20000 + (hashint4(x.m) & 127) * 1500) r(us);
          insert into daily {of_days}
          from (
@@ -175,6 +176,7 @@ fn summaries(days_by_hour: u32) -> String {
              from generate_series(date_trunc('day', now() - interval '90 days', 'UTC'),
                                   date_trunc('day', now() - ({days_by_hour} + 1) * interval '1 day', 'UTC'), interval '1 day') d,
                   generate_series(1, {MONITORS}) s(m), generate_series(1, 5) a
+             order by d
          ) x(m, at, a, checks, failed), lateral (select 20000 + (hashint4(x.m) & 127) * 1500) r(us);
          insert into rollup_due
          select hour, int4multirange(int4range(1, {MONITORS} + 1))

@@ -33,8 +33,6 @@ pub(super) enum Span {
 /// A row of `hourly` or `daily`, as far as pages show it.
 #[derive(Clone, Debug, QueryableByName)]
 pub(super) struct Summary {
-    #[diesel(sql_type = Timestamptz)]
-    pub(super) begins: PgTimestamp,
     #[diesel(embed)]
     pub(super) arrival: Arrival,
     #[diesel(sql_type = BigInt)]
@@ -107,22 +105,22 @@ pub(super) fn monitors(block: i32) -> Ranges {
     Ranges::span(first, first + MONITORS - 1)
 }
 
-/// The rows of these monitors that begin at these times, by monitor and agent.
+/// The rows of these monitors that begin then, by monitor and agent.
 pub(super) fn rows(
     connection: &mut PgConnection,
     span: Span,
-    begins: &[PgTimestamp],
+    begins: PgTimestamp,
     monitors: &Ranges,
 ) -> Result<Vec<Summary>, Trouble> {
     let (table, begin) = span.source();
     let query = format!(
-        "select {begin} as begins, monitor_id, agent_id, checks, success, agent_error, response_time_sum_us,
-                response_time_max_us, response_times
-         from {table} where {begin} = any($1) and $2 @> monitor_id::bigint
+        "select monitor_id, agent_id, checks, success, agent_error, response_time_sum_us, response_time_max_us,
+                response_times
+         from {table} where {begin} = $1 and $2 @> monitor_id::bigint
          order by monitor_id, agent_id"
     );
     Ok(sql_query(query)
-        .bind::<Array<Timestamptz>, _>(begins)
+        .bind::<Timestamptz, _>(begins)
         .bind::<Multirange<BigInt>, _>(to_sql(monitors))
         .load(connection)?)
 }
@@ -223,7 +221,6 @@ mod tests {
 
     fn row(monitor_id: i32, agent_id: i32, max_us: Option<i64>, response_times: Vec<i32>) -> Summary {
         Summary {
-            begins: PgTimestamp(0),
             arrival: Arrival { monitor_id, agent_id, checks: 12, success: 11, agent_error: 1 },
             response_time_sum_us: 7_000,
             response_time_max_us: max_us,

@@ -53,10 +53,12 @@ pub(super) fn step(connection: &mut PgConnection) -> Result<bool, Trouble> {
         .optional()?;
         let Some(missing) = missing else { return Ok(false) };
         let span = if missing.is_day { Span::Day } else { Span::Hour };
+        let monitors = missing.blocks.iter().fold(Ranges::new(), |all, block| all.union(&blocks::monitors(*block)));
+        let rows = blocks::rows(connection, span, missing.begins, &monitors)?;
         for block in missing.blocks {
-            let monitors: Ranges = blocks::monitors(block);
-            let rows = blocks::rows(connection, span, &[missing.begins], &monitors)?;
-            blocks::write(connection, span, missing.begins, block, &Block::of(&rows))?;
+            let monitors = blocks::monitors(block);
+            let its = rows.iter().filter(|row| monitors.contains(row.arrival.monitor_id.into()));
+            blocks::write(connection, span, missing.begins, block, &Block::of(its))?;
         }
         log::debug!(begins = missing.begins.0, is_day = missing.is_day; "packed what pages show");
         Ok(true)

@@ -112,18 +112,14 @@ impl Reading<'_> {
     /// What there is of hours.
     fn hours(&mut self, hours: Monitors, monitors: &[i32]) -> Result<(), Trouble> {
         let left = self.packed(Span::Hour, &hours)?;
-        let mut summed_up = Monitors::new();
         for (hour, left) in left {
             let due = self.due.of(Span::Hour, hour);
             let is_due = |id: &&i32| left.contains(i64::from(**id)) && due.contains(i64::from(**id));
             let due_now: Vec<i32> = monitors.iter().filter(is_due).copied().collect();
-            let rest = left.minus(&due);
-            if !rest.is_empty() {
-                summed_up.insert(hour, rest);
-            }
             self.results(hour, &due_now)?;
+            self.rows(hour, &left.minus(&due))?;
         }
-        self.rows(&summed_up)
+        Ok(())
     }
 
     /// Adds what is packed of these monitors and not due; those that are left.
@@ -150,19 +146,16 @@ impl Reading<'_> {
         Ok(left)
     }
 
-    /// Adds the summaries of hours that are not packed.
-    fn rows(&mut self, wanted: &Monitors) -> Result<(), Trouble> {
-        if wanted.is_empty() {
+    /// Adds the summaries of an hour that are not packed.
+    fn rows(&mut self, hour: i64, monitors: &Ranges) -> Result<(), Trouble> {
+        if monitors.is_empty() {
             return Ok(());
         }
-        let hours: Vec<PgTimestamp> = wanted.keys().map(|hour| PgTimestamp(*hour)).collect();
-        let any = wanted.values().fold(Ranges::new(), |any, monitors| any.union(monitors));
-        for row in blocks::rows(self.connection, Span::Hour, &hours, &any)? {
-            if wanted.get(&row.begins.0).is_some_and(|monitors| monitors.contains(row.arrival.monitor_id.into())) {
-                self.arrived.add(&row.arrival, place(row.begins, self.edges));
-                if let Some(times) = row.times() {
-                    self.arrived.answers(times.monitor_id).add_packed(&times);
-                }
+        let hour = PgTimestamp(hour);
+        for row in blocks::rows(self.connection, Span::Hour, hour, monitors)? {
+            self.arrived.add(&row.arrival, place(hour, self.edges));
+            if let Some(times) = row.times() {
+                self.arrived.answers(times.monitor_id).add_packed(&times);
             }
         }
         Ok(())
