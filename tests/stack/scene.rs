@@ -1,10 +1,11 @@
 //! Tables as they are after ninety days: a thousand monitors, five agents, outages of sites and of paths, gaps, an agent
 //! that is silent, one with a backlog, and data that came late.
 //!
-//! Made in the database, as they come: by time. And by rules of the monitor's number and the hour, so that it is always the same but for the
-//! time. An hour in 700 of a monitor has an outage of forty minutes, one of four of which agent 2 alone sees; agent 3
-//! lost power for five hours twelve days ago; agent 5 says nothing since forty minutes ago. Each monitor is checked every five minutes by each agent. Results are there of the last thirty hours, and of
-//! the hours with outages.
+//! Made in the database by rules of the monitor's number and the hour, so that it is always the same but for the time; and
+//! in the order of time, as rows come. An hour in 700 of a monitor has an outage of forty minutes, one of four of which
+//! agent 2 alone sees; agent 3 lost power for five hours twelve days ago; agent 5 says nothing since forty minutes ago.
+//! Each monitor is checked every five minutes by each agent. Results are there of the last thirty hours, and of the hours
+//! with outages.
 
 use anyhow::{Result, ensure};
 
