@@ -63,17 +63,17 @@ type DetailSlot = Slot<Option<Arc<Detail>>>;
 const DETAILS: NonZeroUsize = NonZeroUsize::new(64).expect("is not zero");
 
 /// What is of now.
-const SHORT: Age = Age { fresh: Duration::from_secs(10), usable: Duration::from_secs(60) };
+const SHORT: Age = Age { fresh: Duration::from_secs(10), usable: Duration::from_secs(60), rest: 20 };
 
 /// Whether there is a database.
-const MOMENT: Age = Age { fresh: Duration::from_secs(1), usable: Duration::ZERO };
+const MOMENT: Age = Age { fresh: Duration::from_secs(1), usable: Duration::ZERO, rest: 0 };
 
 /// What costs more changes less.
 fn age(period: Period) -> Age {
     match period {
         Period::Day => SHORT,
-        Period::Month => Age { fresh: Duration::from_secs(60), usable: Duration::from_secs(300) },
-        Period::Quarter => Age { fresh: Duration::from_secs(180), usable: Duration::from_secs(900) },
+        Period::Month => Age { fresh: Duration::from_secs(60), usable: Duration::from_secs(300), ..SHORT },
+        Period::Quarter => Age { fresh: Duration::from_secs(180), usable: Duration::from_secs(900), ..SHORT },
     }
 }
 
@@ -114,8 +114,7 @@ impl Snapshots {
         self.overview_of(period, age(period)).await
     }
 
-    /// The same of a day, for programs that ask all the time whether people look or not: it costs half a second of CPU
-    /// with a thousand monitors.
+    /// The same of a day, for programs that ask all the time whether people look or not.
     ///
     /// # Errors
     /// Why there is nothing to show.

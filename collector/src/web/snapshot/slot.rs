@@ -17,6 +17,9 @@ pub(super) struct Age {
     pub(super) fresh: Duration,
     /// It is shown while it is read anew, or can't be, unless it is older.
     pub(super) usable: Duration,
+    /// After a reading nothing is read for so many times as long as that took, unless it gets older than it may be: what
+    /// takes long is read less often, so that no number of monitors makes a database work for nothing but pages.
+    pub(super) rest: u32,
 }
 
 /// Whoever begins a reading waits so long for it before taking what there was.
@@ -31,9 +34,24 @@ pub(super) struct Slot<T> {
 }
 
 struct State<T> {
-    latest: Option<(Instant, T)>,
+    latest: Option<Latest<T>>,
     failed: Option<Instant>,
     reading: Option<Reading<T>>,
+}
+
+struct Latest<T> {
+    asked: Instant,
+    /// How long it took to read.
+    took: Duration,
+    value: T,
+}
+
+impl<T: Clone> Latest<T> {
+    /// It, if it is fresh; and if it is usable.
+    fn by(&self, age: Age) -> (Option<T>, Option<T>) {
+        let is_younger = |than: Duration| (self.asked.elapsed() < than).then(|| self.value.clone());
+        (is_younger(age.fresh.max((self.took * age.rest).min(age.usable))), is_younger(age.usable))
+    }
 }
 
 impl<T> Default for Slot<T> {
@@ -52,11 +70,10 @@ impl<T: Clone + Send + Sync + 'static> Slot<T> {
     ) -> Result<T, Unreadable> {
         let (reading, usable, is_first) = {
             let mut state = locked(&self.state);
-            let usable = match &state.latest {
-                Some((at, latest)) if at.elapsed() < age.fresh => return Ok(latest.clone()),
-                Some((at, latest)) if at.elapsed() < age.usable => Some(latest.clone()),
-                _ => None,
-            };
+            let (fresh, usable) = state.latest.as_ref().map_or((None, None), |latest| latest.by(age));
+            if let Some(fresh) = fresh {
+                return Ok(fresh);
+            }
             if state.failed.is_some_and(|failed| failed.elapsed() < PAUSE) {
                 return usable.ok_or(Unreadable::Database);
             }
@@ -90,7 +107,10 @@ impl<T: Clone + Send + Sync + 'static> Slot<T> {
             let read = gate.read(read).await;
             let mut state = locked(&place);
             match &read {
-                Ok(read) => (state.latest, state.failed) = (Some((asked, read.clone())), None),
+                Ok(read) => {
+                    state.latest = Some(Latest { asked, took: asked.elapsed(), value: read.clone() });
+                    state.failed = None;
+                }
                 Err(Unreadable::Database) => state.failed = Some(Instant::now()),
                 Err(Unreadable::Busy) => {}
             }

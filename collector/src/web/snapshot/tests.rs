@@ -10,8 +10,8 @@ use super::gate::PLACES;
 use super::*;
 use crate::store::Unavailable;
 
-const STALE: Age = Age { fresh: Duration::ZERO, usable: Duration::from_secs(600) };
-const GONE: Age = Age { fresh: Duration::ZERO, usable: Duration::ZERO };
+const STALE: Age = Age { fresh: Duration::ZERO, usable: Duration::from_secs(600), rest: 0 };
+const GONE: Age = Age { fresh: Duration::ZERO, usable: Duration::ZERO, rest: 0 };
 
 /// A reading that ends when it is told what with.
 struct Told {
@@ -216,4 +216,18 @@ fn a_longer_period_is_read_less_often_and_one_monitor_at_least_once_a_minute() {
     let fresh =
         |age: fn(Period) -> Age| [Period::Day, Period::Month, Period::Quarter].map(|it| age(it).fresh.as_secs());
     assert_eq!((fresh(age), fresh(age_at_length)), ([10, 60, 180], [10, 60, 60]));
+}
+
+#[tokio::test]
+async fn what_took_long_is_not_read_again_at_once() {
+    let ((told, word), gate, slot) = (Told::new(), Arc::new(Gate::default()), Slot::default());
+    let rested = Age { rest: 10_000_000, ..STALE };
+    for age in [rested, rested, STALE] {
+        word.send(Ok(1)).unwrap();
+        assert_eq!(slot.get(age, &gate, told.reading()).await, Ok(1));
+    }
+    assert_eq!(told.begun(), 2, "the second who asked has the first one's");
+    let gone = Age { rest: 10_000_000, ..GONE };
+    assert_eq!(slot.get(gone, &gate, told.reading()).await, Ok(1));
+    assert_eq!(told.begun(), 3, "it is older than it may be");
 }
