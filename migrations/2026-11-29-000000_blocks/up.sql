@@ -21,11 +21,13 @@ create function summary_block(monitor_id integer) returns integer
     return monitor_id / 512;
 
 -- Whoever changes a summary, the block that it is in goes in the same transaction, and the day of an hour is due: what is
--- packed is never behind the rows.
+-- packed is never behind the rows. The lock is that of those who sum up and pack, so that nobody packs rows that are about
+-- to change.
 create function hourly_changed() returns trigger
     language plpgsql security definer
 as $$
 begin
+    perform pg_advisory_xact_lock(hashtextextended(current_schema(), 70316262736));
     delete from summary_blocks b
     using (select distinct c.hour, summary_block(c.monitor_id) as block from changed c) gone
     where not b.is_day and b.begins = gone.hour and b.block = gone.block;
@@ -42,6 +44,7 @@ create function daily_changed() returns trigger
     language plpgsql security definer
 as $$
 begin
+    perform pg_advisory_xact_lock(hashtextextended(current_schema(), 70316262736));
     delete from summary_blocks b
     using (select distinct c.day, summary_block(c.monitor_id) as block from changed c) gone
     where b.is_day and b.begins = gone.day and b.block = gone.block;

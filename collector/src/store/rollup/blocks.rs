@@ -9,7 +9,8 @@ use super::{Rival, Trouble, lock};
 use crate::ranges::Ranges;
 use crate::store::blocks::{self, Block, FORMAT, Span};
 
-/// Blocks that are wanted: of the hours of the last day and of those of which there is no day yet, and of ninety days.
+/// Blocks that are wanted: of the hours of the last day and of those of which there is no day yet, and of ninety days. A
+/// day is 24 hours: in a session's time zone it need not be.
 const WANTED: &str = "
     select false as is_day, hour as begins
     from generate_series(date_bin('1 hour', now() - interval '50 hours', '1970-01-01 00:00:00Z'),
@@ -17,7 +18,7 @@ const WANTED: &str = "
     union all
     select true, day
     from generate_series(date_bin('1 day', now() - interval '91 days', '1970-01-01 00:00:00Z'),
-                         now() - interval '25 hours 1 minute', interval '1 day') day";
+                         now() - interval '25 hours 1 minute', interval '24 hours') day";
 
 #[derive(QueryableByName)]
 struct Missing {
