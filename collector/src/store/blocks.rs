@@ -125,8 +125,12 @@ pub(super) fn rows(
         .load(connection)?)
 }
 
-/// The blocks that there are of these times.
-pub(super) fn read(connection: &mut PgConnection, span: Span, begins: &[PgTimestamp]) -> Result<Vec<Stored>, Trouble> {
+/// The blocks that there are of these times, unpacked one after the other: all of them at once would be much to hold.
+pub(super) fn read(
+    connection: &mut PgConnection,
+    span: Span,
+    begins: &[PgTimestamp],
+) -> Result<impl Iterator<Item = Stored> + use<>, Trouble> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = Timestamptz)]
@@ -148,7 +152,7 @@ pub(super) fn read(connection: &mut PgConnection, span: Span, begins: &[PgTimest
         let content = postcard::from_bytes(&row.content).ok()?;
         Some(Stored { begins: row.begins, monitors: monitors(row.block), content })
     };
-    Ok(rows.into_iter().filter_map(stored).collect())
+    Ok(rows.into_iter().filter_map(stored))
 }
 
 /// Writes a block. One that was written otherwise is replaced.
