@@ -26,10 +26,13 @@ use crate::rarely::Rarely;
 
 mod alerts;
 mod blocks;
+mod buckets;
 mod connect;
 mod copy;
 mod figures;
 mod late;
+mod live;
+mod marks;
 mod memory;
 mod migrate;
 mod names;

@@ -8,3 +8,4 @@ drop function hourly_changed();
 drop function daily_changed();
 drop table summary_blocks;
 drop function summary_block(integer);
+alter table rollup_due drop column since;

@@ -3,17 +3,24 @@
 
 create table summary_blocks (
     -- Whether it is of a day.
-    is_day  boolean not null,
+    is_day    boolean not null,
     -- The first moment of the hour or the day.
-    begins  timestamptz not null,
+    begins    timestamptz not null,
     -- Of the monitors whose `summary_block` this is.
-    block   integer not null,
+    block     integer not null,
+    -- The first moment that is not in it: of an hour that goes on, one in it.
+    until     timestamptz not null,
+    packed_at timestamptz not null default now(),
     -- How the content is written: collectors take what they don't know for absent.
-    format  smallint not null,
-    content bytea not null,
+    format    smallint not null,
+    content   bytea not null,
     primary key (is_day, begins, block)
 );
 alter table summary_blocks alter column content set compression lz4;
+
+-- The earliest check that a mark stands for; null where an older collector made it: any of the hour. So the begin of an
+-- hour that goes on can be packed, too: what is marked from its `until` on is not in a block, all else is.
+alter table rollup_due add column since timestamptz;
 
 -- 512 monitors to a block.
 create function summary_block(monitor_id integer) returns integer

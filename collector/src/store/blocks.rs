@@ -1,11 +1,15 @@
 //! Summaries of hours and days, packed as the status pages read them: all that there is of 512 monitors in one value.
 //!
 //! ```text
-//! hourly ─┬─▶ rollup::blocks ─▶ summary_blocks ─▶ seen::arrived
+//! hourly ─┬─▶ rollup::blocks ──┬─▶ summary_blocks ─▶ seen::arrived
 //! daily  ─┘    packs what is over
+//! results ──▶ rollup::running ─┘
+//!              packs the begin of an hour that goes on
 //! ```
 //! A block is a copy, and the tables see to it that it is never behind: whatever changes a summary takes its block away in
 //! the same transaction. Where there is none, or one that another version wrote, the rows are read.
+
+use std::collections::BTreeMap;
 
 use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
@@ -21,7 +25,10 @@ use crate::ranges::Ranges;
 pub(super) const FORMAT: i16 = 1;
 
 /// Monitors to a block: the tables' `summary_block`.
-const MONITORS: i64 = 512;
+const MONITORS: i32 = 512;
+
+/// In microseconds, as the database counts time.
+const HOUR: i64 = 3_600_000_000;
 
 /// What a summary is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +87,8 @@ pub(super) struct Times {
 /// A block and where it belongs.
 pub(super) struct Stored {
     pub(super) begins: PgTimestamp,
+    /// The first moment that is not in it.
+    pub(super) until: PgTimestamp,
     /// The ids of the monitors that are in it, if there is anything of them.
     pub(super) monitors: Ranges,
     pub(super) content: Block,
@@ -88,6 +97,11 @@ pub(super) struct Stored {
 impl Span {
     pub(super) fn is_day(self) -> bool {
         self == Span::Day
+    }
+
+    /// The end of what begins then.
+    pub(super) fn end(self, begins: PgTimestamp) -> PgTimestamp {
+        PgTimestamp(begins.0 + if self.is_day() { 24 * HOUR } else { HOUR })
     }
 
     /// The table, and its column of times.
@@ -99,10 +113,15 @@ impl Span {
     }
 }
 
+/// The block of a monitor.
+pub(super) fn block(monitor_id: i32) -> i32 {
+    monitor_id / MONITORS
+}
+
 /// The ids of the monitors of a block.
 pub(super) fn monitors(block: i32) -> Ranges {
-    let first = i64::from(block) * MONITORS;
-    Ranges::span(first, first + MONITORS - 1)
+    let first = i64::from(block) * i64::from(MONITORS);
+    Ranges::span(first, first + i64::from(MONITORS) - 1)
 }
 
 /// The rows of these monitors that begin then, by monitor and agent.
@@ -135,13 +154,15 @@ pub(super) fn read(
     struct Row {
         #[diesel(sql_type = Timestamptz)]
         begins: PgTimestamp,
+        #[diesel(sql_type = Timestamptz)]
+        until: PgTimestamp,
         #[diesel(sql_type = Integer)]
         block: i32,
         #[diesel(sql_type = Binary)]
         content: Vec<u8>,
     }
     let rows: Vec<Row> = sql_query(
-        "select begins, block, content from summary_blocks where is_day = $1 and begins = any($2) and format = $3",
+        "select begins, until, block, content from summary_blocks where is_day = $1 and begins = any($2) and format = $3",
     )
     .bind::<Bool, _>(span.is_day())
     .bind::<Array<Timestamptz>, _>(begins)
@@ -150,46 +171,54 @@ pub(super) fn read(
     let stored = |row: Row| {
         // What can't be read is as good as absent.
         let content = postcard::from_bytes(&row.content).ok()?;
-        Some(Stored { begins: row.begins, monitors: monitors(row.block), content })
+        Some(Stored { begins: row.begins, until: row.until, monitors: monitors(row.block), content })
     };
     Ok(rows.into_iter().filter_map(stored))
 }
 
-/// Writes a block. One that was written otherwise is replaced.
+/// Writes these blocks of what arrived before `until`, and how long answers took, in the order of the monitors. Those that
+/// are there are replaced.
 pub(super) fn write(
     connection: &mut PgConnection,
     span: Span,
     begins: PgTimestamp,
-    block: i32,
-    content: &Block,
+    until: PgTimestamp,
+    blocks: &[i32],
+    parts: Vec<(Arrival, Option<Times>)>,
 ) -> Result<(), Trouble> {
-    let content = postcard::to_allocvec(content).map_err(|error| Trouble::Unavailable(error.to_string()))?;
-    sql_query(
-        "insert into summary_blocks (is_day, begins, block, format, content) values ($1, $2, $3, $4, $5)
-         on conflict (is_day, begins, block) do update set format = excluded.format, content = excluded.content",
-    )
-    .bind::<Bool, _>(span.is_day())
-    .bind::<Timestamptz, _>(begins)
-    .bind::<Integer, _>(block)
-    .bind::<SmallInt, _>(FORMAT)
-    .bind::<Binary, _>(content)
-    .execute(connection)?;
+    let mut contents: BTreeMap<i32, Block> = blocks.iter().map(|block| (*block, Block::default())).collect();
+    for (arrival, times) in parts {
+        if let Some(block) = contents.get_mut(&block(arrival.monitor_id)) {
+            block.add(arrival, times);
+        }
+    }
+    for (block, content) in contents {
+        let content = postcard::to_allocvec(&content).map_err(|error| Trouble::Unavailable(error.to_string()))?;
+        sql_query(
+            "insert into summary_blocks (is_day, begins, block, until, format, content) values ($1, $2, $3, $4, $5, $6)
+             on conflict (is_day, begins, block) do update
+             set until = excluded.until, format = excluded.format, content = excluded.content, packed_at = now()",
+        )
+        .bind::<Bool, _>(span.is_day())
+        .bind::<Timestamptz, _>(begins)
+        .bind::<Integer, _>(block)
+        .bind::<Timestamptz, _>(until)
+        .bind::<SmallInt, _>(FORMAT)
+        .bind::<Binary, _>(content)
+        .execute(connection)?;
+    }
     Ok(())
 }
 
 impl Block {
-    /// Of rows of one time, in the order of their monitors.
-    pub(super) fn of<'a>(rows: impl IntoIterator<Item = &'a Summary>) -> Block {
-        let mut block = Block::default();
-        for row in rows {
-            block.arrivals.push(row.arrival);
-            let Some(times) = row.times() else { continue };
-            match block.times.last_mut().filter(|last| last.monitor_id == times.monitor_id) {
-                Some(last) => last.add(&times),
-                None => block.times.push(times),
-            }
+    /// Adds what comes next in the order of the monitors.
+    fn add(&mut self, arrival: Arrival, times: Option<Times>) {
+        self.arrivals.push(arrival);
+        let Some(times) = times else { return };
+        match self.times.last_mut().filter(|last| last.monitor_id == times.monitor_id) {
+            Some(last) => last.add(&times),
+            None => self.times.push(times),
         }
-        block
     }
 }
 
@@ -240,7 +269,8 @@ mod tests {
             row(8, 1, None, vec![0, 0, 0, 0]),
             row(9, 1, Some(5), vec![1, 0, 0, 0]),
         ];
-        let block = Block::of(&rows);
+        let mut block = Block::default();
+        rows.iter().for_each(|row| block.add(row.arrival, row.times()));
         assert_eq!(block.arrivals, rows.each_ref().map(|row| row.arrival));
         let sum = Times { monitor_id: 7, sum_us: 14_000, max_us: 900, buckets: vec![(0, 2), (1, 4), (3, 8)] };
         assert_eq!(block.times, [sum, Times { monitor_id: 9, sum_us: 7_000, max_us: 5, buckets: vec![(0, 1)] }]);
@@ -250,7 +280,7 @@ mod tests {
 
     #[test]
     fn monitors_are_in_the_block_of_their_number() {
-        assert!(monitors(0).contains(511) && !monitors(0).contains(512));
-        assert!(monitors(1).contains(512) && !monitors(1).contains(1_024));
+        assert!(monitors(0).contains(511) && !monitors(0).contains(512) && block(511) == 0);
+        assert!(monitors(1).contains(512) && !monitors(1).contains(1_024) && block(512) == 1);
     }
 }

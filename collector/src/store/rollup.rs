@@ -12,6 +12,7 @@
 
 pub(super) mod blocks;
 mod days;
+mod running;
 
 use std::ops::Bound;
 use std::time::Duration;
@@ -87,6 +88,7 @@ fn run_in(connection: &mut PgConnection) -> Result<bool, Trouble> {
         gather_marks(connection)?;
         while days::step(connection, Rival::Yield)? {}
         while blocks::step(connection)? {}
+        while running::step(connection)? {}
     }
     Ok(there.flag)
 }
@@ -157,7 +159,7 @@ fn excluded<'a>(columns: impl Iterator<Item = &'a &'a str>) -> String {
     columns.map(|column| format!("{column} = excluded.{column}")).collect::<Vec<_>>().join(", ")
 }
 
-/// Makes one mark of many. As in a step, those that it doesn't see stay.
+/// Makes few marks of many: what is of now and what came late stay apart. As in a step, those that it doesn't see stay.
 fn gather_marks(connection: &mut PgConnection) -> Result<(), Trouble> {
     connection.transaction(|connection| {
         if !lock(connection, Rival::Yield)? {
@@ -167,11 +169,12 @@ fn gather_marks(connection: &mut PgConnection) -> Result<(), Trouble> {
             "with gone as (
                  delete from rollup_due
                  where hour in (select hour from rollup_due group by hour having count(*) > $1)
-                 returning hour, monitors
+                 returning hour, monitors, since
              )
-             insert into rollup_due (hour, monitors)
-             select g.hour, range_agg(m.monitors) from gone g cross join lateral unnest(g.monitors) m(monitors)
-             group by g.hour",
+             insert into rollup_due (hour, monitors, since)
+             select g.hour, range_agg(m.monitors), min(g.since)
+             from gone g cross join lateral unnest(g.monitors) m(monitors)
+             group by g.hour, date_bin('5 minutes', g.since, g.hour)",
         )
         .bind::<BigInt, _>(MANY_MARKS)
         .execute(connection)?;

@@ -7,6 +7,7 @@ mod answers;
 mod arrived;
 mod bars;
 mod detail;
+mod due;
 pub(super) mod latest;
 mod overview;
 mod results;

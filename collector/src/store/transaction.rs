@@ -11,7 +11,6 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{
@@ -22,9 +21,9 @@ use serde_json::{Value, json};
 use wire::AgentReport;
 
 use super::plan::{Plan, Report, number};
-use super::tables::{ResultRow, Row, hour, pg_time, results};
+use super::tables::{ResultRow, Row, pg_time, results};
 use super::trouble::{Statement, Trouble};
-use super::{copy, late, schedules};
+use super::{copy, late, marks, schedules};
 use crate::ranges::Ranges;
 
 /// How the rows are written.
@@ -41,7 +40,8 @@ const UPSERT_ROWS: usize = 2_000;
 
 /// Writes a plan and its rows, which are sorted by their index. All of it or nothing.
 pub(super) fn run(connection: &mut PgConnection, plan: &Plan<'_>, rows: &[Row<'_>], way: Way) -> Result<(), Trouble> {
-    let (due, late) = (due(rows), late::late(rows, Timestamp::now()));
+    let now = Timestamp::now();
+    let (due, late) = (marks::of(rows, now), late::late(rows, now));
     connection.transaction(|connection| {
         lock(connection, &plan.epoch_ids())?;
         account(connection, plan)?;
@@ -55,7 +55,7 @@ pub(super) fn run(connection: &mut PgConnection, plan: &Plan<'_>, rows: &[Row<'_
         }
         set_aside(connection, plan)?;
         late::store(connection, &late)?;
-        mark(connection, &due)
+        marks::store(connection, &due)
     })
 }
 
@@ -229,30 +229,5 @@ fn set_aside(connection: &mut PgConnection, plan: &Plan<'_>) -> Result<(), Troub
     .bind::<Array<Nullable<Binary>>, _>(rejects.iter().map(|reject| reject.message.key).collect::<Vec<_>>())
     .bind::<Array<Nullable<Binary>>, _>(rejects.iter().map(|reject| reject.message.value).collect::<Vec<_>>())
     .execute(connection)?;
-    Ok(())
-}
-
-/// The hours of the rows, and the monitors that have some in them.
-fn due(rows: &[Row<'_>]) -> BTreeMap<i64, Ranges> {
-    let mut due: BTreeMap<i64, Ranges> = BTreeMap::new();
-    for row in rows {
-        due.entry(hour(row.checked_at).0).or_default().insert(row.monitor_id.into());
-    }
-    due
-}
-
-fn mark(connection: &mut PgConnection, due: &BTreeMap<i64, Ranges>) -> Result<(), Trouble> {
-    if due.is_empty() {
-        return Ok(());
-    }
-    let hours: Vec<_> = due.keys().map(|hour| PgTimestamp(*hour)).collect();
-    let id = |id: i64| i32::try_from(id).unwrap_or(i32::MAX);
-    let monitors = |ranges: &Ranges| -> Vec<(Bound<i32>, Bound<i32>)> {
-        ranges.parts().iter().map(|(start, end)| (Bound::Included(id(*start)), Bound::Excluded(id(*end)))).collect()
-    };
-    sql_query("insert into rollup_due (hour, monitors) select * from unnest($1, $2)")
-        .bind::<Array<Timestamptz>, _>(hours)
-        .bind::<Array<Multirange<Integer>>, _>(due.values().map(monitors).collect::<Vec<_>>())
-        .execute(connection)?;
     Ok(())
 }

@@ -119,11 +119,21 @@ fn pages_tell_what_the_results_say_whatever_is_packed_or_due() -> Result<()> {
     await_packed(&stack);
     assert_pages_are_true(&stack)?;
 
-    // Late data, while its marks are there and after they are gone.
+    // Late data, while its marks are there and after they are gone; also of hours that go on, whose begin is packed.
     send(&stack, portion(&mut dice, &[late], 1..300))?;
     await_consumed(&stack, &collector.group);
     assert_pages_are_true(&stack)?;
     await_packed(&stack);
+    assert_pages_are_true(&stack)?;
+    stack.database.execute("update website_monitor.summary_blocks set packed_at = packed_at - interval '1 hour'")?;
+    eventually("the begin of the hours that go on is packed anew", || {
+        let late = stack.database.count(
+            "website_monitor.rollup_due d join website_monitor.summary_blocks b on b.begins = d.hour and not b.is_day
+             where coalesce(d.since, d.hour) < b.until",
+        )?;
+        ensure!(late == 0, "{late} marks");
+        Ok(())
+    });
     assert_pages_are_true(&stack)?;
 
     // What another version packed is absent until it is packed anew, and what nobody packed is read all the same.

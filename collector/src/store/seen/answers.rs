@@ -8,12 +8,7 @@ use diesel::sql_types::{Array, BigInt, Double, Nullable};
 
 use crate::figures::ResponseTimes;
 use crate::store::blocks::Times;
-
-/// Where buckets meet, in microseconds: the tables' `response_time_bounds()`.
-const BOUNDS_US: [i64; 23] = [
-    1_000, 1_600, 2_500, 4_000, 6_300, 10_000, 16_000, 25_000, 40_000, 63_000, 100_000, 160_000, 250_000, 400_000,
-    630_000, 1_000_000, 1_600_000, 2_500_000, 4_000_000, 6_300_000, 10_000_000, 16_000_000, 25_000_000,
-];
+use crate::store::buckets::BOUNDS_US;
 
 /// How long answers took.
 #[derive(Clone, Debug, Default, QueryableByName)]
@@ -49,15 +44,6 @@ impl Answers {
             self.answered += n;
             *self.bucket(bucket.into()) += n;
         }
-    }
-
-    /// Adds one answer.
-    pub(super) fn add(&mut self, us: i64) {
-        self.answered += 1;
-        self.sum_us += us as f64;
-        self.max_us = self.max_us.max(Some(us));
-        // A bound belongs to the bucket above it.
-        *self.bucket(BOUNDS_US.partition_point(|bound| *bound <= us)) += 1;
     }
 
     fn bucket(&mut self, bucket: usize) -> &mut i64 {
@@ -119,15 +105,16 @@ mod tests {
     }
 
     #[test]
-    fn answers_one_by_one_and_packed_add_up_to_the_same() {
-        let (mut single, mut packed) = (Answers::default(), Answers::default());
-        [999, 1_000, 1_599, 24_999_999, 25_000_000].into_iter().for_each(|us| single.add(us));
-        let buckets = vec![(0, 1), (1, 2), (22, 1)];
-        packed.add_packed(&Times { monitor_id: 1, sum_us: 25_003_597, max_us: 24_999_999, buckets });
-        packed.add_packed(&Times { monitor_id: 1, sum_us: 25_000_000, max_us: 25_000_000, buckets: vec![(23, 1)] });
-        assert_eq!(single.times(), packed.times());
-        let mut sum = Answers::default();
-        sum += &single;
-        assert_eq!((sum.times(), sum.response_times), (packed.times(), packed.response_times));
+    fn what_is_packed_apart_adds_up() {
+        let (mut first, mut both) = (Answers::default(), Answers::default());
+        let (early, late) = (
+            Times { monitor_id: 1, sum_us: 3_598, max_us: 1_599, buckets: vec![(0, 1), (1, 2)] },
+            Times { monitor_id: 1, sum_us: 25_000_000, max_us: 25_000_000, buckets: vec![(23, 1)] },
+        );
+        first.add_packed(&early);
+        both.add_packed(&late);
+        both += &first;
+        first.add_packed(&late);
+        assert_eq!((both.times(), both.response_times), (first.times(), first.response_times));
     }
 }

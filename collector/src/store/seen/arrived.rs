@@ -3,7 +3,7 @@
 //! ```text
 //! days ─▶ blocks, but for monitors that are due ─┐ left: all hours of today, and what came late
 //!                                                ▼
-//! hours ────────────▶ blocks, but for monitors that are due ─┐ left
+//! hours ────────────▶ blocks, but for monitors that are due ─┐ left: also what an hour that goes on has since it was packed
 //!                                                            ├─▶ not due, and in no block: rows of hourly
 //!                                                            └─▶ due: results
 //! ```
@@ -11,19 +11,18 @@
 
 use std::collections::BTreeMap;
 
+use diesel::PgConnection;
 use diesel::pg::data_types::PgTimestamp;
-use diesel::prelude::*;
-use diesel::sql_query;
-use diesel::sql_types::{Array, BigInt, Integer, Multirange, Timestamptz};
 use fnv::FnvHashMap;
 use jiff::Timestamp;
 
-use super::super::blocks::{self, Arrival, Span};
-use super::super::names::from_sql;
-use super::super::tables::{ANSWERED, pg_time};
+use super::super::blocks::{self, Arrival, Span, Stored};
+use super::super::live;
+use super::super::tables::pg_time;
 use super::super::trouble::Trouble;
 use super::answers::Answers;
 use super::bars::place;
+use super::due::Due;
 use crate::figures::counts::Counts;
 use crate::figures::period::Period;
 use crate::ranges::Ranges;
@@ -65,6 +64,9 @@ impl From<&Arrival> for Counts {
 /// Monitors by the begin of an hour or a day, as the database counts time.
 type Monitors = BTreeMap<i64, Ranges>;
 
+/// What is left to be read: of each hour or day the monitors, and from when on.
+type Left = BTreeMap<i64, Vec<(i64, Ranges)>>;
+
 /// All that there is of these monitors in a period that ends at the last edge.
 pub(super) fn read(
     connection: &mut PgConnection,
@@ -73,20 +75,15 @@ pub(super) fn read(
     monitors: &[i32],
 ) -> Result<Arrived, Trouble> {
     let all = Ranges::span(0, monitors.iter().max().copied().unwrap_or(0).into());
-    let mut reading = Reading { due: Due::read(connection, edges)?, edges, arrived: Arrived::new(edges), connection };
+    let mut reading =
+        Reading { due: Due::read(connection, edges[0])?, edges, arrived: Arrived::new(edges), connection };
     let bars: Monitors = edges[..edges.len() - 1].iter().map(|bar| (pg_time(*bar).0, all.clone())).collect();
     let hours = match period {
         Period::Day => bars,
-        Period::Month | Period::Quarter => reading.days(bars)?,
+        Period::Month | Period::Quarter => reading.days(&bars)?,
     };
-    reading.hours(hours, monitors)?;
+    reading.hours(&hours, monitors)?;
     Ok(reading.arrived)
-}
-
-/// Which hours and days are to be made anew, for which monitors.
-struct Due {
-    hours: Monitors,
-    days: Monitors,
 }
 
 struct Reading<'a> {
@@ -98,51 +95,61 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     /// What there is of days; the hours that are to be looked at instead.
-    fn days(&mut self, days: Monitors) -> Result<Monitors, Trouble> {
-        let left = self.packed(Span::Day, &days)?;
-        let until = pg_time(self.edges[self.edges.len() - 1]).0;
+    fn days(&mut self, days: &Monitors) -> Result<Monitors, Trouble> {
+        let left = self.packed(Span::Day, days)?;
         let mut hours = Monitors::new();
-        for (day, monitors) in left {
-            let of_day = (0..24).map(|hour| day + hour * HOUR).take_while(|hour| *hour < until);
+        for (day, parts) in left {
+            let of_day = (0..24).map(|hour| day + hour * HOUR).take_while(|hour| *hour < self.until());
+            let monitors = parts.into_iter().fold(Ranges::new(), |all, (_, monitors)| all.union(&monitors));
             hours.extend(of_day.map(|hour| (hour, monitors.clone())));
         }
         Ok(hours)
     }
 
     /// What there is of hours.
-    fn hours(&mut self, hours: Monitors, monitors: &[i32]) -> Result<(), Trouble> {
-        let left = self.packed(Span::Hour, &hours)?;
-        for (hour, left) in left {
-            let due = self.due.of(Span::Hour, hour);
-            let is_due = |id: &&i32| left.contains(i64::from(**id)) && due.contains(i64::from(**id));
-            let due_now: Vec<i32> = monitors.iter().filter(is_due).copied().collect();
-            self.results(hour, &due_now)?;
-            self.rows(hour, &left.minus(&due))?;
+    fn hours(&mut self, hours: &Monitors, monitors: &[i32]) -> Result<(), Trouble> {
+        for (hour, parts) in self.packed(Span::Hour, hours)? {
+            let due = self.due.of(Span::Hour, hour, i64::MAX);
+            let mut live = Vec::new();
+            for (since, left) in parts {
+                let is_due = |id: &&i32| left.contains(i64::from(**id)) && due.contains(i64::from(**id));
+                live.extend(monitors.iter().filter(is_due).map(|id| (*id, PgTimestamp(since))));
+                // What is packed and not due has nothing more.
+                if since == hour {
+                    self.rows(hour, &left.minus(&due))?;
+                }
+            }
+            self.results(hour, &live)?;
         }
         Ok(())
     }
 
-    /// Adds what is packed of these monitors and not due; those that are left.
-    fn packed(&mut self, span: Span, wanted: &Monitors) -> Result<Monitors, Trouble> {
-        let mut left = wanted.clone();
+    /// Adds what is packed of these monitors and not due; what is left.
+    fn packed(&mut self, span: Span, wanted: &Monitors) -> Result<Left, Trouble> {
+        let mut left: Left = wanted.iter().map(|(begins, all)| (*begins, vec![(*begins, all.clone())])).collect();
         let begins: Vec<PgTimestamp> = wanted.keys().map(|begins| PgTimestamp(*begins)).collect();
         for stored in blocks::read(self.connection, span, &begins)? {
-            let (Some(wanted), Some(left)) = (wanted.get(&stored.begins.0), left.get_mut(&stored.begins.0)) else {
-                continue;
-            };
-            let due = self.due.of(span, stored.begins.0);
-            let bar = place(stored.begins, self.edges);
-            let is_wanted = |id: i32| wanted.contains(id.into()) && !due.contains(id.into());
-            for arrival in stored.content.arrivals.iter().filter(|it| is_wanted(it.monitor_id)) {
+            let Stored { begins, until, monitors, content } = stored;
+            let (Some(wanted), Some(left)) = (wanted.get(&begins.0), left.get_mut(&begins.0)) else { continue };
+            // What is due is left, though it is packed.
+            let known = monitors.minus(&self.due.of(span, begins.0, until.0));
+            let bar = place(begins, self.edges);
+            let is_wanted = |id: i32| wanted.contains(id.into()) && known.contains(id.into());
+            for arrival in content.arrivals.iter().filter(|it| is_wanted(it.monitor_id)) {
                 self.arrived.add(arrival, bar);
             }
-            for times in stored.content.times.iter().filter(|it| is_wanted(it.monitor_id)) {
+            for times in content.times.iter().filter(|it| is_wanted(it.monitor_id)) {
                 self.arrived.answers(times.monitor_id).add_packed(times);
             }
-            // What is due is left, though it is packed.
-            *left = left.minus(&stored.monitors.minus(&due));
+            let before = left[0].1.clone();
+            left[0].1 = before.minus(&known);
+            if until.0 < span.end(begins).0 {
+                left.push((until.0, before.minus(&left[0].1)));
+            }
         }
-        left.retain(|_, monitors| !monitors.is_empty());
+        for parts in left.values_mut() {
+            parts.retain(|(_, monitors)| !monitors.is_empty());
+        }
         Ok(left)
     }
 
@@ -161,86 +168,26 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// Adds the results of an hour, up to the last edge.
-    fn results(&mut self, hour: i64, monitors: &[i32]) -> Result<(), Trouble> {
-        #[derive(QueryableByName)]
-        struct Row {
-            #[diesel(embed)]
-            arrival: Arrival,
-            #[diesel(sql_type = Array<BigInt>)]
-            answers_us: Vec<i64>,
-        }
+    /// Adds the results of an hour, of each monitor from a time on and up to the last edge.
+    fn results(&mut self, hour: i64, monitors: &[(i32, PgTimestamp)]) -> Result<(), Trouble> {
         if monitors.is_empty() {
             return Ok(());
         }
-        let until = pg_time(self.edges[self.edges.len() - 1]).0.min(hour + HOUR);
-        let rows: Vec<Row> = sql_query(format!(
-            "select g.monitor_id, e.agent_id, g.checks, g.success, g.agent_error, g.answers_us
-             from (
-                 select p.monitor_id, r.*
-                 from unnest($1) p(monitor_id)
-                 cross join lateral (
-                     select s.epoch_id, count(*)::integer as checks,
-                            (count(*) filter (where s.outcome = 'success'))::integer as success,
-                            (count(*) filter (where s.outcome = 'agent_error'))::integer as agent_error,
-                            coalesce(array_agg(s.response_time_us) filter (
-                                where s.response_time_us is not null and s.outcome in {ANSWERED}
-                            ), '{{}}') as answers_us
-                     from results s
-                     where s.monitor_id = p.monitor_id and s.checked_at >= $2 and s.checked_at < $3
-                     group by 1
-                 ) r
-             ) g
-             -- After the aggregate: inside of it, every monitor would look through all epochs.
-             join epochs e using (epoch_id)"
-        ))
-        .bind::<Array<Integer>, _>(monitors)
-        .bind::<Timestamptz, _>(PgTimestamp(hour))
-        .bind::<Timestamptz, _>(PgTimestamp(until))
-        .load(self.connection)?;
         let bar = place(PgTimestamp(hour), self.edges);
-        for row in rows {
-            self.arrived.add(&row.arrival, bar);
-            let answers = self.arrived.answers(row.arrival.monitor_id);
-            row.answers_us.into_iter().for_each(|us| answers.add(us));
+        for it in live::read(self.connection, monitors, PgTimestamp(self.until().min(hour + HOUR)))? {
+            self.arrived.add(&it.arrival, bar);
+            if let Some(times) = it.times() {
+                self.arrived.answers(times.monitor_id).add_packed(&times);
+            }
         }
         Ok(())
+    }
+
+    /// The last edge.
+    fn until(&self) -> i64 {
+        pg_time(self.edges[self.edges.len() - 1]).0
     }
 }
 
 /// In microseconds.
 const HOUR: i64 = 3_600_000_000;
-
-impl Due {
-    fn read(connection: &mut PgConnection, edges: &[Timestamp]) -> Result<Due, Trouble> {
-        #[derive(QueryableByName)]
-        struct Row {
-            #[diesel(sql_type = Timestamptz)]
-            begins: PgTimestamp,
-            #[diesel(sql_type = Multirange<BigInt>)]
-            monitors: Vec<(std::ops::Bound<i64>, std::ops::Bound<i64>)>,
-        }
-        let mut of = |marks: &str| -> Result<Monitors, Trouble> {
-            let rows: Vec<Row> = sql_query(format!(
-                "select m.begins, range_agg(int8range(lower(r.ids), upper(r.ids))) as monitors
-                 from ({marks}) m(begins, monitors) cross join lateral unnest(m.monitors) r(ids)
-                 where m.begins >= $1 group by 1"
-            ))
-            .bind::<Timestamptz, _>(pg_time(edges[0]))
-            .load(connection)?;
-            Ok(rows.into_iter().map(|row| (row.begins.0, from_sql(row.monitors))).collect())
-        };
-        Ok(Due {
-            hours: of("select hour, monitors from rollup_due")?,
-            // A day is due as long as one of its hours is.
-            days: of("select day, monitors from daily_due
-                      union all
-                      select date_bin('1 day', hour, '1970-01-01 00:00:00Z'), monitors from rollup_due")?,
-        })
-    }
-
-    fn of(&self, span: Span, begins: i64) -> Ranges {
-        let due = if span.is_day() { &self.days } else { &self.hours };
-        due.get(&begins).cloned().unwrap_or_default()
-    }
-}
