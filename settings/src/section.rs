@@ -29,7 +29,7 @@ use std::path::Path;
 use serde_yaml::{Mapping, Value};
 
 use crate::quantity::{kind, shown};
-use crate::{Fault, variables};
+use crate::{Fault, nearest, variables};
 
 /// What is wrong with a value, and what to do about it; the section adds where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,9 +106,7 @@ impl<'a> Section<'a> {
                 self.add(self.option(&shown(&key)), "is no option", "names of options are texts");
                 continue;
             };
-            let near = |known: &&String| strsim::damerau_levenshtein(key, known) <= 1 + key.chars().count() / 4;
-            let nearest = self.known.iter().filter(near).min_by_key(|known| strsim::damerau_levenshtein(key, known));
-            let mend = match nearest {
+            let mend = match nearest(key, self.known.iter().map(String::as_str)) {
                 Some(known) => format!("did you mean `{known}`?"),
                 None if self.known.is_empty() => "remove it: nothing is known here".into(),
                 None => format!("remove it; known here: {}", self.known.join(", ")),

@@ -58,12 +58,9 @@ fn tell_unknown(config: &Config, unknown: &str) -> String {
         return format!("the entry of the monitor {unknown:?} is faulty; `check-config` shows what is wrong with it");
     }
     let known = config.monitors.iter().flat_map(|monitor| [monitor.id.as_str(), monitor.name.as_str()]);
-    let distance = |known: &str| strsim::damerau_levenshtein(&known.to_lowercase(), &unknown.to_lowercase());
-    match known.map(|known| (distance(known), known)).min() {
-        Some((distance, nearest)) if distance <= 1 + unknown.chars().count() / 3 => {
-            format!("there is no monitor {unknown:?}; did you mean {nearest:?}?")
-        }
-        _ => format!("there is no monitor {unknown:?}; `check-config` lists them"),
+    match settings::nearest(unknown, known) {
+        Some(nearest) => format!("there is no monitor {unknown:?}; did you mean {nearest:?}?"),
+        None => format!("there is no monitor {unknown:?}; `check-config` lists them"),
     }
 }
 
