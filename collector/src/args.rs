@@ -34,6 +34,8 @@ pub enum Command {
     Report(Report),
     /// Look at what was set aside, and store it after a mend.
     Rejected(Rejected),
+    /// Tell of agents, and say that one is gone.
+    Agents(Agents),
     /// Tell what fires, and whether receivers can be told.
     Alerts(Alerts),
     /// Tell the version.
@@ -215,6 +217,53 @@ pub struct RejectedReplay {
     /// which: topic/partition/offset, as `list` says
     #[argh(positional)]
     pub places: Vec<Place>,
+}
+
+/// tell which agents there are, and say that one is gone for good
+#[derive(Debug, FromArgs)]
+#[argh(subcommand, name = "agents")]
+pub struct Agents {
+    /// what to do
+    #[argh(subcommand)]
+    pub command: AgentsCommand,
+}
+
+/// What to do about agents.
+#[derive(Debug, FromArgs)]
+#[argh(subcommand)]
+pub enum AgentsCommand {
+    /// Tell which there are.
+    List(AgentsList),
+    /// Say that one is gone.
+    Retire(AgentsRetire),
+}
+
+/// tell which agents there are, how they stand, and when they were last heard; exit 69 when the database is not there
+#[derive(Debug, FromArgs)]
+#[argh(subcommand, name = "list")]
+pub struct AgentsList {
+    /// configuration file (default: /etc/website-monitor/collector.yaml)
+    #[argh(option, short = 'c', default = "default_config()")]
+    pub config: PathBuf,
+    /// table or json
+    #[argh(option, default = "Format::Table", from_str_fn(format))]
+    pub format: Format,
+}
+
+/// say that an agent is gone for good: nothing is due from it any more, until it reports again; what it stored stays, and
+/// what waits in its outbox is still welcome; exit 1 when it is not known, 69 when the database is not there
+#[derive(Debug, FromArgs)]
+#[argh(subcommand, name = "retire")]
+pub struct AgentsRetire {
+    /// configuration file (default: /etc/website-monitor/collector.yaml)
+    #[argh(option, short = 'c', default = "default_config()")]
+    pub config: PathBuf,
+    /// since when: 7d (ago), 2026-11-24, 2026-11-24T10:00:00Z (default: when it was last seen)
+    #[argh(option, from_str_fn(moment))]
+    pub since: Option<Timestamp>,
+    /// its name, as `list` says
+    #[argh(positional)]
+    pub name: String,
 }
 
 /// tell what fires now, and see whether messages arrive

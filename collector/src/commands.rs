@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::figures::{Query, Window};
 use crate::{consume, report, run, store, verify};
 
+mod agents;
 mod alerts;
 mod rejected;
 
@@ -58,6 +59,7 @@ pub fn execute(arguments: &Arguments, stop: impl Future<Output = ()>) -> anyhow:
         Command::Verify(of) => with_config(&of.config, |config| prove(&config, of)),
         Command::Report(of) => with_config(&of.config, |config| tell(&config, of)),
         Command::Rejected(of) => rejected::execute(&of.command),
+        Command::Agents(of) => agents::execute(&of.command),
         Command::Alerts(of) => alerts::execute(&of.command),
         Command::Version(_) => {
             writeln!(stdout(), "website-monitor-collector {}", env!("CARGO_PKG_VERSION"))?;

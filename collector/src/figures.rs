@@ -137,6 +137,14 @@ impl Figures {
     }
 }
 
+/// What is one of a few words, such as a verdict, as JSON has it.
+pub fn word(of: impl Serialize) -> String {
+    match serde_json::to_value(of) {
+        Ok(serde_json::Value::String(word)) => word,
+        _ => String::new(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -42,6 +42,7 @@ mod plan;
 mod proof;
 mod rejected;
 mod replay;
+mod retire;
 mod rights;
 mod rollup;
 mod schedules;
@@ -56,6 +57,7 @@ pub use figures::Reader;
 pub use proof::{EpochFacts, Scope, read_facts};
 pub use rejected::{Place, RejectedMessage, Wanted};
 pub use replay::Replayed;
+pub use retire::{Retirement, retire};
 pub use rollup::Rollup;
 pub use upkeep::Upkeep;
 

@@ -10,7 +10,7 @@ mod badge;
 pub mod failure;
 mod filter;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 mod guard;
 mod metrics;
 pub mod pages;

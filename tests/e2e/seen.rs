@@ -7,6 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+mod gone;
+
 /// A run of an agent that checks the shop each minute, from three hours ago on.
 struct Run {
     epoch: Uuid,

@@ -136,7 +136,7 @@ fn of_agent(what: What, facts: &Facts, agent: &AgentRow, previous: Option<&Alert
                 details.blame = blame(Blame::Path);
             }
             match agent.last_seen {
-                _ if agent.presence == Presence::Stopped => Finding::Good,
+                _ if is_away(agent) => Finding::Good,
                 None => Finding::Unclear,
                 Some(_) if !is_silent(agent, lasting, now) => Finding::Good,
                 // Before that this collector was not there to hear it.
@@ -146,7 +146,9 @@ fn of_agent(what: What, facts: &Facts, agent: &AgentRow, previous: Option<&Alert
         }
         What::Backlog { over } => {
             details.reason = format!("{} records wait in its outbox", agent.pending);
-            now_if(u64::try_from(agent.pending).is_ok_and(|pending| pending > over), now)
+            let is_behind = u64::try_from(agent.pending).is_ok_and(|pending| pending > over);
+            // What waits in the outbox of one that is gone comes if somebody finds it.
+            now_if(is_behind && agent.presence != Presence::Retired, now)
         }
         What::Dropped => {
             mark = Some(agent.dropped);
@@ -164,9 +166,14 @@ fn of_agent(what: What, facts: &Facts, agent: &AgentRow, previous: Option<&Alert
     Judgement { subject: agent.name.clone(), finding, details, mark }
 }
 
+/// Whether nothing is to be heard of it: it said that it stops, or somebody that it is gone.
+fn is_away(agent: &AgentRow) -> bool {
+    matches!(agent.presence, Presence::Stopped | Presence::Retired)
+}
+
 /// Whether something is to be heard of it.
 fn is_expected(agent: &AgentRow) -> bool {
-    agent.presence != Presence::Stopped && agent.last_seen.is_some()
+    !is_away(agent) && agent.last_seen.is_some()
 }
 
 fn is_silent(agent: &AgentRow, lasting: std::time::Duration, now: Timestamp) -> bool {

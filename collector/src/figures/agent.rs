@@ -16,8 +16,12 @@ pub struct AgentRow {
     pub labels: BTreeMap<String, String>,
     /// When its latest report was stored, by the database's clock.
     pub last_seen: Option<Timestamp>,
-    /// Whether it reports every minute, has said that it stops, or is silent though it has not.
+    /// When it made its latest report, by its own clock.
+    pub last_report: Option<Timestamp>,
+    /// Whether it reports every minute, has said that it stops, is silent though it has not, or is gone for good.
     pub presence: Presence,
+    /// Since when it is gone, where somebody said so.
+    pub retired_since: Option<Timestamp>,
     /// Monitors that it is to check.
     pub monitors: i64,
     /// Records that waited in its outbox at its latest report.
@@ -48,4 +52,6 @@ pub enum Presence {
     Stopped,
     /// It said nothing for three minutes, and has not said that it stops.
     Silent,
+    /// Somebody said that it is gone, and it has made no report since.
+    Retired,
 }

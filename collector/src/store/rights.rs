@@ -8,9 +8,10 @@ use diesel::sql_types::{Array, Bool, Text};
 use super::trouble::Trouble;
 
 /// What a collector does with its tables, as the README's "A role of few rights" grants it.
-const NEEDED: [(&str, &[&str]); 15] = [
+const NEEDED: [(&str, &[&str]); 16] = [
     ("agents", &["select", "insert", "update"]),
     ("epochs", &["select", "insert", "update"]),
+    ("retirements", &["select", "insert", "update"]),
     ("monitors", &["select", "insert"]),
     ("results", &["select", "insert"]),
     ("rollup_due", &["select", "insert", "delete"]),

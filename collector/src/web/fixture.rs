@@ -258,14 +258,16 @@ pub(crate) fn results(before: Timestamp) -> Vec<ResultRow> {
     (0..=Detail::MOST).map(row).collect()
 }
 
-/// The agents: one runs, one has troubles, one is silent, one has stopped.
+/// The agents: one runs, one has troubles, one is silent, one has stopped, one is gone.
 pub(crate) fn agents() -> Vec<AgentRow> {
     let agent = |name: &str, presence, back: i64| AgentRow {
         name: name.into(),
         version: Some("0.1.0".into()),
         labels: Tags::from([("region".into(), name.trim_start_matches("edge-").into())]),
         last_seen: Some(now() - SignedDuration::from_secs(back)),
+        last_report: Some(now() - SignedDuration::from_secs(back + 1)),
         presence,
+        retired_since: None,
         monitors: 1_000,
         pending: 12,
         dropped: 0,
@@ -290,5 +292,9 @@ pub(crate) fn agents() -> Vec<AgentRow> {
         },
         agent(AGENTS[2], Presence::Silent, 95 * 60),
         agent("edge-warsaw", Presence::Stopped, 3 * 86_400),
+        AgentRow {
+            retired_since: Some(now() - SignedDuration::from_hours(24 * 9)),
+            ..agent("edge-berlin", Presence::Retired, 9 * 86_400)
+        },
     ]
 }

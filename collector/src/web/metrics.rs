@@ -2,7 +2,7 @@
 //! Prometheus can draw and alert on it.
 //!
 //! Each monitor is some series in Prometheus, so there is a bound on how many are told of, and a gauge that says how
-//! many are not. Those that are retired are not; nor are those whose id no label should hold.
+//! many are not. Those that are retired are not, as agents that are gone; nor are those whose id no label should hold.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -12,14 +12,14 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-use serde::Serialize;
 use settings::Asked;
 use tokio::time::timeout;
 
 use super::snapshot::Snapshots;
-use crate::figures::agent::AgentRow;
+use crate::figures::agent::{AgentRow, Presence};
 use crate::figures::overview::{Overview, Summary};
 use crate::figures::state::Verdict;
+use crate::figures::word;
 use crate::health::Health;
 
 /// How long a scrape waits for the database. Prometheus waits for ten seconds.
@@ -127,8 +127,9 @@ fn tell_monitors(registry: &mut Registry, overview: &Overview, most: usize) {
 
 fn tell_agents(registry: &mut Registry, agents: &[AgentRow], most: usize) {
     let (pending, seen, presence) = (Of::<1>::default(), Of::<1>::default(), Of::<2>::default());
+    let all: Vec<&AgentRow> = agents.iter().filter(|agent| agent.presence != Presence::Retired).collect();
     let mut count = 0;
-    for agent in agents.iter().filter(|agent| is_label(&agent.name)).take(most) {
+    for agent in all.iter().filter(|agent| is_label(&agent.name)).take(most) {
         count += 1;
         let label = || ("agent", escaped(&agent.name));
         pending.get_or_create(&[label()]).set(agent.pending);
@@ -137,17 +138,9 @@ fn tell_agents(registry: &mut Registry, agents: &[AgentRow], most: usize) {
             seen.get_or_create(&[label()]).set(last_seen.as_second());
         }
     }
-    let left_out = i64::try_from(agents.len() - count).unwrap_or(i64::MAX);
+    let left_out = i64::try_from(all.len() - count).unwrap_or(i64::MAX);
     gauge(registry, "agents_left_out", "Agents of which no metric tells", left_out);
     registry.register("website_monitor_agent_pending", "What waited in its outbox at its latest report", pending);
     registry.register("website_monitor_agent_last_seen_timestamp_seconds", "When that was stored", seen);
     registry.register("website_monitor_agent_presence", "1 for whether it runs, has stopped, or is silent", presence);
-}
-
-/// The word by which JSON has it, too.
-pub(super) fn word(of: impl Serialize) -> String {
-    match serde_json::to_value(of) {
-        Ok(serde_json::Value::String(word)) => word,
-        _ => String::new(),
-    }
 }

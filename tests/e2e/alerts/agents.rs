@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{alerts, await_told, firing, hooked, report, send, start};
+use super::{alerts, await_told, firing, hooked, report, resolved, send, start};
 
 #[test]
 fn an_agent_that_drops_records_and_one_whose_records_wait_are_told_and_their_sites_are_not() -> Result<()> {
@@ -39,5 +39,23 @@ fn an_agent_that_drops_records_and_one_whose_records_wait_are_told_and_their_sit
     assert_eq!(of(0), (&json!("lost"), &json!("it declared 9 records dropped, of 9 in all")));
     assert_eq!(of(1), (&json!("late"), &json!("100 records wait in its outbox")));
     assert_eq!(body["alerts"][0]["blame"], "agent");
+    Ok(())
+}
+
+#[test]
+fn of_an_agent_that_is_gone_no_backlog_is_told_any_more() -> Result<()> {
+    let stack = Stack::start()?;
+    let epoch = Uuid::new_v4();
+    let rules = json!([{"name": "late", "what": "backlog", "over": 99}]);
+    let collector = stack.collector().set("alerts", alerts(&stack.web, json!({"rules": rules}))).start()?;
+    let mut waiting = start(epoch, &["shop".into()]);
+    waiting["pending"] = json!(100);
+    send(&stack, &[waiting])?;
+    assert_eq!(await_told(&stack.web, 1, &[&collector]), [firing(&["forged"])]);
+
+    let ended = collector.command(&["agents", "retire", "forged"])?;
+    assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
+
+    assert_eq!(await_told(&stack.web, 2, &[&collector])[1], resolved("forged"));
     Ok(())
 }

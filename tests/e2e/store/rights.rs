@@ -55,6 +55,10 @@ fn a_role_of_few_rights_does_all_of_a_collectors_work_and_can_harm_no_result() -
     });
     assert_eq!((rows(&stack)?, stack.database.count("website_monitor.rejected")?), (400, 1));
     assert_proven(&keeps.verify()?);
+    for _ in ["said", "said again"] {
+        let ended = keeps.command(&["agents", "retire", &format!("agent of {epoch}")])?;
+        assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
+    }
 
     let login = format!("{}:{}@", stack.database.user(), stack.database.password());
     let mut session = PgConnection::establish(&stack.database.url().replace(&login, &format!("{role}:{PASSWORD}@")))?;

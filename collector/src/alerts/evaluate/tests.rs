@@ -308,7 +308,9 @@ fn agent(last_seen: i64) -> AgentRow {
         version: None,
         labels: BTreeMap::new(),
         last_seen: Some(at(last_seen)),
+        last_report: Some(at(last_seen)),
         presence: Presence::Running,
+        retired_since: None,
         monitors: 1,
         pending: 0,
         dropped: 0,
@@ -331,6 +333,10 @@ fn a_silent_agent_is_told_unless_it_said_that_it_stops() {
     assert_eq!((told[0].kind, told[0].since, told[0].details.blame.as_deref()), (Kind::Firing, at(0), Some("agent")));
     assert_eq!(story.agent(200, agent(199)), [Kind::Resolved]);
     assert_eq!(story.agent(999, AgentRow { presence: Presence::Stopped, ..agent(200) }), []);
+    let gone = AgentRow { presence: Presence::Retired, ..agent(200) };
+    assert_eq!(story.agent(1_500, agent(200)), [Kind::Firing]);
+    assert_eq!(story.agent(1_510, gone.clone()), [Kind::Resolved]);
+    assert_eq!(story.agent(9_999, gone), []);
     // A collector that was not there itself says nothing.
     let mut story = Story::new(config(vec![silent]));
     let deaf = Facts { heard_since: at(900), ..facts(1_000, vec![], vec![agent(0)]) };
@@ -351,7 +357,8 @@ fn the_way_from_the_agents_is_at_fault_when_all_that_run_are_silent() {
     let unheard = || AgentRow { last_seen: None, ..other("edge-3", 0) };
     let alone = ("agent".to_owned(), "; no other agent shows whether the way from it is at fault".to_owned());
     assert_eq!(blamed(vec![]), alone);
-    assert_eq!(blamed(vec![stopped(), unheard()]), alone);
+    let gone = || AgentRow { presence: Presence::Retired, ..other("edge-6", 0) };
+    assert_eq!(blamed(vec![stopped(), unheard(), gone()]), alone);
     let path = ("path".to_owned(), ", nor of any other agent: the way from them may be at fault".to_owned());
     assert_eq!(blamed(vec![stopped(), other("edge-4", 10)]), path);
     let one = ("agent".to_owned(), String::new());
@@ -365,6 +372,8 @@ fn a_backlog_and_newly_dropped_records_are_told() {
     assert_eq!(story.agent(0, pending(10)), []);
     assert_eq!(story.agent(10, pending(11)), [Kind::Firing]);
     assert_eq!(story.agent(20, pending(0)), [Kind::Resolved]);
+    assert_eq!(story.agent(30, pending(11)), [Kind::Firing]);
+    assert_eq!(story.agent(40, AgentRow { presence: Presence::Retired, ..pending(11) }), [Kind::Resolved]);
 
     let mut story = Story::new(config(vec![rule(What::Dropped)]));
     let dropped = |dropped| AgentRow { dropped, ..agent(0) };

@@ -27,6 +27,10 @@ struct Row {
     labels: serde_json::Value,
     #[diesel(sql_type = Nullable<Timestamptz>)]
     last_seen: Option<PgTimestamp>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    last_report: Option<PgTimestamp>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    retired_since: Option<PgTimestamp>,
     #[diesel(sql_type = Jsonb)]
     report: serde_json::Value,
     #[diesel(sql_type = Bool)]
@@ -65,11 +69,13 @@ pub(in crate::store) fn read(connection: &mut PgConnection, now: Timestamp) -> R
              order by agent_id, reported_at desc nulls last, epoch_id desc
          ),
          due as (select s.agent_id, count(*) as monitors from schedule_spans($1, $1) s where s.ends is null group by 1)
-         select a.name, a.version, a.labels, a.last_seen, a.report, l.ended_at is not null as is_stopped,
+         select a.name, a.version, a.labels, a.last_seen, a.last_report, r.since as retired_since, a.report,
+                l.ended_at is not null as is_stopped,
                 coalesce(d.monitors, 0) as monitors, coalesce(l.pending, 0) as pending,
                 coalesce(c.dropped, 0)::bigint as dropped, coalesce(c.rejected, 0)::bigint as rejected
          from agents a
          left join counted c using (agent_id) left join latest l using (agent_id) left join due d using (agent_id)
+         left join retired_agents() r using (agent_id)
          order by a.name",
     )
     .bind::<Timestamptz, _>(pg_time(now))
@@ -87,11 +93,14 @@ impl Row {
             version: self.version,
             labels: serde_json::from_value(self.labels).unwrap_or_default(),
             last_seen,
-            presence: match (self.is_stopped, is_heard) {
-                (true, _) => Presence::Stopped,
-                (false, true) => Presence::Running,
-                (false, false) => Presence::Silent,
+            last_report: self.last_report.map(time),
+            presence: match (self.retired_since, self.is_stopped, is_heard) {
+                (Some(_), _, _) => Presence::Retired,
+                (None, true, _) => Presence::Stopped,
+                (None, false, true) => Presence::Running,
+                (None, false, false) => Presence::Silent,
             },
+            retired_since: self.retired_since.map(time),
             monitors: self.monitors,
             pending: self.pending,
             dropped: self.dropped,

@@ -99,7 +99,8 @@ pub(super) fn read(
     Ok(states)
 }
 
-/// Of monitors that nobody tells anything of now: the last that was told, and by whom.
+/// Of monitors that nobody tells anything of now: the last that was told, and by whom. One that is gone is not among the
+/// silent, so its words don't count.
 fn add_last_words(
     connection: &mut PgConnection,
     names: &Names,
@@ -117,6 +118,7 @@ fn add_last_words(
          cross join lateral (
              select {COLUMNS} from results r join epochs e using (epoch_id)
              where r.monitor_id = p.monitor_id and r.checked_at >= $2
+               and e.agent_id not in (select g.agent_id from retired_agents() g)
              order by r.checked_at desc limit 1
          ) l
          order by l.checked_at"

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::frame::{Frame, Place};
 use super::words::{When, ago, counted, grouped};
 use crate::figures::agent::{AgentRow, Presence};
-use crate::report::shortly;
+use crate::report::{shortly, to_seconds};
 use crate::web::text::{cut, plain};
 
 /// The longest label in characters.
@@ -49,6 +49,7 @@ pub(super) fn render(agents: &[AgentRow], now: Timestamp) -> askama::Result<Stri
         Presence::Silent => 0,
         Presence::Running => 1,
         Presence::Stopped => 2,
+        Presence::Retired => 3,
     };
     let mut sorted: Vec<&AgentRow> = agents.iter().collect();
     sorted.sort_by_key(order);
@@ -76,6 +77,7 @@ fn row(it: &AgentRow, now: Timestamp) -> Row {
         Presence::Running => ("up", "Running"),
         Presence::Stopped => ("retired", "Stopped"),
         Presence::Silent => ("down", "Silent"),
+        Presence::Retired => ("retired", "Retired"),
     };
     Row {
         name: plain(&it.name),
@@ -98,6 +100,9 @@ fn row(it: &AgentRow, now: Timestamp) -> Row {
 
 fn troubles(it: &AgentRow) -> Vec<String> {
     let mut troubles = Vec::new();
+    if let Some(since) = it.retired_since {
+        troubles.push(format!("gone since {}: nothing is due from it until it reports again", to_seconds(since)));
+    }
     if it.dropped > 0 {
         troubles.push(format!("{} dropped: they won't come", counted(it.dropped, "record")));
     }

@@ -201,6 +201,7 @@ fn silent_agents_stand_first_and_troubles_are_said() {
     let rows: Vec<String> = Read::new(&page).one("tbody").all("tr").map(|it| it.text()).collect();
     assert!(rows[0].starts_with("Silent edge-singapore region:singapore 1h 35m ago"), "{}", rows[0]);
     assert!(rows[3].starts_with("Stopped edge-warsaw"), "{}", rows[3]);
+    assert!(rows[4].starts_with("Retired edge-berlin") && rows[4].contains("gone since"), "{}", rows[4]);
     for said in
         ["500 records dropped", "2 faulty entries", "jumped 1 time, the last time 1h back", "1,204 slots missed"]
     {

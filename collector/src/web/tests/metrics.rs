@@ -22,6 +22,11 @@ async fn each_monitor_and_agent_is_told_of_up_to_a_bound_and_the_rest_is_counted
     ] {
         assert!(text.contains(&format!("\n{line}\n")), "{line}: {text}");
     }
+    let all = Server::new(Tables::default(), "{}").await.get("/metrics", &[]).await.body;
+    assert!(
+        all.contains("\"edge-warsaw\"") && !all.contains("\"edge-berlin\""),
+        "one that is gone is not told of: {all}"
+    );
 }
 
 #[tokio::test]
