@@ -40,6 +40,7 @@ fn main() -> Result<()> {
         configuration: Configuration::default(),
         labels: Default::default(),
         monitors: Vec::new(),
+        due_since: None,
     };
     let committer = outbox.start(AGENT, move |_| wire::payload(AGENT, &Content::Agent(Box::new(start))))?;
 

@@ -144,6 +144,8 @@ struct State {
     appended: u64,
     /// Records dropped since this handle was opened.
     dropped: u64,
+    /// Among them was what said which monitors are due, and nobody has asked since.
+    list_lost: bool,
     /// Bytes on disk when last counted.
     bytes: u64,
     /// Why the disk takes no records now.
@@ -213,6 +215,12 @@ impl Outbox {
     /// Takes results without making anybody wait.
     pub fn intake(&self) -> &Intake {
         &self.shared.intake
+    }
+
+    /// Whether records were dropped since the last time that this was asked which may have said what monitors are due in
+    /// the running epoch. Not for being too large: they would be so again.
+    pub fn take_list_lost(&self) -> bool {
+        std::mem::take(&mut self.shared.state().list_lost)
     }
 
     /// Whether there is room for more results. Only the policy `pause` ever says no.

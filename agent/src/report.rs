@@ -1,10 +1,11 @@
 //! What the agent says of itself: at each begin of an epoch, every minute, and at a clean stop.
 //!
 //! The collector proves from these reports that nothing is missing: `previous` chains the epochs, `highest_seq` says
-//! how many numbers were issued, `oldest_pending` up to where Kafka has acknowledged them.
+//! how many numbers were issued, `oldest_pending` up to where Kafka has acknowledged them. And what is due it knows from
+//! the lists of monitors that go with a start and a reload: where an outbox at its bound drops one, it is said again.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use wire::{AgentEvent, AgentReport, Clock, Configuration, Content, MonitorDue, Pending, Previous};
@@ -19,7 +20,9 @@ const MONITOR_BYTES: usize = 32 * 1024;
 #[derive(Debug)]
 pub(crate) struct Reporter {
     agent: String,
-    running: RwLock<Running>,
+    running: Mutex<Arc<Running>>,
+    /// The list of monitors that was said last, at a start or a reload.
+    said: Mutex<Option<Said>>,
     /// Of the running epoch. Every report repeats it, so that the chain holds even when the first one was dropped.
     previous: Mutex<Option<Previous>>,
 }
@@ -30,6 +33,25 @@ struct Running {
     labels: BTreeMap<String, String>,
     configuration: Configuration,
     monitors: Vec<Vec<MonitorDue>>,
+}
+
+/// A list of monitors as it was said.
+#[derive(Clone, Debug)]
+struct Said {
+    event: AgentEvent,
+    at: Timestamp,
+    /// Since when it is due: a reload that changes no monitor says the same list again.
+    since: Timestamp,
+    running: Arc<Running>,
+}
+
+/// What a report is about.
+struct Occasion<'a> {
+    event: AgentEvent,
+    at: Timestamp,
+    running: &'a Running,
+    monitors: &'a [MonitorDue],
+    due_since: Option<Timestamp>,
 }
 
 impl Running {
@@ -52,34 +74,45 @@ impl Reporter {
     pub(crate) fn new(config: &Config) -> Reporter {
         Reporter {
             agent: config.agent.name.clone(),
-            running: RwLock::new(Running::of(config)),
+            running: Mutex::new(Arc::new(Running::of(config))),
+            said: Mutex::new(None),
             previous: Mutex::new(None),
         }
     }
 
     /// From now on this runs.
     pub(crate) fn runs(&self, config: &Config) {
-        *self.running.write().unwrap_or_else(PoisonError::into_inner) = Running::of(config);
+        *locked(&self.running) = Arc::new(Running::of(config));
     }
 
     /// The first record of an epoch.
     pub(crate) fn start(&self, opening: &Opening, clock: Clock) -> Vec<u8> {
-        *self.previous.lock().unwrap_or_else(PoisonError::into_inner) = opening.previous;
+        *locked(&self.previous) = opening.previous;
         let status = Status { highest_seq: 0, ..opening.status.clone() };
-        let monitors = self.portions().into_iter().next().unwrap_or_default();
-        self.payload(AgentEvent::Start, &status, BTreeMap::new(), clock, monitors)
+        let said = self.say(AgentEvent::Start, None);
+        self.payload(said.portions(None).next().expect("there is always one portion"), &status, BTreeMap::new(), clock)
     }
 
     /// The records that follow the first one when the monitors don't fit into it.
     pub(crate) fn start_continued(&self, status: &Status, clock: Clock) -> Vec<Vec<u8>> {
-        let rest = self.portions().into_iter().skip(1);
-        rest.map(|monitors| self.payload(AgentEvent::Start, status, BTreeMap::new(), clock, monitors)).collect()
+        let said = locked(&self.said).clone();
+        let rest = said.iter().flat_map(|said| said.portions(None).skip(1));
+        rest.map(|portion| self.payload(portion, status, BTreeMap::new(), clock)).collect()
     }
 
     /// The records that say what runs after a reload; never none.
     pub(crate) fn reload(&self, status: &Status, missed: &BTreeMap<String, u64>, clock: Clock) -> Vec<Vec<u8>> {
-        let portions = self.portions().into_iter();
-        portions.map(|monitors| self.payload(AgentEvent::Reload, status, missed.clone(), clock, monitors)).collect()
+        let before = locked(&self.said).clone();
+        let said = self.say(AgentEvent::Reload, before);
+        said.portions(None).map(|portion| self.payload(portion, status, missed.clone(), clock)).collect()
+    }
+
+    /// The records that say once more which monitors are due, and since when, after some of those that said it last
+    /// were dropped. It is the same list: who has a part of it already loses or counts nothing by that.
+    pub(crate) fn again(&self, status: &Status, missed: &BTreeMap<String, u64>, clock: Clock) -> Vec<Vec<u8>> {
+        let said = locked(&self.said).clone();
+        let portions = said.iter().flat_map(|said| said.portions(Some(said.since)));
+        portions.map(|portion| self.payload(portion, status, missed.clone(), clock)).collect()
     }
 
     /// A report without the monitors.
@@ -90,42 +123,52 @@ impl Reporter {
         missed: BTreeMap<String, u64>,
         clock: Clock,
     ) -> Vec<u8> {
-        self.payload(event, status, missed, clock, Vec::new())
+        let running = locked(&self.running).clone();
+        let occasion = Occasion { event, at: Timestamp::now(), running: &running, monitors: &[], due_since: None };
+        self.payload(occasion, status, missed, clock)
     }
 
-    fn running(&self) -> RwLockReadGuard<'_, Running> {
-        self.running.read().unwrap_or_else(PoisonError::into_inner)
+    /// What runs is what is said from now on, after what was said before in this epoch.
+    fn say(&self, event: AgentEvent, before: Option<Said>) -> Said {
+        let (at, running) = (Timestamp::now(), locked(&self.running).clone());
+        let same = before.filter(|before| before.running.monitors == running.monitors);
+        let said = Said { event, at, since: same.map_or(at, |before| before.since), running };
+        *locked(&self.said) = Some(said.clone());
+        said
     }
 
-    fn portions(&self) -> Vec<Vec<MonitorDue>> {
-        self.running().monitors.clone()
-    }
-
-    fn payload(
-        &self,
-        event: AgentEvent,
-        status: &Status,
-        missed: BTreeMap<String, u64>,
-        clock: Clock,
-        monitors: Vec<MonitorDue>,
-    ) -> Vec<u8> {
+    fn payload(&self, of: Occasion<'_>, status: &Status, missed: BTreeMap<String, u64>, clock: Clock) -> Vec<u8> {
         let report = AgentReport {
-            event,
-            at: Timestamp::now(),
+            event: of.event,
+            at: of.at,
             version: env!("CARGO_PKG_VERSION").into(),
-            previous: *self.previous.lock().unwrap_or_else(PoisonError::into_inner),
+            previous: *locked(&self.previous),
             highest_seq: status.highest_seq,
             pending: status.pending,
             oldest_pending: status.oldest_pending.map(|oldest| Pending { epoch: oldest.epoch, seq: oldest.seq }),
             outbox_bytes: status.bytes,
             missed,
             clock,
-            configuration: self.running().configuration.clone(),
-            labels: self.running().labels.clone(),
-            monitors,
+            configuration: of.running.configuration.clone(),
+            labels: of.running.labels.clone(),
+            monitors: of.monitors.to_vec(),
+            due_since: of.due_since,
         };
         wire::payload(&self.agent, &Content::Agent(Box::new(report)))
     }
+}
+
+impl Said {
+    /// Each of its portions; those of a list that is said again with since when it is due.
+    fn portions(&self, due_since: Option<Timestamp>) -> impl Iterator<Item = Occasion<'_>> {
+        let at = if due_since.is_some() { Timestamp::now() } else { self.at };
+        let Said { event, running, .. } = self;
+        running.monitors.iter().map(move |monitors| Occasion { event: *event, at, running, monitors, due_since })
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn in_portions(monitors: impl Iterator<Item = MonitorDue>) -> Vec<Vec<MonitorDue>> {
@@ -151,6 +194,62 @@ mod tests {
 
     fn due(id: String) -> MonitorDue {
         MonitorDue { id, interval_ms: 1_000, tags: BTreeMap::new() }
+    }
+
+    fn running(ids: &[&str], revision: &str) -> Arc<Running> {
+        let configuration = Configuration { revision: revision.into(), faults: 0 };
+        let monitors = in_portions(ids.iter().map(|id| due((*id).to_owned())));
+        Arc::new(Running { labels: BTreeMap::new(), configuration, monitors })
+    }
+
+    /// Reports that say which monitors are due, and the ids in each.
+    fn lists(payloads: &[Vec<u8>]) -> Vec<(AgentReport, Vec<String>)> {
+        let list = |payload: &Vec<u8>| {
+            assert!(wire::lists_monitors(payload));
+            let message = wire::stamp(uuid::Uuid::new_v4(), 1, payload);
+            let record = wire::Record::decode(Some(&message)).unwrap();
+            let Content::Agent(report) = record.content else { panic!("no report") };
+            let ids = report.monitors.iter().map(|monitor| monitor.id.clone()).collect();
+            (*report, ids)
+        };
+        payloads.iter().map(list).collect()
+    }
+
+    #[test]
+    fn a_list_is_said_again_as_it_was_said_whatever_runs_by_now_and_since_when_it_is_due() {
+        let long = ["x", "y", "z"].map(|id| id.repeat(16_000));
+        let reporter = Reporter {
+            agent: "edge".into(),
+            running: Mutex::new(running(&long.each_ref().map(String::as_str), "1")),
+            said: Mutex::default(),
+            previous: Mutex::default(),
+        };
+        let (status, missed, clock) = (Status::default(), BTreeMap::new(), Clock::default());
+        let again = || lists(&reporter.again(&status, &missed, clock));
+        assert_eq!(again(), [], "nothing was said");
+        let first = reporter.start(&Opening { previous: None, status: Status::default() }, clock);
+        let start = lists(&[vec![first], reporter.start_continued(&status, clock)].concat());
+        assert_eq!(start.iter().map(|(_, ids)| ids.len()).collect::<Vec<_>>(), [2, 1]);
+        let started_at = start[0].0.at;
+
+        // It is read anew, and that was not said yet.
+        *locked(&reporter.running) = running(&["c"], "2");
+        let said = again();
+        assert!(said.iter().all(|(report, _)| report.at >= started_at));
+        let as_first = |(report, ids): (AgentReport, Vec<String>)| {
+            assert_eq!(report.due_since, Some(started_at));
+            (AgentReport { at: started_at, due_since: None, ..report }, ids)
+        };
+        assert_eq!(said.into_iter().map(as_first).collect::<Vec<_>>(), start);
+
+        let (reload, ids) = lists(&reporter.reload(&status, &missed, clock)).remove(0);
+        assert_eq!((reload.event, ids), (AgentEvent::Reload, vec!["c".to_owned()]));
+        *locked(&reporter.running) = running(&["c"], "3");
+        reporter.reload(&status, &missed, clock);
+        let said = again();
+        let report = &said[0].0;
+        assert_eq!((said.len(), report.event, &*report.configuration.revision), (1, AgentEvent::Reload, "3"));
+        assert_eq!(report.due_since, Some(reload.at), "the same monitors");
     }
 
     #[test]

@@ -258,6 +258,8 @@ impl Running {
                 delivery.begin_epoch(clock);
             } else if self.reloaded.swap(false, Ordering::Relaxed) {
                 delivery.report_reload(&self.schedule.missed(), clock);
+            } else if delivery.outbox().take_list_lost() {
+                delivery.report_again(&self.schedule.missed(), clock);
             } else if periodic.reported.elapsed() >= REPORT_EVERY {
                 periodic.reported = Instant::now();
                 delivery.report(self.schedule.missed(), clock);

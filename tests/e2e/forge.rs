@@ -114,5 +114,6 @@ fn report(event: AgentEvent, highest_seq: u64) -> AgentReport {
         configuration: Configuration::default(),
         labels: Default::default(),
         monitors: Vec::new(),
+        due_since: None,
     }
 }

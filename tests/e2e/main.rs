@@ -21,6 +21,7 @@ mod rebalance;
 mod refusal;
 mod reload;
 mod replay;
+mod said_again;
 mod secrets;
 mod security;
 mod seen;

@@ -294,6 +294,7 @@ fn check_dropped(dropped: &Dropped) -> Result<(), Rejection> {
 
 fn check_report(report: &AgentReport) -> Result<(), Rejection> {
     time("at", report.at)?;
+    report.due_since.map_or(Ok(()), |since| time("due_since", since))?;
     text("version", &report.version, limits::TEXT)?;
     if let Some(previous) = &report.previous {
         number("previous.highest_seq", previous.highest_seq, 0, limits::SEQUENCE)?;

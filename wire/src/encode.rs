@@ -1,10 +1,10 @@
 //! From a record to the bytes of a message, in two steps: a payload is made when something happens and kept in
 //! the outbox; its number is put in front when it is sent.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Content, Dropped, Record, VERSION};
+use crate::{AgentEvent, Content, Dropped, Record, VERSION};
 
 #[derive(Serialize)]
 struct Head<'a> {
@@ -32,6 +32,16 @@ pub fn declared(payload: &[u8]) -> Option<Dropped> {
         return None;
     }
     serde_json::from_slice(payload).ok()
+}
+
+/// Whether a payload says which monitors are due, be it none.
+pub fn lists_monitors(payload: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Occasion {
+        event: AgentEvent,
+    }
+    payload.starts_with(b"{\"v\":1,\"kind\":\"agent\",")
+        && serde_json::from_slice(payload).is_ok_and(|of: Occasion| of.event.lists_monitors())
 }
 
 /// The message of a payload under its number: the payload with `epoch` and `seq` in front.

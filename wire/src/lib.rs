@@ -20,7 +20,7 @@ mod record;
 mod time;
 
 pub use decode::{Fault, Number, Rejection};
-pub use encode::{declared, payload, stamp};
+pub use encode::{declared, lists_monitors, payload, stamp};
 pub use record::{
     AgentEvent, AgentReport, Certificate, CheckResult, Clock, Configuration, Content, DropReason, Dropped, MonitorDue,
     Outcome, Pending, Phases, Previous, Range, Record,

@@ -321,20 +321,31 @@ pub struct AgentReport {
     /// At start and reload: what should arrive from now on. A long list goes into several reports.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub monitors: Vec<MonitorDue>,
+    /// Since when they are due, where the reports that said so at that time were dropped and this one says it again.
+    /// Who doesn't know this field takes them to be due from `at` on.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::time::optional")]
+    pub due_since: Option<Timestamp>,
 }
 
 /// The occasion of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AgentEvent {
-    /// The first record of an epoch.
+    /// The first record of an epoch, or what that had said once more.
     Start,
-    /// The configuration was read anew.
+    /// The configuration was read anew, or what was said then once more.
     Reload,
     /// A minute passed.
     Periodic,
     /// A clean stop.
     Stop,
+}
+
+impl AgentEvent {
+    /// Whether a report of it says which monitors are due, be it none.
+    pub const fn lists_monitors(self) -> bool {
+        matches!(self, AgentEvent::Start | AgentEvent::Reload)
+    }
 }
 
 /// The end of the epoch before.

@@ -86,6 +86,7 @@ fn agent() -> Record<Cow<'static, str>> {
             configuration: Configuration { revision: "5f3a".into(), faults: 1 },
             labels: BTreeMap::from([("site".into(), "north".into())]),
             monitors: vec![MonitorDue { id: "shop".into(), interval_ms: 30_000, tags: BTreeMap::new() }],
+            due_since: None,
         })),
     )
 }
@@ -121,6 +122,15 @@ fn an_agent_report_with_tags_is_written_and_read_as_in_its_golden_file() {
     let Content::Agent(report) = &mut record.content else { panic!("no report") };
     report.monitors[0].tags = BTreeMap::from([("team".into(), "web".into())]);
     agrees(&record, include_str!("../golden/v1-agent-tags.json"));
+}
+
+#[test]
+fn an_agent_report_that_says_again_what_is_due_is_written_and_read_as_in_its_golden_file() {
+    let mut record = Record { seq: 9_001, ..agent() };
+    let Content::Agent(report) = &mut record.content else { panic!("no report") };
+    report.highest_seq = 9_000;
+    report.due_since = Some("2026-11-21T22:00:00Z".parse().unwrap());
+    agrees(&record, include_str!("../golden/v1-agent-again.json"));
 }
 
 #[test]

@@ -103,7 +103,7 @@ prop_compose! {
 prop_compose! {
     fn report()(
         event in select(vec![AgentEvent::Start, AgentEvent::Reload, AgentEvent::Periodic, AgentEvent::Stop]),
-        (at, version, labels) in (time(), text(), texts()),
+        (at, due_since, version, labels) in (time(), of(time()), text(), texts()),
         previous in of((epoch(), seq()).prop_map(|(epoch, highest_seq)| Previous { epoch, highest_seq })),
         (highest_seq, pending, outbox_bytes) in (seq(), seq(), 0..=i64::MAX as u64),
         oldest_pending in of((epoch(), seq()).prop_map(|(epoch, seq)| Pending { epoch, seq })),
@@ -114,7 +114,7 @@ prop_compose! {
     ) -> Content<Text> {
         Content::Agent(Box::new(AgentReport {
             event, at, version, previous, highest_seq, pending, oldest_pending, outbox_bytes, missed, clock,
-            configuration, labels, monitors,
+            configuration, labels, monitors, due_since,
         }))
     }
 }

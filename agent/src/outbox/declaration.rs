@@ -1,9 +1,10 @@
 //! What has to be declared when records leave the outbox unsent: their own numbers, and whatever they themselves
 //! declared, which would otherwise be lost with them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use uuid::Uuid;
 use wire::{DropReason, Dropped, Range, limits};
 
 use super::Entry;
@@ -13,6 +14,8 @@ use super::Entry;
 pub(super) struct Undelivered {
     own: Vec<Range>,
     declared: BTreeMap<DropReason, Vec<Range>>,
+    /// Epochs of which there may be a record among them that says which monitors are due.
+    lists: BTreeSet<Uuid>,
     count: u64,
 }
 
@@ -26,12 +29,21 @@ impl Undelivered {
         if let Some(dropped) = wire::declared(&entry.payload) {
             self.declared.entry(dropped.reason).or_default().extend(dropped.ranges);
         }
+        if wire::lists_monitors(&entry.payload) {
+            self.lists.insert(entry.epoch);
+        }
     }
 
     /// Records of which nothing is left but their numbers.
     pub(super) fn add_lost(&mut self, numbers: Vec<Range>) {
         self.count += numbers.iter().map(|range| range.last - range.first + 1).sum::<u64>();
+        self.lists.extend(numbers.iter().map(|range| range.epoch));
         self.own.extend(numbers);
+    }
+
+    /// Whether what said which monitors are due in an epoch may be among them.
+    pub(super) fn may_list(&self, epoch: Uuid) -> bool {
+        self.lists.contains(&epoch)
     }
 
     /// What a record that is lost had declared.
@@ -78,7 +90,6 @@ fn joined(mut ranges: Vec<Range>) -> Vec<Range> {
 
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
     use wire::Content;
 
     use super::*;
@@ -104,6 +115,22 @@ mod tests {
         let declared = of(&entries, DropReason::OutboxFull);
         assert_eq!(declared.len(), 1);
         assert_eq!(declared[0].ranges, [range(1, 7, 8), range(2, 1, 2)]);
+    }
+
+    #[test]
+    fn it_is_known_whether_a_list_of_monitors_may_be_among_them() {
+        let (first, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let report = |event: &str| {
+            let payload = format!(r#"{{"v":1,"kind":"agent","agent":"edge \"event\":\"start\"","event":"{event}"}}"#);
+            let mut records = Undelivered::default();
+            records.add(&entry(1, 7, payload.as_bytes()));
+            records
+        };
+        assert!(report("start").may_list(first) && report("reload").may_list(first));
+        assert!(!report("start").may_list(other) && !report("periodic").may_list(first));
+        let mut lost = Undelivered::default();
+        lost.add_lost(vec![range(2, 1, 9)]);
+        assert!(lost.may_list(other) && !lost.may_list(first), "nothing is known of it but the numbers");
     }
 
     #[test]

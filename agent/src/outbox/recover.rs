@@ -95,6 +95,7 @@ pub(super) fn recover(root: &Root, reads: &Reads) -> io::Result<State> {
         damaged,
         appended: 0,
         dropped: 0,
+        list_lost: false,
         bytes: 0,
         refused: None,
     };

@@ -21,7 +21,7 @@ const FILE: &str = "status.json";
 const LENGTH: usize = 2048;
 
 /// The outbox at one moment.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Status {
     /// The running epoch, or the last one.
     pub epoch: Option<Uuid>,

@@ -203,6 +203,30 @@ fn at_its_bound_the_oldest_chunk_is_dropped_and_declared_exactly() {
 }
 
 #[test]
+fn a_list_of_monitors_that_is_dropped_is_told_once_and_again_when_the_next_one_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut outbox = open_with(dir.path(), 20);
+    let bounds = &mut Arc::get_mut(&mut outbox.shared).unwrap().bounds;
+    (bounds.max_size, bounds.chunk_bytes) = (8 << 20, 1 << 20);
+    let list = b"{\"v\":1,\"kind\":\"agent\",\"agent\":\"edge\",\"event\":\"start\"}".to_vec();
+    let first = list.clone();
+    let committer = outbox.start("edge", move |_| first).unwrap();
+    for _ in 0..2 {
+        let dropped = outbox.status().dropped;
+        let mut lost = outbox.take_list_lost();
+        while !lost {
+            append(&outbox, 20);
+            lost = outbox.take_list_lost();
+            assert!(!lost || outbox.status().dropped > dropped);
+        }
+        append(&outbox, 200);
+        assert!(!outbox.take_list_lost(), "others were dropped");
+        outbox.append(list.clone()).unwrap();
+    }
+    committer.stop();
+}
+
+#[test]
 fn waiting_ends_when_something_is_appended_and_at_the_timeout() {
     let dir = tempfile::tempdir().unwrap();
     let outbox = open_with(dir.path(), 10);

@@ -188,11 +188,13 @@ impl Writer {
 
     /// Declares records dropped.
     pub(super) fn declare(&mut self, records: Undelivered, reason: DropReason) -> Result<(), ChunkError> {
+        let lists = self.shared.state().epoch.is_some_and(|at| records.may_list(at.epoch));
         for dropped in records.declare(reason) {
             self.chunk()?;
             let position = self.shared.state().last + 1;
             self.write_declaration(dropped, position, 0)?;
         }
+        self.shared.state().list_lost |= lists;
         Ok(())
     }
 

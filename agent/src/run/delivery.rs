@@ -125,7 +125,18 @@ impl Delivery {
 
     /// Says what runs after a reload.
     pub(super) fn report_reload(&mut self, missed: &BTreeMap<String, u64>, clock: Clock) {
-        for report in self.reporter.reload(&self.outbox.status(), missed, clock) {
+        self.keep_reports(self.reporter.reload(&self.outbox.status(), missed, clock));
+    }
+
+    /// Says again what runs, where what said it was dropped. So it is known as soon as anything arrives that was made
+    /// after that; should it be dropped in its turn, that is known again.
+    pub(super) fn report_again(&mut self, missed: &BTreeMap<String, u64>, clock: Clock) {
+        log::info!("what says which monitors are due was dropped: it is said again");
+        self.keep_reports(self.reporter.again(&self.outbox.status(), missed, clock));
+    }
+
+    fn keep_reports(&mut self, reports: Vec<Vec<u8>>) {
+        for report in reports {
             match self.outbox.append_soon(report) {
                 // They are kept in order, so that the last one answers for all.
                 Ok(kept) => self.asked = Some(Asked::Report(kept)),

@@ -24,7 +24,8 @@ fn word(event: AgentEvent) -> Option<&'static str> {
 }
 
 /// Stores the schedules of a batch, which are few. One of later than now, or of a clock that was never set, holds from now
-/// on: it would hide those that come after it.
+/// on: it would hide those that come after it. One that is said again, since what said it first was dropped, is the same
+/// list still, and holds since then.
 pub(super) fn store(connection: &mut PgConnection, schedules: &[(i32, Report<'_>)]) -> Result<(), Trouble> {
     for (epoch_id, Report { seq, report, .. }) in schedules {
         let Some(event) = word(report.event) else { continue };
@@ -35,7 +36,7 @@ pub(super) fn store(connection: &mut PgConnection, schedules: &[(i32, Report<'_>
         )
         .bind::<Integer, _>(epoch_id)
         .bind::<BigInt, _>(seq)
-        .bind::<Timestamptz, _>(pg_time(report.at))
+        .bind::<Timestamptz, _>(pg_time(report.due_since.unwrap_or(report.at)))
         .bind::<Text, _>(event)
         .bind::<Text, _>(&report.configuration.revision)
         .bind::<Array<Text>, _>(report.monitors.iter().map(|due| due.id.as_str()).collect::<Vec<_>>())

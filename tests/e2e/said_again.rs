@@ -1,0 +1,122 @@
+//! Is it known what an agent was to do though the record that said so was dropped before it could be sent?
+
+use std::slice;
+
+use anyhow::{Context, Result, ensure};
+use e2e::proxy::Proxy;
+use e2e::web::Answer;
+use e2e::{Stack, eventually};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::truth::{assert_verified, await_no_lag, settle};
+
+/// Tags that fill the outbox: more than half of the 120 KB that a record may have, and nothing that can be compressed
+/// away.
+fn ballast() -> Value {
+    let noise = || (0..120).map(|_| Uuid::new_v4().simple().to_string()).collect::<String>();
+    json!((0..18).map(|n| (format!("ballast {n}"), json!(noise()))).collect::<serde_json::Map<_, _>>())
+}
+
+#[test]
+fn a_schedule_whose_record_was_dropped_is_known_from_when_it_was_in_force() -> Result<()> {
+    let stack = Stack::start()?;
+    let port = stack.kafka.bootstrap_servers().rsplit(':').next().context("a port")?.parse()?;
+    let to_kafka = Proxy::start("127.0.0.1", port)?;
+    to_kafka.refuse();
+    let agent = stack
+        .agent()
+        .interval("20ms")
+        .set("kafka.bootstrap_servers", format!("127.0.0.1:{}", to_kafka.port()))
+        .set("outbox.max_size", "16MiB")
+        .monitor("site", stack.web.site("/", Answer::ok("")))
+        .option("tags", ballast())
+        .monitor("other", stack.web.site("/other", Answer::ok("")))
+        .option("interval", "1s")
+        .start()?;
+    let began = eventually("the outbox holds the first record", || {
+        let status = agent.outbox_status()?;
+        ensure!(status.position > 0, "{status:?}");
+        Ok(Timestamp::now())
+    });
+    eventually("the first record is dropped", || {
+        let status = agent.outbox_status()?;
+        ensure!(status.dropped > 0, "{status:?}\n{}", agent.log());
+        Ok(())
+    });
+    eventually("the list is said again", || {
+        ensure!(agent.log().contains("it is said again"), "{}", agent.log());
+        Ok(())
+    });
+    let collector = stack.collector().start()?;
+    to_kafka.open()?;
+    let waiting = agent.outbox_status()?.position;
+    eventually("what waited is delivered", || {
+        let status = agent.outbox_status()?;
+        ensure!(status.acknowledged_position >= waiting, "{status:?}\n{}", agent.log());
+        Ok(())
+    });
+    settle(&stack, &agent, &collector)?;
+
+    let proof = assert_verified(&collector)?;
+    assert!(proof.total.dropped > 0);
+    let spans: Vec<Value> = stack.database.rows(&format!(
+        "select monitor, interval_ms, begins <= '{began}' as is_early, ends is null or is_stopped as is_whole
+         from website_monitor.schedule_spans('-infinity', 'infinity') order by monitor"
+    ))?;
+    let span = |monitor: &str, interval_ms: u64| json!({"monitor": monitor, "interval_ms": interval_ms, "is_early": true, "is_whole": true});
+    assert_eq!(spans, [span("other", 1_000), span("site", 20)]);
+    Ok(())
+}
+
+/// What an agent says is due, so many minutes after its start: at a start or a reload, or again.
+fn list(start: Timestamp, seq: u64, event: &str, at: i64, monitors: &[&str], due_since: Option<i64>) -> Value {
+    let minute = |minute: i64| start + SignedDuration::from_mins(minute);
+    let monitors: Vec<Value> = monitors.iter().map(|id| json!({"id": id, "interval_ms": 60_000})).collect();
+    let mut list = json!({
+        "v": 1, "kind": "agent", "epoch": Uuid::from_u128(7), "seq": seq, "agent": "edge", "event": event,
+        "at": minute(at), "version": "1", "highest_seq": seq - 1, "pending": 0, "outbox_bytes": 0,
+        "monitors": monitors, "configuration": {"revision": event, "faults": 0},
+    });
+    if let Some(since) = due_since {
+        list["due_since"] = json!(minute(since));
+    }
+    list
+}
+
+#[test]
+fn a_list_that_is_said_again_is_the_same_list_whatever_part_of_it_was_stored_before() -> Result<()> {
+    let spans = |lists: &[Value]| -> Result<Vec<Value>> {
+        let stack = Stack::start()?;
+        let messages: Vec<Vec<u8>> = lists.iter().map(|list| list.to_string().into_bytes()).collect();
+        stack.topic.produce_all(messages.iter().map(|message| (Some(&b"edge"[..]), Some(message.as_slice()))))?;
+        let collector = stack.collector().start()?;
+        await_no_lag(&stack, &collector);
+        stack.database.rows(
+            "select monitor, begins, ends from website_monitor.schedule_spans(now() - interval '1 day', now())
+             order by begins, monitor",
+        )
+    };
+    let began = Timestamp::now() - SignedDuration::from_hours(3);
+    let list = |seq, event, at, monitors: &[&str], due_since| list(began, seq, event, at, monitors, due_since);
+    let (a, b) = (["a"], ["b"]);
+    let start = [list(1, "start", 0, &a, None), list(2, "start", 0, &b, None)];
+    let whole = spans(&start)?;
+    assert_eq!(whole.len(), 2, "{whole:?}");
+    let again = |seq| [list(seq, "start", 60, &a, Some(0)), list(seq + 1, "start", 60, &b, Some(0))];
+    assert_eq!(spans(&again(50))?, whole, "nothing of it was stored");
+    assert_eq!(spans(&[&start[1..], &again(50)].concat())?, whole, "a part of it was");
+    assert_eq!(spans(&[&start[..], &again(50), &again(90)].concat())?, whole, "it arrived all the same");
+
+    let reload = list(9, "reload", 30, &a, None);
+    let changed = spans(&[&start[..], slice::from_ref(&reload)].concat())?;
+    assert_eq!(changed.len(), 3, "{changed:?}");
+    let again = list(60, "reload", 90, &a, Some(30));
+    assert_eq!(spans(&[&start[..], slice::from_ref(&again)].concat())?, changed);
+    assert_eq!(spans(&[&start[..], &[reload, again]].concat())?, changed);
+    // A reload that changed no monitor is as old as the start, whose own record may have been stored.
+    let same = list(60, "reload", 90, &a, Some(0));
+    assert_eq!(spans(&[&start[..1], &[same]].concat())?, whole[..1]);
+    Ok(())
+}
