@@ -10,7 +10,9 @@ use e2e::web::Answer;
 use e2e::{Stack, eventually};
 use serde_json::{Value, json};
 
-use crate::truth::{assert_each_request_has_one_row, assert_verified, await_no_lag, await_requests, rows, settle};
+use crate::truth::{
+    assert_each_request_has_one_row, assert_verified, await_delivered, await_no_lag, await_requests, rows, settle,
+};
 
 /// No check takes long here: the last attempts to publish take 5 s, the rest is for a loaded machine.
 const STOP: Duration = Duration::from_secs(10);
@@ -65,12 +67,7 @@ fn nothing_is_stranded_by_a_restart_with_any_option_changed_while_kafka_is_away(
 
     let collector = stack.collector().start()?;
     other_way.open()?;
-    let waiting = agent.outbox_status()?.position;
-    eventually("all that waited is delivered", || {
-        let status = agent.outbox_status()?;
-        ensure!(status.acknowledged_position >= waiting, "{status:?}\n{}", agent.log());
-        Ok(())
-    });
+    await_delivered(&agent, agent.outbox_status()?.position);
     settle(&stack, &agent, &collector)?;
     assert_each_request_has_one_row(&stack)?;
     let verification = assert_verified(&collector)?;

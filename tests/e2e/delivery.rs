@@ -18,7 +18,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::truth::{
-    RESULTS, assert_each_request_has_one_row, assert_verified, await_requests, await_rows, rows, settle,
+    RESULTS, assert_each_request_has_one_row, assert_verified, await_delivered, await_requests, await_rows, rows,
+    settle,
 };
 
 #[test]
@@ -237,11 +238,7 @@ fn an_agent_started_without_kafka_and_a_collector_started_without_postgres_deliv
     });
     let waited = agent.outbox_status()?.position;
     to_kafka.open()?;
-    eventually("what waited is delivered", || {
-        let status = agent.outbox_status()?;
-        ensure!(status.acknowledged_position >= waited, "{status:?}");
-        Ok(())
-    });
+    await_delivered(&agent, waited);
     assert!(stack.database.count(RESULTS).is_err(), "the tables were made through a closed door");
     stack.database.proxy.open()?;
     eventually("the tables are there", || stack.database.count(RESULTS));

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::truth::{assert_verified, await_no_lag, settle};
+use crate::truth::{assert_verified, await_delivered, await_no_lag, settle};
 
 /// Tags that fill the outbox: more than half of the 120 KB that a record may have, and nothing that can be compressed
 /// away.
@@ -51,12 +51,7 @@ fn a_schedule_whose_record_was_dropped_is_known_from_when_it_was_in_force() -> R
     });
     let collector = stack.collector().start()?;
     to_kafka.open()?;
-    let waiting = agent.outbox_status()?.position;
-    eventually("what waited is delivered", || {
-        let status = agent.outbox_status()?;
-        ensure!(status.acknowledged_position >= waiting, "{status:?}\n{}", agent.log());
-        Ok(())
-    });
+    await_delivered(&agent, agent.outbox_status()?.position);
     settle(&stack, &agent, &collector)?;
 
     let proof = assert_verified(&collector)?;
@@ -65,7 +60,8 @@ fn a_schedule_whose_record_was_dropped_is_known_from_when_it_was_in_force() -> R
         "select monitor, interval_ms, begins <= '{began}' as is_early, ends is null or is_stopped as is_whole
          from website_monitor.schedule_spans('-infinity', 'infinity') order by monitor"
     ))?;
-    let span = |monitor: &str, interval_ms: u64| json!({"monitor": monitor, "interval_ms": interval_ms, "is_early": true, "is_whole": true});
+    let span =
+        |monitor: &str, ms: u64| json!({"monitor": monitor, "interval_ms": ms, "is_early": true, "is_whole": true});
     assert_eq!(spans, [span("other", 1_000), span("site", 20)]);
     Ok(())
 }

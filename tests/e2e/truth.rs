@@ -139,6 +139,16 @@ pub(crate) fn await_no_lag(stack: &Stack, collector: &Collector) {
     });
 }
 
+/// Waits until Kafka has all that stood in the agent's outbox up to a position.
+#[track_caller]
+pub(crate) fn await_delivered(agent: &Agent, position: u64) {
+    eventually("what waited is delivered", || {
+        let status = agent.outbox_status()?;
+        ensure!(status.acknowledged_position >= position, "{status:?}\n{}", agent.log());
+        Ok(())
+    });
+}
+
 /// Stops the agent cleanly and waits until all that it measured is stored.
 #[track_caller]
 pub(crate) fn settle(stack: &Stack, agent: &Agent, collector: &Collector) -> Result<()> {

@@ -4,16 +4,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use e2e::Stack;
 use e2e::agent::Agent;
 use e2e::collector::Collector;
 use e2e::ports::free_port;
 use e2e::web::Answer;
-use e2e::{Stack, eventually};
 use rand::Rng;
 use serde_json::{Value, json};
 
 use super::traces::{Counts, Traces};
-use crate::truth::settle;
+use crate::truth::{await_delivered, settle};
 
 const SITES: usize = 8;
 const INTERVAL: &str = "100ms";
@@ -90,13 +90,9 @@ impl<'a> Life<'a> {
     /// A last run that ends by itself, with all that the outbox holds delivered and stored; how many records it ever
     /// took.
     pub(super) fn end(&mut self, collector: &Collector) -> Result<u64> {
-        let waiting = self.agent.outbox_status()?;
+        let waiting = self.agent.outbox_status()?.position;
         self.start(true)?;
-        eventually("what waited is delivered", || {
-            let status = self.agent.outbox_status()?;
-            ensure!(status.acknowledged_position >= waiting.position, "{status:?}, before {waiting:?}");
-            Ok(())
-        });
+        await_delivered(&self.agent, waiting);
         settle(self.stack, &self.agent, collector)?;
         let log = self.agent.log();
         for word in ["damaged", "panicked"] {
