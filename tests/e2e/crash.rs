@@ -189,9 +189,9 @@ impl HeldCommits {
     }
 
     fn await_one(&self, stack: &Stack, collector: &Collector) {
-        // Every database of the server has its own lock 42.
+        // Every database of the server has its own lock 42. Collectors wait for others, as for who makes the tables.
         let waiting = "pg_locks l join pg_database d on d.oid = l.database \
-                       where d.datname = current_database() and l.locktype = 'advisory' and not l.granted";
+                       where d.datname = current_database() and l.locktype = 'advisory' and l.objid = 42 and not l.granted";
         eventually("a batch is being committed", || {
             let waiting = stack.database.count(waiting)?;
             ensure!(waiting == 1, "{waiting} wait\n{}", collector.log());

@@ -1,5 +1,7 @@
 //! Does what people are told of a window hold the truth, whatever arrived of it?
 
+use std::sync::OnceLock;
+
 use anyhow::{Context, Result, ensure};
 use e2e::collector::Collector;
 use e2e::{Stack, eventually};
@@ -16,10 +18,13 @@ struct Run {
     records: Vec<Value>,
 }
 
-/// Three hours ago, at the full hour.
+/// Three hours ago, at the full hour: the same for all of a test, also where an hour ends meanwhile.
 fn begin() -> Timestamp {
-    let now = Timestamp::now().as_second();
-    Timestamp::from_second(now - now % 3_600 - 10_800).expect("a time of our days")
+    static BEGIN: OnceLock<Timestamp> = OnceLock::new();
+    *BEGIN.get_or_init(|| {
+        let now = Timestamp::now().as_second();
+        Timestamp::from_second(now - now % 3_600 - 10_800).expect("a time of our days")
+    })
 }
 
 fn minute(minute: i64) -> Timestamp {
