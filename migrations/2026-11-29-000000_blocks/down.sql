@@ -1,11 +1,5 @@
-drop trigger inserted on hourly;
-drop trigger updated on hourly;
-drop trigger deleted on hourly;
-drop trigger inserted on daily;
-drop trigger updated on daily;
-drop trigger deleted on daily;
-drop function hourly_changed();
-drop function daily_changed();
+drop function summaries_change() cascade;
+drop function summaries_changed() cascade;
 drop table summary_blocks;
 drop function summary_block(integer);
 alter table rollup_due drop column since;

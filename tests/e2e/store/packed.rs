@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
+use diesel::connection::SimpleConnection;
+use diesel::{Connection, PgConnection};
 use e2e::collector::Collector;
 use e2e::ports::free_port;
 use e2e::{Stack, eventually};
@@ -144,6 +146,23 @@ fn pages_tell_what_the_results_say_whatever_is_packed_or_due() -> Result<()> {
     assert_pages_are_true(&stack)
 }
 
+/// How many checks of the first monitor a page tells.
+fn checks(stack: &Stack, period: &str) -> Result<Value> {
+    let reader = reader(stack)?;
+    let told = api(&reader, &format!("monitors?period={period}"))?["monitors"][0]["seen"]["checks"].clone();
+    reader.stop()?;
+    Ok(told)
+}
+
+/// The lock of those who sum up and pack, as a session takes it.
+const LOCK: &str = "select pg_advisory_lock(hashtextextended('website_monitor', 70316262736))";
+
+fn session(stack: &Stack) -> Result<PgConnection> {
+    let mut session = PgConnection::establish(&stack.database.url())?;
+    session.batch_execute("set search_path = website_monitor")?;
+    Ok(session)
+}
+
 #[test]
 fn a_summary_that_anybody_changes_is_shown_at_once_and_its_day_is_made_anew() -> Result<()> {
     let stack = Stack::start()?;
@@ -154,12 +173,7 @@ fn a_summary_that_anybody_changes_is_shown_at_once_and_its_day_is_made_anew() ->
     await_consumed(&stack, &collector.group);
     await_packed(&stack);
 
-    let checks = |period: &str| -> Result<Value> {
-        let reader = reader(&stack)?;
-        let told = api(&reader, &format!("monitors?period={period}"))?["monitors"][0]["seen"]["checks"].clone();
-        reader.stop()?;
-        Ok(told)
-    };
+    let checks = |period| checks(&stack, period);
     // Pages don't look at the rows of what is packed.
     let behind_its_back = |statement: &str| {
         let all = ["hourly", "daily"].map(|table| statement.replace("summaries", &format!("website_monitor.{table}")));
@@ -179,5 +193,107 @@ fn a_summary_that_anybody_changes_is_shown_at_once_and_its_day_is_made_anew() ->
     let due = stack.database.count("website_monitor.daily_due where monitors @> 1")?;
     assert!(due > 0, "its day is not due");
     assert_eq!(checks("24h")?, json!(1_051));
+    Ok(())
+}
+
+#[test]
+fn a_day_that_nobody_packed_yet_is_told_as_its_rows_have_it() -> Result<()> {
+    let stack = Stack::start()?;
+    let [epoch] = epochs();
+    let collector = stack.collector().start()?;
+    let at = Timestamp::now() - SignedDuration::from_hours(72);
+    send(&stack, (1..=100).map(|seq| super::result(epoch, seq * 7, at)).chain([started(epoch, 701)]))?;
+    await_consumed(&stack, &collector.group);
+    await_packed(&stack);
+    collector.kill();
+
+    // Of hours that are gone, nobody packs anything now.
+    session(&stack)?.batch_execute("delete from hourly")?;
+    let mut packer = session(&stack)?;
+    packer.batch_execute(LOCK)?;
+    packer.batch_execute("delete from summary_blocks")?;
+    assert_eq!(checks(&stack, "30d")?, json!(100));
+    Ok(())
+}
+
+/// Tables with a summary of each of two blocks in an hour.
+fn tables() -> Result<Stack> {
+    let stack = Stack::start()?;
+    assert_eq!(stack.collector().build()?.command(&["migrate"])?.code(), Some(0));
+    session(&stack)?.batch_execute(
+        "insert into hourly
+         select monitor_id, '2026-11-20 05:00Z', 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 9, 9, '{1}'
+         from unnest('{511,512}'::integer[]) monitor_id;
+         insert into daily
+         select monitor_id, '2026-11-20 00:00Z', 1, 1, 1, 0, 1, 9, 9, '{1}' from unnest('{511,512}'::integer[]) monitor_id",
+    )?;
+    Ok(stack)
+}
+
+const PACK: &str = "
+    insert into website_monitor.summary_blocks
+    select is_day, begins, block, 1, ''
+    from (values (false, '2026-11-20 05:00Z'::timestamptz), (false, '2026-11-20 06:00Z'), (true, '2026-11-20 00:00Z'),
+                 (true, '2026-11-21 00:00Z')) packed(is_day, begins), generate_series(0, 1) block";
+
+#[test]
+fn no_block_outlives_a_change_of_what_it_is_of() -> Result<()> {
+    let stack = tables()?;
+    for (change, left) in [
+        ("update hourly set checks = 2 where monitor_id = 512", 7),
+        ("update daily set checks = 2 where monitor_id = 512", 7),
+        ("update hourly set hour = hour + interval '1 hour' where monitor_id = 511", 6),
+        ("update daily set day = day + interval '24 hours' where monitor_id = 511", 6),
+        ("update hourly set monitor_id = 512 where monitor_id = 511", 6),
+        ("update daily set monitor_id = 512 where monitor_id = 511", 6),
+        ("update hourly set checks = 3 where monitor_id = 513", 8),
+        ("delete from hourly where hour = '2026-11-20 05:00Z'", 7),
+        ("delete from daily where day = '2026-11-20 00:00Z'", 7),
+        ("truncate hourly", 4),
+        ("truncate daily", 4),
+    ] {
+        stack.database.execute("delete from website_monitor.summary_blocks")?;
+        stack.database.execute(PACK)?;
+        session(&stack)?.batch_execute(change)?;
+        assert_eq!(stack.database.count("website_monitor.summary_blocks")?, left, "{change}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_transaction_that_does_not_see_what_was_packed_since_it_began_fails() -> Result<()> {
+    let stack = tables()?;
+    for (isolation, table) in [("repeatable read", "hourly"), ("serializable", "daily")] {
+        let mut session = session(&stack)?;
+        session.batch_execute(&format!("begin isolation level {isolation}; select from {table}"))?;
+        stack.database.execute("delete from website_monitor.summary_blocks")?;
+        stack.database.execute(PACK)?;
+        let outcome = session.batch_execute(&format!("update {table} set checks = checks + 1"));
+        assert!(outcome.is_err_and(|error| error.to_string().contains("could not serialize")));
+        session.batch_execute("rollback")?;
+        session.batch_execute(&format!("begin isolation level {isolation}; update {table} set checks = 9; commit"))?;
+        assert_eq!(stack.database.count("website_monitor.summary_blocks")?, 6);
+    }
+    Ok(())
+}
+
+#[test]
+fn whoever_changes_summaries_waits_for_those_who_make_them_without_holding_a_row() -> Result<()> {
+    let stack = tables()?;
+    let mut maker = session(&stack)?;
+    maker.batch_execute(LOCK)?;
+    let mut other = session(&stack)?;
+    let change = std::thread::spawn(move || other.batch_execute("delete from hourly; delete from daily"));
+    eventually("it waits", || {
+        let here = "(select oid from pg_database where datname = current_database())";
+        let waiting = format!("pg_locks where locktype = 'advisory' and not granted and database = {here}");
+        let waiting = stack.database.count(&waiting)?;
+        ensure!(waiting > 0, "nobody waits");
+        Ok(())
+    });
+    maker.batch_execute("begin; update hourly set checks = 5; update daily set checks = 5; commit")?;
+    maker.batch_execute("select pg_advisory_unlock_all()")?;
+    change.join().expect("the change panicked")?;
+    assert_eq!(stack.database.count("website_monitor.hourly")?, 0);
     Ok(())
 }

@@ -33,7 +33,8 @@ struct Missing {
 /// Packs the latest hour or day that lacks a block; whether there was one to be packed here. Under the lock of those who
 /// make summaries, so that none is made between the reading and the writing.
 pub(super) fn step(connection: &mut PgConnection) -> Result<bool, Trouble> {
-    connection.transaction(|connection| {
+    // What is read is of after the lock was got, whatever the database's default is.
+    connection.build_transaction().read_committed().run(|connection| {
         if !lock(connection, Rival::Yield)? {
             return Ok(false);
         }
