@@ -1,8 +1,9 @@
 //! What arrived of all monitors, from where it is cheapest to read and yet the whole truth.
 //!
 //! ```text
-//! days ─▶ blocks, but for monitors that are due ─┐ left: all hours of today, and what came late
-//!                                                ▼
+//! days ─▶ blocks, but for monitors that are due ─┐ left
+//!                                                ├─▶ not due, and in no block: rows of daily
+//!                                                ▼ due, and all of today
 //! hours ────────────▶ blocks, but for monitors that are due ─┐ left: also what an hour that goes on has since it was packed
 //!                                                            ├─▶ not due, and in no block: rows of hourly
 //!                                                            └─▶ due: results
@@ -97,10 +98,19 @@ impl Reading<'_> {
     /// What there is of days; the hours that are to be looked at instead.
     fn days(&mut self, days: &Monitors) -> Result<Monitors, Trouble> {
         let left = self.packed(Span::Day, days)?;
+        let until = self.until();
         let mut hours = Monitors::new();
         for (day, parts) in left {
-            let of_day = (0..24).map(|hour| day + hour * HOUR).take_while(|hour| *hour < self.until());
-            let monitors = parts.into_iter().fold(Ranges::new(), |all, (_, monitors)| all.union(&monitors));
+            let left = parts.into_iter().fold(Ranges::new(), |all, (_, monitors)| all.union(&monitors));
+            // A day that is cut has no row yet, or one that says more.
+            let is_whole = Span::Day.end(PgTimestamp(day)).0 <= until;
+            let settled = if is_whole { left.minus(&self.due.of(Span::Day, day, i64::MAX)) } else { Ranges::new() };
+            self.rows(Span::Day, day, &settled)?;
+            let monitors = left.minus(&settled);
+            if monitors.is_empty() {
+                continue;
+            }
+            let of_day = (0..24).map(|hour| day + hour * HOUR).take_while(|hour| *hour < until);
             hours.extend(of_day.map(|hour| (hour, monitors.clone())));
         }
         Ok(hours)
@@ -116,7 +126,7 @@ impl Reading<'_> {
                 live.extend(monitors.iter().filter(is_due).map(|id| (*id, PgTimestamp(since))));
                 // What is packed and not due has nothing more.
                 if since == hour {
-                    self.rows(hour, &left.minus(&due))?;
+                    self.rows(Span::Hour, hour, &left.minus(&due))?;
                 }
             }
             self.results(hour, &live)?;
@@ -153,14 +163,14 @@ impl Reading<'_> {
         Ok(left)
     }
 
-    /// Adds the summaries of an hour that are not packed.
-    fn rows(&mut self, hour: i64, monitors: &Ranges) -> Result<(), Trouble> {
+    /// Adds the summaries of an hour or a day that are not packed.
+    fn rows(&mut self, span: Span, begins: i64, monitors: &Ranges) -> Result<(), Trouble> {
         if monitors.is_empty() {
             return Ok(());
         }
-        let hour = PgTimestamp(hour);
-        for row in blocks::rows(self.connection, Span::Hour, hour, monitors)? {
-            self.arrived.add(&row.arrival, place(hour, self.edges));
+        let begins = PgTimestamp(begins);
+        for row in blocks::rows(self.connection, span, begins, monitors)? {
+            self.arrived.add(&row.arrival, place(begins, self.edges));
             if let Some(times) = row.times() {
                 self.arrived.answers(times.monitor_id).add_packed(&times);
             }
