@@ -74,8 +74,8 @@ begin
     -- Such a transaction doesn't see what was packed since it began. By this it fails where there is something, and can be
     -- tried again.
     if current_setting('transaction_isolation') in ('repeatable read', 'serializable') then
-        insert into summary_blocks (is_day, begins, block, format, content)
-        select of_days, g.begins, g.block, 0, '' from unnest(their_times, their_blocks) g(begins, block)
+        insert into summary_blocks (is_day, begins, block, until, format, content)
+        select of_days, g.begins, g.block, g.begins, 0, '' from unnest(their_times, their_blocks) g(begins, block)
         on conflict do nothing;
     end if;
     delete from summary_blocks b

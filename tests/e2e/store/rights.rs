@@ -10,6 +10,7 @@ use e2e::{Stack, eventually};
 use serde_json::json;
 use uuid::Uuid;
 
+use super::summaries::await_summed_up;
 use super::{assert_proven, await_consumed, days_ago, epochs, result, rows, send};
 
 const README: &str = include_str!("../../../README.md");
@@ -126,5 +127,34 @@ fn a_right_that_is_missing_is_named_and_nothing_is_lost_until_it_is_granted() ->
     await_consumed(&stack, &collector.group);
     assert_eq!(rows(&stack)?, 50);
     assert_proven(&collector.verify()?);
+    Ok(())
+}
+
+#[test]
+fn all_is_stored_and_summed_up_while_the_rights_on_a_new_table_are_not_given_yet() -> Result<()> {
+    let stack = Stack::start()?;
+    let role = role(&stack)?;
+    stack.database.execute(&format!("revoke all on website_monitor.summary_blocks from {role}"))?;
+    let [epoch] = epochs();
+    let collector = collector(&stack, &role, "90d")?;
+    collector.start()?;
+    send(&stack, (1..=400).map(|seq| result(epoch, seq, days_ago(seq as i64 % 4))))?;
+    await_consumed(&stack, &collector.group);
+    await_summed_up(&stack);
+    assert_eq!(rows(&stack)?, 400);
+    eventually("the log says what is missing", || {
+        let log = collector.log();
+        ensure!(log.contains("summary_blocks") && log.contains("A role of few rights"), "{log}");
+        Ok(())
+    });
+    assert_eq!(stack.database.count("website_monitor.summary_blocks")?, 0);
+    stack
+        .database
+        .execute(&format!("grant select, insert, update, delete on website_monitor.summary_blocks to {role}"))?;
+    eventually("what pages show is packed", || {
+        let blocks = stack.database.count("website_monitor.summary_blocks")?;
+        ensure!(blocks > 0, "{}", collector.log());
+        Ok(())
+    });
     Ok(())
 }

@@ -40,7 +40,8 @@ struct Marked {
 
 /// Packs an hour that goes on; whether there was one to be packed here.
 pub(super) fn step(connection: &mut PgConnection) -> Result<bool, Trouble> {
-    connection.transaction(|connection| {
+    // The results are read after the marks, and both after the lock was got, whatever the database's default is.
+    connection.build_transaction().read_committed().run(|connection| {
         if !lock(connection, Rival::Yield)? {
             return Ok(false);
         }

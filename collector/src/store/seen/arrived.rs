@@ -17,7 +17,7 @@ use diesel::pg::data_types::PgTimestamp;
 use fnv::FnvHashMap;
 use jiff::Timestamp;
 
-use super::super::blocks::{self, Arrival, Span, Stored};
+use super::super::blocks::{self, Arrival, HOUR, Span, Stored};
 use super::super::live;
 use super::super::tables::pg_time;
 use super::super::trouble::Trouble;
@@ -198,6 +198,3 @@ impl Reading<'_> {
         pg_time(self.edges[self.edges.len() - 1]).0
     }
 }
-
-/// In microseconds.
-const HOUR: i64 = 3_600_000_000;
