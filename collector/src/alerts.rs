@@ -72,11 +72,13 @@ impl Evaluator {
         Evaluator { config, page, store, health, hearing: Mutex::default() }
     }
 
-    /// Evaluates all rules, unless another collector does; false while the tables are not there.
+    /// Evaluates all rules, unless another collector does, and gives up messages that are too old; false while the tables
+    /// are not there.
     ///
     /// # Errors
     /// Why the database can't be read or written.
     pub fn run(&self) -> Result<bool, Unavailable> {
+        deliver::say(&self.store.give_up()?);
         let began = Instant::now();
         let since = hears_since(*self.hearing(), self.health.reaches_kafka(), began);
         let outcome = self.store.evaluate(&self.config, |facts, known| {
