@@ -21,7 +21,7 @@ fn collectors(stack: &Stack, mail: &Mail) -> Result<[Collector; 2]> {
 }
 
 /// Waits until that many messages are so.
-fn await_messages(stack: &Stack, collectors: &[Collector; 2], count: i64, condition: &str) {
+fn await_messages(stack: &Stack, collectors: &[Collector; 2], count: u64, condition: &str) {
     eventually(condition, || {
         let messages = stack.database.count(&format!("website_monitor.notifications where {condition}"))?;
         ensure!(messages == count, "{messages}\n{}\n{}", collectors[0].log(), collectors[1].log());
@@ -66,7 +66,7 @@ fn an_address_that_is_put_off_is_told_later_in_order_and_holds_up_nobody_else() 
     await_messages(&stack, &collectors, 1, "sent_at is null and last_error like '%come again'");
     // As if it had been tried for long.
     stack.database.execute(
-        "update website_monitor.notifications set not_before = now() + interval '1 hour' where sent_at is null",
+        "update website_monitor.notifications set not_before = now() + interval '1 hour' where last_error is not null",
     )?;
     fail(&stack, "news")?;
     await_messages(&stack, &collectors, 4, "sent_at is not null");
