@@ -67,7 +67,7 @@ struct Hearing {
 
 impl Evaluator {
     /// An evaluator of these rules. `page` is the url at which people find our pages; `health` knows whether Kafka is
-    /// there.
+    /// there, and is told how it goes.
     pub fn new(config: Alerts, page: Option<String>, store: AlertStore, health: Arc<Health>) -> Evaluator {
         Evaluator { config, page, store, health, hearing: Mutex::default() }
     }
@@ -78,19 +78,26 @@ impl Evaluator {
     /// # Errors
     /// Why the database can't be read or written.
     pub fn run(&self) -> Result<bool, Unavailable> {
-        deliver::say(&self.store.give_up()?);
+        let given_up = self.store.give_up()?;
+        deliver::say(&given_up);
+        self.health.alerting().gave_up(given_up.len());
         let began = Instant::now();
         let since = hears_since(*self.hearing(), self.health.reaches_kafka(), began);
+        let mut is_ours = false;
         let outcome = self.store.evaluate(&self.config, |facts, known| {
             // Who was not there to hear an agent can't call it silent.
             let heard_since = facts.as_of.checked_sub(began - since).unwrap_or(Timestamp::MIN);
             let facts = Facts { heard_since, ..facts };
+            is_ours = true;
             let changes = evaluate::evaluate(&self.config, self.page.as_deref(), &facts, known);
             let milliseconds = began.elapsed().as_millis();
             log::debug!(monitors = facts.monitors.len(), changed = changes.alerts.len(), milliseconds:%; "evaluated alerts");
             changes
         });
         if matches!(outcome, Ok(true)) {
+            if is_ours {
+                self.health.alerting().evaluated(began.elapsed());
+            }
             *self.hearing() = Some(Hearing { since, last: Instant::now() });
         }
         outcome

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::message::{Message, whom};
 use crate::config::alerts::{Receiver, Way};
+use crate::health::Health;
 use crate::rarely::Rarely;
 use crate::store::{AlertStore, GivenUp, Unavailable};
 
@@ -41,6 +42,7 @@ pub struct Courier {
     receiver: Receiver,
     addresses: Vec<String>,
     store: AlertStore,
+    health: Arc<Health>,
     shift: Arc<Shift>,
     /// By address.
     said: Mutex<BTreeMap<Option<String>, Rarely>>,
@@ -61,9 +63,10 @@ impl Courier {
     /// How often is looked whether there is something to bring.
     pub const INTERVAL: Duration = Duration::from_secs(1);
 
-    /// A courier to a receiver.
-    pub fn new(receiver: Receiver, store: AlertStore, shift: Arc<Shift>) -> Courier {
-        Courier { addresses: receiver.addresses(), receiver, store, shift, said: Mutex::default() }
+    /// A courier to a receiver, which counts in `health` what it does.
+    pub fn new(receiver: Receiver, store: AlertStore, health: Arc<Health>, shift: Arc<Shift>) -> Courier {
+        health.alerting().knows(receiver.way.as_str());
+        Courier { addresses: receiver.addresses(), receiver, store, health, shift, said: Mutex::default() }
     }
 
     /// Brings all that waits and is due. What fails is not, for a while.
@@ -83,7 +86,9 @@ impl Courier {
             let receiver = message.whom();
             let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
             let said = said.entry(message.address.clone()).or_default();
-            match send(&self.receiver, message) {
+            let outcome = send(&self.receiver, message);
+            self.health.alerting().tried(self.receiver.way.as_str(), outcome.is_ok());
+            match outcome {
                 Ok(()) => {
                     self.store.mark_sent(&claim)?;
                     said.ended();
@@ -91,6 +96,7 @@ impl Courier {
                 }
                 Err(failure) if self.store.mark_failed(&claim, &failure, pause(claim.attempts))? => {
                     let attempts = claim.attempts;
+                    self.health.alerting().gave_up(1);
                     log::error!(receiver, message:% = message.id, attempts, error:% = failure; "{GAVE_UP}");
                 }
                 Err(failure) => {

@@ -113,6 +113,17 @@ impl Receiver {
     }
 }
 
+impl Way {
+    /// Its word.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Way::Webhook(_) => "webhook",
+            Way::Email(_) => "email",
+            Way::Command(_) => "command",
+        }
+    }
+}
+
 impl Webhook {
     fn of(section: &mut Section<'_>) -> Webhook {
         if !section.has("url_file") {
