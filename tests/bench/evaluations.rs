@@ -1,8 +1,7 @@
 //! What it costs to evaluate the rules of the README over a thousand monitors.
 
-use anyhow::Result;
-use e2e::scene;
-use e2e::within;
+use anyhow::{Result, ensure};
+use e2e::{scene, within};
 use serde_json::{Value, json};
 
 use super::{BOUND, Bench, Cost, say};
@@ -28,8 +27,8 @@ impl Bench {
     pub(super) fn alerts(&self) -> Result<()> {
         scene::catch_up(&self.database)?;
         let (with, without) = (self.evaluations(rules())?, self.evaluations(json!({}))?);
-        say::say("\nCPU ms of each evaluation:      database, collector")?;
-        say::say(&format!(
+        say("\nCPU ms of each evaluation:      database, collector")?;
+        say(&format!(
             "  {:<28} {:>9.1} {:>10.1}",
             "seven rules",
             with.database - without.database,
@@ -43,7 +42,7 @@ impl Bench {
         let await_evaluations = |count: usize| {
             within(BOUND, "alerts are evaluated", || {
                 let evaluated = collector.log().matches("evaluated alerts").count();
-                anyhow::ensure!(evaluated >= count, "{evaluated} times\n{}", collector.log());
+                ensure!(evaluated >= count, "{evaluated} times\n{}", collector.log());
                 Ok(())
             })
         };

@@ -1,6 +1,6 @@
 //! Mail to several addresses, some of which are refused.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use e2e::collector::Collector;
 use e2e::mail::Mail;
 use e2e::ports::free_port;
@@ -15,9 +15,21 @@ const TO: [&str; 3] = ["boss@example.org", "ops@example.org", "third@example.org
 fn collectors(stack: &Stack, mail: &Mail) -> Result<[Collector; 2]> {
     let email = json!({"host": "127.0.0.1", "port": mail.port(), "tls": "none", "from": "m@example.org", "to": TO});
     let alerts = alerts(&stack.web, json!({"receivers": [{"name": "mail", "email": email}]}));
-    let setup = || stack.collector().set("alerts", alerts.clone());
-    let listen = format!("127.0.0.1:{}", free_port()?);
-    Ok([setup().set("http.listen", listen).start()?, setup().start()?])
+    let start = || {
+        let listen = format!("127.0.0.1:{}", free_port()?);
+        stack.collector().set("alerts", alerts.clone()).set("http.listen", listen).start()
+    };
+    Ok([start()?, start()?])
+}
+
+/// What both collectors tell of themselves by that metric, together.
+fn counted(collectors: &[Collector; 2], metric: &str) -> Result<f64> {
+    let told = |collector: &Collector| -> Result<f64> {
+        let metrics = collector.get("/metrics")?;
+        let line = metrics.lines().find_map(|line| line.strip_prefix(&format!("website_monitor_{metric} ")));
+        Ok(line.with_context(|| metrics.clone())?.parse()?)
+    };
+    collectors.iter().map(told).sum()
 }
 
 /// Waits until that many messages are so.
@@ -53,6 +65,19 @@ fn an_address_that_is_refused_for_good_is_told_of_and_the_others_have_each_mail_
     let logs = collectors.iter().map(|collector| collector.log()).collect::<String>();
     let said = logs.lines().filter(|line| line.contains("gave up telling a receiver") && line.contains(gone));
     assert_eq!(said.count(), 2, "{logs}");
+
+    assert_eq!(counted(&collectors, "notifications_given_up_total")?, 2.0);
+    let [tried, failed] = ["notifications_total", "notifications_failed_total"]
+        .map(|metric| counted(&collectors, &format!("{metric}{{integration=\"email\"}}")));
+    assert_eq!(tried? - failed?, 4.0, "{logs}");
+    assert!(counted(&collectors, "rule_group_last_evaluation_timestamp_seconds")? > 0.0);
+    eventually("each tells how alerts stand", || {
+        let [firing, waiting] =
+            ["alerts{state=\"firing\"}", "notifications_waiting"].map(|metric| counted(&collectors, metric));
+        let told = (firing?, waiting?);
+        ensure!(told == (4.0, 0.0), "{told:?}");
+        Ok(())
+    });
     Ok(())
 }
 
