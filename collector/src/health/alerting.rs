@@ -31,7 +31,9 @@ impl Alerting {
 
     /// There is a receiver that is told in such a way: its counts begin at zero.
     pub fn knows(&self, way: &'static str) {
-        [&self.tried, &self.failed].map(|counts| drop(counts.get_or_create(&label(way))));
+        for counts in [&self.tried, &self.failed] {
+            counts.get_or_create(&label(way));
+        }
     }
 
     /// A message was sent, or not taken.
@@ -77,8 +79,8 @@ mod tests {
     #[test]
     fn what_is_told_is_counted_by_the_way_and_from_zero_on() {
         let (alerting, mut registry, mut text) = (Alerting::default(), Registry::default(), String::new());
-        ["webhook", "email"].map(|way| alerting.knows(way));
-        [true, false, true].map(|is_taken| alerting.tried("email", is_taken));
+        ["webhook", "email"].into_iter().for_each(|way| alerting.knows(way));
+        [true, false, true].into_iter().for_each(|is_taken| alerting.tried("email", is_taken));
         alerting.gave_up(2);
         alerting.evaluated(Duration::from_millis(250));
         alerting.register(&mut registry);

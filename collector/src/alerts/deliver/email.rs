@@ -6,12 +6,12 @@
 use std::fs;
 use std::time::Duration;
 
+use lettre::address::Envelope;
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
+use lettre::transport::smtp;
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
-use lettre::address::Envelope;
-use lettre::transport::smtp;
 use lettre::{SmtpTransport, Transport};
 use secrecy::ExposeSecret;
 

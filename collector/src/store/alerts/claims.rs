@@ -78,12 +78,7 @@ impl AlertStore {
     ///
     /// # Errors
     /// Why the database can't be read or written.
-    pub fn claim(
-        &self,
-        receiver: &str,
-        addresses: &[String],
-        lasting: Duration,
-    ) -> Result<Option<Claim>, Unavailable> {
+    pub fn claim(&self, receiver: &str, addresses: &[String], lasting: Duration) -> Result<Option<Claim>, Unavailable> {
         let Ok(mut session) = self.connections.get() else { return Ok(None) };
         let outcome = claim(&mut session, receiver, addresses, &self.name, lasting);
         let Some(row) = session.judge(outcome)? else { return Ok(None) };
