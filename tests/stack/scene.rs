@@ -41,7 +41,7 @@ pub fn is_ready(database: &Database) -> Result<()> {
     Ok(())
 }
 
-/// Lets time pass without a gap: results of the time since then are as those before.
+/// Lets time pass without a gap: results of the time since it was made are as those before.
 ///
 /// # Errors
 /// When the database refuses.

@@ -24,6 +24,7 @@ mod claims;
 mod facts;
 mod notifications;
 mod rows;
+mod sights;
 
 pub use claims::{Claim, GivenUp};
 
