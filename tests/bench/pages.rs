@@ -48,10 +48,13 @@ fn measure() -> Result<()> {
     let days = std::env::args().nth(1).map_or(Ok(90), |given| given.parse().context("not a number of days"))?;
     let only = std::env::args().nth(2).unwrap_or_default();
     let bench = Bench::new(days)?;
-    let parts: [(&str, fn(&Bench) -> Result<()>); 4] =
+    let parts: [Part; 4] =
         [("alerts", Bench::alerts), ("pages", Bench::pages), ("rush", Bench::rush), ("ingestion", Bench::ingestion)];
     parts.iter().filter(|(name, _)| name.contains(&only)).try_for_each(|(_, part)| part(&bench))
 }
+
+/// What is measured, by its name.
+type Part = (&'static str, fn(&Bench) -> Result<()>);
 
 struct Bench {
     kafka: Arc<Kafka>,
