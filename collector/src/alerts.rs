@@ -12,9 +12,10 @@
 //! each alert on: pending, firing, resolved. What is to be told of that is written as messages in the very transaction
 //! that moves the alert, so neither is there without the other, whoever is killed when.
 //!
-//! A message is claimed, sent, and marked as sent. Who dies between the last two may have sent it: the next one sends
-//! it again once the claim has run out. There is no way around that with receivers that keep no books; so both carry
-//! the same id (`Message-ID`, `Idempotency-Key`, `id`), by which the receiver can tell.
+//! A message is claimed, sent, and marked as sent; to a receiver with addresses it is one for each of them. Who dies
+//! between the last two may have sent it: the next one sends it again once the claim has run out. There is no way around
+//! that with receivers that keep no books; so both carry the same id (`Message-ID`, `Idempotency-Key`, `id`), by which the
+//! receiver can tell.
 //!
 //! Nothing is said of a site that nobody sees: when agents are silent, alerts of sites stay as they are.
 
@@ -67,28 +68,37 @@ struct Hearing {
 
 impl Evaluator {
     /// An evaluator of these rules. `page` is the url at which people find our pages; `health` knows whether Kafka is
-    /// there.
+    /// there, and is told how it goes.
     pub fn new(config: Alerts, page: Option<String>, store: AlertStore, health: Arc<Health>) -> Evaluator {
         Evaluator { config, page, store, health, hearing: Mutex::default() }
     }
 
-    /// Evaluates all rules, unless another collector does; false while the tables are not there.
+    /// Evaluates all rules, unless another collector does, and gives up messages that are too old; false while the tables
+    /// are not there.
     ///
     /// # Errors
     /// Why the database can't be read or written.
     pub fn run(&self) -> Result<bool, Unavailable> {
+        let given_up = self.store.give_up()?;
+        deliver::say(&given_up);
+        self.health.alerting().gave_up(given_up.len());
         let began = Instant::now();
         let since = hears_since(*self.hearing(), self.health.reaches_kafka(), began);
+        let mut is_ours = false;
         let outcome = self.store.evaluate(&self.config, |facts, known| {
             // Who was not there to hear an agent can't call it silent.
             let heard_since = facts.as_of.checked_sub(began - since).unwrap_or(Timestamp::MIN);
             let facts = Facts { heard_since, ..facts };
+            is_ours = true;
             let changes = evaluate::evaluate(&self.config, self.page.as_deref(), &facts, known);
             let milliseconds = began.elapsed().as_millis();
             log::debug!(monitors = facts.monitors.len(), changed = changes.alerts.len(), milliseconds:%; "evaluated alerts");
             changes
         });
         if matches!(outcome, Ok(true)) {
+            if is_ours {
+                self.health.alerting().evaluated(began.elapsed());
+            }
             *self.hearing() = Some(Hearing { since, last: Instant::now() });
         }
         outcome

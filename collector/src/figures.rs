@@ -7,6 +7,7 @@
 //! failure to the next success.
 
 pub mod agent;
+pub mod alerts;
 pub mod counts;
 pub mod detail;
 pub mod due;

@@ -9,6 +9,7 @@
 //! A writer that waits for its database beats all the same: a database that is away is no reason for a restart. Nor is
 //! it one to hold up a boot: after a while without it the collector is ready, and the status says what it waits for.
 
+mod alerting;
 mod metrics;
 mod tally;
 
@@ -18,6 +19,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+pub use alerting::Alerting;
 use prometheus_client::metrics::histogram::Histogram;
 use sd_notify::NotifyState;
 pub use tally::Tally;
@@ -49,6 +51,7 @@ pub struct Health {
     /// A broker answers.
     reaches_kafka: AtomicBool,
     tally: Tally,
+    alerting: Alerting,
     /// How long batches took that were stored, in seconds.
     batches: Histogram,
 }
@@ -81,6 +84,7 @@ impl Health {
             lags: Mutex::default(),
             reaches_kafka: AtomicBool::new(false),
             tally: Tally::default(),
+            alerting: Alerting::default(),
             batches: Histogram::new(BATCH_SECONDS),
         }
     }
@@ -108,6 +112,11 @@ impl Health {
     /// Where stores count what became of messages.
     pub fn tally(&self) -> &Tally {
         &self.tally
+    }
+
+    /// Where is counted what is done about alerts.
+    pub fn alerting(&self) -> &Alerting {
+        &self.alerting
     }
 
     /// A writer's tables are up to date.

@@ -139,7 +139,7 @@ fn spawn_alerts(
     shift: &Arc<Shift>,
 ) -> Vec<JoinHandle<()>> {
     let courier = |receiver: &Receiver| {
-        let courier = Courier::new(receiver.clone(), store.alerts(), shift.clone());
+        let courier = Courier::new(receiver.clone(), store.alerts(), health.clone(), shift.clone());
         let failure = "can't look for messages to receivers";
         tokio::spawn(look_after(failure, Pace::steady(Courier::INTERVAL), move || courier.run()))
     };

@@ -52,7 +52,7 @@ mod transaction;
 mod trouble;
 mod upkeep;
 
-pub use alerts::{AlertStore, Claim, Firing};
+pub use alerts::{AlertStore, Claim, Firing, GivenUp};
 pub use figures::Reader;
 pub use proof::{EpochFacts, Scope, read_facts};
 pub use rejected::{Place, RejectedMessage, Wanted};

@@ -28,6 +28,7 @@ use jiff::Timestamp;
 
 use crate::config::Public;
 use crate::figures::agent::AgentRow;
+use crate::figures::alerts::AlertCounts;
 use crate::figures::detail::{Detail, ResultRow};
 use crate::figures::overview::Overview;
 use crate::figures::period::Period;
@@ -59,6 +60,12 @@ pub trait Source: Send + Sync + 'static {
     /// # Errors
     /// Why the database can't be read.
     fn agents(&self) -> Result<Vec<AgentRow>, Unavailable>;
+
+    /// How many alerts there are, and messages that wait.
+    ///
+    /// # Errors
+    /// Why the database can't be read.
+    fn alerts(&self) -> Result<AlertCounts, Unavailable>;
 
     /// Whether there is a database with tables that can be read. It costs next to nothing.
     ///

@@ -1,9 +1,11 @@
-//! What the status pages cost over a thousand monitors and ninety days, and what they cost ingestion.
+//! What the status pages and alerts cost over a thousand monitors and ninety days, and what pages cost ingestion.
 //!
-//! A page is asked for cold, when nothing of it is in memory yet, and again, as all others get it meanwhile. Then two hundred readers ask at once, each for one page after the
-//! other; and a topic is read with and without two hundred readers who look every ten seconds, in turn.
+//! Rules are evaluated for a minute. A page is asked for cold, when nothing of it is in memory yet, and again, as all
+//! others get it meanwhile. Then two hundred readers ask at once, each for one page after the other; and a topic is read
+//! with and without two hundred readers who look every ten seconds, in turn.
 
 mod cpu;
+mod evaluations;
 mod messages;
 mod readers;
 mod say;
@@ -44,11 +46,15 @@ fn main() -> ExitCode {
 
 fn measure() -> Result<()> {
     let days = std::env::args().nth(1).map_or(Ok(90), |given| given.parse().context("not a number of days"))?;
+    let only = std::env::args().nth(2).unwrap_or_default();
     let bench = Bench::new(days)?;
-    bench.pages()?;
-    bench.rush()?;
-    bench.ingestion()
+    let parts: [Part; 4] =
+        [("alerts", Bench::alerts), ("pages", Bench::pages), ("rush", Bench::rush), ("ingestion", Bench::ingestion)];
+    parts.iter().filter(|(name, _)| name.contains(&only)).try_for_each(|(_, part)| part(&bench))
 }
+
+/// What is measured, by its name.
+type Part = (&'static str, fn(&Bench) -> Result<()>);
 
 struct Bench {
     kafka: Arc<Kafka>,

@@ -6,13 +6,14 @@ use anyhow::{Context, Result, ensure};
 use e2e::collector::Collector;
 use e2e::web::{Answer, Request, Web};
 use e2e::{Stack, eventually};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 mod agents;
 mod commands;
 mod delivery;
+mod mail;
 mod storm;
 mod story;
 
@@ -95,4 +96,12 @@ fn check(epoch: Uuid, seq: u64, monitor: &str, checked_at: Timestamp, outcome: &
 fn send(stack: &Stack, values: &[Value]) -> Result<()> {
     let values: Vec<Vec<u8>> = values.iter().map(|value| value.to_string().into_bytes()).collect();
     stack.topic.produce_all(values.iter().map(|value| (Some(&b"forged"[..]), Some(value.as_slice()))))
+}
+
+/// Sends what makes the monitor of that name fail.
+fn fail(stack: &Stack, name: &str) -> Result<()> {
+    let (epoch, now) = (Uuid::new_v4(), Timestamp::now());
+    let earlier = now - SignedDuration::from_secs(60);
+    let checks = [check(epoch, 2, name, earlier, "timeout"), check(epoch, 3, name, now, "timeout")];
+    send(stack, &[&[start(epoch, &[name.to_owned()])][..], &checks].concat())
 }

@@ -1,5 +1,6 @@
 //! A mail server that keeps what it is handed: as much of RFC 5321 as a client needs, without encryption or login.
 
+use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -10,7 +11,15 @@ use anyhow::{Context, Result};
 /// A mail server.
 pub struct Mail {
     port: u16,
-    letters: Arc<Mutex<Vec<Letter>>>,
+    desk: Arc<Mutex<Desk>>,
+}
+
+/// What it was handed, and what it refuses.
+#[derive(Default)]
+struct Desk {
+    letters: Vec<Letter>,
+    /// What is answered to who asks for an address, in place of 250.
+    refusals: BTreeMap<String, String>,
 }
 
 /// A mail that was handed over.
@@ -40,12 +49,12 @@ impl Mail {
     /// When there is no port.
     pub fn start() -> Result<Mail> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("the mail server has no port")?;
-        let mail = Mail { port: listener.local_addr()?.port(), letters: Arc::default() };
-        let letters = mail.letters.clone();
+        let mail = Mail { port: listener.local_addr()?.port(), desk: Arc::default() };
+        let desk = mail.desk.clone();
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let letters = letters.clone();
-                thread::spawn(move || serve(&letters, stream));
+                let desk = desk.clone();
+                thread::spawn(move || serve(&desk, stream));
             }
         });
         Ok(mail)
@@ -58,15 +67,30 @@ impl Mail {
 
     /// All mails so far.
     pub fn letters(&self) -> Vec<Letter> {
-        lock(&self.letters).clone()
+        lock(&self.desk).letters.clone()
+    }
+
+    /// The subjects of all mails to an address so far.
+    pub fn subjects(&self, address: &str) -> Vec<String> {
+        let to = |letter: &Letter| letter.to.iter().any(|to| to == address);
+        self.letters().iter().filter(|it| to(it)).filter_map(|letter| letter.header("Subject")).collect()
+    }
+
+    /// Refuses an address by that line, such as `550 no such user`, or takes it again.
+    pub fn refuse(&self, address: &str, by: Option<&str>) {
+        let refusals = &mut lock(&self.desk).refusals;
+        match by {
+            Some(line) => refusals.insert(address.into(), line.into()),
+            None => refusals.remove(address),
+        };
     }
 }
 
-fn lock(letters: &Mutex<Vec<Letter>>) -> MutexGuard<'_, Vec<Letter>> {
-    letters.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+fn lock(desk: &Mutex<Desk>) -> MutexGuard<'_, Desk> {
+    desk.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-fn serve(letters: &Mutex<Vec<Letter>>, stream: TcpStream) -> io::Result<()> {
+fn serve(desk: &Mutex<Desk>, stream: TcpStream) -> io::Result<()> {
     let mut reader = BufReader::new(stream);
     let mut letter = Letter::default();
     answer(&mut reader, "220 mail.test")?;
@@ -79,16 +103,20 @@ fn serve(letters: &Mutex<Vec<Letter>>, stream: TcpStream) -> io::Result<()> {
                 answer(&mut reader, "250 ok")?;
             }
             "RCPT" => {
-                letter.to.push(path(&line));
-                answer(&mut reader, "250 ok")?;
+                let refusal = lock(desk).refusals.get(&path(&line)).cloned();
+                if refusal.is_none() {
+                    letter.to.push(path(&line));
+                }
+                answer(&mut reader, refusal.as_deref().unwrap_or("250 ok"))?;
             }
+            "DATA" if letter.to.is_empty() => answer(&mut reader, "554 nobody to take it")?,
             "DATA" => {
                 answer(&mut reader, "354 go on")?;
                 while let Some(line) = read_line(&mut reader)?.filter(|line| line != ".") {
                     letter.text.push_str(line.strip_prefix('.').unwrap_or(&line));
                     letter.text.push('\n');
                 }
-                lock(letters).push(std::mem::take(&mut letter));
+                lock(desk).letters.push(std::mem::take(&mut letter));
                 answer(&mut reader, "250 taken")?;
             }
             "RSET" | "NOOP" => answer(&mut reader, "250 ok")?,

@@ -1,16 +1,18 @@
 //! Messages to their receivers: claimed, sent, marked.
 //!
-//! Of one receiver the messages go one after the other, so that no recovery overtakes what it recovers from. What fails
-//! is tried again, ever more rarely, for a day.
+//! To one receiver, and to each of its addresses where it has some, the messages go one after the other, so that no
+//! recovery overtakes what it recovers from. What fails is tried again, ever more rarely, for a day.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::message::Message;
+use super::message::{Message, whom};
 use crate::config::alerts::{Receiver, Way};
+use crate::health::Health;
 use crate::rarely::Rarely;
-use crate::store::{AlertStore, Unavailable};
+use crate::store::{AlertStore, GivenUp, Unavailable};
 
 mod command;
 mod email;
@@ -18,15 +20,32 @@ mod webhook;
 
 /// Why a receiver was not told; holds no secret.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Failure(String);
+#[error("{text}")]
+pub struct Failure {
+    text: String,
+    is_for_good: bool,
+}
+
+impl Failure {
+    fn new(text: impl Into<String>) -> Failure {
+        Failure { text: text.into(), is_for_good: false }
+    }
+
+    /// Whether it was said that the address won't be told later, either.
+    pub fn is_for_good(&self) -> bool {
+        self.is_for_good
+    }
+}
 
 /// Brings messages to one receiver.
 pub struct Courier {
     receiver: Receiver,
+    addresses: Vec<String>,
     store: AlertStore,
+    health: Arc<Health>,
     shift: Arc<Shift>,
-    said: Mutex<Rarely>,
+    /// By address.
+    said: Mutex<BTreeMap<Option<String>, Rarely>>,
 }
 
 /// Whether couriers are to go on, and how many are on their way.
@@ -44,12 +63,13 @@ impl Courier {
     /// How often is looked whether there is something to bring.
     pub const INTERVAL: Duration = Duration::from_secs(1);
 
-    /// A courier to a receiver.
-    pub fn new(receiver: Receiver, store: AlertStore, shift: Arc<Shift>) -> Courier {
-        Courier { receiver, store, shift, said: Mutex::default() }
+    /// A courier to a receiver, which counts in `health` what it does.
+    pub fn new(receiver: Receiver, store: AlertStore, health: Arc<Health>, shift: Arc<Shift>) -> Courier {
+        health.alerting().knows(receiver.way.as_str());
+        Courier { addresses: receiver.addresses(), receiver, store, health, shift, said: Mutex::default() }
     }
 
-    /// Brings all that waits, until something fails.
+    /// Brings all that waits and is due. What fails is not, for a while.
     ///
     /// # Errors
     /// Why the database can't be read or written.
@@ -59,26 +79,45 @@ impl Courier {
     }
 
     fn bring(&self) -> Result<bool, Unavailable> {
-        let name = self.receiver.name.as_str();
         while !self.shift.is_over.load(Ordering::SeqCst) {
-            let Some(claim) = self.store.claim(name, longest(&self.receiver))? else { break };
+            let claim = self.store.claim(&self.receiver.name, &self.addresses, longest(&self.receiver))?;
+            let Some(claim) = claim else { break };
+            let message = &claim.message;
+            let receiver = message.whom();
             let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-            match send(&self.receiver, &claim.message) {
+            let said = said.entry(message.address.clone()).or_default();
+            let outcome = send(&self.receiver, message);
+            self.health.alerting().tried(self.receiver.way.as_str(), outcome.is_ok());
+            match outcome {
                 Ok(()) => {
                     self.store.mark_sent(&claim)?;
                     said.ended();
-                    log::info!(receiver = name, message:% = claim.message.id, alerts = claim.message.items.len(); "told a receiver");
+                    log::info!(receiver, message:% = message.id, alerts = message.items.len(); "told a receiver");
+                }
+                Err(failure) if self.store.mark_failed(&claim, &failure, pause(claim.attempts))? => {
+                    let attempts = claim.attempts;
+                    self.health.alerting().gave_up(1);
+                    log::error!(receiver, message:% = message.id, attempts, error:% = failure; "{GAVE_UP}");
                 }
                 Err(failure) => {
-                    self.store.mark_failed(&claim, &failure.to_string(), pause(claim.attempts))?;
                     if let Some(times) = said.happened_for(&failure.to_string()) {
-                        log::warn!(receiver = name, times, error:% = failure; "can't tell a receiver: trying again");
+                        log::warn!(receiver, times, error:% = failure; "can't tell a receiver: trying again");
                     }
-                    break;
                 }
             }
         }
         Ok(true)
+    }
+}
+
+const GAVE_UP: &str = "gave up telling a receiver";
+
+/// Says that messages were given up.
+pub(super) fn say(given_up: &[GivenUp]) {
+    for it in given_up {
+        let receiver = whom(&it.receiver, it.address.as_deref());
+        let error = it.last_error.as_deref().unwrap_or("nobody tried");
+        log::error!(receiver, message:% = it.id, attempts = it.attempts, error; "{GAVE_UP}");
     }
 }
 

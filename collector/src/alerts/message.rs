@@ -66,6 +66,8 @@ pub struct Message {
     pub id: Uuid,
     /// Whom to.
     pub receiver: String,
+    /// Of the receiver's addresses, where it has some: each is sent a message of its own.
+    pub address: Option<String>,
     /// Of what.
     pub items: Vec<Item>,
 }
@@ -148,7 +150,17 @@ impl Item {
     }
 }
 
+/// A receiver, and which of its addresses.
+pub(super) fn whom(receiver: &str, address: Option<&str>) -> String {
+    address.map_or_else(|| receiver.to_owned(), |address| format!("{receiver} ({address})"))
+}
+
 impl Message {
+    /// Whom to, for people.
+    pub fn whom(&self) -> String {
+        whom(&self.receiver, self.address.as_deref())
+    }
+
     fn count(&self, kinds: &[Kind]) -> usize {
         self.items.iter().filter(|item| kinds.contains(&item.kind)).count()
     }
@@ -262,7 +274,7 @@ mod tests {
     }
 
     fn message(items: Vec<Item>) -> Message {
-        Message { id: Uuid::nil(), receiver: "ops".into(), items }
+        Message { id: Uuid::nil(), receiver: "ops".into(), address: None, items }
     }
 
     #[test]

@@ -76,13 +76,18 @@ fn test(config: &Config, of: &AlertsTest) -> anyhow::Result<ExitCode> {
     }
     let mut code = ExitCode::SUCCESS;
     for receiver in receivers.iter().filter(|it| of.receiver.is_empty() || of.receiver.contains(&it.name)) {
-        let items = vec![Item::test(Timestamp::now(), config.http.url.as_deref())];
-        let message = Message { id: Uuid::new_v4(), receiver: receiver.name.clone(), items };
-        match send(receiver, &message) {
-            Ok(()) => writeln!(stdout(), "{}: told", receiver.name)?,
-            Err(failure) => {
-                writeln!(stderr(), "{}: {failure}", receiver.name)?;
-                code = ExitCode::from(UNAVAILABLE);
+        let addresses = receiver.addresses();
+        let each = if addresses.is_empty() { vec![None] } else { addresses.into_iter().map(Some).collect() };
+        for address in each {
+            let items = vec![Item::test(Timestamp::now(), config.http.url.as_deref())];
+            let message = Message { id: Uuid::new_v4(), receiver: receiver.name.clone(), address, items };
+            let whom = message.whom();
+            match send(receiver, &message) {
+                Ok(()) => writeln!(stdout(), "{whom}: told")?,
+                Err(failure) => {
+                    writeln!(stderr(), "{whom}: {failure}")?;
+                    code = ExitCode::from(UNAVAILABLE);
+                }
             }
         }
     }

@@ -10,6 +10,7 @@ impl Health {
     /// All of them, as they are now. Counters count from the collector's start; a lag that is not known is absent.
     pub fn register(&self, registry: &mut Registry) {
         self.tally.register(registry);
+        self.alerting.register(registry);
         let help = "From the begin of a batch's writing to its end";
         registry.register("website_monitor_batch_seconds", help, self.batches.clone());
         let mut gauge = |name: &str, help: &str, value: i64| {

@@ -20,11 +20,13 @@ use super::trouble::{Statement, Trouble};
 use crate::alerts::{Alert, Changes, Facts, Known};
 use crate::config::{Alerts, Database};
 
+mod claims;
 mod facts;
 mod notifications;
 mod rows;
+mod sights;
 
-pub use notifications::Claim;
+pub use claims::{Claim, GivenUp};
 
 /// The key of the advisory lock, with the schema's name, under which alerts are evaluated.
 const LOCK: i64 = 70_316_262_737;
@@ -120,7 +122,13 @@ fn evaluate_in(
 }
 
 fn is_there(connection: &mut PgConnection) -> Result<bool, Trouble> {
-    let there: Flag = sql_query("select to_regclass('notifications') is not null as flag").get_result(connection)?;
+    // The newest of what is needed: a table of an older collector may lack it.
+    let there: Flag = sql_query(
+        "select exists (
+             select from pg_attribute where attrelid = to_regclass('notifications') and attname = 'address'
+         ) as flag",
+    )
+    .get_result(connection)?;
     Ok(there.flag)
 }
 

@@ -3,6 +3,7 @@
 //! The database adds up; what the sums mean is said by `figures`.
 
 pub(super) mod agents;
+mod alerts;
 mod answers;
 mod arrived;
 mod bars;
@@ -26,6 +27,7 @@ use super::tables::now;
 use super::trouble::Trouble;
 use super::{Unavailable, migrate};
 use crate::figures::agent::AgentRow;
+use crate::figures::alerts::AlertCounts;
 use crate::figures::detail::{Detail, ResultRow};
 use crate::figures::overview::Overview;
 use crate::figures::period::Period;
@@ -50,6 +52,10 @@ impl Source for Reader {
 
     fn agents(&self) -> Result<Vec<AgentRow>, Unavailable> {
         self.read(agents::read)
+    }
+
+    fn alerts(&self) -> Result<AlertCounts, Unavailable> {
+        self.read(alerts::read)
     }
 
     fn answers(&self) -> Result<(), Unavailable> {

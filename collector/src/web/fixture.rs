@@ -4,6 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::figures::agent::{AgentRow, Presence};
+use crate::figures::alerts::AlertCounts;
 use crate::figures::counts::Counts;
 use crate::figures::detail::{Detail, Gap, Late, Point, ResultRow, Side};
 use crate::figures::incident::{Blame, Incident};
@@ -256,6 +257,12 @@ pub(crate) fn results(before: Timestamp) -> Vec<ResultRow> {
         }
     };
     (0..=Detail::MOST).map(row).collect()
+}
+
+/// Some in each state.
+pub(crate) fn alerts() -> AlertCounts {
+    let oldest = SignedDuration::from_secs(90);
+    AlertCounts { pending: 1, firing: 2, suppressed: 3, waiting: 4, oldest }
 }
 
 /// The agents: one runs, one has troubles, one is silent, one has stopped, one is gone.

@@ -1,5 +1,6 @@
-//! `/metrics`: how the collector fares, and in short what it shows of monitors and agents, so that whoever has
-//! Prometheus can draw and alert on it.
+//! `/metrics`: how the collector fares, and in short what it shows of monitors, agents and alerts, so that whoever has
+//! Prometheus can draw and alert on it. What is read of the database is the same on each collector; what a collector
+//! counts is of itself.
 //!
 //! Each monitor is some series in Prometheus, so there is a bound on how many are told of, and a gauge that says how
 //! many are not. Those that are retired are not, as agents that are gone; nor are those whose id no label should hold.
@@ -17,6 +18,7 @@ use tokio::time::timeout;
 
 use super::snapshot::Snapshots;
 use crate::figures::agent::{AgentRow, Presence};
+use crate::figures::alerts::AlertCounts;
 use crate::figures::overview::{Overview, Summary};
 use crate::figures::state::Verdict;
 use crate::figures::word;
@@ -41,20 +43,24 @@ impl Asked for Teller {
     }
 
     async fn metrics(&self) -> String {
-        let read = async { (self.snapshots.overview_for_programs().await, self.snapshots.agents().await) };
-        let (overview, agents) = match timeout(PATIENCE, read).await {
-            Ok((overview, agents)) => (overview.ok(), agents.ok()),
-            Err(_) => (None, None),
+        let of = &self.snapshots;
+        let read = async { (of.overview_for_programs().await, of.agents().await, of.alerts().await) };
+        let (overview, agents, alerts) = match timeout(PATIENCE, read).await {
+            Ok((overview, agents, alerts)) => (overview.ok(), agents.ok(), alerts.ok()),
+            Err(_) => (None, None, None),
         };
         let mut registry = Registry::default();
         self.health.register(&mut registry);
-        let is_readable = overview.is_some() && agents.is_some();
+        let is_readable = overview.is_some() && agents.is_some() && alerts.is_some();
         gauge(&mut registry, "collector_reads_database", "0 while what is shown can't be read", is_readable.into());
         if let Some(overview) = overview {
             tell_monitors(&mut registry, &overview, self.most);
         }
         if let Some(agents) = agents {
             tell_agents(&mut registry, &agents, self.most);
+        }
+        if let Some(alerts) = alerts {
+            tell_alerts(&mut registry, alerts);
         }
         let mut text = String::new();
         encode(&mut text, &registry).expect("a String takes everything");
@@ -143,4 +149,17 @@ fn tell_agents(registry: &mut Registry, agents: &[AgentRow], most: usize) {
     registry.register("website_monitor_agent_pending", "What waited in its outbox at its latest report", pending);
     registry.register("website_monitor_agent_last_seen_timestamp_seconds", "When that was stored", seen);
     registry.register("website_monitor_agent_presence", "1 for whether it runs, has stopped, or is silent", presence);
+}
+
+fn tell_alerts(registry: &mut Registry, alerts: AlertCounts) {
+    let by_state = Of::<1>::default();
+    let AlertCounts { pending, firing, suppressed, waiting, oldest } = alerts;
+    for (state, count) in [("pending", pending), ("firing", firing), ("suppressed", suppressed)] {
+        by_state.get_or_create(&[("state", state.into())]).set(count);
+    }
+    let help = "How many there are, those in a maintenance suppressed; of the database, the same on each collector";
+    registry.register("website_monitor_alerts", help, by_state);
+    let help = "Messages that are due and not taken; of the database, the same on each collector";
+    gauge(registry, "notifications_waiting", help, waiting);
+    gauge(registry, "notifications_oldest_seconds", "The age of the oldest of them", oldest.as_secs());
 }

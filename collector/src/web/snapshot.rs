@@ -23,6 +23,7 @@ use lru::LruCache;
 
 use super::Source;
 use crate::figures::agent::AgentRow;
+use crate::figures::alerts::AlertCounts;
 use crate::figures::detail::{Detail, ResultRow};
 use crate::figures::overview::Overview;
 use crate::figures::period::Period;
@@ -54,6 +55,7 @@ pub struct Snapshots {
     answers: Slot<()>,
     overviews: [Slot<Arc<Overview>>; 3],
     agents: Slot<Arc<Vec<AgentRow>>>,
+    alerts: Slot<AlertCounts>,
     details: Mutex<LruCache<(String, Period), Arc<DetailSlot>>>,
 }
 
@@ -102,6 +104,7 @@ impl Snapshots {
             answers: Slot::default(),
             overviews: std::array::from_fn(|_| Slot::default()),
             agents: Slot::default(),
+            alerts: Slot::default(),
             details: Mutex::new(LruCache::new(DETAILS)),
         }
     }
@@ -178,5 +181,14 @@ impl Snapshots {
     pub async fn agents(&self) -> Result<Arc<Vec<AgentRow>>, Unreadable> {
         let source = self.source.clone();
         self.agents.get(SHORT, &self.gate, move || source.agents().map(Arc::new)).await
+    }
+
+    /// How many alerts there are, and messages that wait.
+    ///
+    /// # Errors
+    /// Why there is nothing to show.
+    pub async fn alerts(&self) -> Result<AlertCounts, Unreadable> {
+        let source = self.source.clone();
+        self.alerts.get(SHORT, &self.gate, move || source.alerts()).await
     }
 }

@@ -20,6 +20,7 @@ use super::snapshot::Snapshots;
 use super::{Site, Source, fixture};
 use crate::config::Http;
 use crate::figures::agent::AgentRow;
+use crate::figures::alerts::AlertCounts;
 use crate::figures::detail::{Detail, ResultRow};
 use crate::figures::overview::{Overview, Summary};
 use crate::figures::period::Period;
@@ -77,6 +78,10 @@ impl Source for Tables {
 
     fn agents(&self) -> Result<Vec<AgentRow>, Unavailable> {
         self.read(|| fixture::agents().into_iter().chain(self.more_agents.iter().cloned()).collect())
+    }
+
+    fn alerts(&self) -> Result<AlertCounts, Unavailable> {
+        self.read(fixture::alerts)
     }
 
     fn answers(&self) -> Result<(), Unavailable> {

@@ -32,7 +32,7 @@ fn a_test_message_reaches_each_receiver_and_the_exit_code_says_whether() -> Resu
     let ended = collector.command(&[&["alerts", "test"], &some[..]].concat())?;
     assert_eq!(
         (ended.code(), ended.stdout.as_str()),
-        (Some(0), "hook: told\nmail: told\npage: told\n"),
+        (Some(0), "hook: told\nmail (ops@example.org): told\npage: told\n"),
         "{}",
         ended.stderr
     );

@@ -11,15 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{HOOK, alerts, await_told, check, firing, hooked, send, start};
-
-/// Sends what makes the monitor of that name fail.
-fn fail(stack: &Stack, name: &str) -> Result<()> {
-    let (epoch, now) = (Uuid::new_v4(), Timestamp::now());
-    let earlier = now - SignedDuration::from_secs(60);
-    let checks = [check(epoch, 2, name, earlier, "timeout"), check(epoch, 3, name, now, "timeout")];
-    send(stack, &[&[start(epoch, &[name.to_owned()])][..], &checks].concat())
-}
+use super::{HOOK, alerts, await_told, check, fail, firing, hooked, send, start};
 
 #[test]
 fn a_receiver_that_refuses_is_told_again_until_it_takes_the_message_once() -> Result<()> {

@@ -235,8 +235,8 @@ fn tables() -> Result<Stack> {
 }
 
 const PACK: &str = "
-    insert into website_monitor.summary_blocks
-    select is_day, begins, block, 1, ''
+    insert into website_monitor.summary_blocks (is_day, begins, block, until, format, content)
+    select is_day, begins, block, begins + interval '1 day', 1, ''
     from (values (false, '2026-11-20 05:00Z'::timestamptz), (false, '2026-11-20 06:00Z'), (true, '2026-11-20 00:00Z'),
                  (true, '2026-11-21 00:00Z')) packed(is_day, begins), generate_series(0, 1) block";
 

@@ -14,14 +14,14 @@ use crate::alerts::message::Message;
 use crate::config::alerts::Command;
 
 pub(super) fn send(command: &Command, message: &Message) -> Result<(), Failure> {
-    let [program, arguments @ ..] = &command.argv[..] else { return Err(Failure("it names no program".into())) };
+    let [program, arguments @ ..] = &command.argv[..] else { return Err(Failure::new("it names no program")) };
     let mut child = std::process::Command::new(program)
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .process_group(0)
         .spawn()
-        .map_err(|error| Failure(format!("{program} can't be started: {error}")))?;
+        .map_err(|error| Failure::new(format!("{program} can't be started: {error}")))?;
     if let Some(mut stdin) = child.stdin.take() {
         let body = message.json().to_string();
         // Beside this thread: one that reads nothing must not keep it. Whether it read is its own business.
@@ -29,9 +29,9 @@ pub(super) fn send(command: &Command, message: &Message) -> Result<(), Failure> 
     }
     match wait(&mut child, command.timeout) {
         Ok(Some(status)) if status.success() => Ok(()),
-        Ok(Some(status)) => Err(Failure(format!("{program} ended with {status}"))),
-        Ok(None) => Err(Failure(format!("{program} was killed after {} s", command.timeout.as_secs()))),
-        Err(error) => Err(Failure(format!("{program} can't be waited for: {error}"))),
+        Ok(Some(status)) => Err(Failure::new(format!("{program} ended with {status}"))),
+        Ok(None) => Err(Failure::new(format!("{program} was killed after {} s", command.timeout.as_secs()))),
+        Err(error) => Err(Failure::new(format!("{program} can't be waited for: {error}"))),
     }
 }
 
@@ -63,7 +63,7 @@ mod tests {
         let argv = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
         let mut item = Item::test("2026-11-24T10:00:00Z".parse().unwrap(), None);
         item.details.name = "$(touch x); `id` \"'\r\n".into();
-        let message = Message { id: Uuid::nil(), receiver: "r".into(), items: vec![item; 100] };
+        let message = Message { id: Uuid::nil(), receiver: "r".into(), address: None, items: vec![item; 100] };
         send(&Command { argv, timeout }, &message).map_err(|failure| failure.to_string())
     }
 

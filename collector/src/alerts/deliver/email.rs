@@ -1,9 +1,14 @@
-//! A mail, plain text.
+//! A mail, plain text, to one address.
+//!
+//! All addresses of the receiver are named in its head. To the server it is of one alone: so what becomes of it is one
+//! answer, and nobody is sent it again for the sake of another.
 
 use std::fs;
 use std::time::Duration;
 
+use lettre::address::Envelope;
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
+use lettre::transport::smtp;
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
@@ -21,9 +26,18 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) const LONGEST: Duration = Duration::from_secs(90);
 
 pub(super) fn send(email: &Email, message: &Message) -> Result<(), Failure> {
-    let mail = mail(email, message)?;
-    transport(email)?.send(&mail).map_err(|error| Failure(with_sources(&error)))?;
+    let to = email.to.iter().map(|to| &to.email).find(|to| message.address.as_deref() == Some(AsRef::as_ref(*to)));
+    let to = to.ok_or_else(|| Failure::new("it has no such address"))?;
+    let envelope = Envelope::new(Some(email.from.email.clone()), vec![to.clone()])
+        .map_err(|error| Failure::new(error.to_string()))?;
+    transport(email)?.send_raw(&envelope, &mail(email, message)?.formatted()).map_err(|error| refusal(&error))?;
     Ok(())
+}
+
+/// Why a server did not take a mail. What it says of the mailbox for good is so; a login that is refused is mended.
+fn refusal(error: &smtp::Error) -> Failure {
+    let is_for_good = error.status().is_some_and(|code| (550..560).contains(&u16::from(code)));
+    Failure { is_for_good, ..Failure::new(with_sources(error)) }
 }
 
 fn mail(email: &Email, message: &Message) -> Result<lettre::Message, Failure> {
@@ -38,7 +52,7 @@ fn mail(email: &Email, message: &Message) -> Result<lettre::Message, Failure> {
     for to in &email.to {
         builder = builder.to(to.clone());
     }
-    builder.body(message.text()).map_err(|error| Failure(error.to_string()))
+    builder.body(message.text()).map_err(|error| Failure::new(error.to_string()))
 }
 
 fn transport(email: &Email) -> Result<SmtpTransport, Failure> {
@@ -61,12 +75,12 @@ fn transport(email: &Email) -> Result<SmtpTransport, Failure> {
 fn parameters(email: &Email) -> Result<TlsParameters, Failure> {
     let mut builder = TlsParameters::builder(email.host.clone());
     if let Some(file) = &email.ca_file {
-        let wrong = |problem: String| Failure(format!("ca_file {}: {problem}", file.display()));
+        let wrong = |problem: String| Failure::new(format!("ca_file {}: {problem}", file.display()));
         let pem = fs::read(file).map_err(|error| wrong(error.to_string()))?;
         builder =
             builder.add_root_certificate(Certificate::from_pem(&pem).map_err(|error| wrong(with_sources(&error)))?);
     }
-    builder.build().map_err(|error| Failure(with_sources(&error)))
+    builder.build().map_err(|error| Failure::new(with_sources(&error)))
 }
 
 /// An error of lettre's, whose text alone says little.
@@ -104,7 +118,7 @@ mod tests {
         let mut item = Item::test("2026-11-24T10:00:00Z".parse().unwrap(), None);
         item.details.name = "a\r\nBcc: b@example.org\r\n\r\n<script>ä\u{202e}\u{0}".into();
         item.details.reason = format!("\r\n.\r\nQUIT\r\n{}", "x".repeat(10_240));
-        let message = Message { id: Uuid::nil(), receiver: "mail".into(), items: vec![item] };
+        let message = Message { id: Uuid::nil(), receiver: "mail".into(), address: None, items: vec![item] };
         let mail = String::from_utf8(mail(&email, &message).unwrap().formatted()).unwrap();
         let (head, body) = mail.split_once("\r\n\r\n").unwrap();
         let unfolded = head.replace("\r\n ", " ");

@@ -16,17 +16,17 @@ pub(super) fn send(webhook: &Webhook, message: &Message) -> Result<(), Failure> 
     let body = webhook.template.as_ref().map_or_else(|| message.json(), |template| message.filled(template));
     let mut request = Request::post(webhook.url.expose_secret())
         .body(body.to_string())
-        .map_err(|_| Failure("no request can be made of its url".into()))?;
+        .map_err(|_| Failure::new("no request can be made of its url"))?;
     let headers = request.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.extend(webhook.headers.clone());
     if let Ok(id) = HeaderValue::from_str(&message.id.to_string()) {
         headers.insert("idempotency-key", id);
     }
-    let response = agent(webhook)?.run(request).map_err(|error| Failure(told(webhook, &error)))?;
+    let response = agent(webhook)?.run(request).map_err(|error| Failure::new(told(webhook, &error)))?;
     match response.status() {
         status if status.is_success() => Ok(()),
-        status => Err(Failure(format!("it answered {status}"))),
+        status => Err(Failure::new(format!("it answered {status}"))),
     }
 }
 
@@ -34,7 +34,7 @@ fn agent(webhook: &Webhook) -> Result<ureq::Agent, Failure> {
     let roots = match &webhook.ca_file {
         None => RootCerts::PlatformVerifier,
         Some(file) => {
-            let wrong = |problem: &str| Failure(format!("ca_file {}: {problem}", file.display()));
+            let wrong = |problem: &str| Failure::new(format!("ca_file {}: {problem}", file.display()));
             let pem = fs::read(file).map_err(|error| wrong(&error.to_string()))?;
             let certificates = parse_pem(&pem).filter_map(|item| match item {
                 Ok(PemItem::Certificate(certificate)) => Some(certificate),

@@ -1,5 +1,6 @@
 //! Who is told, and how.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -102,6 +103,24 @@ impl Receiver {
             _ => Way::Command(section.section("command", |command| Command::of(command, ways[2]))),
         };
         Receiver { name, way }
+    }
+
+    /// Its addresses, each of which is told on its own; empty where it is told as a whole.
+    pub fn addresses(&self) -> Vec<String> {
+        let Way::Email(email) = &self.way else { return Vec::new() };
+        let all: BTreeSet<String> = email.to.iter().map(|to| to.email.to_string()).collect();
+        all.into_iter().collect()
+    }
+}
+
+impl Way {
+    /// Its word.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Way::Webhook(_) => "webhook",
+            Way::Email(_) => "email",
+            Way::Command(_) => "command",
+        }
     }
 }
 

@@ -121,6 +121,14 @@ alerts:
 }
 
 #[test]
+fn an_address_that_stands_there_twice_is_told_once() {
+    let to = "[b@example.org, Boss <a@example.org>, B <b@example.org>]";
+    let text = format!("alerts: {{receivers: [{{name: m, email: {{host: h, from: m@example.org, to: {to}}}}}]}}");
+    assert_eq!(read(&text).unwrap().receivers[0].addresses(), ["a@example.org", "b@example.org"]);
+    assert_eq!(read(WHOLE).unwrap().receivers[0].addresses(), [""; 0]);
+}
+
+#[test]
 fn a_password_goes_in_clear_only_to_the_own_host() {
     let with = |host: &str, login: &str| {
         let email = format!("{{host: '{host}', tls: none, from: m@example.org, to: a@example.org{login}}}");

@@ -4,19 +4,18 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{Array, BigInt, Double, Integer, Nullable, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Double, Integer, Timestamptz};
 use jiff::Timestamp;
 
-use crate::alerts::{Facts, Monitor, Sight};
+use super::sights;
+use crate::alerts::{Facts, Monitor};
 use crate::config::Alerts;
 use crate::config::alerts::What;
 use crate::figures::due::Schedule;
-use crate::figures::state::patience;
-use crate::store::seen::{Definition, Names, agents, latest, schedules};
-use crate::store::tables::{now, pg_time, time};
+use crate::store::seen::{Definition, Names, agents, schedules};
+use crate::store::tables::{now, pg_time};
 use crate::store::trouble::Trouble;
 
 /// The latest answers of each monitor that a percentile is of, at most.
@@ -27,7 +26,7 @@ pub(super) fn read(connection: &mut PgConnection, config: &Alerts) -> Result<Fac
     let as_of = now(connection)?;
     let asks_of = |is_of_monitors| config.rules.iter().any(|rule| rule.what.is_of_monitors() == is_of_monitors);
     let monitors = if asks_of(true) { monitors(connection, config, as_of)? } else { Vec::new() };
-    let agents = if asks_of(false) { agents::read(connection, as_of)? } else { Vec::new() };
+    let agents = if asks_of(false) { agents::as_reported(connection, as_of)? } else { Vec::new() };
     Ok(Facts { as_of, heard_since: Timestamp::MIN, monitors, agents })
 }
 
@@ -43,14 +42,14 @@ fn monitors(connection: &mut PgConnection, config: &Alerts, now: Timestamp) -> R
     let mut monitors: BTreeMap<String, Monitor> = schedules.iter().map(monitor).collect();
     let mut definitions: Vec<_> = names.monitors.iter().filter(|it| monitors.contains_key(&it.id)).collect();
     definitions.sort_by_key(|it| it.monitor_id);
-    let latest = latest_rows(connection, config, &schedules, &definitions, now)?;
-    let newest = newest(&latest);
+    let latest = sights::latest(connection, config, &schedules, &definitions, now)?;
+    let newest = sights::newest(&latest);
     for it in in_force(&definitions, &newest) {
         if let Some(monitor) = monitors.get_mut(&it.id) {
             (monitor.name, monitor.url) = (it.name.clone(), it.url.clone());
         }
     }
-    for (id, sights) in sights(&latest, &names, &schedules, now) {
+    for (id, sights) in sights::of_each(&latest, &names, &schedules, now) {
         if let Some(monitor) = monitors.get_mut(&id) {
             monitor.sights = sights;
         }
@@ -75,22 +74,6 @@ fn monitors(connection: &mut PgConnection, config: &Alerts, now: Timestamp) -> R
     Ok(monitors.into_values().collect())
 }
 
-/// The latest result of a monitor by an agent, and what went before it.
-#[derive(QueryableByName)]
-struct SightRow {
-    #[diesel(embed)]
-    latest: latest::Row,
-    /// The last success.
-    #[diesel(sql_type = Nullable<Timestamptz>)]
-    up_at: Option<PgTimestamp>,
-    /// Failures after it.
-    #[diesel(sql_type = BigInt)]
-    failures: i64,
-    /// The first of them.
-    #[diesel(sql_type = Nullable<Timestamptz>)]
-    failing_since: Option<PgTimestamp>,
-}
-
 /// Of each monitor's definitions that of its newest result, since a url may change back; the last one that was made, where
 /// there are none. `newest` are the times of the newest results by definition; `definitions` are in their order.
 fn in_force<'a>(definitions: &[&'a Definition], newest: &BTreeMap<i32, i64>) -> Vec<&'a Definition> {
@@ -103,104 +86,6 @@ fn in_force<'a>(definitions: &[&'a Definition], newest: &BTreeMap<i32, i64>) -> 
         }
     }
     by_id.into_values().collect()
-}
-
-/// The latest result of each monitor by each agent, by the monitor's id and the agent's.
-fn latest_rows<'a>(
-    connection: &mut PgConnection,
-    config: &Alerts,
-    schedules: &BTreeMap<String, Schedule>,
-    definitions: &[&'a Definition],
-    now: Timestamp,
-) -> Result<BTreeMap<(&'a str, i32), SightRow>, Trouble> {
-    let checks = config.rules.iter().map(|rule| match rule.what {
-        What::Down { checks, .. } => i32::try_from(checks).unwrap_or(i32::MAX),
-        _ => 0,
-    });
-    let checks = checks.max().unwrap_or(0);
-    let since = |it: &Definition| {
-        let longest =
-            schedules.get(&it.id)?.lookers().map(|(_, interval)| patience(interval) + interval * checks).max()?;
-        now.checked_sub(longest).ok()
-    };
-    let wanted = definitions.iter().filter_map(|it| Some((it.monitor_id, pg_time(since(it)?))));
-    let (ids, times): (Vec<i32>, Vec<PgTimestamp>) = wanted.unzip();
-    let rows: Vec<SightRow> = sql_query(format!(
-        "select l.* from unnest($1, $2) p(monitor_id, since)
-         cross join lateral (
-             select distinct on (c.agent_id) c.*,
-                    count(*) filter (where c.is_failure and (c.up_at is null or c.checked_at > c.up_at)) over of_one
-                        as failures,
-                    min(c.checked_at) filter (where c.is_failure and (c.up_at is null or c.checked_at > c.up_at))
-                        over of_one as failing_since
-             from (
-                 select {}, r.outcome not in ('success', 'agent_error') as is_failure, r.epoch_id, r.seq,
-                        max(r.checked_at) filter (where r.outcome = 'success') over (partition by e.agent_id) as up_at
-                 from results r join epochs e using (epoch_id)
-                 where r.monitor_id = p.monitor_id and r.checked_at >= p.since and r.checked_at >= $3
-             ) c
-             window of_one as (partition by c.agent_id)
-             order by c.agent_id, c.checked_at desc, c.epoch_id desc, c.seq desc
-         ) l",
-        latest::COLUMNS
-    ))
-    .bind::<Array<Integer>, _>(&ids)
-    .bind::<Array<Timestamptz>, _>(&times)
-    // Said once more of all, so that only the partitions that matter are planned for.
-    .bind::<Timestamptz, _>(times.iter().min_by_key(|at| at.0).copied().unwrap_or(pg_time(now)))
-    .load(connection)?;
-    let by_id: BTreeMap<i32, &str> = definitions.iter().map(|it| (it.monitor_id, it.id.as_str())).collect();
-    let mut latest: BTreeMap<(&str, i32), SightRow> = BTreeMap::new();
-    for row in rows {
-        let Some(id) = by_id.get(&row.latest.monitor_id) else { continue };
-        let key = (*id, row.latest.agent_id);
-        if latest.get(&key).is_none_or(|known| known.latest.checked_at.0 < row.latest.checked_at.0) {
-            latest.insert(key, row);
-        }
-    }
-    Ok(latest)
-}
-
-/// When the newest of these results was made, by its monitor's definition.
-fn newest(latest: &BTreeMap<(&str, i32), SightRow>) -> BTreeMap<i32, i64> {
-    let mut newest = BTreeMap::new();
-    for SightRow { latest, .. } in latest.values() {
-        let at = newest.entry(latest.monitor_id).or_insert(latest.checked_at.0);
-        *at = latest.checked_at.0.max(*at);
-    }
-    newest
-}
-
-/// What each agent that is to look sees of each monitor, by the monitors' ids.
-fn sights(
-    latest: &BTreeMap<(&str, i32), SightRow>,
-    names: &Names,
-    schedules: &BTreeMap<String, Schedule>,
-    now: Timestamp,
-) -> BTreeMap<String, Vec<Sight>> {
-    let sights = |(id, schedule): (&String, &Schedule)| {
-        let sight = |(agent_id, interval)| {
-            let row = latest.get(&(id.as_str(), agent_id));
-            let is_fresh = |row: &&SightRow| now.duration_since(time(row.latest.checked_at)) <= patience(interval);
-            match row.filter(is_fresh) {
-                Some(row) => row.sight(names.agent(agent_id)),
-                None => Sight::silent(names.agent(agent_id)),
-            }
-        };
-        (id.clone(), schedule.lookers().map(sight).collect())
-    };
-    schedules.iter().map(sights).collect()
-}
-
-impl SightRow {
-    fn sight(&self, agent: String) -> Sight {
-        Sight {
-            latest: self.latest.latest(agent),
-            failures: self.failures,
-            since: self.failing_since.map(time),
-            is_bounded: self.up_at.is_some(),
-        }
-    }
 }
 
 /// The time within which so many of a hundred of the latest answers of some monitors came, in microseconds.

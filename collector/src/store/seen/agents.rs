@@ -56,7 +56,16 @@ struct Report {
 }
 
 /// All agents, by name.
-pub(in crate::store) fn read(connection: &mut PgConnection, now: Timestamp) -> Result<Vec<AgentRow>, Trouble> {
+pub(super) fn read(connection: &mut PgConnection, now: Timestamp) -> Result<Vec<AgentRow>, Trouble> {
+    rows(connection, now, true)
+}
+
+/// The same, but for how many monitors each is to check, which costs more than all else: none.
+pub(in crate::store) fn as_reported(connection: &mut PgConnection, now: Timestamp) -> Result<Vec<AgentRow>, Trouble> {
+    rows(connection, now, false)
+}
+
+fn rows(connection: &mut PgConnection, now: Timestamp, with_monitors: bool) -> Result<Vec<AgentRow>, Trouble> {
     let rows: Vec<Row> = sql_query(
         "with counted as (
              select e.agent_id,
@@ -68,7 +77,7 @@ pub(in crate::store) fn read(connection: &mut PgConnection, now: Timestamp) -> R
              select distinct on (agent_id) agent_id, pending, ended_at from epochs
              order by agent_id, reported_at desc nulls last, epoch_id desc
          ),
-         due as (select s.agent_id, count(*) as monitors from schedule_spans($1, $1) s where s.ends is null group by 1)
+         due as (select s.agent_id, count(*) as monitors from schedule_spans($1, $1) s where $2 and s.ends is null group by 1)
          select a.name, a.version, a.labels, a.last_seen, a.last_report, r.since as retired_since, a.report,
                 l.ended_at is not null as is_stopped,
                 coalesce(d.monitors, 0) as monitors, coalesce(l.pending, 0) as pending,
@@ -79,6 +88,7 @@ pub(in crate::store) fn read(connection: &mut PgConnection, now: Timestamp) -> R
          order by a.name",
     )
     .bind::<Timestamptz, _>(pg_time(now))
+    .bind::<Bool, _>(with_monitors)
     .load(connection)?;
     Ok(rows.into_iter().map(|row| row.agent(now)).collect())
 }

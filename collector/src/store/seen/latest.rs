@@ -58,20 +58,7 @@ pub(super) fn read(
     let wanted: Vec<_> =
         names.monitors.iter().filter_map(|it| Some((it.monitor_id, pg_time(since(&it.id)?)))).collect();
     let (ids, times): (Vec<i32>, Vec<PgTimestamp>) = wanted.into_iter().unzip();
-    let rows: Vec<Row> = sql_query(format!(
-        "select l.* from unnest($1, $2) p(monitor_id, since)
-         cross join lateral (
-             select distinct on (e.agent_id) {COLUMNS}
-             from results r join epochs e using (epoch_id)
-             where r.monitor_id = p.monitor_id and r.checked_at >= p.since and r.checked_at >= $3
-             order by e.agent_id, r.checked_at desc, r.epoch_id desc, r.seq desc
-         ) l"
-    ))
-    .bind::<Array<Integer>, _>(&ids)
-    .bind::<Array<Timestamptz>, _>(&times)
-    // Said once more of all, so that only the partitions that matter are planned for.
-    .bind::<Timestamptz, _>(times.iter().min_by_key(|at| at.0).copied().unwrap_or(pg_time(now)))
-    .load(connection)?;
+    let rows = rows(connection, &ids, &times)?;
     let by_id: BTreeMap<i32, &str> = names.monitors.iter().map(|it| (it.monitor_id, it.id.as_str())).collect();
     let mut latest: BTreeMap<(&str, i32), Row> = BTreeMap::new();
     for row in rows {
@@ -97,6 +84,33 @@ pub(super) fn read(
     let mut states: BTreeMap<String, State> = schedules.iter().map(state).collect();
     add_last_words(connection, names, &mut states, now)?;
     Ok(states)
+}
+
+/// Of these definitions of monitors, each from a time on, the latest result of each agent.
+pub(in crate::store) fn rows(
+    connection: &mut PgConnection,
+    ids: &[i32],
+    times: &[PgTimestamp],
+) -> Result<Vec<Row>, Trouble> {
+    let rows = sql_query(format!(
+        "select l.* from unnest($1, $2) p(monitor_id, since)
+         cross join lateral (
+             select distinct on (e.agent_id) {COLUMNS}
+             from results r join epochs e using (epoch_id)
+             where r.monitor_id = p.monitor_id and r.checked_at >= p.since and r.checked_at >= $3
+             order by e.agent_id, r.checked_at desc, r.epoch_id desc, r.seq desc
+         ) l"
+    ))
+    .bind::<Array<Integer>, _>(ids)
+    .bind::<Array<Timestamptz>, _>(times)
+    .bind::<Nullable<Timestamptz>, _>(earliest(times))
+    .load(connection)?;
+    Ok(rows)
+}
+
+/// What is said once more of all times, so that only the partitions that matter are planned for.
+pub(in crate::store) fn earliest(times: &[PgTimestamp]) -> Option<PgTimestamp> {
+    times.iter().min_by_key(|at| at.0).copied()
 }
 
 /// Of monitors that nobody tells anything of now: the last that was told, and by whom. One that is gone is not among the
@@ -138,15 +152,18 @@ fn add_last_words(
 }
 
 impl Row {
-    pub(in crate::store) fn latest(&self, agent: String) -> Latest {
-        let look = match &*self.outcome {
+    pub(in crate::store) fn look(&self) -> Look {
+        match &*self.outcome {
             "success" => Look::Success,
             "agent_error" => Look::AgentError,
             _ => Look::Failure,
-        };
+        }
+    }
+
+    pub(in crate::store) fn latest(&self, agent: String) -> Latest {
         Latest {
             agent,
-            look,
+            look: self.look(),
             checked_at: Some(time(self.checked_at)),
             outcome: Some(self.outcome.clone()),
             status_code: self.status_code,

@@ -8,6 +8,7 @@ use tokio::time::sleep;
 
 use super::gate::PLACES;
 use super::*;
+use crate::figures::alerts::AlertCounts;
 use crate::store::Unavailable;
 
 const STALE: Age = Age { fresh: Duration::ZERO, usable: Duration::from_secs(600), rest: 0 };
@@ -173,6 +174,10 @@ impl Source for Slow {
 
     fn agents(&self) -> Result<Vec<AgentRow>, Unavailable> {
         Ok(Vec::new())
+    }
+
+    fn alerts(&self) -> Result<AlertCounts, Unavailable> {
+        Ok(AlertCounts::default())
     }
 
     fn answers(&self) -> Result<(), Unavailable> {

@@ -50,10 +50,26 @@ async fn a_monitor_is_up_unless_all_see_it_fail_and_nothing_is_said_when_nobody_
 }
 
 #[tokio::test]
+async fn alerts_are_told_of_by_their_state_and_messages_that_wait_by_their_age() {
+    let text = Server::new(Tables::default(), "{}").await.get("/metrics", &[]).await.body;
+    for line in [
+        "alerts{state=\"pending\"} 1",
+        "alerts{state=\"firing\"} 2",
+        "alerts{state=\"suppressed\"} 3",
+        "notifications_waiting 4",
+        "notifications_oldest_seconds 90",
+        "rule_group_last_evaluation_timestamp_seconds 0.0",
+    ] {
+        assert!(text.contains(&format!("\nwebsite_monitor_{line}\n")), "{line}: {text}");
+    }
+}
+
+#[tokio::test]
 async fn dashboard_and_alerts_know_only_metrics_that_there_are() {
     let server = Server::new(Tables::default(), "{}").await;
     server.health.lags([(0, 1)].into());
     server.health.tally().rejected("not_json");
+    server.health.alerting().knows("email");
     let told = server.get("/metrics", &[]).await.body;
     let alerts = include_str!("../../../../packaging/prometheus-alerts.yml");
     let dashboard = include_str!("../../../../packaging/grafana-dashboard.json");

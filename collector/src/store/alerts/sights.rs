@@ -1,0 +1,154 @@
+//! What each agent sees of each monitor: its latest result, and of one that fails what went before.
+//!
+//! Most succeed, and of those the latest results are enough: that is half of the work.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use diesel::pg::data_types::PgTimestamp;
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{Array, BigInt, Integer, Nullable, Timestamptz};
+use jiff::Timestamp;
+
+use crate::alerts::Sight;
+use crate::config::Alerts;
+use crate::config::alerts::What;
+use crate::figures::due::Schedule;
+use crate::figures::state::{Look, patience};
+use crate::store::seen::{Definition, Names, latest};
+use crate::store::tables::{pg_time, time};
+use crate::store::trouble::Trouble;
+
+/// The latest result of a monitor by an agent, and what went before it.
+#[derive(QueryableByName)]
+pub(super) struct SightRow {
+    #[diesel(embed)]
+    latest: latest::Row,
+    /// The last success.
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    up_at: Option<PgTimestamp>,
+    /// Failures after it.
+    #[diesel(sql_type = BigInt)]
+    failures: i64,
+    /// The first of them.
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    failing_since: Option<PgTimestamp>,
+}
+
+/// The latest result of each monitor by each agent, by the monitor's id and the agent's.
+pub(super) fn latest<'a>(
+    connection: &mut PgConnection,
+    config: &Alerts,
+    schedules: &BTreeMap<String, Schedule>,
+    definitions: &[&'a Definition],
+    now: Timestamp,
+) -> Result<BTreeMap<(&'a str, i32), SightRow>, Trouble> {
+    let checks = config.rules.iter().map(|rule| match rule.what {
+        What::Down { checks, .. } => i32::try_from(checks).unwrap_or(i32::MAX),
+        _ => 0,
+    });
+    let checks = checks.max().unwrap_or(0);
+    let since = |it: &Definition| {
+        let longest =
+            schedules.get(&it.id)?.lookers().map(|(_, interval)| patience(interval) + interval * checks).max()?;
+        now.checked_sub(longest).ok()
+    };
+    let wanted = definitions.iter().filter_map(|it| Some((it.monitor_id, pg_time(since(it)?))));
+    let (ids, times): (Vec<i32>, Vec<PgTimestamp>) = wanted.unzip();
+    let latest = latest::rows(connection, &ids, &times)?;
+    let fails = |row: &latest::Row| checks > 0 && row.look() == Look::Failure;
+    let failing: BTreeSet<i32> = latest.iter().filter(|row| fails(row)).map(|row| row.monitor_id).collect();
+    let (ids, times): (Vec<i32>, Vec<PgTimestamp>) =
+        ids.into_iter().zip(times).filter(|(id, _)| failing.contains(id)).unzip();
+    // So all of a definition's are of one moment.
+    let others = latest.into_iter().filter(|row| !failing.contains(&row.monitor_id)).map(SightRow::of);
+    let rows = others.chain(with_failures(connection, &ids, &times)?);
+    let by_id: BTreeMap<i32, &str> = definitions.iter().map(|it| (it.monitor_id, it.id.as_str())).collect();
+    let mut latest: BTreeMap<(&'a str, i32), SightRow> = BTreeMap::new();
+    for row in rows {
+        let Some(id) = by_id.get(&row.latest.monitor_id) else { continue };
+        let key = (*id, row.latest.agent_id);
+        if latest.get(&key).is_none_or(|known| known.latest.checked_at.0 < row.latest.checked_at.0) {
+            latest.insert(key, row);
+        }
+    }
+    Ok(latest)
+}
+
+/// Of these definitions of monitors, each from a time on, the latest result of each agent and what went before it.
+fn with_failures(connection: &mut PgConnection, ids: &[i32], times: &[PgTimestamp]) -> Result<Vec<SightRow>, Trouble> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = sql_query(format!(
+        "select l.* from unnest($1, $2) p(monitor_id, since)
+         cross join lateral (
+             select distinct on (c.agent_id) c.*,
+                    count(*) filter (where c.is_failure and (c.up_at is null or c.checked_at > c.up_at)) over of_one
+                        as failures,
+                    min(c.checked_at) filter (where c.is_failure and (c.up_at is null or c.checked_at > c.up_at))
+                        over of_one as failing_since
+             from (
+                 select {}, r.outcome not in ('success', 'agent_error') as is_failure, r.epoch_id, r.seq,
+                        max(r.checked_at) filter (where r.outcome = 'success') over (partition by e.agent_id) as up_at
+                 from results r join epochs e using (epoch_id)
+                 where r.monitor_id = p.monitor_id and r.checked_at >= p.since and r.checked_at >= $3
+             ) c
+             window of_one as (partition by c.agent_id)
+             order by c.agent_id, c.checked_at desc, c.epoch_id desc, c.seq desc
+         ) l",
+        latest::COLUMNS
+    ))
+    .bind::<Array<Integer>, _>(ids)
+    .bind::<Array<Timestamptz>, _>(times)
+    .bind::<Nullable<Timestamptz>, _>(latest::earliest(times))
+    .load(connection)?;
+    Ok(rows)
+}
+
+/// When the newest of these results was made, by its monitor's definition.
+pub(super) fn newest(latest: &BTreeMap<(&str, i32), SightRow>) -> BTreeMap<i32, i64> {
+    let mut newest = BTreeMap::new();
+    for SightRow { latest, .. } in latest.values() {
+        let at = newest.entry(latest.monitor_id).or_insert(latest.checked_at.0);
+        *at = latest.checked_at.0.max(*at);
+    }
+    newest
+}
+
+/// What each agent that is to look sees of each monitor, by the monitors' ids.
+pub(super) fn of_each(
+    latest: &BTreeMap<(&str, i32), SightRow>,
+    names: &Names,
+    schedules: &BTreeMap<String, Schedule>,
+    now: Timestamp,
+) -> BTreeMap<String, Vec<Sight>> {
+    let sights = |(id, schedule): (&String, &Schedule)| {
+        let sight = |(agent_id, interval)| {
+            let row = latest.get(&(id.as_str(), agent_id));
+            let is_fresh = |row: &&SightRow| now.duration_since(time(row.latest.checked_at)) <= patience(interval);
+            match row.filter(is_fresh) {
+                Some(row) => row.sight(names.agent(agent_id)),
+                None => Sight::silent(names.agent(agent_id)),
+            }
+        };
+        (id.clone(), schedule.lookers().map(sight).collect())
+    };
+    schedules.iter().map(sights).collect()
+}
+
+impl SightRow {
+    /// Of one that does not fail, or of which nobody asks for how long it has.
+    fn of(latest: latest::Row) -> SightRow {
+        SightRow { latest, up_at: None, failures: 0, failing_since: None }
+    }
+
+    fn sight(&self, agent: String) -> Sight {
+        Sight {
+            latest: self.latest.latest(agent),
+            failures: self.failures,
+            since: self.failing_since.map(time),
+            is_bounded: self.up_at.is_some(),
+        }
+    }
+}
