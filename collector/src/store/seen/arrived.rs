@@ -8,7 +8,7 @@
 //!                                                            ├─▶ not due, and in no block: rows of hourly
 //!                                                            └─▶ due: results
 //! ```
-//! All of it is read in one snapshot, so that what a mark says is due is in no block and in the results.
+//! All of it is read in one snapshot: what a mark says is due is taken from the results alone, which have it all.
 
 use std::collections::BTreeMap;
 

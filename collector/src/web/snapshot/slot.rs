@@ -104,17 +104,22 @@ impl<T: Clone + Send + Sync + 'static> Slot<T> {
         let (place, gate) = (self.state.clone(), gate.clone());
         tokio::spawn(async move {
             let asked = Instant::now();
-            let read = gate.read(read).await;
+            // Without the time in line.
+            let timed = move || {
+                let begun = Instant::now();
+                read().map(|value| (value, begun.elapsed()))
+            };
+            let read = gate.read(timed).await;
             let mut state = locked(&place);
             match &read {
-                Ok(read) => {
-                    state.latest = Some(Latest { asked, took: asked.elapsed(), value: read.clone() });
+                Ok((value, took)) => {
+                    state.latest = Some(Latest { asked, took: *took, value: value.clone() });
                     state.failed = None;
                 }
                 Err(Unreadable::Database) => state.failed = Some(Instant::now()),
                 Err(Unreadable::Busy) => {}
             }
-            done.send_replace(Some(read));
+            done.send_replace(Some(read.map(|(value, _)| value)));
         });
         reading
     }
