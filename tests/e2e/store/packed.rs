@@ -108,9 +108,13 @@ fn pages_tell_what_the_results_say_whatever_is_packed_or_due() -> Result<()> {
     // Its days have 23 and 25 hours now and then.
     let zone = format!("alter database {} set timezone = 'Europe/Berlin'", stack.database.name());
     stack.database.execute(&zone)?;
-    // Its monitors are in two blocks.
+    // Its monitors are in two blocks, and one is far from all others.
     assert_eq!(stack.collector().build()?.command(&["migrate"])?.code(), Some(0));
-    stack.database.execute("alter table website_monitor.monitors alter monitor_id restart with 509")?;
+    stack.database.execute(
+        "alter table website_monitor.monitors alter monitor_id restart with 509;
+         insert into website_monitor.monitors (monitor_id, id, name, url, hash) overriding system value
+         select 2000000000, 'far', 'far', 'far', website_monitor.monitor_hash('far', 'far', 'far', null)",
+    )?;
     let mut dice = StdRng::seed_from_u64(11);
     let [one, other, late] = epochs();
     let collector = stack.collector().start()?;

@@ -41,10 +41,7 @@ pub(super) fn step(connection: &mut PgConnection) -> Result<bool, Trouble> {
         let missing: Option<Missing> = sql_query(format!(
             "select w.is_day, w.begins, array_agg(n.block order by n.block) as blocks
              from ({WANTED}) w
-             cross join (
-                 select generate_series(0, summary_block(m.highest)) as block
-                 from (select max(monitor_id) as highest from monitors) m
-             ) n
+             cross join (select distinct summary_block(monitor_id) as block from monitors) n
              left join summary_blocks b on b.is_day = w.is_day and b.begins = w.begins and b.block = n.block
              -- One of an hour that was going on is of its begin alone; and what is marked is not in the rows.
              where (b.format is distinct from $1 or not b.is_day and b.until < b.begins + interval '1 hour')

@@ -47,7 +47,7 @@ pub(super) fn step(connection: &mut PgConnection) -> Result<bool, Trouble> {
         }
         let begun: Option<Begun> = sql_query(format!(
             "select d.hour, d.until,
-                    array(select generate_series(0, (select summary_block(max(monitor_id)) from monitors))) as blocks
+                    array(select distinct summary_block(monitor_id) from monitors) as blocks
              from (
                  select hour, least(now() - {BEHIND}, hour + interval '1 hour') as until,
                         min(coalesce(since, hour)) as earliest

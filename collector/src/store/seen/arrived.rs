@@ -75,7 +75,7 @@ pub(super) fn read(
     edges: &[Timestamp],
     monitors: &[i32],
 ) -> Result<Arrived, Trouble> {
-    let all = Ranges::span(0, monitors.iter().max().copied().unwrap_or(0).into());
+    let all = Ranges::from_parts(monitors.iter().map(|id| (i64::from(*id), i64::from(*id) + 1)).collect());
     let mut reading =
         Reading { due: Due::read(connection, edges[0])?, edges, arrived: Arrived::new(edges), connection };
     let bars: Monitors = edges[..edges.len() - 1].iter().map(|bar| (pg_time(*bar).0, all.clone())).collect();
