@@ -26,7 +26,6 @@ use crate::rarely::Rarely;
 
 mod alerts;
 mod blocks;
-mod buckets;
 mod connect;
 mod copy;
 mod figures;

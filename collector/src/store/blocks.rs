@@ -9,8 +9,6 @@
 //! A block is a copy, and the tables see to it that it is never behind: whatever changes a summary takes its block away in
 //! the same transaction. Where there is none, or one that another version wrote, the rows are read.
 
-use std::collections::BTreeMap;
-
 use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
 use diesel::sql_query;
@@ -23,6 +21,10 @@ use crate::ranges::Ranges;
 
 /// How blocks are written here: another number whenever `Block` changes.
 pub(super) const FORMAT: i16 = 1;
+
+/// More is not packed: it would be much to hold, and so would be a page that shows it. Such a block has nothing, up to its
+/// begin, and the rows are read.
+pub(super) const MOST: usize = 50_000;
 
 /// Monitors to a block: the tables' `summary_block`.
 const MONITORS: i32 = 512;
@@ -89,6 +91,7 @@ pub(super) struct Stored {
     pub(super) begins: PgTimestamp,
     /// The first moment that is not in it.
     pub(super) until: PgTimestamp,
+    pub(super) block: i32,
     /// The ids of the monitors that are in it, if there is anything of them.
     pub(super) monitors: Ranges,
     pub(super) content: Block,
@@ -113,24 +116,21 @@ impl Span {
     }
 }
 
-/// The block of a monitor.
-pub(super) fn block(monitor_id: i32) -> i32 {
-    monitor_id / MONITORS
-}
-
 /// The ids of the monitors of a block.
 pub(super) fn monitors(block: i32) -> Ranges {
     let first = i64::from(block) * i64::from(MONITORS);
     Ranges::span(first, first + i64::from(MONITORS) - 1)
 }
 
-/// The rows of these monitors that begin then, by monitor and agent. Looked up monitor by monitor: to find an hour among
-/// those of two years takes the longer the less the rows lie in the order of time, of which nobody can be sure.
+/// The rows of these monitors that begin then, by monitor and agent; so many at most. Looked up monitor by monitor: to find
+/// an hour among those of two years takes the longer the less the rows lie in the order of time, of which nobody can be
+/// sure.
 pub(super) fn rows(
     connection: &mut PgConnection,
     span: Span,
     begins: PgTimestamp,
     monitors: &Ranges,
+    most: Option<usize>,
 ) -> Result<Vec<Summary>, Trouble> {
     let (table, begin) = span.source();
     let query = format!(
@@ -139,11 +139,12 @@ pub(super) fn rows(
          from monitors m
          cross join lateral (select * from {table} r where r.monitor_id = m.monitor_id and r.{begin} = $1 offset 0) s
          where $2 @> m.monitor_id::bigint
-         order by s.monitor_id, s.agent_id"
+         order by s.monitor_id, s.agent_id limit $3"
     );
     Ok(sql_query(query)
         .bind::<Timestamptz, _>(begins)
         .bind::<Multirange<BigInt>, _>(to_sql(monitors))
+        .bind::<Nullable<BigInt>, _>(most.map(|most| i64::try_from(most).unwrap_or(i64::MAX)))
         .load(connection)?)
 }
 
@@ -174,54 +175,63 @@ pub(super) fn read(
     let stored = |row: Row| {
         // What can't be read is as good as absent.
         let content = postcard::from_bytes(&row.content).ok()?;
-        Some(Stored { begins: row.begins, until: row.until, monitors: monitors(row.block), content })
+        Some(Stored { begins: row.begins, until: row.until, block: row.block, monitors: monitors(row.block), content })
     };
     Ok(rows.into_iter().filter_map(stored))
 }
 
-/// Writes these blocks of what arrived before `until`, and how long answers took, in the order of the monitors. Those that
-/// are there are replaced.
+/// Writes a block of what arrived before `until`. One that is there is replaced.
 pub(super) fn write(
     connection: &mut PgConnection,
     span: Span,
     begins: PgTimestamp,
     until: PgTimestamp,
-    blocks: &[i32],
-    parts: Vec<(Arrival, Option<Times>)>,
+    block: i32,
+    content: &Block,
 ) -> Result<(), Trouble> {
-    let mut contents: BTreeMap<i32, Block> = blocks.iter().map(|block| (*block, Block::default())).collect();
-    for (arrival, times) in parts {
-        if let Some(block) = contents.get_mut(&block(arrival.monitor_id)) {
-            block.add(arrival, times);
-        }
-    }
-    for (block, content) in contents {
-        let content = postcard::to_allocvec(&content).map_err(|error| Trouble::Unavailable(error.to_string()))?;
-        sql_query(
-            "insert into summary_blocks (is_day, begins, block, until, format, content) values ($1, $2, $3, $4, $5, $6)
-             on conflict (is_day, begins, block) do update
-             set until = excluded.until, format = excluded.format, content = excluded.content, packed_at = now()",
-        )
-        .bind::<Bool, _>(span.is_day())
-        .bind::<Timestamptz, _>(begins)
-        .bind::<Integer, _>(block)
-        .bind::<Timestamptz, _>(until)
-        .bind::<SmallInt, _>(FORMAT)
-        .bind::<Binary, _>(content)
-        .execute(connection)?;
-    }
+    let content = postcard::to_allocvec(content).map_err(|error| Trouble::Unavailable(error.to_string()))?;
+    sql_query(
+        "insert into summary_blocks (is_day, begins, block, until, format, content) values ($1, $2, $3, $4, $5, $6)
+         on conflict (is_day, begins, block) do update
+         set until = excluded.until, format = excluded.format, content = excluded.content, packed_at = now()",
+    )
+    .bind::<Bool, _>(span.is_day())
+    .bind::<Timestamptz, _>(begins)
+    .bind::<Integer, _>(block)
+    .bind::<Timestamptz, _>(until)
+    .bind::<SmallInt, _>(FORMAT)
+    .bind::<Binary, _>(content)
+    .execute(connection)?;
     Ok(())
 }
 
 impl Block {
-    /// Adds what comes next in the order of the monitors.
-    fn add(&mut self, arrival: Arrival, times: Option<Times>) {
-        self.arrivals.push(arrival);
-        let Some(times) = times else { return };
-        match self.times.last_mut().filter(|last| last.monitor_id == times.monitor_id) {
-            Some(last) => last.add(&times),
-            None => self.times.push(times),
+    /// Of what arrived, and how long answers took, in any order and any number of parts.
+    pub(super) fn of(mut arrivals: Vec<Arrival>, mut times: Vec<Times>) -> Block {
+        arrivals.sort_by_key(|it| (it.monitor_id, it.agent_id));
+        times.sort_by_key(|it| it.monitor_id);
+        let mut block = Block::default();
+        for it in arrivals {
+            match block.arrivals.last_mut() {
+                Some(last) if (last.monitor_id, last.agent_id) == (it.monitor_id, it.agent_id) => last.add(&it),
+                _ => block.arrivals.push(it),
+            }
         }
+        for it in times {
+            match block.times.last_mut() {
+                Some(last) if last.monitor_id == it.monitor_id => last.add(&it),
+                _ => block.times.push(it),
+            }
+        }
+        block
+    }
+}
+
+impl Arrival {
+    fn add(&mut self, other: &Arrival) {
+        self.checks += other.checks;
+        self.success += other.success;
+        self.agent_error += other.agent_error;
     }
 }
 
@@ -272,8 +282,8 @@ mod tests {
             row(8, 1, None, vec![0, 0, 0, 0]),
             row(9, 1, Some(5), vec![1, 0, 0, 0]),
         ];
-        let mut block = Block::default();
-        rows.iter().for_each(|row| block.add(row.arrival, row.times()));
+        let arrivals: Vec<_> = rows.iter().map(|row| row.arrival).collect();
+        let block = Block::of(arrivals, rows.iter().filter_map(Summary::times).collect());
         assert_eq!(block.arrivals, rows.each_ref().map(|row| row.arrival));
         let sum = Times { monitor_id: 7, sum_us: 14_000, max_us: 900, buckets: vec![(0, 2), (1, 4), (3, 8)] };
         assert_eq!(block.times, [sum, Times { monitor_id: 9, sum_us: 7_000, max_us: 5, buckets: vec![(0, 1)] }]);
@@ -285,7 +295,7 @@ mod tests {
 
     #[test]
     fn monitors_are_in_the_block_of_their_number() {
-        assert!(monitors(0).contains(511) && !monitors(0).contains(512) && block(511) == 0);
-        assert!(monitors(1).contains(512) && !monitors(1).contains(1_024) && block(512) == 1);
+        assert!(monitors(0).contains(511) && !monitors(0).contains(512));
+        assert!(monitors(1).contains(512) && !monitors(1).contains(1_024));
     }
 }

@@ -92,8 +92,9 @@ impl Upkeep {
         sql_query("delete from rejected where received_at < now() - $1 * interval '1 second'")
             .bind::<BigInt, _>(seconds(self.retention.rejected))
             .execute(&mut **connection)?;
-        rollup::blocks::expire(connection)?;
         alerts::expire(connection)?;
+        // Last: whether rights on a newer table are given yet or not.
+        rollup::blocks::expire(connection)?;
         Ok(true)
     }
 }

@@ -146,6 +146,10 @@ fn pages_tell_what_the_results_say_whatever_is_packed_or_due() -> Result<()> {
     });
     assert_pages_are_true(&stack)?;
 
+    // Of what was too much to be packed, the rows and the results are read.
+    stack.database.execute("update website_monitor.summary_blocks set until = begins, content = '\\x0000'")?;
+    assert_pages_are_true(&stack)?;
+
     // What another version packed is absent until it is packed anew, and what nobody packed is read all the same.
     stack.database.execute("update website_monitor.summary_blocks set format = 0, content = '\\x00' where is_day")?;
     stack.database.execute("delete from website_monitor.summary_blocks where not is_day")?;

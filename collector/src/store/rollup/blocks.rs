@@ -6,8 +6,7 @@ use diesel::sql_query;
 use diesel::sql_types::{Array, Bool, Integer, SmallInt, Timestamptz};
 
 use super::{Rival, Trouble, lock};
-use crate::ranges::Ranges;
-use crate::store::blocks::{self, FORMAT, Span};
+use crate::store::blocks::{self, Block, FORMAT, MOST, Span, Summary};
 
 /// Blocks that are wanted: of the hours of the last day and of those of which there is no day yet, and of ninety days. A
 /// day is 24 hours: in a session's time zone it need not be.
@@ -43,8 +42,9 @@ pub(super) fn step(connection: &mut PgConnection) -> Result<bool, Trouble> {
              from ({WANTED}) w
              cross join (select distinct summary_block(monitor_id) as block from monitors) n
              left join summary_blocks b on b.is_day = w.is_day and b.begins = w.begins and b.block = n.block
-             -- One of an hour that was going on is of its begin alone; and what is marked is not in the rows.
-             where (b.format is distinct from $1 or not b.is_day and b.until < b.begins + interval '1 hour')
+             -- One of an hour that was going on has the begin of it; and what is marked is not in the rows.
+             where (b.format is distinct from $1
+                    or not b.is_day and b.until > b.begins and b.until < b.begins + interval '1 hour')
                and (w.is_day or not exists (select from rollup_due d where d.hour = w.begins))
              group by 1, 2
              order by w.is_day, w.begins desc limit 1"
@@ -54,10 +54,16 @@ pub(super) fn step(connection: &mut PgConnection) -> Result<bool, Trouble> {
         .optional()?;
         let Some(missing) = missing else { return Ok(false) };
         let span = if missing.is_day { Span::Day } else { Span::Hour };
-        let monitors = missing.blocks.iter().fold(Ranges::new(), |all, block| all.union(&blocks::monitors(*block)));
-        let rows = blocks::rows(connection, span, missing.begins, &monitors)?;
-        let parts: Vec<_> = rows.iter().map(|row| (row.arrival, row.times())).collect();
-        blocks::write(connection, span, missing.begins, span.end(missing.begins), &missing.blocks, parts)?;
+        for block in missing.blocks {
+            let rows = blocks::rows(connection, span, missing.begins, &blocks::monitors(block), Some(MOST + 1))?;
+            let (until, content) = if rows.len() > MOST {
+                (missing.begins, Block::default())
+            } else {
+                let arrivals = rows.iter().map(|row| row.arrival).collect();
+                (span.end(missing.begins), Block::of(arrivals, rows.iter().filter_map(Summary::times).collect()))
+            };
+            blocks::write(connection, span, missing.begins, until, block, &content)?;
+        }
         log::debug!(begins = missing.begins.0, is_day = missing.is_day; "packed what pages show");
         Ok(true)
     })

@@ -6,21 +6,28 @@
 //!      all marks that are seen are made one, ▲ which says: what I stand for is packed up to `until`
 //! ```
 //! The results are read after the marks, so those of every mark that was seen are in the block. A mark that was not seen
-//! stays, and if it stands for anything from before `until`, readers take nothing of its monitors from the block.
+//! stays, and if it stands for anything from before `until`, readers take nothing of its monitors from the block, and the
+//! next packing reads theirs from the begin of the hour on; of the others it adds what came since.
 
+use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{Array, Integer, Multirange, SmallInt, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Integer, Multirange, SmallInt, Timestamptz};
 
 use super::{Rival, Trouble, lock};
-use crate::store::blocks::{self, FORMAT, Span};
-use crate::store::live;
+use crate::ranges::Ranges;
+use crate::store::blocks::{self, Block, FORMAT, MOST, Span, Stored};
+use crate::store::live::{self, Live};
+use crate::store::names::from_sql;
 
 /// How far packing stays behind now, so that what is on its way is newer; and how often it is done anew.
 const BEHIND: &str = "interval '3 minutes'";
+
+/// Results are read in parts, what arrived of a monitor from an agent by bucket of response times: so many at most.
+const MOST_PARTS: usize = 4 * MOST;
 
 #[derive(QueryableByName)]
 struct Begun {
@@ -33,9 +40,11 @@ struct Begun {
 }
 
 #[derive(QueryableByName)]
-struct Marked {
-    #[diesel(sql_type = Multirange<Integer>)]
-    monitors: Vec<(Bound<i32>, Bound<i32>)>,
+struct Mark {
+    #[diesel(sql_type = Timestamptz)]
+    since: PgTimestamp,
+    #[diesel(sql_type = Multirange<BigInt>)]
+    monitors: Vec<(Bound<i64>, Bound<i64>)>,
 }
 
 /// Packs an hour that goes on; whether there was one to be packed here.
@@ -65,27 +74,64 @@ pub(super) fn step(connection: &mut PgConnection) -> Result<bool, Trouble> {
         .get_result(connection)
         .optional()?;
         let Some(Begun { hour, until, blocks }) = begun else { return Ok(false) };
-        let Marked { monitors } = sql_query(
-            "with gone as (delete from rollup_due where hour = $1 returning monitors)
-             insert into rollup_due (hour, monitors, since)
-             select $1, range_agg(m.monitors), $2 from gone g cross join lateral unnest(g.monitors) m(monitors)
-             returning monitors",
-        )
-        .bind::<Timestamptz, _>(hour)
-        .bind::<Timestamptz, _>(until)
-        .get_result(connection)?;
-        let since: Vec<_> = ids(&monitors).map(|id| (id, hour)).collect();
-        let parts = live::read(connection, &since, until)?.iter().map(|it| (it.arrival, it.times())).collect();
-        blocks::write(connection, Span::Hour, hour, until, &blocks, parts)?;
+        let marks = gather(connection, hour, until)?;
+        let before = blocks::read(connection, Span::Hour, &[hour])?;
+        let mut before: BTreeMap<i32, Stored> = before.map(|it| (it.block, it)).collect();
+        for block in blocks {
+            let monitors = blocks::monitors(block);
+            let (until, content) = pack(connection, &marks, &monitors, before.remove(&block), hour, until)?;
+            blocks::write(connection, Span::Hour, hour, until, block, &content)?;
+        }
         log::debug!(hour = hour.0, until = until.0; "packed the begin of an hour");
         Ok(true)
     })
 }
 
-/// The numbers of a multirange, which PostgreSQL tells half open.
-fn ids(monitors: &[(Bound<i32>, Bound<i32>)]) -> impl Iterator<Item = i32> {
-    monitors.iter().flat_map(|bounds| match *bounds {
-        (Bound::Included(first), Bound::Excluded(end)) => first..end,
-        _ => 0..0,
-    })
+/// Makes all marks of an hour one, of which what is before `until` is about to be packed; what they were.
+fn gather(connection: &mut PgConnection, hour: PgTimestamp, until: PgTimestamp) -> Result<Vec<(i64, Ranges)>, Trouble> {
+    let marks: Vec<Mark> = sql_query(
+        "with gone as (delete from rollup_due where hour = $1 returning monitors, since),
+              one as (
+                  insert into rollup_due (hour, monitors, since)
+                  select $1, range_agg(m.monitors), $2 from gone g cross join lateral unnest(g.monitors) m(monitors)
+              )
+         select coalesce(g.since, $1) as since, range_agg(int8range(lower(m.ids), upper(m.ids))) as monitors
+         from gone g cross join lateral unnest(g.monitors) m(ids) group by 1",
+    )
+    .bind::<Timestamptz, _>(hour)
+    .bind::<Timestamptz, _>(until)
+    .load(connection)?;
+    Ok(marks.into_iter().map(|mark| (mark.since.0, from_sql(mark.monitors))).collect())
+}
+
+/// What there is of a block's monitors before `until`: of what was packed before, and of results. Nothing, up to the begin
+/// of the hour, when that is too much.
+fn pack(
+    connection: &mut PgConnection,
+    marks: &[(i64, Ranges)],
+    monitors: &Ranges,
+    before: Option<Stored>,
+    hour: PgTimestamp,
+    until: PgTimestamp,
+) -> Result<(PgTimestamp, Block), Trouble> {
+    let packed_until = before.as_ref().map_or(hour, |before| before.until);
+    let of = |since: i64| {
+        let marks = marks.iter().filter(|(from, _)| *from < since);
+        marks.fold(Ranges::new(), |all, (_, monitors)| all.union(monitors))
+    };
+    // What came late is not in what was packed before.
+    let (all, late) = (of(i64::MAX), of(packed_until.0));
+    let others = monitors.minus(&all);
+    let marked = monitors.minus(&others);
+    let since = |id: i64| if late.contains(id) { hour } else { packed_until };
+    let ids = marked.parts().iter().flat_map(|(first, end)| *first..*end);
+    let ids: Vec<_> = ids.filter_map(|id| Some((i32::try_from(id).ok()?, since(id)))).collect();
+    let parts = live::read(connection, &ids, until, Some(MOST_PARTS + 1))?;
+    let before = before.map(|before| before.content).unwrap_or_default();
+    let kept = before.arrivals.into_iter().filter(|it| !late.contains(it.monitor_id.into()));
+    let arrivals = kept.chain(parts.iter().map(|it| it.arrival)).collect();
+    let kept = before.times.into_iter().filter(|it| !late.contains(it.monitor_id.into()));
+    let packed = Block::of(arrivals, kept.chain(parts.iter().filter_map(Live::times)).collect());
+    let is_much = parts.len() > MOST_PARTS || packed.arrivals.len() > MOST;
+    Ok(if is_much { (hour, Block::default()) } else { (until, packed) })
 }

@@ -8,7 +8,12 @@ use diesel::sql_types::{Array, BigInt, Double, Nullable};
 
 use crate::figures::ResponseTimes;
 use crate::store::blocks::Times;
-use crate::store::buckets::BOUNDS_US;
+
+/// Where buckets meet, in microseconds: the tables' `response_time_bounds()`.
+const BOUNDS_US: [i64; 23] = [
+    1_000, 1_600, 2_500, 4_000, 6_300, 10_000, 16_000, 25_000, 40_000, 63_000, 100_000, 160_000, 250_000, 400_000,
+    630_000, 1_000_000, 1_600_000, 2_500_000, 4_000_000, 6_300_000, 10_000_000, 16_000_000, 25_000_000,
+];
 
 /// How long answers took.
 #[derive(Clone, Debug, Default, QueryableByName)]

@@ -139,7 +139,7 @@ impl Reading<'_> {
         let mut left: Left = wanted.iter().map(|(begins, all)| (*begins, vec![(*begins, all.clone())])).collect();
         let begins: Vec<PgTimestamp> = wanted.keys().map(|begins| PgTimestamp(*begins)).collect();
         for stored in blocks::read(self.connection, span, &begins)? {
-            let Stored { begins, until, monitors, content } = stored;
+            let Stored { begins, until, monitors, content, .. } = stored;
             let (Some(wanted), Some(left)) = (wanted.get(&begins.0), left.get_mut(&begins.0)) else { continue };
             // What is due is left, though it is packed.
             let known = monitors.minus(&self.due.of(span, begins.0, until.0));
@@ -169,7 +169,7 @@ impl Reading<'_> {
             return Ok(());
         }
         let begins = PgTimestamp(begins);
-        for row in blocks::rows(self.connection, span, begins, monitors)? {
+        for row in blocks::rows(self.connection, span, begins, monitors, None)? {
             self.arrived.add(&row.arrival, place(begins, self.edges));
             if let Some(times) = row.times() {
                 self.arrived.answers(times.monitor_id).add_packed(&times);
@@ -184,7 +184,7 @@ impl Reading<'_> {
             return Ok(());
         }
         let bar = place(PgTimestamp(hour), self.edges);
-        for it in live::read(self.connection, monitors, PgTimestamp(self.until().min(hour + HOUR)))? {
+        for it in live::read(self.connection, monitors, PgTimestamp(self.until().min(hour + HOUR)), None)? {
             self.arrived.add(&it.arrival, bar);
             if let Some(times) = it.times() {
                 self.arrived.answers(times.monitor_id).add_packed(&times);
