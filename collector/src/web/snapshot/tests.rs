@@ -217,7 +217,7 @@ async fn ids_that_no_monitor_can_have_cost_nothing() {
 }
 
 #[test]
-fn a_longer_period_is_read_less_often_and_one_monitor_at_least_once_a_minute() {
+fn a_longer_period_is_read_less_often_and_one_monitor_more_often_than_all() {
     let fresh =
         |age: fn(Period) -> Age| [Period::Day, Period::Month, Period::Quarter].map(|it| age(it).fresh.as_secs());
     assert_eq!((fresh(age), fresh(age_at_length)), ([10, 60, 180], [10, 60, 60]));
