@@ -1,3 +1,4 @@
+-- `outages` says the same in its newer words, and stays.
 drop function summaries_change() cascade;
 drop function summaries_changed() cascade;
 drop table summary_blocks;
