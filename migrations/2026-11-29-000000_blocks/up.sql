@@ -150,11 +150,17 @@ begin
           and (outages.monitors is null or m.monitor_id = any (outages.monitors))
     ),
     looked_into as (
-        select h.monitor_id, h.hour
+        select d.monitor_id, h.hour
         from days d
-        join hourly h on h.monitor_id = d.monitor_id and h.hour >= d.day and h.hour < d.day + interval '24 hours'
-        where h.hour >= outages.since and h.hour <= outages.until - interval '1 hour'
-          and h.checks - h.success - h.agent_error > 0
+        -- Day by day: a join would read the hours of all monitors.
+        cross join lateral (
+            select i.hour
+            from hourly i
+            where i.monitor_id = d.monitor_id and i.hour >= d.day and i.hour < d.day + interval '24 hours'
+              and i.hour >= outages.since and i.hour <= outages.until - interval '1 hour'
+              and i.checks - i.success - i.agent_error > 0
+            offset 0
+        ) h
         union
         select m.monitor_id, d.hour
         from (
