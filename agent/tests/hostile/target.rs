@@ -1,13 +1,14 @@
 //! The target: a port for each class, whose every connection plays the class's script.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use openssl::ssl::{SslAcceptor, SslStream};
 use rustix::net::sockopt::set_socket_linger;
+use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket};
 
 /// What a target does.
 #[derive(Clone, Copy)]
@@ -41,27 +42,37 @@ pub(crate) struct Target {
 impl Target {
     /// Plays for as long as the test's process lives.
     pub(crate) fn play(plays: Plays, acceptor: &SslAcceptor) -> Target {
-        if let Plays::Datagram(answer) = plays {
-            return Target { address: play_datagrams(answer) };
+        match plays {
+            Plays::Datagram(answer) => return Target { address: play_datagrams(answer) },
+            Plays::Nobody => return Target { address: nobody() },
+            _ => {}
         }
         let host = if matches!(plays, Plays::SaysOverV6(_)) { "[::1]:0" } else { "127.0.0.1:0" };
         let listener = TcpListener::bind(host).expect("a port is free");
         let address = listener.local_addr().unwrap();
-        if !matches!(plays, Plays::Nobody) {
-            let acceptor = Arc::new(acceptor.clone());
-            thread::spawn(move || {
-                for stream in listener.incoming() {
-                    let (stream, acceptor) = (stream.unwrap(), acceptor.clone());
-                    thread::spawn(move || serve(plays, stream, &acceptor));
-                }
-            });
-        }
+        let acceptor = Arc::new(acceptor.clone());
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (stream, acceptor) = (stream.unwrap(), acceptor.clone());
+                thread::spawn(move || serve(plays, stream, &acceptor));
+            }
+        });
         Target { address }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
+}
+
+/// A port at which nobody listens, and which nobody else gets while the process lives: one that was merely free a moment
+/// ago may be somebody's in the next.
+fn nobody() -> SocketAddr {
+    let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = SocketAddr::try_from(getsockname(&socket).unwrap()).unwrap();
+    std::mem::forget(socket);
+    address
 }
 
 fn play_datagrams(answer: fn(&[u8]) -> Vec<u8>) -> SocketAddr {
