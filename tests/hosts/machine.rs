@@ -53,8 +53,10 @@ impl Machine {
             ensure!(nspawn.is_running(), "{}", nspawn.tail());
             child_of(nspawn.id())
         })?;
-        let machine = Machine { root, nspawn, init };
+        let mut machine = Machine { root, nspawn, init };
         within(BOUND, "the machine is up", || {
+            // Looked for again: the first child that is seen need not be the machine's first process, and ends.
+            machine.init = child_of(machine.nspawn.id())?;
             let state = machine.run(&["systemctl", "is-system-running"])?;
             ensure!(["running\n", "degraded\n"].contains(&&*state.stdout), "{}{}", state.stdout, machine.nspawn.tail());
             Ok(())
