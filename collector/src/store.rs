@@ -30,7 +30,6 @@ mod connect;
 mod copy;
 mod figures;
 mod late;
-mod live;
 mod marks;
 mod memory;
 mod migrate;

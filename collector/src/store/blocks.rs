@@ -122,9 +122,12 @@ pub(super) fn monitors(block: i32) -> Ranges {
     Ranges::span(first, first + i64::from(MONITORS) - 1)
 }
 
-/// The rows of these monitors that begin then, by monitor and agent; so many at most. Looked up monitor by monitor: to find
-/// an hour among those of two years takes the longer the less the rows lie in the order of time, of which nobody can be
-/// sure.
+/// What is read of a summary.
+const COLUMNS: &str = "s.monitor_id, s.agent_id, s.checks, s.success, s.agent_error, s.response_time_sum_us,
+                s.response_time_max_us, s.response_times";
+
+/// The rows of these monitors that begin then; so many at most. Looked up monitor by monitor: to find an hour among those
+/// of two years takes the longer the less the rows lie in the order of time, of which nobody can be sure.
 pub(super) fn rows(
     connection: &mut PgConnection,
     span: Span,
@@ -134,18 +137,36 @@ pub(super) fn rows(
 ) -> Result<Vec<Summary>, Trouble> {
     let (table, begin) = span.source();
     let query = format!(
-        "select s.monitor_id, s.agent_id, s.checks, s.success, s.agent_error, s.response_time_sum_us,
-                s.response_time_max_us, s.response_times
+        "select {COLUMNS}
          from monitors m
          cross join lateral (select * from {table} r where r.monitor_id = m.monitor_id and r.{begin} = $1 offset 0) s
-         where $2 @> m.monitor_id::bigint
-         order by s.monitor_id, s.agent_id limit $3"
+         where $2 @> m.monitor_id::bigint limit $3"
     );
     Ok(sql_query(query)
         .bind::<Timestamptz, _>(begins)
         .bind::<Multirange<BigInt>, _>(to_sql(monitors))
-        .bind::<Nullable<BigInt>, _>(most.map(|most| i64::try_from(most).unwrap_or(i64::MAX)))
+        .bind::<Nullable<BigInt>, _>(bound(most))
         .load(connection)?)
+}
+
+/// The same, made of the results of an hour, of each monitor from its own time on, up to a time in that hour or its end.
+pub(super) fn results(
+    connection: &mut PgConnection,
+    monitors: &[(i32, PgTimestamp)],
+    until: PgTimestamp,
+    most: Option<usize>,
+) -> Result<Vec<Summary>, Trouble> {
+    let (ids, since): (Vec<i32>, Vec<PgTimestamp>) = monitors.iter().copied().unzip();
+    Ok(sql_query(format!("select {COLUMNS} from aggregate_results($1, $2, $3) s limit $4"))
+        .bind::<Array<Integer>, _>(ids)
+        .bind::<Array<Timestamptz>, _>(since)
+        .bind::<Array<Timestamptz>, _>(vec![until; monitors.len()])
+        .bind::<Nullable<BigInt>, _>(bound(most))
+        .load(connection)?)
+}
+
+fn bound(most: Option<usize>) -> Option<i64> {
+    most.map(|most| i64::try_from(most).unwrap_or(i64::MAX))
 }
 
 /// The blocks that there are of these times, unpacked one after the other: all of them at once would be much to hold.
@@ -189,7 +210,6 @@ pub(super) fn write(
     block: i32,
     content: &Block,
 ) -> Result<(), Trouble> {
-    let content = postcard::to_allocvec(content).map_err(|error| Trouble::Unavailable(error.to_string()))?;
     sql_query(
         "insert into summary_blocks (is_day, begins, block, until, format, content) values ($1, $2, $3, $4, $5, $6)
          on conflict (is_day, begins, block) do update
@@ -200,12 +220,17 @@ pub(super) fn write(
     .bind::<Integer, _>(block)
     .bind::<Timestamptz, _>(until)
     .bind::<SmallInt, _>(FORMAT)
-    .bind::<Binary, _>(content)
+    .bind::<Binary, _>(content.packed()?)
     .execute(connection)?;
     Ok(())
 }
 
 impl Block {
+    /// As it is stored.
+    pub(super) fn packed(&self) -> Result<Vec<u8>, Trouble> {
+        postcard::to_allocvec(self).map_err(|error| Trouble::Unavailable(error.to_string()))
+    }
+
     /// Of what arrived, and how long answers took, in any order and any number of parts.
     pub(super) fn of(mut arrivals: Vec<Arrival>, mut times: Vec<Times>) -> Block {
         arrivals.sort_by_key(|it| (it.monitor_id, it.agent_id));

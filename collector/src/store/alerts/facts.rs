@@ -15,7 +15,7 @@ use crate::config::Alerts;
 use crate::config::alerts::What;
 use crate::figures::due::Schedule;
 use crate::store::seen::{Definition, Names, agents, schedules};
-use crate::store::tables::{now, pg_time};
+use crate::store::tables::{ANSWERED, now, pg_time};
 use crate::store::trouble::Trouble;
 
 /// The latest answers of each monitor that a percentile is of, at most.
@@ -103,20 +103,19 @@ fn times(
         #[diesel(sql_type = BigInt)]
         us: i64,
     }
-    let rows: Vec<Row> = sql_query(
+    let rows: Vec<Row> = sql_query(format!(
         "select p.monitor_id, l.us from unnest($1) p(monitor_id)
          cross join lateral (
              select percentile_disc($2) within group (order by a.response_time_us) as us
              from (
                  select r.response_time_us from results r
                  where r.monitor_id = p.monitor_id and r.checked_at >= $3 and r.response_time_us is not null
-                   and r.outcome in ('success', 'status_mismatch', 'pattern_mismatch', 'too_slow',
-                                     'certificate_expiring')
+                   and r.outcome in {ANSWERED}
                  order by r.checked_at desc limit $4
              ) a
          ) l
-         where l.us is not null order by p.monitor_id",
-    )
+         where l.us is not null order by p.monitor_id"
+    ))
     .bind::<Array<Integer>, _>(monitors.keys().copied().collect::<Vec<_>>())
     .bind::<Double, _>(f64::from(percentile) / 100.0)
     .bind::<Timestamptz, _>(pg_time(now.checked_sub(lasting).unwrap_or(now)))

@@ -3,7 +3,7 @@
 use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{Array, Bool, Integer, SmallInt, Timestamptz};
+use diesel::sql_types::{Array, Binary, Bool, Integer, SmallInt, Timestamptz};
 
 use super::{Rival, Trouble, lock};
 use crate::store::blocks::{self, Block, FORMAT, MOST, Span, Summary};
@@ -38,22 +38,16 @@ pub(super) fn step(connection: &mut PgConnection) -> Result<bool, Trouble> {
             return Ok(false);
         }
         let missing: Option<Missing> = sql_query(format!(
-            "select w.is_day, w.begins, array_agg(n.block order by n.block) as blocks
-             from ({WANTED}) w
-             cross join (select distinct summary_block(monitor_id) as block from monitors) n
-             left join summary_blocks b on b.is_day = w.is_day and b.begins = w.begins and b.block = n.block
-             -- One of an hour that was going on has the begin of it; and what is marked is not in the rows.
-             where (b.format is distinct from $1
-                    or not b.is_day and b.until > b.begins and b.until < b.begins + interval '1 hour')
-               and (w.is_day or not exists (select from rollup_due d where d.hour = w.begins))
-             group by 1, 2
-             order by w.is_day, w.begins desc limit 1"
+            "select m.is_day, m.begins, array_agg(m.block) as blocks from ({}) m
+             group by 1, 2 order by m.is_day, m.begins desc limit 1",
+            missing()
         ))
         .bind::<SmallInt, _>(FORMAT)
         .get_result(connection)
         .optional()?;
         let Some(missing) = missing else { return Ok(false) };
         let span = if missing.is_day { Span::Day } else { Span::Hour };
+        let mut is_empty = true;
         for block in missing.blocks {
             let rows = blocks::rows(connection, span, missing.begins, &blocks::monitors(block), Some(MOST + 1))?;
             let (until, content) = if rows.len() > MOST {
@@ -63,10 +57,48 @@ pub(super) fn step(connection: &mut PgConnection) -> Result<bool, Trouble> {
                 (span.end(missing.begins), Block::of(arrivals, rows.iter().filter_map(Summary::times).collect()))
             };
             blocks::write(connection, span, missing.begins, until, block, &content)?;
+            is_empty &= rows.is_empty();
+        }
+        if is_empty {
+            // There may be many: nothing is older than the first start of a collector.
+            write_empty(connection)?;
         }
         log::debug!(begins = missing.begins.0, is_day = missing.is_day; "packed what pages show");
         Ok(true)
     })
+}
+
+/// The blocks that are missing, where `$1` is the format.
+fn missing() -> String {
+    format!(
+        "select w.is_day, w.begins, n.block
+         from ({WANTED}) w
+         cross join (select distinct summary_block(monitor_id) as block from monitors) n
+         left join summary_blocks b on b.is_day = w.is_day and b.begins = w.begins and b.block = n.block
+         -- One of an hour that was going on has the begin of it; and what is marked is not in the rows.
+         where (b.format is distinct from $1
+                or not b.is_day and b.until > b.begins and b.until < b.begins + interval '1 hour')
+           and (w.is_day or not exists (select from rollup_due d where d.hour = w.begins))"
+    )
+}
+
+/// Writes those of the hours and days that have no row at all.
+fn write_empty(connection: &mut PgConnection) -> Result<(), Trouble> {
+    sql_query(format!(
+        "insert into summary_blocks (is_day, begins, block, until, format, content)
+         select m.is_day, m.begins, m.block,
+                m.begins + case when m.is_day then interval '24 hours' else interval '1 hour' end, $1, $2
+         from ({}) m
+         where case when m.is_day then not exists (select from daily d where d.day = m.begins)
+                    else not exists (select from hourly h where h.hour = m.begins) end
+         on conflict (is_day, begins, block) do update
+         set until = excluded.until, format = excluded.format, content = excluded.content, packed_at = now()",
+        missing()
+    ))
+    .bind::<SmallInt, _>(FORMAT)
+    .bind::<Binary, _>(Block::default().packed()?)
+    .execute(connection)?;
+    Ok(())
 }
 
 /// Drops the blocks that no page asks for any more.

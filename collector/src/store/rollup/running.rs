@@ -19,15 +19,11 @@ use diesel::sql_types::{Array, BigInt, Integer, Multirange, SmallInt, Timestampt
 
 use super::{Rival, Trouble, lock};
 use crate::ranges::Ranges;
-use crate::store::blocks::{self, Block, FORMAT, MOST, Span, Stored};
-use crate::store::live::{self, Live};
+use crate::store::blocks::{self, Block, FORMAT, MOST, Span, Stored, Summary};
 use crate::store::names::from_sql;
 
 /// How far packing stays behind now, so that what is on its way is newer; and how often it is done anew.
 const BEHIND: &str = "interval '3 minutes'";
-
-/// Results are read in parts, what arrived of a monitor from an agent by bucket of response times: so many at most.
-const MOST_PARTS: usize = 4 * MOST;
 
 #[derive(QueryableByName)]
 struct Begun {
@@ -55,7 +51,7 @@ pub(super) fn step(connection: &mut PgConnection) -> Result<bool, Trouble> {
             return Ok(false);
         }
         let begun: Option<Begun> = sql_query(format!(
-            "select d.hour, d.until,
+            "select d.hour, greatest(d.until, b.latest) as until,
                     array(select distinct summary_block(monitor_id) from monitors) as blocks
              from (
                  select hour, least(now() - {BEHIND}, hour + interval '1 hour') as until,
@@ -63,7 +59,7 @@ pub(super) fn step(connection: &mut PgConnection) -> Result<bool, Trouble> {
                  from rollup_due where hour > now() - interval '61 minutes' and hour < now() - {BEHIND} group by hour
              ) d
              cross join lateral (
-                 select min(b.until) as until, max(b.packed_at) as packed_at from summary_blocks b
+                 select min(b.until) as until, max(b.until) as latest, max(b.packed_at) as packed_at from summary_blocks b
                  where not b.is_day and b.begins = d.hour and b.format = $1
              ) b
              where b.until is null
@@ -126,12 +122,11 @@ fn pack(
     let since = |id: i64| if late.contains(id) { hour } else { packed_until };
     let ids = marked.parts().iter().flat_map(|(first, end)| *first..*end);
     let ids: Vec<_> = ids.filter_map(|id| Some((i32::try_from(id).ok()?, since(id)))).collect();
-    let parts = live::read(connection, &ids, until, Some(MOST_PARTS + 1))?;
+    let rows = blocks::results(connection, &ids, until, Some(MOST + 1))?;
     let before = before.map(|before| before.content).unwrap_or_default();
     let kept = before.arrivals.into_iter().filter(|it| !late.contains(it.monitor_id.into()));
-    let arrivals = kept.chain(parts.iter().map(|it| it.arrival)).collect();
+    let arrivals = kept.chain(rows.iter().map(|row| row.arrival)).collect();
     let kept = before.times.into_iter().filter(|it| !late.contains(it.monitor_id.into()));
-    let packed = Block::of(arrivals, kept.chain(parts.iter().filter_map(Live::times)).collect());
-    let is_much = parts.len() > MOST_PARTS || packed.arrivals.len() > MOST;
-    Ok(if is_much { (hour, Block::default()) } else { (until, packed) })
+    let packed = Block::of(arrivals, kept.chain(rows.iter().filter_map(Summary::times)).collect());
+    Ok(if packed.arrivals.len() > MOST { (hour, Block::default()) } else { (until, packed) })
 }

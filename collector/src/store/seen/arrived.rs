@@ -17,8 +17,7 @@ use diesel::pg::data_types::PgTimestamp;
 use fnv::FnvHashMap;
 use jiff::Timestamp;
 
-use super::super::blocks::{self, Arrival, HOUR, Span, Stored};
-use super::super::live;
+use super::super::blocks::{self, Arrival, HOUR, Span, Stored, Summary};
 use super::super::tables::pg_time;
 use super::super::trouble::Trouble;
 use super::answers::Answers;
@@ -165,32 +164,31 @@ impl Reading<'_> {
 
     /// Adds the summaries of an hour or a day that are not packed.
     fn rows(&mut self, span: Span, begins: i64, monitors: &Ranges) -> Result<(), Trouble> {
-        if monitors.is_empty() {
-            return Ok(());
-        }
-        let begins = PgTimestamp(begins);
-        for row in blocks::rows(self.connection, span, begins, monitors, None)? {
-            self.arrived.add(&row.arrival, place(begins, self.edges));
-            if let Some(times) = row.times() {
-                self.arrived.answers(times.monitor_id).add_packed(&times);
-            }
+        if !monitors.is_empty() {
+            let rows = blocks::rows(self.connection, span, PgTimestamp(begins), monitors, None)?;
+            self.add(&rows, begins);
         }
         Ok(())
     }
 
     /// Adds the results of an hour, of each monitor from a time on and up to the last edge.
     fn results(&mut self, hour: i64, monitors: &[(i32, PgTimestamp)]) -> Result<(), Trouble> {
-        if monitors.is_empty() {
-            return Ok(());
+        if !monitors.is_empty() {
+            let until = PgTimestamp(self.until().min(hour + HOUR));
+            let rows = blocks::results(self.connection, monitors, until, None)?;
+            self.add(&rows, hour);
         }
-        let bar = place(PgTimestamp(hour), self.edges);
-        for it in live::read(self.connection, monitors, PgTimestamp(self.until().min(hour + HOUR)), None)? {
-            self.arrived.add(&it.arrival, bar);
-            if let Some(times) = it.times() {
+        Ok(())
+    }
+
+    fn add(&mut self, rows: &[Summary], begins: i64) {
+        let bar = place(PgTimestamp(begins), self.edges);
+        for row in rows {
+            self.arrived.add(&row.arrival, bar);
+            if let Some(times) = row.times() {
                 self.arrived.answers(times.monitor_id).add_packed(&times);
             }
         }
-        Ok(())
     }
 
     /// The last edge.
