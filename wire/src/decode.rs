@@ -12,7 +12,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use crate::record::{AgentReport, CheckResult, Content, Dropped, Record};
+use crate::record::{CheckResult, Content, Dropped, Record};
+use crate::report::AgentReport;
 use crate::{VERSION, limits};
 
 #[cfg(test)]

@@ -17,14 +17,13 @@ mod decode;
 mod encode;
 pub mod limits;
 mod record;
+mod report;
 mod time;
 
 pub use decode::{Fault, Number, Rejection};
 pub use encode::{declared, lists_monitors, payload, stamp};
-pub use record::{
-    AgentEvent, AgentReport, Certificate, CheckResult, Clock, Configuration, Content, DropReason, Dropped, MonitorDue,
-    Outcome, Pending, Phases, Previous, Range, Record,
-};
+pub use record::{Certificate, CheckResult, Content, DropReason, Dropped, Outcome, Phases, Range, Record};
+pub use report::{AgentEvent, AgentReport, Clock, Configuration, MonitorDue, Pending, Previous};
 
 /// The version that this crate writes, and the only one that it reads.
 pub const VERSION: u32 = 1;
