@@ -31,6 +31,17 @@ pub enum Look {
     Silent,
 }
 
+impl Look {
+    /// Of a check with that outcome.
+    pub fn of(outcome: &str) -> Look {
+        match outcome {
+            "success" => Look::Success,
+            "agent_error" => Look::AgentError,
+            _ => Look::Failure,
+        }
+    }
+}
+
 /// The latest result of a monitor by an agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Latest {

@@ -98,10 +98,24 @@ impl Connections {
 /// A session. It is thrown away once spoiled, since it may lead to a server that no longer takes writes.
 pub(super) struct Session {
     connection: PgConnection,
+    is_checked: bool,
     spoiled: bool,
 }
 
 impl Session {
+    /// Looks at once in a session's life what costs a reader more than it tells: when the tables change, what reads them
+    /// fails, and the session is thrown away.
+    pub(super) fn check_once(
+        &mut self,
+        check: impl FnOnce(&mut PgConnection) -> Result<(), Trouble>,
+    ) -> Result<(), Trouble> {
+        if !self.is_checked {
+            check(&mut self.connection)?;
+            self.is_checked = true;
+        }
+        Ok(())
+    }
+
     /// Finds out whether a right is missing, and lets the pool throw the session away when an error says that the
     /// database is not what it was.
     pub(super) fn judge<T>(&mut self, outcome: Result<T, Trouble>) -> Result<T, Trouble> {
@@ -161,7 +175,7 @@ impl ManageConnection for Connector {
             error => Refusal(self.redact(&error.to_string())),
         })?;
         connection.batch_execute(&session_setup(&self.schema)).map_err(|error| Refusal(describe(&error)))?;
-        Ok(Session { connection, spoiled: false })
+        Ok(Session { connection, is_checked: false, spoiled: false })
     }
 
     fn is_valid(&self, session: &mut Session) -> Result<(), Refusal> {

@@ -9,6 +9,7 @@ mod arrived;
 mod bars;
 mod detail;
 mod due;
+mod incidents;
 pub(super) mod latest;
 mod overview;
 mod results;
@@ -59,7 +60,7 @@ impl Source for Reader {
     }
 
     fn answers(&self) -> Result<(), Unavailable> {
-        self.read(|_, _| Ok(()))
+        self.read(|connection, _| migrate::check(connection, &self.schema))
     }
 }
 
@@ -67,7 +68,7 @@ impl Reader {
     /// All that `read` reads is of one moment, which is told by the database's clock, as what it is compared with.
     fn read<T>(&self, read: impl FnOnce(&mut PgConnection, Timestamp) -> Result<T, Trouble>) -> Result<T, Unavailable> {
         let mut session = self.connections.get()?;
-        migrate::check(&mut session, &self.schema)?;
+        session.check_once(|connection| migrate::check(connection, &self.schema))?;
         let mut transaction = session.build_transaction().repeatable_read().read_only();
         let outcome = transaction.run(|connection| {
             // A just-in-time compiler takes longer than the queries, and sums of long windows need room. Whoever asked

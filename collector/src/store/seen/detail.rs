@@ -5,24 +5,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{Array, BigInt, Double, Integer, Nullable, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Double, Integer, Timestamptz};
 use jiff::Timestamp;
 
-use super::super::figures::OutageRow;
 use super::super::tables::{ANSWERED, pg_time, time};
 use super::super::trouble::Trouble;
 use super::answers::Answers;
 use super::bars::{self, Row, place};
 use super::overview::{shown, summaries, window};
-use super::{Names, latest, results, schedules};
+use super::{Names, incidents, latest, results, schedules};
+use crate::figures::Window;
 use crate::figures::counts::Counts;
 use crate::figures::detail::{Detail, Gap, Late, Point, Side};
 use crate::figures::due::Schedule;
-use crate::figures::incident::{self, Incident};
 use crate::figures::overview::Bar;
 use crate::figures::period::Period;
-use crate::figures::state::{Look, State};
-use crate::figures::{Outage, Window};
 
 /// One monitor; none when nothing is known by that id.
 pub(super) fn read(
@@ -46,6 +43,11 @@ pub(super) fn read(
     let never = Schedule::default();
     let schedule = schedules.get(id).unwrap_or(&never);
     let agents = sides(&names, &arrived, schedule, &edges);
+    let results = results::read(connection, &ids, now, Detail::MOST + 1)?;
+    let incidents = match incidents::may_be(&agents, &results, window.until) {
+        true => incidents::read(connection, &names, up_to_now, &summary.state)?,
+        false => Vec::new(),
+    };
     Ok(Some(Detail {
         as_of: now,
         period,
@@ -54,10 +56,10 @@ pub(super) fn read(
             Period::Day => phases(connection, &ids, up_to_now)?,
             Period::Month | Period::Quarter => series(&arrived),
         },
-        incidents: incidents(connection, &names, up_to_now, &summary.state)?,
+        incidents,
         gaps: gaps(&agents, schedule, &edges),
         late: late(connection, &names, &agents, window)?,
-        results: results::read(connection, &ids, now, Detail::MOST + 1)?,
+        results,
         summary,
         agents,
     }))
@@ -142,79 +144,6 @@ fn phases(connection: &mut PgConnection, monitors: &[i32], window: Window) -> Re
         phases_us: row.phases_us.try_into().ok(),
     };
     Ok(rows.into_iter().map(point).collect())
-}
-
-/// The latest incidents, newest first.
-fn incidents(
-    connection: &mut PgConnection,
-    names: &Names,
-    window: Window,
-    state: &State,
-) -> Result<Vec<Incident>, Trouble> {
-    let ids = names.monitor_ids();
-    let rows: Vec<OutageRow> = sql_query(
-        "select monitor_id, agent_id, began, ended, failures, outcome, status_code, error from outages($1, $2, $3)",
-    )
-    .bind::<Timestamptz, _>(pg_time(window.since))
-    .bind::<Timestamptz, _>(pg_time(window.until))
-    .bind::<Array<Integer>, _>(&ids)
-    .load(connection)?;
-    let outages: Vec<Outage> = rows.into_iter().map(|row| (names.agent(row.agent_id), row).into()).collect();
-    let still_fails = |name: &str| state.agents.iter().any(|it| it.agent == name && it.look == Look::Failure);
-    let mut last_looks = BTreeMap::new();
-    for open in outages.iter().filter(|it| it.ended.is_none() && !still_fails(&it.agent)) {
-        last_looks.insert(open.agent.clone(), last_look(connection, &ids, open)?);
-    }
-    let groups = incident::groups(outages, |outage| last_looks.get(&outage.agent).copied());
-    let incident = |group: incident::Group| {
-        let (began, ended) = group.span();
-        let saw = saw_success(connection, names, &ids, began, ended.unwrap_or(window.until))?;
-        Ok(group.incident(&saw))
-    };
-    groups.into_iter().take(Detail::MOST).map(incident).collect()
-}
-
-/// When the agent of an outage that has not ended looked for the last time.
-fn last_look(connection: &mut PgConnection, monitors: &[i32], outage: &Outage) -> Result<Timestamp, Trouble> {
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = Nullable<Timestamptz>)]
-        at: Option<PgTimestamp>,
-    }
-    let row: Row = sql_query(
-        "select max(r.checked_at) as at
-         from results r join epochs e using (epoch_id) join agents a using (agent_id)
-         where r.monitor_id = any($1) and a.name = $2 and r.checked_at >= $3 and r.outcome <> 'agent_error'",
-    )
-    .bind::<Array<Integer>, _>(monitors)
-    .bind::<Text, _>(&outage.agent)
-    .bind::<Timestamptz, _>(pg_time(outage.began))
-    .get_result(connection)?;
-    Ok(row.at.map_or(outage.began, time))
-}
-
-/// Which agents saw a success in a time.
-fn saw_success(
-    connection: &mut PgConnection,
-    names: &Names,
-    monitors: &[i32],
-    since: Timestamp,
-    until: Timestamp,
-) -> Result<Vec<String>, Trouble> {
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = Integer)]
-        agent_id: i32,
-    }
-    let rows: Vec<Row> = sql_query(
-        "select distinct e.agent_id from results r join epochs e using (epoch_id)
-         where r.monitor_id = any($1) and r.checked_at >= $2 and r.checked_at < $3 and r.outcome = 'success'",
-    )
-    .bind::<Array<Integer>, _>(monitors)
-    .bind::<Timestamptz, _>(pg_time(since))
-    .bind::<Timestamptz, _>(pg_time(until))
-    .load(connection)?;
-    Ok(rows.into_iter().map(|row| names.agent(row.agent_id)).collect())
 }
 
 /// Bars with less than was due one after the other, of each agent and of nobody, newest first.

@@ -153,11 +153,7 @@ fn add_last_words(
 
 impl Row {
     pub(in crate::store) fn look(&self) -> Look {
-        match &*self.outcome {
-            "success" => Look::Success,
-            "agent_error" => Look::AgentError,
-            _ => Look::Failure,
-        }
+        Look::of(&self.outcome)
     }
 
     pub(in crate::store) fn latest(&self, agent: String) -> Latest {

@@ -39,14 +39,20 @@ pub(in crate::store) fn read(
     now: Timestamp,
     id: Option<&str>,
 ) -> Result<BTreeMap<String, Schedule>, Trouble> {
-    let rows: Vec<Row> = sql_query(
-        "select agent_id, monitor, interval_ms, tags, begins, ends, is_stopped, resumes
-         from schedule_spans($1, $2) where $3 is null or monitor = $3",
-    )
-    .bind::<Timestamptz, _>(pg_time(since))
-    .bind::<Timestamptz, _>(pg_time(now))
-    .bind::<Nullable<Text>, _>(id)
-    .load(connection)?;
+    // One monitor is taken out of the lists that have it.
+    let query = match id {
+        None => "select * from schedule_spans($1, $2) where $3 is null",
+        Some(_) => {
+            "select l.agent_id, $3 as monitor, l.intervals_ms[place] as interval_ms, coalesce(l.tags[place], '{}') as tags,
+                    l.begins, l.ends, l.is_stopped, l.resumes
+             from schedule_lists($1, $2) l, array_position(l.monitors, $3) place where place is not null"
+        }
+    };
+    let rows: Vec<Row> = sql_query(query)
+        .bind::<Timestamptz, _>(pg_time(since))
+        .bind::<Timestamptz, _>(pg_time(now))
+        .bind::<Nullable<Text>, _>(id)
+        .load(connection)?;
     let mut spans: BTreeMap<String, Vec<Span>> = BTreeMap::new();
     for row in rows {
         let span = Span {
