@@ -114,14 +114,25 @@ pub(crate) fn assert_true(stack: &Stack) -> Result<()> {
 
 /// What readers see is all that is there, at this moment.
 fn assert_readers_miss_nothing(stack: &Stack) -> Result<()> {
-    let seen: Vec<Value> = stack.database.rows(
-        "select (select count(*) from website_monitor.results) as rows,
-                (select coalesce(sum(checks), 0) from website_monitor.checks_by_hour(
-                     now() - interval '100 hours', now() + interval '3 hours')) as by_hour,
-                (select coalesce(sum(checks), 0) from website_monitor.checks_by_day(
-                     now() - interval '100 hours', now() + interval '3 hours')) as by_day",
-    )?;
-    assert_eq!((&seen[0]["rows"], &seen[0]["rows"]), (&seen[0]["by_hour"], &seen[0]["by_day"]));
+    let of_all = |by: &str| {
+        format!(
+            "select sum(checks) from website_monitor.{by}(now() - interval '100 hours', now() + interval '3 hours')"
+        )
+    };
+    let of_each = |by: &str| {
+        format!(
+            "select sum(checks) from website_monitor.monitors m cross join lateral website_monitor.{by}(
+                 now() - interval '100 hours', now() + interval '3 hours', array[m.monitor_id])"
+        )
+    };
+    let sums = ["checks_by_hour", "checks_by_day"].iter().flat_map(|by| [of_all(by), of_each(by)]);
+    let sums: Vec<String> = sums.map(|sum| format!("coalesce(({sum}), 0)")).collect();
+    let seen: Vec<Value> = stack.database.rows(&format!(
+        "select (select count(*) from website_monitor.results) as rows, array[{}] as sums",
+        sums.join(", ")
+    ))?;
+    let rows = seen[0]["rows"].clone();
+    assert_eq!(seen[0]["sums"], Value::Array(vec![rows; sums.len()]));
     Ok(())
 }
 
