@@ -70,7 +70,7 @@ impl Asked for Teller {
 
 type Labels<const N: usize> = [(&'static str, String); N];
 type Of<const N: usize> = Family<Labels<N>, Gauge>;
-type Ratio<const N: usize> = Family<Labels<N>, Gauge<f64, AtomicU64>>;
+type Fraction = Family<Labels<1>, Gauge<f64, AtomicU64>>;
 
 fn gauge(registry: &mut Registry, name: &str, help: &str, value: i64) {
     let gauge = Gauge::<i64>::default();
@@ -92,7 +92,7 @@ fn tell_monitors(registry: &mut Registry, overview: &Overview, most: usize) {
     let all: Vec<&Summary> = overview.monitors.iter().filter(|monitor| !monitor.is_retired).collect();
     let told = all.iter().filter(|monitor| is_label(&monitor.id)).take(most);
     let (success, verdict, expiry) = (Of::<1>::default(), Of::<2>::default(), Of::<1>::default());
-    let (uptime, coverage, time) = (Ratio::<1>::default(), Ratio::<1>::default(), Ratio::<2>::default());
+    let (uptime, coverage, time) = (Fraction::default(), Fraction::default(), Fraction::default());
     let mut count = 0;
     for monitor in told {
         count += 1;
@@ -116,7 +116,7 @@ fn tell_monitors(registry: &mut Registry, overview: &Overview, most: usize) {
             coverage.get_or_create(&[label()]).set(share);
         }
         if let Some(p95) = monitor.times.p95_us {
-            time.get_or_create(&[label(), ("quantile", "0.95".into())]).set(p95 / 1e6);
+            time.get_or_create(&[label()]).set(p95 / 1e6);
         }
     }
     let left_out = i64::try_from(all.len() - count).unwrap_or(i64::MAX);
@@ -128,7 +128,7 @@ fn tell_monitors(registry: &mut Registry, overview: &Overview, most: usize) {
     registry.register("probe_ssl_earliest_cert_expiry", "The end of the certificate that was shown last", expiry);
     registry.register("website_monitor_uptime_ratio", "Of what was seen in 24 hours", uptime);
     registry.register("website_monitor_coverage_ratio", "What arrived of what was due in 24 hours", coverage);
-    registry.register("website_monitor_response_time_seconds", "Of the answers of 24 hours", time);
+    registry.register("website_monitor_response_time_p95_seconds", "Of the answers of 24 hours", time);
 }
 
 fn tell_agents(registry: &mut Registry, agents: &[AgentRow], most: usize) {
