@@ -121,6 +121,12 @@ impl<'a> Gathering<'a> {
         self.paused.is_some()
     }
 
+    /// Whether a partition was read to its end.
+    #[cfg(test)]
+    pub(super) fn has_seen_an_end(&self) -> bool {
+        !self.ends_seen.1.is_empty()
+    }
+
     /// Reads another topic of the same name from its beginning. Of the one before nothing more is committed.
     fn begin_anew(&mut self, generation: u64) {
         let mut beginnings = TopicPartitionList::new();
