@@ -98,17 +98,18 @@ impl<'a> Gathering<'a> {
             match polled {
                 Ok(message) if self.add(&message, read) => return None,
                 Ok(_) => {}
-                Err(KafkaError::PartitionEOF(partition)) => drop(self.ends_seen().insert(partition, read)),
+                Err(KafkaError::PartitionEOF(partition)) => {
+                    self.ends_seen(self.progress.generation()).insert(partition, read);
+                }
                 Err(error) => return Some(error),
             }
         }
         None
     }
 
-    /// When the partitions that were dealt out last were read to their ends. Before that another one may have read them,
-    /// and what was not committed is read again.
-    fn ends_seen(&mut self) -> &mut BTreeMap<i32, Instant> {
-        let generation = self.progress.generation();
+    /// When partitions were last read to their ends in this generation. What was read in one before is read again where it
+    /// was not committed.
+    fn ends_seen(&mut self, generation: u64) -> &mut BTreeMap<i32, Instant> {
         if self.ends_seen.0 != generation {
             self.ends_seen = (generation, BTreeMap::new());
         }
@@ -224,7 +225,7 @@ impl<'a> Gathering<'a> {
             full_since: None,
         });
         let partition = message.partition();
-        let end_seen = self.ends_seen().get(&partition).copied();
+        let end_seen = self.ends_seen(generation).get(&partition).copied();
         let passage = sent(message).map(|sent| Passage { sent, read, end_seen });
         open.batch.push(partition, message.offset(), message.key(), message.payload(), passage);
         let is_full = self.is_full(&open.batch);
