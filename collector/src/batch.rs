@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use wire::Rejection;
 
+use crate::passage::Passage;
+
 /// What a message says, in texts that are still the message's.
 pub type Record<'a> = wire::Record<Cow<'a, str>>;
 
@@ -26,6 +28,8 @@ pub struct Message<'a> {
     pub key: Option<&'a [u8]>,
     /// The value.
     pub value: Option<&'a [u8]>,
+    /// How it came, where that is known.
+    pub passage: Option<Passage>,
 }
 
 /// A message and what it says, which is decoded at most once.
@@ -66,6 +70,7 @@ struct Place {
     begin: usize,
     key: Option<usize>,
     value: Option<usize>,
+    passage: Option<Passage>,
 }
 
 impl Batch {
@@ -76,12 +81,20 @@ impl Batch {
     }
 
     /// Takes a message in.
-    pub fn push(&mut self, partition: i32, offset: i64, key: Option<&[u8]>, value: Option<&[u8]>) {
+    pub fn push(
+        &mut self,
+        partition: i32,
+        offset: i64,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        passage: Option<Passage>,
+    ) {
         let begin = self.bytes.len();
         self.bytes.extend_from_slice(key.unwrap_or_default());
         self.bytes.extend_from_slice(value.unwrap_or_default());
         self.ends.insert(partition, offset + 1);
-        self.places.push(Place { partition, offset, begin, key: key.map(<[u8]>::len), value: value.map(<[u8]>::len) });
+        let (key, value) = (key.map(<[u8]>::len), value.map(<[u8]>::len));
+        self.places.push(Place { partition, offset, begin, key, value, passage });
     }
 
     /// The messages, in the order of arrival.
@@ -94,6 +107,7 @@ impl Batch {
                 offset: place.offset,
                 key: place.key.map(|_| key),
                 value: place.value.map(|len| &rest[..len]),
+                passage: place.passage,
             };
             Entry::new(message)
         };
@@ -129,7 +143,7 @@ mod tests {
     fn a_batch_ends_after_the_last_message_of_each_partition() {
         let mut batch = Batch::default();
         for (partition, offset, value) in [(0, 7, &b"x"[..]), (2, 1, b"yy"), (0, 8, b"z")] {
-            batch.push(partition, offset, None, Some(value));
+            batch.push(partition, offset, None, Some(value), None);
         }
         assert_eq!(batch.ends(), &BTreeMap::from([(0, 9), (2, 2)]));
         assert_eq!((batch.len(), batch.bytes()), (3, 4));
@@ -147,7 +161,7 @@ mod tests {
         ];
         let mut batch = Batch::with_room("t".into(), 1, 1);
         for (offset, (key, value)) in (0..).zip(messages) {
-            batch.push(3, offset, key, value);
+            batch.push(3, offset, key, value, None);
         }
         let entries = batch.entries();
         assert_eq!(entries.iter().map(|it| (it.message.key, it.message.value)).collect::<Vec<_>>(), messages);

@@ -8,6 +8,7 @@
 
 pub mod agent;
 pub mod alerts;
+pub mod clock;
 pub mod counts;
 pub mod detail;
 pub mod due;

@@ -22,6 +22,7 @@ pub mod config;
 pub mod consume;
 pub mod figures;
 pub mod health;
+pub mod passage;
 pub mod ranges;
 pub mod rarely;
 pub mod report;

@@ -24,6 +24,7 @@ use crate::config::{Database, Retention};
 use crate::health::Tally;
 use crate::rarely::Rarely;
 
+mod agents;
 mod alerts;
 mod blocks;
 mod connect;

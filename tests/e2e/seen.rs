@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+mod clock;
 mod gone;
 
 /// A run of an agent that checks the shop each minute, from three hours ago on.

@@ -1,16 +1,19 @@
 //! Batches being gathered, one for each writer, and handed over when they are due.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError;
-use rdkafka::message::BorrowedMessage;
+use rdkafka::message::{BorrowedMessage, Timestamp as Stamp};
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 
 use super::client::{Context, offsets};
 use super::progress::Progress;
 use crate::batch::Batch;
 use crate::config::BatchBounds;
+use crate::passage::Passage;
 
 /// A batch is full at so many bytes, whatever its number of messages.
 const MOST_BYTES: usize = 16 * 1024 * 1024;
@@ -44,6 +47,8 @@ pub(super) struct Gathering<'a> {
     open: Vec<Option<Open>>,
     /// The generation whose partitions are paused.
     paused: Option<u64>,
+    /// Of a generation, when partitions were last read to their ends.
+    ends_seen: (u64, BTreeMap<i32, Instant>),
     /// The messages and bytes of the last batch: the next one will be like it.
     usual: (usize, usize),
 }
@@ -73,7 +78,7 @@ impl<'a> Gathering<'a> {
         writers: usize,
     ) -> Gathering<'a> {
         let open = (0..writers).map(|_| None).collect();
-        Gathering { consumer, progress, bounds, open, paused: None, usual: (0, 0) }
+        Gathering { consumer, progress, bounds, open, paused: None, ends_seen: (0, BTreeMap::new()), usual: (0, 0) }
     }
 
     /// Takes some messages, or waits for a writer; an error that Kafka gave.
@@ -84,20 +89,43 @@ impl<'a> Gathering<'a> {
         }
         commit(self.consumer, self.progress, CommitMode::Async);
         let mut timeout = self.hand_over(self.progress.generation())?;
+        let mut read = None;
         for _ in 0..BURST {
-            match self.consumer.poll(timeout)? {
-                Ok(message) if self.add(&message) => return None,
-                Ok(_) => timeout = Duration::ZERO,
+            let polled = self.consumer.poll(timeout)?;
+            // Nothing is waited for after the first one.
+            let read = *read.get_or_insert_with(Instant::now);
+            timeout = Duration::ZERO;
+            match polled {
+                Ok(message) if self.add(&message, read) => return None,
+                Ok(_) => {}
+                Err(KafkaError::PartitionEOF(partition)) => {
+                    self.ends_seen(self.progress.generation()).insert(partition, read);
+                }
                 Err(error) => return Some(error),
             }
         }
         None
     }
 
+    /// When partitions were last read to their ends in this generation. What was read in one before is read again where it
+    /// was not committed.
+    fn ends_seen(&mut self, generation: u64) -> &mut BTreeMap<i32, Instant> {
+        if self.ends_seen.0 != generation {
+            self.ends_seen = (generation, BTreeMap::new());
+        }
+        &mut self.ends_seen.1
+    }
+
     /// Whether partitions are paused.
     #[cfg(test)]
     pub(super) fn is_paused(&self) -> bool {
         self.paused.is_some()
+    }
+
+    /// Whether a partition was read to its end.
+    #[cfg(test)]
+    pub(super) fn has_seen_an_end(&self) -> bool {
+        !self.ends_seen.1.is_empty()
     }
 
     /// Reads another topic of the same name from its beginning. Of the one before nothing more is committed.
@@ -181,8 +209,8 @@ impl<'a> Gathering<'a> {
         batch.len() >= self.bounds.max_messages || batch.bytes() >= MOST_BYTES
     }
 
-    /// Takes a message in; whether its batch is full now.
-    fn add(&mut self, message: &BorrowedMessage<'_>) -> bool {
+    /// Takes a message in, which was read at that moment; whether its batch is full now.
+    fn add(&mut self, message: &BorrowedMessage<'_>, read: Instant) -> bool {
         let topic = self.consumer.context().topic();
         if message.topic() != &**topic {
             return false;
@@ -196,7 +224,10 @@ impl<'a> Gathering<'a> {
             since: Instant::now(),
             full_since: None,
         });
-        open.batch.push(message.partition(), message.offset(), message.key(), message.payload());
+        let partition = message.partition();
+        let end_seen = self.ends_seen(generation).get(&partition).copied();
+        let passage = sent(message).map(|sent| Passage { sent, read, end_seen });
+        open.batch.push(partition, message.offset(), message.key(), message.payload(), passage);
         let is_full = self.is_full(&open.batch);
         self.open[writer] = Some(open);
         is_full
@@ -224,5 +255,13 @@ impl<'a> Gathering<'a> {
             log::debug!(error:% = error; "can't resume partitions");
             self.paused = Some(generation);
         }
+    }
+}
+
+/// When its sender sent it, by the sender's clock; not told where a topic has the broker's time instead.
+fn sent(message: &BorrowedMessage<'_>) -> Option<Timestamp> {
+    match message.timestamp() {
+        Stamp::CreateTime(ms) => Timestamp::from_millisecond(ms).ok(),
+        Stamp::LogAppendTime(_) | Stamp::NotAvailable => None,
     }
 }

@@ -87,3 +87,29 @@ fn a_consumer_that_gets_no_partition_is_not_left_outside() {
     let shares = members.each_ref().map(|member| member.assignment().unwrap().count());
     assert_eq!(shares.iter().sum::<usize>(), 1, "{shares:?}");
 }
+
+#[test]
+fn of_a_message_it_is_known_when_it_was_sent_and_whether_the_end_was_seen_just_before() {
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic("t", 1, 1).unwrap();
+    let kafka = Kafka { bootstrap_servers: cluster.bootstrap_servers(), topic: "t".into(), ..Kafka::default() };
+    let progress = Arc::new(Progress::new(1));
+    let consumer = client::consumer(&kafka, "one", progress.clone(), Arc::new(Health::new(1))).unwrap();
+    let mut gathering = Gathering::new(&consumer, &progress, BOUNDS, 1);
+    let producer: ThreadedProducer<DefaultProducerContext> =
+        ClientConfig::new().set("bootstrap.servers", cluster.bootstrap_servers()).create().unwrap();
+    let sent = jiff::Timestamp::from_millisecond(1_700_000_000_123).unwrap();
+    consumer.subscribe(&["t"]).unwrap();
+
+    for is_prompt in [false, true] {
+        let record = BaseRecord::<[u8], [u8]>::to("t").payload(b"x").timestamp(sent.as_millisecond());
+        producer.send(record).map_err(|(error, _)| error).unwrap();
+        producer.flush(LONG).unwrap();
+        poll_until(&mut gathering, |_| progress.has_batch(0));
+        let (generation, batch) = progress.next(0).unwrap();
+        progress.written(0, generation, None);
+        let passage = batch.entries()[0].message.passage.unwrap();
+        assert_eq!((passage.sent, passage.is_prompt()), (sent, is_prompt));
+        poll_until(&mut gathering, |gathering| gathering.has_seen_an_end());
+    }
+}

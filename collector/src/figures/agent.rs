@@ -32,6 +32,8 @@ pub struct AgentRow {
     pub rejected: i64,
     /// Bytes of its outbox at its latest report.
     pub outbox_bytes: Option<i64>,
+    /// How far its clock is behind the database's at least, in microseconds; negative: ahead. Zero where it may be right.
+    pub clock_behind_us: i64,
     /// How many times its clock jumped since its start.
     pub clock_jumps: i64,
     /// The last jump in microseconds; negative is backwards.

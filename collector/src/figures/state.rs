@@ -82,6 +82,17 @@ pub fn patience(interval: SignedDuration) -> SignedDuration {
     interval * INTERVALS + ON_ITS_WAY
 }
 
+/// How far back results of these agents may lie that count now: each checks at an interval, by a clock that is so far
+/// behind. None where nobody looks.
+pub fn furthest(lookers: impl Iterator<Item = (SignedDuration, SignedDuration)>) -> Option<SignedDuration> {
+    lookers.map(|(interval, behind)| patience(interval) + behind.max(SignedDuration::ZERO)).max()
+}
+
+/// Whether a result still tells how things are: of a monitor with this interval, by a clock that is so far behind.
+pub fn is_fresh(checked_at: Timestamp, behind: SignedDuration, interval: SignedDuration, now: Timestamp) -> bool {
+    now.duration_since(checked_at).saturating_sub(behind) <= patience(interval)
+}
+
 impl Latest {
     /// What is known of an agent of which no result is.
     pub fn silent(agent: String) -> Latest {
@@ -146,6 +157,20 @@ mod tests {
         assert_eq!(verdict(&[Success, Success, Success]), Verdict::Up);
         assert_eq!(verdict(&[Failure, Silent, AgentError]), Verdict::Down);
         assert_eq!(verdict(&[Success, Silent]), Verdict::Up);
+    }
+
+    #[test]
+    fn by_a_clock_behind_a_result_is_younger_than_it_is_dated_and_by_one_ahead_it_is_older() {
+        let now: Timestamp = "2026-11-27T13:10:00Z".parse().unwrap();
+        let seconds = SignedDuration::from_secs;
+        let fresh = |age, behind| is_fresh(now - seconds(age), seconds(behind), seconds(60), now);
+        assert!(fresh(210, 0) && !fresh(211, 0));
+        assert!(fresh(810, 600) && !fresh(811, 600), "who falls silent is so by true time");
+        assert!(fresh(-90, -300) && !fresh(-89, -300));
+        let furthest = |lookers: &[(i64, i64)]| {
+            furthest(lookers.iter().map(|it| (seconds(it.0), seconds(it.1)))).map(|furthest| furthest.as_secs())
+        };
+        assert_eq!([furthest(&[]), furthest(&[(60, -300), (10, 600)])], [None, Some(660)]);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use wire::{AgentEvent, AgentReport, Content, Dropped, Number};
 use super::memory::Memory;
 use super::schedules;
 use crate::batch::{CheckResult, Entry, Message};
+use crate::passage::Passage;
 use crate::ranges::Ranges;
 
 /// The days (since 1970, UTC) of which results are stored.
@@ -53,6 +54,7 @@ pub(super) struct Report<'a> {
     pub(super) seq: i64,
     pub(super) agent: &'a str,
     pub(super) report: &'a AgentReport,
+    pub(super) passage: Option<Passage>,
 }
 
 /// What is to be written, by the epochs' ids.
@@ -134,7 +136,8 @@ impl<'a> Plan<'a> {
             Content::Agent(report) => {
                 if let Some((epoch_id, delta)) = self.account(origin, memory) {
                     delta.notices.insert(origin.seq);
-                    self.report(epoch_id, Report { seq: origin.seq, agent: &record.agent, report }, memory);
+                    let (seq, passage) = (origin.seq, message.passage);
+                    self.report(epoch_id, Report { seq, agent: &record.agent, report, passage }, memory);
                 }
             }
         }
@@ -244,7 +247,7 @@ mod tests {
     fn batch(values: &[String]) -> Batch {
         let mut batch = Batch::default();
         for (offset, value) in (0..).zip(values) {
-            batch.push(0, offset, None, Some(value.as_bytes()));
+            batch.push(0, offset, None, Some(value.as_bytes()), None);
         }
         batch
     }

@@ -84,7 +84,8 @@ impl RejectedMessage {
 
     pub(super) fn message(&self) -> Message<'_> {
         let RejectedMessage { topic, partition, offset, key, value, .. } = self;
-        Message { topic, partition: *partition, offset: *offset, key: key.as_deref(), value: value.as_deref() }
+        let (partition, offset) = (*partition, *offset);
+        Message { topic, partition, offset, key: key.as_deref(), value: value.as_deref(), passage: None }
     }
 }
 

@@ -20,8 +20,8 @@ use std::collections::BTreeMap;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{Array, Bool, Integer, Text};
-use jiff::Timestamp;
+use diesel::sql_types::{Array, BigInt, Bool, Integer, Text};
+use jiff::{SignedDuration, Timestamp};
 
 use super::figures::Reader;
 use super::tables::now;
@@ -29,6 +29,7 @@ use super::trouble::Trouble;
 use super::{Unavailable, migrate};
 use crate::figures::agent::AgentRow;
 use crate::figures::alerts::AlertCounts;
+use crate::figures::clock;
 use crate::figures::detail::{Detail, ResultRow};
 use crate::figures::overview::Overview;
 use crate::figures::period::Period;
@@ -99,6 +100,8 @@ pub(super) struct Definition {
 /// Who and what there is.
 pub(super) struct Names {
     agents: BTreeMap<i32, String>,
+    /// How far the clocks of agents are behind.
+    clocks: BTreeMap<i32, SignedDuration>,
     pub(super) monitors: Vec<Definition>,
 }
 
@@ -111,13 +114,20 @@ impl Names {
             agent_id: i32,
             #[diesel(sql_type = Text)]
             name: String,
+            #[diesel(sql_type = BigInt)]
+            clock_behind_us: i64,
         }
-        let agents: Vec<Agent> = sql_query("select agent_id, name from agents").load(connection)?;
+        let agents: Vec<Agent> = sql_query("select agent_id, name, clock_behind_us from agents").load(connection)?;
         let monitors = sql_query("select monitor_id, id, name, url from monitors where $1 or id = any($2)")
             .bind::<Bool, _>(id.is_none())
             .bind::<Array<Text>, _>(id.as_slice())
             .load(connection)?;
-        Ok(Names { agents: agents.into_iter().map(|agent| (agent.agent_id, agent.name)).collect(), monitors })
+        let clock = |it: &Agent| (it.agent_id, clock::regarded(SignedDuration::from_micros(it.clock_behind_us)));
+        Ok(Names {
+            clocks: agents.iter().map(clock).collect(),
+            agents: agents.into_iter().map(|agent| (agent.agent_id, agent.name)).collect(),
+            monitors,
+        })
     }
 
     fn monitor_ids(&self) -> Vec<i32> {
@@ -126,5 +136,10 @@ impl Names {
 
     pub(super) fn agent(&self, agent_id: i32) -> String {
         self.agents.get(&agent_id).cloned().unwrap_or_default()
+    }
+
+    /// How much earlier its results are dated than they were made.
+    pub(super) fn clock_behind(&self, agent_id: i32) -> SignedDuration {
+        self.clocks.get(&agent_id).copied().unwrap_or_default()
     }
 }

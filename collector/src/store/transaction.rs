@@ -14,16 +14,14 @@ use std::ops::Bound;
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{
-    Array, BigInt, Binary, Bool, Integer, Jsonb, Multirange, Nullable, Text, Timestamptz, Uuid as SqlUuid,
+    Array, BigInt, Binary, Bool, Integer, Multirange, Nullable, Text, Timestamptz, Uuid as SqlUuid,
 };
 use jiff::Timestamp;
-use serde_json::{Value, json};
-use wire::AgentReport;
 
 use super::plan::{Plan, Report, number};
 use super::tables::{ResultRow, Row, pg_time, results};
 use super::trouble::{Statement, Trouble};
-use super::{copy, late, marks, schedules};
+use super::{agents, copy, late, marks, schedules};
 use crate::ranges::Ranges;
 
 /// How the rows are written.
@@ -155,50 +153,7 @@ fn report(connection: &mut PgConnection, reports: &BTreeMap<i32, Report<'_>>) ->
     .bind::<Array<Bool>, _>(all().map(Report::is_stop).collect::<Vec<_>>())
     .execute(connection)
     .map_err(of_records)?;
-    report_agents(connection, reports)
-}
-
-fn report_agents(connection: &mut PgConnection, reports: &BTreeMap<i32, Report<'_>>) -> Result<(), Trouble> {
-    // No report is of later than now, whatever its agent's clock says: those that come after it count, too.
-    let now = Timestamp::now();
-    let at = |report: &Report<'_>| report.report.at.min(now);
-    let mut latest: BTreeMap<&str, &Report<'_>> = BTreeMap::new();
-    for report in reports.values() {
-        let known = latest.entry(report.agent).or_insert(report);
-        if at(known) <= at(report) {
-            *known = report;
-        }
-    }
-    let names: Vec<&str> = latest.keys().copied().collect();
-    let labels: Vec<_> = latest.values().map(|report| json!(report.report.labels)).collect();
-    sql_query("select from agents where name = any($1) order by agent_id for no key update")
-        .bind::<Array<Text>, _>(&names)
-        .execute(connection)
-        .map_err(|error| Trouble::of(error, Statement::Lock))?;
-    sql_query(
-        "update agents a
-         set version = d.version, labels = d.labels, last_seen = now(), last_report = d.at, report = d.report
-         from unnest($1, $2, $3, $4, $5) d(name, version, labels, at, report)
-         where a.name = d.name and (a.last_report is null or a.last_report <= d.at or a.last_report > now())",
-    )
-    .bind::<Array<Text>, _>(&names)
-    .bind::<Array<Text>, _>(latest.values().map(|report| report.report.version.as_str()).collect::<Vec<_>>())
-    .bind::<Array<Jsonb>, _>(labels)
-    .bind::<Array<Timestamptz>, _>(latest.values().map(|report| pg_time(at(report))).collect::<Vec<_>>())
-    .bind::<Array<Jsonb>, _>(latest.values().map(|report| in_short(report.report)).collect::<Vec<_>>())
-    .execute(connection)
-    .map_err(|error| Trouble::of(error, Statement::Records))?;
-    Ok(())
-}
-
-/// What people want to know of an agent's latest report, beside what has columns of its own.
-fn in_short(report: &AgentReport) -> Value {
-    json!({
-        "outbox_bytes": report.outbox_bytes,
-        "missed": report.missed,
-        "clock": report.clock,
-        "faults": report.configuration.faults,
-    })
+    agents::report(connection, reports)
 }
 
 fn upsert(connection: &mut PgConnection, rows: &[Row<'_>]) -> Result<(), Trouble> {

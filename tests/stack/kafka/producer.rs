@@ -1,6 +1,7 @@
 //! Messages one after the other, each to a partition that the test chooses.
 
 use anyhow::{Context, Result};
+use jiff::Timestamp;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
 
 use super::Topic;
@@ -34,5 +35,16 @@ impl Producer {
             self.producer.send(record).map_err(|(error, _)| error)?;
         }
         self.producer.flush(BOUND).context("the broker does not take messages")
+    }
+
+    /// Writes a message as one whose clock shows that, and waits for the broker's word.
+    ///
+    /// # Errors
+    /// When the broker doesn't take it.
+    pub fn produce_at(&self, partition: i32, sent: Timestamp, value: &[u8]) -> Result<()> {
+        let record = BaseRecord::<(), [u8]>::to(&self.topic).partition(partition).payload(value);
+        let record = record.timestamp(sent.as_millisecond());
+        self.producer.send(record).map_err(|(error, _)| error)?;
+        self.producer.flush(BOUND).context("the broker does not take the message")
     }
 }

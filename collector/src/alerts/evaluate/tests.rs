@@ -316,6 +316,7 @@ fn agent(last_seen: i64) -> AgentRow {
         dropped: 0,
         rejected: 0,
         outbox_bytes: None,
+        clock_behind_us: 0,
         clock_jumps: 0,
         last_jump_us: 0,
         configuration_faults: 0,

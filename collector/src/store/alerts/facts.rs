@@ -42,7 +42,7 @@ fn monitors(connection: &mut PgConnection, config: &Alerts, now: Timestamp) -> R
     let mut monitors: BTreeMap<String, Monitor> = schedules.iter().map(monitor).collect();
     let mut definitions: Vec<_> = names.monitors.iter().filter(|it| monitors.contains_key(&it.id)).collect();
     definitions.sort_by_key(|it| it.monitor_id);
-    let latest = sights::latest(connection, config, &schedules, &definitions, now)?;
+    let latest = sights::latest(connection, config, &names, &schedules, &definitions, now)?;
     let newest = sights::newest(&latest);
     for it in in_force(&definitions, &newest) {
         if let Some(monitor) = monitors.get_mut(&it.id) {

@@ -8,13 +8,13 @@ use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Array, BigInt, Integer, Nullable, Timestamptz};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::alerts::Sight;
 use crate::config::Alerts;
 use crate::config::alerts::What;
 use crate::figures::due::Schedule;
-use crate::figures::state::{Look, patience};
+use crate::figures::state::{Look, furthest, is_fresh};
 use crate::store::seen::{Definition, Names, latest};
 use crate::store::tables::{pg_time, time};
 use crate::store::trouble::Trouble;
@@ -39,6 +39,7 @@ pub(super) struct SightRow {
 pub(super) fn latest<'a>(
     connection: &mut PgConnection,
     config: &Alerts,
+    names: &Names,
     schedules: &BTreeMap<String, Schedule>,
     definitions: &[&'a Definition],
     now: Timestamp,
@@ -49,9 +50,10 @@ pub(super) fn latest<'a>(
     });
     let checks = checks.max().unwrap_or(0);
     let since = |it: &Definition| {
-        let longest =
-            schedules.get(&it.id)?.lookers().map(|(_, interval)| patience(interval) + interval * checks).max()?;
-        now.checked_sub(longest).ok()
+        let lookers = || schedules.get(&it.id).into_iter().flat_map(Schedule::lookers);
+        let longest = furthest(lookers().map(|(agent_id, interval)| (interval, names.clock_behind(agent_id))))?;
+        let in_a_row = lookers().map(|(_, interval)| interval * checks).max()?;
+        now.checked_sub(longest + in_a_row).ok()
     };
     let wanted = definitions.iter().filter_map(|it| Some((it.monitor_id, pg_time(since(it)?))));
     let (ids, times): (Vec<i32>, Vec<PgTimestamp>) = wanted.unzip();
@@ -68,7 +70,7 @@ pub(super) fn latest<'a>(
     for row in rows {
         let Some(id) = by_id.get(&row.latest.monitor_id) else { continue };
         let key = (*id, row.latest.agent_id);
-        if latest.get(&key).is_none_or(|known| known.latest.checked_at.0 < row.latest.checked_at.0) {
+        if latest.get(&key).is_none_or(|known| known.latest.order() < row.latest.order()) {
             latest.insert(key, row);
         }
     }
@@ -84,18 +86,20 @@ fn with_failures(connection: &mut PgConnection, ids: &[i32], times: &[PgTimestam
         "select l.* from unnest($1, $2) p(monitor_id, since)
          cross join lateral (
              select distinct on (c.agent_id) c.*,
-                    count(*) filter (where c.is_failure and (c.up_at is null or c.checked_at > c.up_at)) over of_one
-                        as failures,
-                    min(c.checked_at) filter (where c.is_failure and (c.up_at is null or c.checked_at > c.up_at))
-                        over of_one as failing_since
+                    count(*) filter (where c.is_failure and c.later_successes = 0) over of_one as failures,
+                    min(c.checked_at) filter (where c.is_failure and c.later_successes = 0) over of_one
+                        as failing_since
              from (
-                 select {}, r.outcome not in ('success', 'agent_error') as is_failure, r.epoch_id, r.seq,
-                        max(r.checked_at) filter (where r.outcome = 'success') over (partition by e.agent_id) as up_at
+                 select {}, r.outcome not in ('success', 'agent_error') as is_failure, r.seq,
+                        max(r.checked_at) filter (where r.outcome = 'success') over (partition by e.agent_id) as up_at,
+                        count(*) filter (where r.outcome = 'success') over (
+                            partition by e.agent_id order by r.epoch_id desc, r.checked_at desc, r.seq desc
+                        ) as later_successes
                  from results r join epochs e using (epoch_id)
                  where r.monitor_id = p.monitor_id and r.checked_at >= p.since and r.checked_at >= $3
              ) c
              window of_one as (partition by c.agent_id)
-             order by c.agent_id, c.checked_at desc, c.epoch_id desc, c.seq desc
+             order by c.agent_id, c.epoch_id desc, c.checked_at desc, c.seq desc
          ) l",
         latest::COLUMNS
     ))
@@ -126,9 +130,10 @@ pub(super) fn of_each(
     let sights = |(id, schedule): (&String, &Schedule)| {
         let sight = |(agent_id, interval)| {
             let row = latest.get(&(id.as_str(), agent_id));
-            let is_fresh = |row: &&SightRow| now.duration_since(time(row.latest.checked_at)) <= patience(interval);
+            let behind = names.clock_behind(agent_id);
+            let is_fresh = |row: &&SightRow| is_fresh(time(row.latest.checked_at), behind, interval, now);
             match row.filter(is_fresh) {
-                Some(row) => row.sight(names.agent(agent_id)),
+                Some(row) => row.sight(names.agent(agent_id), behind),
                 None => Sight::silent(names.agent(agent_id)),
             }
         };
@@ -143,11 +148,12 @@ impl SightRow {
         SightRow { latest, up_at: None, failures: 0, failing_since: None }
     }
 
-    fn sight(&self, agent: String) -> Sight {
+    /// Of an agent whose clock is so far behind: since when it fails is told by a right one.
+    fn sight(&self, agent: String, behind: SignedDuration) -> Sight {
         Sight {
             latest: self.latest.latest(agent),
             failures: self.failures,
-            since: self.failing_since.map(time),
+            since: self.failing_since.map(|at| time(at).checked_add(behind).unwrap_or(time(at))),
             is_bounded: self.up_at.is_some(),
         }
     }

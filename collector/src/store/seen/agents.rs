@@ -13,6 +13,7 @@ use wire::Clock;
 use super::super::tables::{pg_time, time};
 use super::super::trouble::Trouble;
 use crate::figures::agent::{AgentRow, Presence};
+use crate::figures::clock;
 
 /// Agents report every minute: after three of them without a word one is silent.
 const SILENT: SignedDuration = SignedDuration::from_mins(3);
@@ -33,6 +34,8 @@ struct Row {
     retired_since: Option<PgTimestamp>,
     #[diesel(sql_type = Jsonb)]
     report: serde_json::Value,
+    #[diesel(sql_type = BigInt)]
+    clock_behind_us: i64,
     #[diesel(sql_type = Bool)]
     is_stopped: bool,
     #[diesel(sql_type = BigInt)]
@@ -79,7 +82,7 @@ fn rows(connection: &mut PgConnection, now: Timestamp, with_monitors: bool) -> R
          ),
          due as (select s.agent_id, count(*) as monitors from schedule_spans($1, $1) s where $2 and s.ends is null group by 1)
          select a.name, a.version, a.labels, a.last_seen, a.last_report, r.since as retired_since, a.report,
-                l.ended_at is not null as is_stopped,
+                a.clock_behind_us, l.ended_at is not null as is_stopped,
                 coalesce(d.monitors, 0) as monitors, coalesce(l.pending, 0) as pending,
                 coalesce(c.dropped, 0)::bigint as dropped, coalesce(c.rejected, 0)::bigint as rejected
          from agents a
@@ -97,6 +100,7 @@ impl Row {
     fn agent(self, now: Timestamp) -> AgentRow {
         let report: Report = serde_json::from_value(self.report).unwrap_or_default();
         let last_seen = self.last_seen.map(time);
+        let behind = clock::told(SignedDuration::from_micros(self.clock_behind_us));
         let is_heard = last_seen.is_some_and(|seen| now.duration_since(seen) <= SILENT);
         AgentRow {
             name: self.name,
@@ -116,6 +120,7 @@ impl Row {
             dropped: self.dropped,
             rejected: self.rejected,
             outbox_bytes: report.outbox_bytes,
+            clock_behind_us: i64::try_from(behind.as_micros()).unwrap_or_default(),
             clock_jumps: i64::try_from(report.clock.jumps).unwrap_or(i64::MAX),
             last_jump_us: report.clock.last_jump_us,
             configuration_faults: report.faults,

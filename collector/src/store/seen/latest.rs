@@ -12,7 +12,7 @@ use super::super::tables::{pg_time, time};
 use super::super::trouble::Trouble;
 use super::Names;
 use crate::figures::due::Schedule;
-use crate::figures::state::{Latest, Look, State, patience};
+use crate::figures::state::{Latest, Look, State, furthest, is_fresh};
 
 /// A result, as the state of a monitor needs it.
 #[derive(QueryableByName)]
@@ -21,6 +21,8 @@ pub(in crate::store) struct Row {
     pub(in crate::store) monitor_id: i32,
     #[diesel(sql_type = Integer)]
     pub(in crate::store) agent_id: i32,
+    #[diesel(sql_type = Integer)]
+    epoch_id: i32,
     #[diesel(sql_type = Timestamptz)]
     pub(in crate::store) checked_at: PgTimestamp,
     #[diesel(sql_type = Text)]
@@ -37,8 +39,8 @@ pub(in crate::store) struct Row {
 
 /// Its columns, of results `r` and epochs `e`.
 pub(in crate::store) const COLUMNS: &str =
-    "r.monitor_id, e.agent_id, r.checked_at, r.outcome, r.status_code, r.response_time_us,
-                       r.certificate_not_after, r.error";
+    "r.monitor_id, e.agent_id, r.epoch_id, r.checked_at, r.outcome, r.status_code,
+                       r.response_time_us, r.certificate_not_after, r.error";
 
 /// Of a monitor that nobody tells anything of now, so far back is looked for the last that was told.
 const FAR_BACK: SignedDuration = SignedDuration::from_hours(24 * 7);
@@ -52,8 +54,8 @@ pub(super) fn read(
 ) -> Result<BTreeMap<String, State>, Trouble> {
     // Each definition of a monitor, and from when on a result of it may be looked at.
     let since = |id: &str| {
-        let longest = schedules.get(id)?.lookers().map(|(_, interval)| patience(interval)).max()?;
-        now.checked_sub(longest).ok()
+        let lookers = schedules.get(id)?.lookers().map(|(agent_id, interval)| (interval, names.clock_behind(agent_id)));
+        now.checked_sub(furthest(lookers)?).ok()
     };
     let wanted: Vec<_> =
         names.monitors.iter().filter_map(|it| Some((it.monitor_id, pg_time(since(&it.id)?)))).collect();
@@ -65,7 +67,7 @@ pub(super) fn read(
         let Some(id) = by_id.get(&row.monitor_id) else { continue };
         let known = latest.entry((id, row.agent_id));
         match known {
-            std::collections::btree_map::Entry::Occupied(mut known) if known.get().checked_at.0 < row.checked_at.0 => {
+            std::collections::btree_map::Entry::Occupied(mut known) if known.get().order() < row.order() => {
                 known.insert(row);
             }
             std::collections::btree_map::Entry::Occupied(_) => {}
@@ -75,7 +77,8 @@ pub(super) fn read(
     let state = |(id, schedule): (&String, &Schedule)| {
         let look = |(agent_id, interval)| {
             let row = latest.get(&(id.as_str(), agent_id));
-            let is_fresh = |row: &&Row| now.duration_since(time(row.checked_at)) <= patience(interval);
+            let behind = names.clock_behind(agent_id);
+            let is_fresh = |row: &&Row| is_fresh(time(row.checked_at), behind, interval, now);
             let name = names.agent(agent_id);
             row.filter(is_fresh).map_or_else(|| Latest::silent(name.clone()), |row| row.latest(name.clone()))
         };
@@ -98,7 +101,7 @@ pub(in crate::store) fn rows(
              select distinct on (e.agent_id) {COLUMNS}
              from results r join epochs e using (epoch_id)
              where r.monitor_id = p.monitor_id and r.checked_at >= p.since and r.checked_at >= $3
-             order by e.agent_id, r.checked_at desc, r.epoch_id desc, r.seq desc
+             order by e.agent_id, r.epoch_id desc, r.checked_at desc, r.seq desc
          ) l"
     ))
     .bind::<Array<Integer>, _>(ids)
@@ -152,6 +155,12 @@ fn add_last_words(
 }
 
 impl Row {
+    /// Of an agent's results a later one is greater. A clock that jumps begins a run: of those the last one counts, also
+    /// while the one before is dated later.
+    pub(in crate::store) fn order(&self) -> (i32, i64) {
+        (self.epoch_id, self.checked_at.0)
+    }
+
     pub(in crate::store) fn look(&self) -> Look {
         Look::of(&self.outcome)
     }

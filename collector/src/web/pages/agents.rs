@@ -115,6 +115,14 @@ fn troubles(it: &AgentRow) -> Vec<String> {
                 .replace("entrys", "entries"),
         );
     }
+    let behind = SignedDuration::from_micros(it.clock_behind_us);
+    if !behind.is_zero() {
+        let (way, when) = if behind.is_negative() { ("ahead", "later") } else { ("behind", "earlier") };
+        troubles.push(format!(
+            "its clock is at least {} {way}: its checks are dated {when} than they were made",
+            shortly(behind.abs())
+        ));
+    }
     if it.clock_jumps > 0 {
         let by = SignedDuration::from_micros(it.last_jump_us);
         let way = if by.is_negative() { "back" } else { "ahead" };

@@ -19,6 +19,8 @@ async fn each_monitor_and_agent_is_told_of_up_to_a_bound_and_the_rest_is_counted
         "website_monitor_agents_left_out 1".into(),
         "website_monitor_collector_reads_database 1".into(),
         "website_monitor_agent_presence{agent=\"edge-singapore\",presence=\"silent\"} 1".into(),
+        "website_monitor_agent_clock_behind_seconds{agent=\"edge-oregon\"} 300.0".into(),
+        "website_monitor_agent_clock_behind_seconds{agent=\"edge-singapore\"} 0.0".into(),
     ] {
         assert!(text.contains(&format!("\n{line}\n")), "{line}: {text}");
     }

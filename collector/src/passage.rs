@@ -1,0 +1,120 @@
+//! How a message came here, and what that tells of its agent's clock.
+//!
+//! ```text
+//! agent's clock                    sent
+//!                                    ╲
+//! a right clock   ──── end seen ──── appended ──── read ────▶
+//! ```
+//! With each message Kafka keeps when the agent handed it over, by the agent's own clock. However long it waited in the
+//! outbox before has no part in that. By a right clock it was not after the message was read here; nor was it, but for
+//! the seconds that sending takes, before its partition was last read to its end, where the message was not yet. So the
+//! clock is behind by at most `read - sent`, and by at least `end seen - sent`.
+//!
+//! Mostly the end was seen just before, and these bounds tell all: where a right clock is within them, it counts as
+//! right, else as wrong by no more than is certain. But whoever catches up has not seen the end for long, and his lag
+//! must not be taken for the agent's clock: then what was known stays, unless the bounds contradict it. An agent whose
+//! clock is ahead contradicts them at once, since nothing is read before it is sent.
+
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+
+/// Since an agent reports every minute, its partition's end is seen as often where nobody lags.
+const PROMPT: Duration = Duration::from_secs(90);
+
+/// The moments of a message on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Passage {
+    /// When it was sent, by its agent's clock.
+    pub sent: Timestamp,
+    /// When it was read.
+    pub read: Instant,
+    /// When its partition had been read to its end before; none when it never was.
+    pub end_seen: Option<Instant>,
+}
+
+impl Passage {
+    /// Whether it can't have waited in Kafka for long.
+    pub fn is_prompt(&self) -> bool {
+        self.end_seen.is_some_and(|seen| self.read.saturating_duration_since(seen) <= PROMPT)
+    }
+
+    /// How far its agent's clock is behind another one, by which it is `time` at the moment `now`; negative: ahead.
+    /// `known` is what was known before.
+    pub fn clock_behind(&self, known: SignedDuration, time: Timestamp, now: Instant) -> SignedDuration {
+        let since = |moment: Instant| {
+            let passed = SignedDuration::try_from(now.saturating_duration_since(moment)).unwrap_or(SignedDuration::MAX);
+            time.duration_since(self.sent).saturating_sub(passed)
+        };
+        let expected = if self.is_prompt() { SignedDuration::ZERO } else { known };
+        let at_most = expected.min(since(self.read));
+        self.end_seen.map_or(at_most, |seen| at_most.max(since(seen)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RIGHT: i64 = 0;
+
+    /// What is known after each of these messages, sent at a second of a clock that is so far behind, read at a true
+    /// second after an end that was seen at another; in seconds. They are stored an hour later.
+    fn known(messages: &[(i64, i64, i64, Option<i64>)]) -> Vec<i64> {
+        let began = Instant::now();
+        let instant = |second: i64| began + Duration::from_secs(10_000_u64.saturating_add_signed(second));
+        let time = |second: i64| Timestamp::from_second(1_800_000_000 + second).unwrap();
+        let mut known = SignedDuration::ZERO;
+        let learn = |&(behind, sent, read, end_seen): &(i64, i64, i64, Option<i64>)| {
+            let (sent, read) = (time(sent - behind), instant(read));
+            let passage = Passage { sent, read, end_seen: end_seen.map(instant) };
+            known = passage.clock_behind(known, time(3_600 + 8_000), instant(3_600 + 8_000));
+            known.as_secs()
+        };
+        messages.iter().map(learn).collect()
+    }
+
+    #[test]
+    fn a_right_clock_is_right_however_its_messages_come() {
+        let prompt = (RIGHT, 100, 101, Some(95));
+        let of_a_lagging_collector = [(RIGHT, 200, 2_000, Some(110)), (RIGHT, 260, 2_100, Some(110))];
+        let of_one_that_began_just_now = (RIGHT, 300, 2_200, None);
+        let slow_to_be_sent = (RIGHT, 2_300, 2_320, Some(2_310));
+        let all = [&[prompt], &of_a_lagging_collector[..], &[of_one_that_began_just_now]].concat();
+        assert_eq!(known(&all), [0; 4]);
+        assert_eq!(known(&[slow_to_be_sent, (RIGHT, 2_400, 2_401, Some(2_399))]), [10, 0]);
+    }
+
+    #[test]
+    fn a_clock_behind_is_so_by_what_is_certain() {
+        let of_quiet_partition = (600, 200, 201, Some(150));
+        assert_eq!(known(&[(600, 100, 101, Some(99)), of_quiet_partition]), [599, 550]);
+        assert_eq!(known(&[(600, 100, 2_000, None)]), [0], "that may be the collector's lag");
+    }
+
+    #[test]
+    fn a_clock_ahead_is_so_at_once_also_for_who_lags() {
+        assert_eq!(known(&[(-300, 100, 101, None), (-300, 160, 161, Some(159))]), [-299, -299]);
+        assert_eq!(known(&[(-300, 100, 150, Some(20)), (-300, 160, 161, Some(159))]), [-250, -299]);
+    }
+
+    #[test]
+    fn a_lag_neither_makes_a_clock_wrong_nor_right() {
+        let prompt = (600, 100, 101, Some(99));
+        let caught_up = [(600, 200, 3_000, Some(110)), (600, 2_900, 3_010, None)];
+        assert_eq!(known(&[&[prompt], &caught_up[..]].concat()), [599, 599, 599]);
+    }
+
+    #[test]
+    fn a_clock_that_jumps_is_known_by_the_next_message() {
+        let jumps = [
+            (RIGHT, 100, 101, Some(99)),
+            (600, 160, 161, Some(159)),
+            (-300, 220, 221, Some(219)),
+            (RIGHT, 280, 281, Some(279)),
+        ];
+        assert_eq!(known(&jumps), [0, 599, -299, 0]);
+        let set_right_while_the_collector_lags = [(600, 100, 101, Some(99)), (RIGHT, 200, 400, Some(102))];
+        assert_eq!(known(&set_right_while_the_collector_lags), [599, 200], "it can't be behind by more");
+    }
+}

@@ -1,0 +1,1 @@
+alter table agents drop clock_behind_us;

@@ -1,0 +1,123 @@
+//! Is an agent whose clock is wrong told of, and neither taken for one that is silent nor for one that looks when it
+//! does not?
+
+use e2e::kafka::Producer;
+
+use super::*;
+
+/// An agent whose clock is so far behind, negative: ahead.
+struct Wrong {
+    run: Run,
+    behind: SignedDuration,
+    sent: usize,
+}
+
+impl Wrong {
+    /// Starts to check a shop and another site each minute.
+    fn start(behind: SignedDuration) -> Wrong {
+        let run = Run { epoch: Uuid::new_v4(), agent: "edge", records: Vec::new() };
+        let mut agent = Wrong { run, behind, sent: 0 };
+        let due = |id: &str| json!({"id": id, "interval_ms": 60_000});
+        agent.report("start", json!([due("shop"), due("lost")]));
+        agent
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::now() - self.behind
+    }
+
+    fn report(&mut self, event: &str, monitors: Value) {
+        self.run.add(json!({
+            "kind": "agent", "event": event, "at": self.now(), "version": "1", "highest_seq": self.run.records.len(),
+            "pending": 0, "outbox_bytes": 0, "monitors": monitors, "configuration": {"revision": "1", "faults": 0},
+        }));
+    }
+
+    fn checked(&mut self, monitor: &str, minutes_ago: i64, outcome: &str) {
+        let at = self.now() - SignedDuration::from_mins(minutes_ago);
+        self.run.add(json!({
+            "kind": "result", "monitor": monitor, "name": monitor, "url": "http://127.0.0.1/", "scheduled_at": at,
+            "checked_at": at, "outcome": outcome,
+        }));
+    }
+
+    /// Sends what is new.
+    fn send(&mut self, producer: &Producer) -> Result<()> {
+        for record in &self.run.records[self.sent..] {
+            producer.produce_at(0, self.now(), record.to_string().as_bytes())?;
+        }
+        self.sent = self.run.records.len();
+        Ok(())
+    }
+}
+
+/// The agent, as programs are told.
+fn agent(collector: &Collector) -> Result<Value> {
+    let agents = api(collector, "agents")?;
+    agents["agents"].get(0).cloned().with_context(|| agents.to_string())
+}
+
+fn behind(agent: &Value) -> Result<SignedDuration> {
+    Ok(SignedDuration::from_micros(agent["clock_behind_us"].as_i64().with_context(|| agent.to_string())?))
+}
+
+/// Reports until the clock is known to be off by that, nearly: no more than is certain is said.
+fn await_known(collector: &Collector, wrong: &mut Wrong, producer: &Producer) {
+    eventually("how far the clock is off is known", || {
+        wrong.report("periodic", json!([]));
+        wrong.send(producer)?;
+        let known = behind(&agent(collector)?)?;
+        let is_certain = known.abs() <= wrong.behind.abs() + SignedDuration::from_secs(1);
+        ensure!(is_certain && (wrong.behind - known).abs() < SignedDuration::from_secs(20), "{known}");
+        Ok(())
+    });
+}
+
+fn await_look(collector: &Collector, monitor: &str, wanted: &str) {
+    eventually(&format!("{monitor} is seen so: {wanted}"), || {
+        let shown = api(collector, &format!("monitors/{monitor}"))?;
+        ensure!(shown["monitor"]["latest"][0]["look"] == wanted, "{shown}");
+        Ok(())
+    });
+}
+
+#[test]
+fn who_looks_by_a_wrong_clock_looks_who_does_not_is_silent_and_a_lag_is_no_wrong_clock() -> Result<()> {
+    let stack = Stack::start()?;
+    let producer = stack.topic.producer()?;
+    // What waited in Kafka for a collector looks as if a clock that is behind had sent it.
+    let mut waited = Wrong::start(SignedDuration::from_mins(10));
+    waited.send(&producer)?;
+    let listen = format!("127.0.0.1:{}", e2e::ports::free_port()?);
+    let collector = stack.collector().set("http.listen", listen.as_str()).start()?;
+    await_consumed(&stack, &collector);
+    eventually("the agent is known, and its clock may be right", || {
+        ensure!(behind(&agent(&collector)?)?.is_zero(), "{}", agent(&collector)?);
+        Ok(())
+    });
+    let mut right = Wrong::start(SignedDuration::ZERO);
+    right.checked("shop", 0, "timeout");
+    right.send(&producer)?;
+    await_look(&collector, "shop", "failure");
+
+    // It is set back: a new run begins, whose results and reports are dated earlier.
+    for minutes in [10, -5] {
+        let mut wrong = Wrong::start(SignedDuration::from_mins(minutes));
+        wrong.checked("shop", 0, "success");
+        wrong.checked("lost", 5, "success");
+        wrong.send(&producer)?;
+        await_known(&collector, &mut wrong, &producer);
+        await_look(&collector, "shop", "success");
+        await_look(&collector, "lost", "silent");
+        let told = agent(&collector)?;
+        assert_eq!(told["presence"], "running", "{told}");
+        let page = collector.get("/agents")?;
+        assert!(page.contains(if minutes > 0 { "behind: its checks" } else { "ahead: its checks" }), "{page}");
+        let metrics = collector.get("/metrics")?;
+        let metric = "website_monitor_agent_clock_behind_seconds{agent=\"edge\"} ";
+        let told: f64 =
+            metrics.split_once(metric).and_then(|(_, rest)| rest.lines().next()?.parse().ok()).unwrap_or(0.0);
+        assert!(told.signum() == (minutes as f64).signum() && told.abs() > 60.0, "{metrics}");
+    }
+    Ok(())
+}
