@@ -88,6 +88,7 @@ begin
 end
 $$;
 
+-- Parameters are named in full: rollup_due has a column `since`.
 create or replace function checks_by_day(since timestamptz, until timestamptz, monitors integer[] default null)
     returns setof daily
     language sql stable parallel safe
@@ -95,13 +96,13 @@ begin atomic
     with due as (
         select d.day, range_agg(m.monitors) as monitors
         from (
-            select u.day, u.monitors from daily_due u where u.day >= since and u.day <= until - interval '1 day'
+            select u.day, u.monitors from daily_due u where u.day >= checks_by_day.since and u.day <= checks_by_day.until - interval '1 day'
             union all
             select date_bin('1 day', r.hour, '1970-01-01 00:00:00Z'), r.monitors
-            from rollup_due r where r.hour >= since and r.hour < until
+            from rollup_due r where r.hour >= checks_by_day.since and r.hour < checks_by_day.until
         ) d
         cross join lateral unnest(d.monitors) m(monitors)
-        where d.day >= since and d.day <= until - interval '1 day'
+        where d.day >= checks_by_day.since and d.day <= checks_by_day.until - interval '1 day'
         group by d.day
     ),
     parts as (
@@ -110,13 +111,13 @@ begin atomic
            or exists (select from unnest(checks_by_day.monitors) a(monitor_id) where d.monitors @> a.monitor_id)
         union all
         select distinct e.day, '{(,)}'::int4multirange
-        from (values (date_bin('1 day', since, '1970-01-01 00:00:00Z')),
-                     (date_bin('1 day', until, '1970-01-01 00:00:00Z'))) e(day)
-        where e.day < until and (e.day < since or e.day > until - interval '1 day')
+        from (values (date_bin('1 day', checks_by_day.since, '1970-01-01 00:00:00Z')),
+                     (date_bin('1 day', checks_by_day.until, '1970-01-01 00:00:00Z'))) e(day)
+        where e.day < checks_by_day.until and (e.day < checks_by_day.since or e.day > checks_by_day.until - interval '1 day')
     )
     select s.*
     from daily s left join due d on d.day = s.day
-    where s.day >= since and s.day <= until - interval '1 day'
+    where s.day >= checks_by_day.since and s.day <= checks_by_day.until - interval '1 day'
       and (checks_by_day.monitors is null or s.monitor_id = any (checks_by_day.monitors))
       and (d.day is null or not d.monitors @> s.monitor_id)
     union all
