@@ -150,6 +150,17 @@ fn pages_tell_what_the_results_say_whatever_is_packed_or_due() -> Result<()> {
     stack.database.execute("update website_monitor.summary_blocks set until = begins, content = '\\x0000'")?;
     assert_pages_are_true(&stack)?;
 
+    // An hour that is over may have been packed, where nothing was, by a collector for which it still went on: what is due
+    // no more is in the rows.
+    let mut packer = session(&stack)?;
+    packer.batch_execute(LOCK)?;
+    packer.batch_execute(
+        "update summary_blocks set until = begins + interval '20 minutes', content = '\\x0000'
+         where not is_day and begins < now() - interval '1 hour' and not exists (select from rollup_due where hour = begins)",
+    )?;
+    assert_pages_are_true(&stack)?;
+    drop(packer);
+
     // What another version packed is absent until it is packed anew, and what nobody packed is read all the same.
     stack.database.execute("update website_monitor.summary_blocks set format = 0, content = '\\x00' where is_day")?;
     stack.database.execute("delete from website_monitor.summary_blocks where not is_day")?;
