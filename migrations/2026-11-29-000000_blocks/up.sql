@@ -85,6 +85,25 @@ begin
 end
 $$;
 
+-- Of hours that go on, results are packed: what is changed or goes by hand is read again. What comes is marked instead.
+create function results_changed() returns trigger
+    language plpgsql security definer
+as $$
+begin
+    -- As above.
+    if current_setting('transaction_isolation') in ('repeatable read', 'serializable') then
+        insert into summary_blocks (is_day, begins, block, until, format, content)
+        select false, h.hour, b.block, h.hour, 0, ''
+        from generate_series(date_bin('1 hour', clock_timestamp() - interval '61 minutes', '1970-01-01 00:00:00Z'),
+                             clock_timestamp(), interval '1 hour') h(hour),
+             (select distinct summary_block(m.monitor_id) from monitors m) b(block)
+        on conflict do nothing;
+    end if;
+    delete from summary_blocks b where not b.is_day and b.until < b.begins + interval '1 hour';
+    return null;
+end
+$$;
+
 create trigger changing before insert or update or delete or truncate on hourly
     for each statement execute function summaries_change();
 create trigger changing before insert or update or delete or truncate on daily
@@ -110,6 +129,10 @@ create trigger deleted after delete on daily referencing old table as changed
     for each statement execute function summaries_changed();
 create trigger truncated after truncate on daily
     for each statement execute function summaries_changed();
+create trigger changing before update or delete or truncate on results
+    for each statement execute function summaries_change();
+create trigger changed after update or delete or truncate on results
+    for each statement execute function results_changed();
 
 -- They have the rights of the tables' owner, so that a collector of before needs none on the new table; and what they
 -- name is what they name here, whatever the search_path of a session says.
@@ -117,9 +140,10 @@ do $$
 begin
     execute format('alter function summaries_change() set search_path = %I, pg_temp', current_schema());
     execute format('alter function summaries_changed() set search_path = %I, pg_temp', current_schema());
+    execute format('alter function results_changed() set search_path = %I, pg_temp', current_schema());
 end
 $$;
-revoke execute on function summaries_change(), summaries_changed() from public;
+revoke execute on function summaries_change(), summaries_changed(), results_changed() from public;
 
 -- As before, but of the hours only those are looked at whose day has a failure, or is not whole yet: the rows of one monitor
 -- lie far apart, an hour from the next.
