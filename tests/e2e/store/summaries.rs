@@ -282,6 +282,22 @@ fn marks_of_what_is_packed_already_are_gathered_apart_from_the_others() -> Resul
 }
 
 #[test]
+fn a_mark_of_a_monitor_that_nobody_knows_keeps_nobody_from_summing_up() -> Result<()> {
+    let stack = Stack::start()?;
+    let _collector = stack.collector().start()?;
+    eventually("the tables are there", || stack.database.count("website_monitor.rollup_due").map(drop));
+    // More than once, so that the hour that goes on has had its turn.
+    for _ in 0..3 {
+        stack.database.execute(
+            "insert into website_monitor.rollup_due (hour, monitors)
+             select date_trunc('hour', now() - n * interval '50 minutes', 'UTC'), '{[1,2)}' from generate_series(0, 2) n",
+        )?;
+        await_summed_up(&stack);
+    }
+    Ok(())
+}
+
+#[test]
 fn the_counts_of_what_came_late_are_gathered_and_none_is_lost() -> Result<()> {
     let stack = Stack::start()?;
     let collector = stack.collector().start()?;
