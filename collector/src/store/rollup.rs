@@ -85,8 +85,9 @@ fn run_in(connection: &mut PgConnection) -> Result<bool, Trouble> {
     let there: Flag = sql_query("select to_regclass('summary_blocks') is not null as flag").get_result(connection)?;
     if there.flag {
         while step(connection, Rival::Yield)? {}
-        gather_marks(connection)?;
         while days::step(connection, Rival::Yield)? {}
+        // From here on with blocks, on which rights may not be given yet.
+        gather_marks(connection)?;
         while blocks::step(connection)? {}
         while running::step(connection)? {}
     }
@@ -159,7 +160,9 @@ fn excluded<'a>(columns: impl Iterator<Item = &'a &'a str>) -> String {
     columns.map(|column| format!("{column} = excluded.{column}")).collect::<Vec<_>>().join(", ")
 }
 
-/// Makes few marks of many: what is of now and what came late stay apart. As in a step, those that it doesn't see stay.
+/// Makes few marks of many: what is of now and what came late stay apart, above all what is packed of its hour and what is
+/// not: one mark of both would have all monitors of the hour packed, and read, from its begin on. As in a step, those that
+/// it doesn't see stay.
 fn gather_marks(connection: &mut PgConnection) -> Result<(), Trouble> {
     connection.transaction(|connection| {
         if !lock(connection, Rival::Yield)? {
@@ -174,7 +177,9 @@ fn gather_marks(connection: &mut PgConnection) -> Result<(), Trouble> {
              insert into rollup_due (hour, monitors, since)
              select g.hour, range_agg(m.monitors), min(g.since)
              from gone g cross join lateral unnest(g.monitors) m(monitors)
-             group by g.hour, date_bin('5 minutes', g.since, g.hour)",
+             left join (select begins, max(until) as until from summary_blocks where not is_day group by 1) packed
+                    on packed.begins = g.hour
+             group by g.hour, date_bin('5 minutes', g.since, g.hour), g.since < packed.until",
         )
         .bind::<BigInt, _>(MANY_MARKS)
         .execute(connection)?;

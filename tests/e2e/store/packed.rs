@@ -150,6 +150,17 @@ fn pages_tell_what_the_results_say_whatever_is_packed_or_due() -> Result<()> {
     stack.database.execute("update website_monitor.summary_blocks set until = begins, content = '\\x0000'")?;
     assert_pages_are_true(&stack)?;
 
+    // An hour that is over may have been packed, where nothing was, by a collector for which it still went on: what is due
+    // no more is in the rows.
+    let mut packer = session(&stack)?;
+    packer.batch_execute(LOCK)?;
+    packer.batch_execute(
+        "update summary_blocks set until = begins + interval '20 minutes', content = '\\x0000'
+         where not is_day and begins < now() - interval '1 hour' and not exists (select from rollup_due where hour = begins)",
+    )?;
+    assert_pages_are_true(&stack)?;
+    drop(packer);
+
     // What another version packed is absent until it is packed anew, and what nobody packed is read all the same.
     stack.database.execute("update website_monitor.summary_blocks set format = 0, content = '\\x00' where is_day")?;
     stack.database.execute("delete from website_monitor.summary_blocks where not is_day")?;
@@ -240,6 +251,39 @@ fn tables() -> Result<Stack> {
          select monitor_id, '2026-11-20 00:00Z', 1, 1, 1, 0, 1, 9, 9, '{1}' from unnest('{511,512}'::integer[]) monitor_id",
     )?;
     Ok(stack)
+}
+
+#[test]
+fn the_begin_of_an_hour_is_told_anew_when_anybody_changes_its_results() -> Result<()> {
+    let stack = Stack::start()?;
+    assert_eq!(stack.collector().build()?.command(&["migrate"])?.code(), Some(0));
+    // Of an hour that goes on, one that is over, and its day.
+    let pack = "
+        insert into website_monitor.summary_blocks (is_day, begins, block, until, format, content)
+        select false, hour, block, hour + interval '20 minutes', 1, ''
+        from date_trunc('hour', now(), 'UTC') hour, generate_series(0, 1) block
+        union all values (false, '2026-11-20 05:00Z'::timestamptz, 0, '2026-11-20 06:00Z'::timestamptz, 1, ''::bytea),
+                         (true, '2026-11-20 00:00Z', 0, '2026-11-21 00:00Z', 1, '')";
+    let blocks = || stack.database.count("website_monitor.summary_blocks");
+    for change in ["update results set outcome = 'timeout'", "delete from results where seq = 7", "truncate results"] {
+        stack.database.execute("delete from website_monitor.summary_blocks")?;
+        stack.database.execute(pack)?;
+        session(&stack)?.batch_execute(change)?;
+        assert_eq!(blocks()?, 2, "{change}");
+    }
+
+    // One that does not see what was packed since it began.
+    let mut other = session(&stack)?;
+    other.batch_execute("insert into monitors (id, name, url, hash) values ('1', '1', '1', gen_random_uuid())")?;
+    other.batch_execute("begin isolation level repeatable read; select from results")?;
+    stack.database.execute("delete from website_monitor.summary_blocks")?;
+    stack.database.execute(pack)?;
+    let outcome = other.batch_execute("delete from results");
+    assert!(outcome.is_err_and(|error| error.to_string().contains("could not serialize")));
+    other.batch_execute("rollback")?;
+    other.batch_execute("begin isolation level repeatable read; delete from results; commit")?;
+    assert_eq!(blocks()?, 2);
+    Ok(())
 }
 
 const PACK: &str = "

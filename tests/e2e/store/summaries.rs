@@ -264,6 +264,51 @@ fn the_marks_of_a_running_hour_are_gathered() -> Result<()> {
 }
 
 #[test]
+fn marks_of_what_is_packed_already_are_gathered_apart_from_the_others() -> Result<()> {
+    let stack = Stack::start()?;
+    assert_eq!(stack.collector().build()?.command(&["migrate"])?.code(), Some(0));
+    // Of all monitors the begin of the hour is packed, up to 00:07. Of one of them, results of a minute before came late.
+    stack.database.execute(
+        "insert into website_monitor.summary_blocks (is_day, begins, block, until, format, content)
+         select false, hour, 0, hour + interval '7 minutes', 1, '\\x0000' from date_trunc('hour', now(), 'UTC') hour;
+         insert into website_monitor.rollup_due
+         select begins, '{[1,500)}'::int4multirange, until from website_monitor.summary_blocks
+         union all
+         select begins, '{[7,8)}'::int4multirange, until - interval '1 minute' from website_monitor.summary_blocks, generate_series(1, 150)",
+    )?;
+
+    let _collector = stack.collector().start()?;
+    eventually("few marks are left", || {
+        let marks = stack.database.count("website_monitor.rollup_due")?;
+        ensure!(marks <= 2, "{marks} marks");
+        Ok(())
+    });
+
+    let late: Vec<Value> = stack.database.rows(
+        "select d.monitors::text as monitors from website_monitor.rollup_due d
+         join website_monitor.summary_blocks b on b.begins = d.hour and d.since < b.until",
+    )?;
+    assert_eq!(late, [json!({"monitors": "{[7,8)}"})]);
+    Ok(())
+}
+
+#[test]
+fn a_mark_of_a_monitor_that_nobody_knows_keeps_nobody_from_summing_up() -> Result<()> {
+    let stack = Stack::start()?;
+    let _collector = stack.collector().start()?;
+    eventually("the tables are there", || stack.database.count("website_monitor.rollup_due").map(drop));
+    // More than once, so that the hour that goes on has had its turn.
+    for _ in 0..3 {
+        stack.database.execute(
+            "insert into website_monitor.rollup_due (hour, monitors)
+             select date_trunc('hour', now() - n * interval '50 minutes', 'UTC'), '{[1,2)}' from generate_series(0, 2) n",
+        )?;
+        await_summed_up(&stack);
+    }
+    Ok(())
+}
+
+#[test]
 fn the_counts_of_what_came_late_are_gathered_and_none_is_lost() -> Result<()> {
     let stack = Stack::start()?;
     let collector = stack.collector().start()?;

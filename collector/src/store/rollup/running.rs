@@ -62,8 +62,9 @@ pub(super) fn step(connection: &mut PgConnection) -> Result<bool, Trouble> {
                  select min(b.until) as until, max(b.until) as latest, max(b.packed_at) as packed_at from summary_blocks b
                  where not b.is_day and b.begins = d.hour and b.format = $1
              ) b
-             where b.until is null
-                or b.packed_at <= now() - {BEHIND} and (b.until < d.until or d.earliest < b.until)
+             where exists (select from monitors)
+               and (b.until is null
+                    or b.packed_at <= now() - {BEHIND} and (b.until < d.until or d.earliest < b.until))
              order by d.hour limit 1"
         ))
         .bind::<SmallInt, _>(FORMAT)

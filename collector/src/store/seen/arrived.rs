@@ -141,7 +141,12 @@ impl Reading<'_> {
             let Stored { begins, until, monitors, content, .. } = stored;
             let (Some(wanted), Some(left)) = (wanted.get(&begins.0), left.get_mut(&begins.0)) else { continue };
             // What is due is left, though it is packed.
-            let known = monitors.minus(&self.due.of(span, begins.0, until.0));
+            let mut known = monitors.minus(&self.due.of(span, begins.0, until.0));
+            let is_begin = until.0 < span.end(begins).0;
+            if is_begin && span.end(begins).0 <= self.until() {
+                // And of what is over so is what is not due, though its begin is packed: it may have been summed up before.
+                known = known.minus(&known.minus(&self.due.of(span, begins.0, i64::MAX)));
+            }
             let bar = place(begins, self.edges);
             let is_wanted = |id: i32| wanted.contains(id.into()) && known.contains(id.into());
             for arrival in content.arrivals.iter().filter(|it| is_wanted(it.monitor_id)) {
@@ -152,7 +157,7 @@ impl Reading<'_> {
             }
             let before = left[0].1.clone();
             left[0].1 = before.minus(&known);
-            if until.0 < span.end(begins).0 {
+            if is_begin {
                 left.push((until.0, before.minus(&left[0].1)));
             }
         }

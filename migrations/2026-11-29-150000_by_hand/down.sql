@@ -1,0 +1,2 @@
+drop function results_changed() cascade;
+drop trigger changing on results;
