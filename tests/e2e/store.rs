@@ -90,6 +90,26 @@ fn the_whole_topic_replayed_into_a_new_group_changes_nothing() -> Result<()> {
 }
 
 #[test]
+fn of_the_runs_of_an_agent_a_later_one_has_the_higher_number_however_they_come() -> Result<()> {
+    let stack = Stack::start()?;
+    let runs = epochs::<9>();
+    let of_run = |(run, epoch): (usize, &Uuid)| {
+        let mut first = result(*epoch, 1, Timestamp::now());
+        first["agent"] = json!("edge");
+        first["response_time_us"] = json!(run);
+        first
+    };
+    send(&stack, runs.iter().enumerate().map(of_run))?;
+    let collector = stack.collector().start()?;
+    await_consumed(&stack, &collector.group);
+
+    let in_order: Vec<Value> =
+        stack.database.rows("select response_time_us as run from website_monitor.results order by epoch_id")?;
+    assert_eq!(in_order, (0..9).map(|run| json!({"run": run})).collect::<Vec<_>>());
+    Ok(())
+}
+
+#[test]
 fn what_no_rule_can_read_is_set_aside_whole_and_the_partition_goes_on() -> Result<()> {
     let stack = Stack::with().partitions(1).start()?;
     let [epoch] = epochs();

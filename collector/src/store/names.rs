@@ -1,7 +1,8 @@
 //! Names to ids: agents, epochs and monitors that a batch needs, read from the database, made where they are new.
 //!
 //! New ones are inserted in the order of their names, each statement on its own, and read back: two collectors that
-//! meet the same new name at once both end up with the same id.
+//! meet the same new name at once both end up with the same id. Epochs are in the order of their agents' names, and those of
+//! one agent in the order in which it began them, as its messages come: of two, the later one has the higher id.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -13,7 +14,7 @@ use uuid::Uuid;
 use wire::Content;
 
 use super::memory::{Epoch, Memory, definition};
-use super::plan::Fresh;
+use super::plan::{Fresh, number};
 use super::trouble::{Statement, Trouble};
 use crate::batch::{CheckResult, Entry};
 use crate::ranges::Ranges;
@@ -46,18 +47,22 @@ pub(super) fn from_sql(multirange: Vec<(Bound<i64>, Bound<i64>)>) -> Ranges {
     Ranges::from_parts(multirange.into_iter().map(|(from, to)| (start(from), end(to))).collect())
 }
 
+/// Epochs that aren't known yet: how many came before each, and its agent.
+type Wanted<'a> = BTreeMap<Uuid, (i64, &'a str)>;
+
 /// Makes sure that the memory has every epoch that these entries name.
 pub(super) fn learn_epochs(
     connection: &mut PgConnection,
     memory: &mut Memory,
     entries: &[Entry<'_>],
 ) -> Result<(), Trouble> {
-    let mut wanted: BTreeMap<Uuid, &str> = BTreeMap::new();
+    let mut wanted = Wanted::new();
     let mut last = None;
     for entry in entries {
         for_each_epoch(entry, |epoch, agent| {
             if last != Some(epoch) && memory.epoch_id(&epoch).is_none() {
-                wanted.entry(epoch).or_insert(agent);
+                let before = number(wanted.len() as u64);
+                wanted.entry(epoch).or_insert((before, agent));
             }
             last = Some(epoch);
         });
@@ -76,26 +81,22 @@ pub(super) fn learn_epochs(
     }
 }
 
-/// The epochs that an entry names: its own, those of which it declares numbers dropped, and the one before.
+/// The epochs that an entry names: those of which it declares numbers dropped, the one before, and last its own.
 pub(super) fn for_each_epoch<'a>(entry: &'a Entry<'_>, mut each: impl FnMut(Uuid, &'a str)) {
     match entry.decoded() {
         Ok(record) => {
-            each(record.epoch, &record.agent);
             match &record.content {
                 Content::Result(_) => {}
                 Content::Dropped(dropped) => dropped.ranges.iter().for_each(|range| each(range.epoch, &record.agent)),
                 Content::Agent(report) => report.previous.iter().for_each(|before| each(before.epoch, &record.agent)),
             }
+            each(record.epoch, &record.agent);
         }
         Err(rejection) => rejection.number.iter().for_each(|number| each(number.epoch, &number.agent)),
     }
 }
 
-fn read_epochs(
-    connection: &mut PgConnection,
-    memory: &mut Memory,
-    wanted: &mut BTreeMap<Uuid, &str>,
-) -> Result<(), Trouble> {
+fn read_epochs(connection: &mut PgConnection, memory: &mut Memory, wanted: &mut Wanted<'_>) -> Result<(), Trouble> {
     let rows: Vec<EpochRow> = sql_query("select epoch_id, epoch, accounted from epochs where epoch = any($1)")
         .bind::<Array<SqlUuid>, _>(wanted.keys().copied().collect::<Vec<_>>())
         .load(connection)?;
@@ -110,9 +111,9 @@ fn read_epochs(
     Ok(())
 }
 
-fn make_epochs(connection: &mut PgConnection, wanted: &BTreeMap<Uuid, &str>) -> Result<(), Trouble> {
+fn make_epochs(connection: &mut PgConnection, wanted: &Wanted<'_>) -> Result<(), Trouble> {
     let of_records = |error| Trouble::of(error, Statement::Records);
-    let agents: Vec<&str> = wanted.values().copied().collect();
+    let agents: Vec<&str> = wanted.values().map(|(_, agent)| *agent).collect();
     sql_query(
         "insert into agents (name)
          select distinct d.name from unnest($1) d(name)
@@ -124,11 +125,12 @@ fn make_epochs(connection: &mut PgConnection, wanted: &BTreeMap<Uuid, &str>) -> 
     .map_err(of_records)?;
     sql_query(
         "insert into epochs (epoch, agent_id)
-         select d.epoch, a.agent_id from unnest($1, $2) d(epoch, agent) join agents a on a.name = d.agent
-         order by 1 on conflict do nothing",
+         select d.epoch, a.agent_id from unnest($1, $2, $3) d(epoch, agent, before) join agents a on a.name = d.agent
+         order by d.agent, d.before on conflict do nothing",
     )
     .bind::<Array<SqlUuid>, _>(wanted.keys().copied().collect::<Vec<_>>())
     .bind::<Array<Text>, _>(&agents)
+    .bind::<Array<BigInt>, _>(wanted.values().map(|(before, _)| *before).collect::<Vec<_>>())
     .execute(connection)
     .map_err(of_records)?;
     Ok(())
