@@ -1,6 +1,7 @@
 //! What the latest reports of a batch say of their agents.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::time::Instant;
 
 use diesel::pg::data_types::PgTimestamp;
@@ -16,7 +17,7 @@ use super::tables::{pg_time, time};
 use super::trouble::{Statement, Trouble};
 
 /// A report that is sent within this time is one of now, not one that waited in an outbox.
-const AT_ONCE: SignedDuration = SignedDuration::from_mins(1);
+const AT_ONCE_MS: RangeInclusive<i64> = 0..=60_000;
 
 #[derive(QueryableByName)]
 struct Known {
@@ -81,10 +82,9 @@ pub(super) fn report(connection: &mut PgConnection, reports: &BTreeMap<i32, Repo
 
 /// Whether it was made, sent and read at about the same time, whatever the time is by its agent's clock.
 fn is_of_now(report: &Report<'_>) -> bool {
-    let is_sent_at_once = |sent: Timestamp| {
-        let waited = sent.duration_since(report.report.at);
-        !waited.is_negative() && waited <= AT_ONCE
-    };
+    // Kafka keeps milliseconds.
+    let is_sent_at_once =
+        |sent: Timestamp| AT_ONCE_MS.contains(&(sent.as_millisecond() - report.report.at.as_millisecond()));
     report.passage.is_some_and(|passage| passage.is_prompt() && is_sent_at_once(passage.sent))
 }
 
