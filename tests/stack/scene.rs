@@ -1,5 +1,5 @@
 //! Tables as they are after ninety days: a thousand monitors, five agents, outages of sites and of paths, gaps, an agent
-//! that is silent, one with a backlog, and data that came late.
+//! that is silent, one with a backlog and a clock that was set back, and data that came late.
 //!
 //! Made in the database by rules of the monitor's number and the hour, so that it is always the same but for the time; and
 //! in the order of time, as rows come. An hour in 700 of a monitor has an outage of forty minutes, one of four of which
@@ -58,15 +58,15 @@ pub fn catch_up(database: &Database) -> Result<()> {
 }
 
 const NAMES: &str = "
-insert into agents (name, version, labels, last_seen, last_report, report)
-select name, '0.1.0', jsonb_build_object('site', name), now() - silent, now() - silent, report
+insert into agents (name, version, labels, last_seen, last_report, clock_behind_us, report)
+select name, '0.1.0', jsonb_build_object('site', name), now() - silent, now() - silent, behind_us, report
 from (values
-    ('fra-1', interval '20 s', '{\"outbox_bytes\": 1048576}'::jsonb),
-    ('nyc-1', '31 s', '{\"outbox_bytes\": 188743680, \"clock\": {\"jumps\": 1, \"last_jump_us\": -61000000}}'),
-    ('sin-1', '12 s', '{\"outbox_bytes\": 1048576, \"missed\": {\"overlap\": 14}}'),
-    ('lon-1', '45 s', '{\"outbox_bytes\": 1048576, \"faults\": 2}'),
-    ('tyo-1', '41 min', '{\"outbox_bytes\": 1048576}')
-) a(name, silent, report);
+    ('fra-1', interval '20 s', 0, '{\"outbox_bytes\": 1048576}'::jsonb),
+    ('nyc-1', '31 s', 61000000, '{\"outbox_bytes\": 188743680, \"clock\": {\"jumps\": 1, \"last_jump_us\": -61000000}}'),
+    ('sin-1', '12 s', 0, '{\"outbox_bytes\": 1048576, \"missed\": {\"overlap\": 14}}'),
+    ('lon-1', '45 s', 0, '{\"outbox_bytes\": 1048576, \"faults\": 2}'),
+    ('tyo-1', '41 min', 0, '{\"outbox_bytes\": 1048576}')
+) a(name, silent, behind_us, report);
 insert into epochs (epoch, agent_id, report_seq, reported_at, pending, dropped)
 select gen_random_uuid(), agent_id, 1, last_report, case agent_id when 2 then 18422 else 0 end,
        case agent_id when 4 then '{[100,350)}'::int8multirange else '{}' end
