@@ -106,6 +106,8 @@ fn who_looks_by_a_wrong_clock_looks_who_does_not_is_silent_and_a_lag_is_no_wrong
     // It is set back: a new run begins, whose results and reports are dated earlier.
     for minutes in [10, -5] {
         let mut wrong = Wrong::start(SignedDuration::from_mins(minutes));
+        // A check that went on meanwhile is dated as it began.
+        wrong.checked("shop", -minutes, "timeout");
         wrong.checked("shop", 0, "success");
         wrong.checked("lost", 5, "success");
         wrong.send(&producer)?;
