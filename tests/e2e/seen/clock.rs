@@ -104,6 +104,7 @@ fn who_looks_by_a_wrong_clock_looks_who_does_not_is_silent_and_a_lag_is_no_wrong
     await_look(&collector, "shop", "failure");
 
     // It is set back: a new run begins, whose results and reports are dated earlier.
+    let mut last = right;
     for minutes in [10, -5] {
         let mut wrong = Wrong::start(SignedDuration::from_mins(minutes));
         // A check that went on meanwhile is dated as it began.
@@ -123,7 +124,15 @@ fn who_looks_by_a_wrong_clock_looks_who_does_not_is_silent_and_a_lag_is_no_wrong
         let told: f64 =
             metrics.split_once(metric).and_then(|(_, rest)| rest.lines().next()?.parse().ok()).unwrap_or(0.0);
         assert!(told.signum() == (minutes as f64).signum() && told.abs() > 60.0, "{metrics}");
+        last = wrong;
     }
+    stack.topic.configure("message.timestamp.type", "LogAppendTime")?;
+    eventually("nothing is known of a clock that does not tell when it sends", || {
+        last.report("periodic", json!([]));
+        last.send(&producer)?;
+        ensure!(behind(&agent(&collector)?)?.is_zero(), "{}", agent(&collector)?);
+        Ok(())
+    });
     Ok(())
 }
 
