@@ -46,6 +46,7 @@ use crate::config::BatchBounds;
 use crate::health::Health;
 
 mod client;
+mod ends;
 mod gathering;
 mod identity;
 mod name;

@@ -7,8 +7,8 @@
 //! ```
 //! With each message Kafka keeps when the agent handed it over, by the agent's own clock. However long it waited in the
 //! outbox before has no part in that. By a right clock it was not after the message was read here; nor was it, but for
-//! the seconds that sending takes, before its partition was last read to its end, where the message was not yet. So the
-//! clock is behind by at most `read - sent`, and by at least `end seen - sent`.
+//! the seconds that sending takes, before Kafka was asked where the partition ends, and the message was not there yet. So
+//! the clock is behind by at most `read - sent`, and by at least `end seen - sent`.
 //!
 //! Mostly the end was seen just before, and these bounds tell all: where a right clock is within them, it counts as
 //! right, else as wrong by no more than is certain. But whoever catches up has not seen the end for long, and his lag
@@ -20,7 +20,40 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 
 /// Since an agent reports every minute, its partition's end is seen as often where nobody lags.
-const PROMPT: Duration = Duration::from_secs(90);
+pub const PROMPT: Duration = Duration::from_secs(90);
+
+/// A moment by a clock that only counts, and by one that also knows how long the machine slept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    counted: Instant,
+    wall: Timestamp,
+}
+
+impl Moment {
+    /// This one.
+    pub fn now() -> Moment {
+        Moment { counted: Instant::now(), wall: Timestamp::now() }
+    }
+
+    /// How much passed until another one, at most.
+    pub fn passed_until(self, later: Moment) -> Duration {
+        self.counted_until(later).max(later.wall.duration_since(self.wall).try_into().unwrap_or_default())
+    }
+
+    /// How much passed until another one, at least: but for what the machine slept.
+    fn counted_until(self, later: Moment) -> Duration {
+        later.counted.saturating_duration_since(self.counted)
+    }
+}
+
+#[cfg(test)]
+impl std::ops::Add<Duration> for Moment {
+    type Output = Moment;
+
+    fn add(self, passed: Duration) -> Moment {
+        Moment { counted: self.counted + passed, wall: self.wall + passed }
+    }
+}
 
 /// The moments of a message on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,27 +61,27 @@ pub struct Passage {
     /// When it was sent, by its agent's clock.
     pub sent: Timestamp,
     /// When it was read.
-    pub read: Instant,
-    /// When its partition had been read to its end before; none when it never was.
-    pub end_seen: Option<Instant>,
+    pub read: Moment,
+    /// When its partition was known to end before it; none when it never was.
+    pub end_seen: Option<Moment>,
 }
 
 impl Passage {
     /// Whether it can't have waited in Kafka for long.
     pub fn is_prompt(&self) -> bool {
-        self.end_seen.is_some_and(|seen| self.read.saturating_duration_since(seen) <= PROMPT)
+        self.end_seen.is_some_and(|seen| seen.passed_until(self.read) <= PROMPT)
     }
 
     /// How far its agent's clock is behind another one, by which it is `time` at the moment `now`; negative: ahead.
     /// `known` is what was known before.
-    pub fn clock_behind(&self, known: SignedDuration, time: Timestamp, now: Instant) -> SignedDuration {
-        let since = |moment: Instant| {
-            let passed = SignedDuration::try_from(now.saturating_duration_since(moment)).unwrap_or(SignedDuration::MAX);
+    pub fn clock_behind(&self, known: SignedDuration, time: Timestamp, now: Moment) -> SignedDuration {
+        let before = |passed: Duration| {
+            let passed = SignedDuration::try_from(passed).unwrap_or(SignedDuration::MAX);
             time.duration_since(self.sent).saturating_sub(passed)
         };
         let expected = if self.is_prompt() { SignedDuration::ZERO } else { known };
-        let at_most = expected.min(since(self.read));
-        self.end_seen.map_or(at_most, |seen| at_most.max(since(seen)))
+        let at_most = expected.min(before(self.read.counted_until(now)));
+        self.end_seen.map_or(at_most, |seen| at_most.max(before(seen.passed_until(now))))
     }
 }
 
@@ -61,7 +94,7 @@ mod tests {
     /// What is known after each of these messages, sent at a second of a clock that is so far behind, read at a true
     /// second after an end that was seen at another; in seconds. They are stored an hour later.
     fn known(messages: &[(i64, i64, i64, Option<i64>)]) -> Vec<i64> {
-        let began = Instant::now();
+        let began = Moment::now();
         let instant = |second: i64| began + Duration::from_secs(10_000_u64.saturating_add_signed(second));
         let time = |second: i64| Timestamp::from_second(1_800_000_000 + second).unwrap();
         let mut known = SignedDuration::ZERO;
@@ -116,5 +149,15 @@ mod tests {
         assert_eq!(known(&jumps), [0, 599, -299, 0]);
         let set_right_while_the_collector_lags = [(600, 100, 101, Some(99)), (RIGHT, 200, 400, Some(102))];
         assert_eq!(known(&set_right_while_the_collector_lags), [599, 200], "it can't be behind by more");
+    }
+
+    #[test]
+    fn what_comes_after_a_sleep_of_the_machine_makes_no_clock_wrong() {
+        let fell_asleep = Moment::now();
+        let awake = Moment { wall: fell_asleep.wall + Duration::from_secs(3_600), ..fell_asleep };
+        let sent = fell_asleep.wall + Duration::from_secs(60);
+        let passage = Passage { sent, read: awake, end_seen: Some(fell_asleep) };
+        assert!(!passage.is_prompt());
+        assert_eq!(passage.clock_behind(SignedDuration::ZERO, awake.wall, awake), SignedDuration::ZERO);
     }
 }

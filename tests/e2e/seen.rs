@@ -271,3 +271,20 @@ fn pages_tell_the_percentiles_that_readers_of_the_tables_get() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn a_monitor_whose_list_is_said_twice_is_due_once() -> Result<()> {
+    let stack = Stack::start()?;
+    let listen = format!("127.0.0.1:{}", e2e::ports::free_port()?);
+    let collector = stack.collector().set("http.listen", listen.as_str()).start()?;
+    let mut run = Run::start("edge", 120);
+    run.report("start", 120);
+    run.send(&stack, ..)?;
+    await_consumed(&stack, &collector);
+    eventually("the monitor is shown, with one agent that is to look", || {
+        let shown = api(&collector, "monitors/shop")?;
+        ensure!(shown["monitor"]["latest"].as_array().map(Vec::len) == Some(1), "{shown}");
+        Ok(())
+    });
+    Ok(())
+}

@@ -46,15 +46,14 @@ const DEFAULTS: [(&str, &str); 9] = [
 ];
 
 /// What may not, since promises hang on it: offsets follow the transaction, nothing is skipped, nothing damaged is
-/// believed, a rebalance gives back all partitions, and a lag is not taken for an agent's clock.
-const LAW: [(&str, &str); 7] = [
+/// believed, and a rebalance gives back all partitions.
+const LAW: [(&str, &str); 6] = [
     ("enable.auto.commit", "false"),
     ("auto.offset.reset", "earliest"),
     ("check.crcs", "true"),
     ("partition.assignment.strategy", "range,roundrobin"),
     ("group.protocol", "classic"),
     ("allow.auto.create.topics", "false"),
-    ("enable.partition.eof", "true"),
 ];
 
 /// Properties of every client.

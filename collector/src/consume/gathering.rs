@@ -1,6 +1,5 @@
 //! Batches being gathered, one for each writer, and handed over when they are due.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -10,10 +9,11 @@ use rdkafka::message::{BorrowedMessage, Timestamp as Stamp};
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 
 use super::client::{Context, offsets};
+use super::ends::Ends;
 use super::progress::Progress;
 use crate::batch::Batch;
 use crate::config::BatchBounds;
-use crate::passage::Passage;
+use crate::passage::{Moment, Passage};
 
 /// A batch is full at so many bytes, whatever its number of messages.
 const MOST_BYTES: usize = 16 * 1024 * 1024;
@@ -23,6 +23,9 @@ const MOST_BYTES: usize = 16 * 1024 * 1024;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 const POLL: Duration = Duration::from_millis(100);
+
+/// How long a broker from which a message just came may take to say where its partition ends. It takes some milliseconds.
+const ANSWER: Duration = Duration::from_millis(200);
 
 /// How many messages are taken at a time, where they are there.
 const BURST: usize = 100;
@@ -47,8 +50,7 @@ pub(super) struct Gathering<'a> {
     open: Vec<Option<Open>>,
     /// The generation whose partitions are paused.
     paused: Option<u64>,
-    /// Of a generation, when partitions were last read to their ends.
-    ends_seen: (u64, BTreeMap<i32, Instant>),
+    ends: Ends,
     /// The messages and bytes of the last batch: the next one will be like it.
     usual: (usize, usize),
 }
@@ -78,7 +80,7 @@ impl<'a> Gathering<'a> {
         writers: usize,
     ) -> Gathering<'a> {
         let open = (0..writers).map(|_| None).collect();
-        Gathering { consumer, progress, bounds, open, paused: None, ends_seen: (0, BTreeMap::new()), usual: (0, 0) }
+        Gathering { consumer, progress, bounds, open, paused: None, ends: Ends::default(), usual: (0, 0) }
     }
 
     /// Takes some messages, or waits for a writer; an error that Kafka gave.
@@ -88,32 +90,32 @@ impl<'a> Gathering<'a> {
             self.begin_anew(self.progress.generation());
         }
         commit(self.consumer, self.progress, CommitMode::Async);
+        self.look_for_an_end();
         let mut timeout = self.hand_over(self.progress.generation())?;
         let mut read = None;
         for _ in 0..BURST {
             let polled = self.consumer.poll(timeout)?;
             // Nothing is waited for after the first one.
-            let read = *read.get_or_insert_with(Instant::now);
+            let read = *read.get_or_insert_with(Moment::now);
             timeout = Duration::ZERO;
             match polled {
                 Ok(message) if self.add(&message, read) => return None,
                 Ok(_) => {}
-                Err(KafkaError::PartitionEOF(partition)) => {
-                    self.ends_seen(self.progress.generation()).insert(partition, read);
-                }
                 Err(error) => return Some(error),
             }
         }
         None
     }
 
-    /// When partitions were last read to their ends in this generation. What was read in one before is read again where it
-    /// was not committed.
-    fn ends_seen(&mut self, generation: u64) -> &mut BTreeMap<i32, Instant> {
-        if self.ends_seen.0 != generation {
-            self.ends_seen = (generation, BTreeMap::new());
+    /// Asks Kafka where a partition ends, when that is due.
+    fn look_for_an_end(&mut self) {
+        let asked = Moment::now();
+        let Some(partition) = self.ends.to_ask(self.progress.generation(), asked) else { return };
+        let answer = self.consumer.fetch_watermarks(self.consumer.context().topic(), partition, ANSWER);
+        if let Err(error) = &answer {
+            log::debug!(error:% = error, partition; "it is not known where the partition ends");
         }
-        &mut self.ends_seen.1
+        self.ends.asked(partition, asked, answer.ok().map(|(_, end)| end));
     }
 
     /// Whether partitions are paused.
@@ -122,10 +124,10 @@ impl<'a> Gathering<'a> {
         self.paused.is_some()
     }
 
-    /// Whether a partition was read to its end.
+    /// Whether the end of a partition is known.
     #[cfg(test)]
-    pub(super) fn has_seen_an_end(&self) -> bool {
-        !self.ends_seen.1.is_empty()
+    pub(super) fn knows_end(&self, partition: i32) -> bool {
+        self.ends.knows(partition)
     }
 
     /// Reads another topic of the same name from its beginning. Of the one before nothing more is committed.
@@ -210,7 +212,7 @@ impl<'a> Gathering<'a> {
     }
 
     /// Takes a message in, which was read at that moment; whether its batch is full now.
-    fn add(&mut self, message: &BorrowedMessage<'_>, read: Instant) -> bool {
+    fn add(&mut self, message: &BorrowedMessage<'_>, read: Moment) -> bool {
         let topic = self.consumer.context().topic();
         if message.topic() != &**topic {
             return false;
@@ -225,7 +227,7 @@ impl<'a> Gathering<'a> {
             full_since: None,
         });
         let partition = message.partition();
-        let end_seen = self.ends_seen(generation).get(&partition).copied();
+        let end_seen = self.ends.comes(generation, partition, message.offset());
         let passage = sent(message).map(|sent| Passage { sent, read, end_seen });
         open.batch.push(partition, message.offset(), message.key(), message.payload(), passage);
         let is_full = self.is_full(&open.batch);

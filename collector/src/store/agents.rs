@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
-use std::time::Instant;
 
 use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
@@ -15,6 +14,7 @@ use wire::AgentReport;
 use super::plan::Report;
 use super::tables::{pg_time, time};
 use super::trouble::{Statement, Trouble};
+use crate::passage::Moment;
 
 /// A report that is sent within this time is one of now, not one that waited in an outbox.
 const AT_ONCE_MS: RangeInclusive<i64> = 0..=60_000;
@@ -51,10 +51,11 @@ pub(super) fn report(connection: &mut PgConnection, reports: &BTreeMap<i32, Repo
     .load(connection)
     .map_err(|error| Trouble::of(error, Statement::Lock))?;
     let known: BTreeMap<&str, &Known> = known.iter().map(|known| (known.name.as_str(), known)).collect();
-    let asked = Instant::now();
+    let asked = Moment::now();
     let behind = |(name, report): (&&str, &&Report<'_>)| {
         let Some(known) = known.get(name) else { return 0 };
-        let Some(passage) = report.passage else { return known.clock_behind_us };
+        // Where Kafka does not keep when messages are sent, what was known before may be right no more.
+        let Some(passage) = report.passage else { return 0 };
         let before = SignedDuration::from_micros(known.clock_behind_us);
         let behind = passage.clock_behind(before, time(known.now), asked);
         i64::try_from(behind.as_micros()).unwrap_or_default()

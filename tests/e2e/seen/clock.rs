@@ -1,6 +1,9 @@
 //! Is an agent whose clock is wrong told of, and neither taken for one that is silent nor for one that looks when it
 //! does not?
 
+use std::sync::mpsc;
+use std::thread;
+
 use e2e::kafka::Producer;
 
 use super::*;
@@ -101,8 +104,11 @@ fn who_looks_by_a_wrong_clock_looks_who_does_not_is_silent_and_a_lag_is_no_wrong
     await_look(&collector, "shop", "failure");
 
     // It is set back: a new run begins, whose results and reports are dated earlier.
+    let mut last = right;
     for minutes in [10, -5] {
         let mut wrong = Wrong::start(SignedDuration::from_mins(minutes));
+        // A check that went on meanwhile is dated as it began.
+        wrong.checked("shop", -minutes, "timeout");
         wrong.checked("shop", 0, "success");
         wrong.checked("lost", 5, "success");
         wrong.send(&producer)?;
@@ -118,6 +124,45 @@ fn who_looks_by_a_wrong_clock_looks_who_does_not_is_silent_and_a_lag_is_no_wrong
         let told: f64 =
             metrics.split_once(metric).and_then(|(_, rest)| rest.lines().next()?.parse().ok()).unwrap_or(0.0);
         assert!(told.signum() == (minutes as f64).signum() && told.abs() > 60.0, "{metrics}");
+        last = wrong;
     }
+    stack.topic.configure("message.timestamp.type", "LogAppendTime")?;
+    eventually("nothing is known of a clock that does not tell when it sends", || {
+        last.report("periodic", json!([]));
+        last.send(&producer)?;
+        ensure!(behind(&agent(&collector)?)?.is_zero(), "{}", agent(&collector)?);
+        Ok(())
+    });
     Ok(())
+}
+
+#[test]
+fn a_clock_that_was_set_right_is_right_also_where_its_partition_is_never_quiet() -> Result<()> {
+    let stack = Stack::with().partitions(1).start()?;
+    let listen = format!("127.0.0.1:{}", e2e::ports::free_port()?);
+    let mut other = Wrong::start(SignedDuration::ZERO);
+    other.run.agent = "other";
+    let again = other.run.records[0].to_string();
+    thread::scope(|scope| {
+        let (goes_on, goes) = mpsc::channel();
+        // One at a time, each waits for the broker; together there is always one on its way.
+        for _ in 0..4 {
+            let (producer, goes_on, again) = (stack.topic.producer()?, goes_on.clone(), again.as_bytes());
+            scope.spawn(
+                move || {
+                    while goes_on.send(()).is_ok() && producer.produce_at(0, Timestamp::now(), again).is_ok() {}
+                },
+            );
+        }
+        // The collector finds it so.
+        goes.iter().take(100).for_each(drop);
+        let collector = stack.collector().set("http.listen", listen.as_str()).start()?;
+        let producer = stack.topic.producer()?;
+        for seconds in [-300, 0] {
+            let mut edge = Wrong::start(SignedDuration::from_secs(seconds));
+            edge.send(&producer)?;
+            await_known(&collector, &mut edge, &producer);
+        }
+        Ok(())
+    })
 }

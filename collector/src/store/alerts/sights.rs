@@ -90,16 +90,16 @@ fn with_failures(connection: &mut PgConnection, ids: &[i32], times: &[PgTimestam
                     min(c.checked_at) filter (where c.is_failure and c.later_successes = 0) over of_one
                         as failing_since
              from (
-                 select {}, r.outcome not in ('success', 'agent_error') as is_failure, r.seq,
+                 select {}, r.outcome not in ('success', 'agent_error') as is_failure,
                         max(r.checked_at) filter (where r.outcome = 'success') over (partition by e.agent_id) as up_at,
                         count(*) filter (where r.outcome = 'success') over (
-                            partition by e.agent_id order by r.epoch_id desc, r.checked_at desc, r.seq desc
+                            partition by e.agent_id order by r.epoch_id desc, r.seq desc
                         ) as later_successes
                  from results r join epochs e using (epoch_id)
                  where r.monitor_id = p.monitor_id and r.checked_at >= p.since and r.checked_at >= $3
              ) c
              window of_one as (partition by c.agent_id)
-             order by c.agent_id, c.epoch_id desc, c.checked_at desc, c.seq desc
+             order by c.agent_id, c.epoch_id desc, c.seq desc
          ) l",
         latest::COLUMNS
     ))

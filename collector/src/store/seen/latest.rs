@@ -23,6 +23,8 @@ pub(in crate::store) struct Row {
     pub(in crate::store) agent_id: i32,
     #[diesel(sql_type = Integer)]
     epoch_id: i32,
+    #[diesel(sql_type = BigInt)]
+    seq: i64,
     #[diesel(sql_type = Timestamptz)]
     pub(in crate::store) checked_at: PgTimestamp,
     #[diesel(sql_type = Text)]
@@ -39,7 +41,7 @@ pub(in crate::store) struct Row {
 
 /// Its columns, of results `r` and epochs `e`.
 pub(in crate::store) const COLUMNS: &str =
-    "r.monitor_id, e.agent_id, r.epoch_id, r.checked_at, r.outcome, r.status_code,
+    "r.monitor_id, e.agent_id, r.epoch_id, r.seq, r.checked_at, r.outcome, r.status_code,
                        r.response_time_us, r.certificate_not_after, r.error";
 
 /// Of a monitor that nobody tells anything of now, so far back is looked for the last that was told.
@@ -101,7 +103,7 @@ pub(in crate::store) fn rows(
              select distinct on (e.agent_id) {COLUMNS}
              from results r join epochs e using (epoch_id)
              where r.monitor_id = p.monitor_id and r.checked_at >= p.since and r.checked_at >= $3
-             order by e.agent_id, r.epoch_id desc, r.checked_at desc, r.seq desc
+             order by e.agent_id, r.epoch_id desc, r.seq desc
          ) l"
     ))
     .bind::<Array<Integer>, _>(ids)
@@ -156,9 +158,10 @@ fn add_last_words(
 
 impl Row {
     /// Of an agent's results a later one is greater. A clock that jumps begins a run: of those the last one counts, also
-    /// while the one before is dated later.
+    /// while the one before is dated later; and so is a check that went on meanwhile. Checks of one monitor don't overlap,
+    /// so their numbers are in their order.
     pub(in crate::store) fn order(&self) -> (i32, i64) {
-        (self.epoch_id, self.checked_at.0)
+        (self.epoch_id, self.seq)
     }
 
     pub(in crate::store) fn look(&self) -> Look {

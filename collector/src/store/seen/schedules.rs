@@ -39,12 +39,12 @@ pub(in crate::store) fn read(
     now: Timestamp,
     id: Option<&str>,
 ) -> Result<BTreeMap<String, Schedule>, Trouble> {
-    // One monitor is taken out of the lists that have it.
+    // One monitor is taken out of the lists that have it, once out of one that was said again.
     let query = match id {
         None => "select * from schedule_spans($1, $2) where $3 is null",
         Some(_) => {
-            "select l.agent_id, $3 as monitor, l.intervals_ms[place] as interval_ms, coalesce(l.tags[place], '{}') as tags,
-                    l.begins, l.ends, l.is_stopped, l.resumes
+            "select distinct l.agent_id, $3 as monitor, l.intervals_ms[place] as interval_ms,
+                    coalesce(l.tags[place], '{}') as tags, l.begins, l.ends, l.is_stopped, l.resumes
              from schedule_lists($1, $2) l, array_position(l.monitors, $3) place where place is not null"
         }
     };
