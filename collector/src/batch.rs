@@ -5,9 +5,10 @@ use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use wire::Rejection;
 
-use crate::passage::Passage;
+use crate::passage::{Passage, Reading};
 
 /// What a message says, in texts that are still the message's.
 pub type Record<'a> = wire::Record<Cow<'a, str>>;
@@ -29,7 +30,7 @@ pub struct Message<'a> {
     /// The value.
     pub value: Option<&'a [u8]>,
     /// How it came, where that is known.
-    pub passage: Option<Passage>,
+    pub passage: Option<Passage<'a>>,
 }
 
 /// A message and what it says, which is decoded at most once.
@@ -59,6 +60,8 @@ pub struct Batch {
     topic: Arc<str>,
     bytes: Vec<u8>,
     places: Vec<Place>,
+    /// Few: what comes together lies together.
+    readings: Vec<Reading>,
     ends: BTreeMap<i32, i64>,
 }
 
@@ -70,31 +73,48 @@ struct Place {
     begin: usize,
     key: Option<usize>,
     value: Option<usize>,
-    passage: Option<Passage>,
+    sent: Option<Timestamp>,
+    /// Which of the readings.
+    reading: usize,
 }
 
 impl Batch {
     /// An empty one of a topic, with room for so many messages of so many bytes together.
     pub fn with_room(topic: Arc<str>, messages: usize, bytes: usize) -> Batch {
         let (bytes, places) = (Vec::with_capacity(bytes), Vec::with_capacity(messages));
-        Batch { topic, bytes, places, ends: BTreeMap::new() }
+        Batch { topic, bytes, places, ..Batch::default() }
     }
 
-    /// Takes a message in.
+    /// Takes messages in that are read together, from now on.
+    pub fn read(&mut self, reading: Reading) {
+        if self.readings.last() != Some(&reading) {
+            self.readings.push(reading);
+        }
+    }
+
+    /// Takes a message in; when it was sent, where that is known.
     pub fn push(
         &mut self,
         partition: i32,
         offset: i64,
         key: Option<&[u8]>,
         value: Option<&[u8]>,
-        passage: Option<Passage>,
+        sent: Option<Timestamp>,
     ) {
         let begin = self.bytes.len();
         self.bytes.extend_from_slice(key.unwrap_or_default());
         self.bytes.extend_from_slice(value.unwrap_or_default());
         self.ends.insert(partition, offset + 1);
         let (key, value) = (key.map(<[u8]>::len), value.map(<[u8]>::len));
-        self.places.push(Place { partition, offset, begin, key, value, passage });
+        self.places.push(Place {
+            partition,
+            offset,
+            begin,
+            key,
+            value,
+            sent,
+            reading: self.readings.len().saturating_sub(1),
+        });
     }
 
     /// The messages, in the order of arrival.
@@ -107,7 +127,10 @@ impl Batch {
                 offset: place.offset,
                 key: place.key.map(|_| key),
                 value: place.value.map(|len| &rest[..len]),
-                passage: place.passage,
+                passage: place
+                    .sent
+                    .zip(self.readings.get(place.reading))
+                    .map(|(sent, reading)| Passage { sent, reading }),
             };
             Entry::new(message)
         };

@@ -55,21 +55,28 @@ impl std::ops::Add<Duration> for Moment {
     }
 }
 
-/// The moments of a message on its way.
+/// The moments of messages that were read together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Passage {
-    /// When it was sent, by its agent's clock.
-    pub sent: Timestamp,
-    /// When it was read.
-    pub read: Moment,
-    /// When its partition was known to end before it; none when it never was.
+pub struct Reading {
+    /// When they were read.
+    pub at: Moment,
+    /// When their partition was known to end before them; none when it never was.
     pub end_seen: Option<Moment>,
 }
 
-impl Passage {
+/// The moments of a message on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Passage<'a> {
+    /// When it was sent, by its agent's clock.
+    pub sent: Timestamp,
+    /// How it was read.
+    pub reading: &'a Reading,
+}
+
+impl Passage<'_> {
     /// Whether it can't have waited in Kafka for long.
     pub fn is_prompt(&self) -> bool {
-        self.end_seen.is_some_and(|seen| seen.passed_until(self.read) <= PROMPT)
+        self.reading.end_seen.is_some_and(|seen| seen.passed_until(self.reading.at) <= PROMPT)
     }
 
     /// How far its agent's clock is behind another one, by which it is `time` at the moment `now`; negative: ahead.
@@ -80,8 +87,8 @@ impl Passage {
             time.duration_since(self.sent).saturating_sub(passed)
         };
         let expected = if self.is_prompt() { SignedDuration::ZERO } else { known };
-        let at_most = expected.min(before(self.read.counted_until(now)));
-        self.end_seen.map_or(at_most, |seen| at_most.max(before(seen.passed_until(now))))
+        let at_most = expected.min(before(self.reading.at.counted_until(now)));
+        self.reading.end_seen.map_or(at_most, |seen| at_most.max(before(seen.passed_until(now))))
     }
 }
 
@@ -99,8 +106,8 @@ mod tests {
         let time = |second: i64| Timestamp::from_second(1_800_000_000 + second).unwrap();
         let mut known = SignedDuration::ZERO;
         let learn = |&(behind, sent, read, end_seen): &(i64, i64, i64, Option<i64>)| {
-            let (sent, read) = (time(sent - behind), instant(read));
-            let passage = Passage { sent, read, end_seen: end_seen.map(instant) };
+            let reading = Reading { at: instant(read), end_seen: end_seen.map(instant) };
+            let passage = Passage { sent: time(sent - behind), reading: &reading };
             known = passage.clock_behind(known, time(3_600 + 8_000), instant(3_600 + 8_000));
             known.as_secs()
         };
@@ -156,7 +163,7 @@ mod tests {
         let fell_asleep = Moment::now();
         let awake = Moment { wall: fell_asleep.wall + Duration::from_secs(3_600), ..fell_asleep };
         let sent = fell_asleep.wall + Duration::from_secs(60);
-        let passage = Passage { sent, read: awake, end_seen: Some(fell_asleep) };
+        let passage = Passage { sent, reading: &Reading { at: awake, end_seen: Some(fell_asleep) } };
         assert!(!passage.is_prompt());
         assert_eq!(passage.clock_behind(SignedDuration::ZERO, awake.wall, awake), SignedDuration::ZERO);
     }

@@ -13,7 +13,7 @@ use super::ends::Ends;
 use super::progress::Progress;
 use crate::batch::Batch;
 use crate::config::BatchBounds;
-use crate::passage::{Moment, Passage};
+use crate::passage::{Moment, Reading};
 
 /// A batch is full at so many bytes, whatever its number of messages.
 const MOST_BYTES: usize = 16 * 1024 * 1024;
@@ -228,8 +228,8 @@ impl<'a> Gathering<'a> {
         });
         let partition = message.partition();
         let end_seen = self.ends.comes(generation, partition, message.offset());
-        let passage = sent(message).map(|sent| Passage { sent, read, end_seen });
-        open.batch.push(partition, message.offset(), message.key(), message.payload(), passage);
+        open.batch.read(Reading { at: read, end_seen });
+        open.batch.push(partition, message.offset(), message.key(), message.payload(), sent(message));
         let is_full = self.is_full(&open.batch);
         self.open[writer] = Some(open);
         is_full

@@ -54,7 +54,7 @@ pub(super) struct Report<'a> {
     pub(super) seq: i64,
     pub(super) agent: &'a str,
     pub(super) report: &'a AgentReport,
-    pub(super) passage: Option<Passage>,
+    pub(super) passage: Option<Passage<'a>>,
 }
 
 /// What is to be written, by the epochs' ids.
