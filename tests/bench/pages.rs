@@ -20,7 +20,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use e2e::collector::{Collector, CollectorSetup};
 use e2e::kafka::Kafka;
-use e2e::ports::free_port;
 use e2e::postgres::{Database, Postgres};
 use e2e::{scene, within};
 use jiff::{SignedDuration, Timestamp};
@@ -89,7 +88,7 @@ impl Bench {
         let group = format!("group-{}", Timestamp::now().as_nanosecond());
         let setup = CollectorSetup::new(self.kafka.direct(), topic, &group, &self.database);
         let setup = setup.set("database.port", self.postgres.port());
-        Ok(setup.set("http.listen", format!("127.0.0.1:{}", free_port()?)))
+        setup.with_pages()
     }
 
     fn serving(&self) -> Result<Collector> {

@@ -3,7 +3,6 @@
 use anyhow::{Context, Result, ensure};
 use e2e::browser::{Browser, Screen};
 use e2e::collector::Collector;
-use e2e::ports::free_port;
 use e2e::web::Answer;
 use e2e::{Stack, eventually};
 
@@ -12,9 +11,9 @@ const TAB: u32 = 9;
 const ENTER: u32 = 13;
 
 fn listening(stack: &Stack) -> Result<(Collector, String)> {
-    let address = format!("127.0.0.1:{}", free_port()?);
-    let collector = stack.collector().set("http.listen", address.as_str()).start()?;
-    Ok((collector, format!("http://{address}")))
+    let collector = stack.collector().with_pages()?.start()?;
+    let url = format!("http://{}", collector.listens()?);
+    Ok((collector, url))
 }
 
 /// Opens a page until it says what is waited for: snapshots are some seconds old.

@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use e2e::collector::Collector;
-use e2e::ports::free_port;
 use e2e::web::Answer;
 use e2e::{Stack, eventually, within};
 
@@ -61,7 +60,7 @@ fn checks_go_on_while_kafka_is_stopped_for_20_s_and_all_of_them_arrive() -> Resu
 #[test]
 fn results_stream_on_when_postgres_is_restarted() -> Result<()> {
     let stack = Stack::with().own_postgres().start()?;
-    let collector = stack.collector().set("http.listen", format!("127.0.0.1:{}", free_port()?)).start()?;
+    let collector = stack.collector().with_pages()?.start()?;
     let agent = stack.agent().interval("100ms").monitor("site", stack.web.site("/", Answer::ok(""))).start()?;
     await_rows(&stack, 5)?;
     await_metric(&collector, "waits_for_database 0");

@@ -191,8 +191,7 @@ fn await_verdict(collector: &Collector, wanted: &str, looks: [&str; 3]) {
 #[test]
 fn one_of_three_agents_that_fails_is_the_path_all_three_are_the_target_and_silence_is_the_agents() -> Result<()> {
     let stack = Stack::start()?;
-    let listen = format!("127.0.0.1:{}", e2e::ports::free_port()?);
-    let collector = stack.collector().set("http.listen", listen.as_str()).start()?;
+    let collector = stack.collector().with_pages()?.start()?;
     let now = Timestamp::now().duration_since(begin()).as_mins();
     let mut runs = ["a", "b", "c"].map(|agent| Run::start(agent, now - 20));
     for run in &mut runs {
@@ -244,8 +243,7 @@ fn one_of_three_agents_that_fails_is_the_path_all_three_are_the_target_and_silen
 #[test]
 fn pages_tell_the_percentiles_that_readers_of_the_tables_get() -> Result<()> {
     let stack = Stack::start()?;
-    let listen = format!("127.0.0.1:{}", e2e::ports::free_port()?);
-    let collector = stack.collector().set("http.listen", listen.as_str()).start()?;
+    let collector = stack.collector().with_pages()?.start()?;
     let mut run = Run::start("edge", 0);
     run.checks(0..170, |_| "success");
     // From below the first bound of the buckets to beyond the last one.
@@ -275,8 +273,7 @@ fn pages_tell_the_percentiles_that_readers_of_the_tables_get() -> Result<()> {
 #[test]
 fn a_monitor_whose_list_is_said_twice_is_due_once() -> Result<()> {
     let stack = Stack::start()?;
-    let listen = format!("127.0.0.1:{}", e2e::ports::free_port()?);
-    let collector = stack.collector().set("http.listen", listen.as_str()).start()?;
+    let collector = stack.collector().with_pages()?.start()?;
     let mut run = Run::start("edge", 120);
     run.report("start", 120);
     run.send(&stack, ..)?;

@@ -2,7 +2,6 @@
 
 use anyhow::{Context, Result, ensure};
 use e2e::collector::Collector;
-use e2e::ports::free_port;
 use e2e::web::Answer;
 use e2e::{Stack, eventually};
 use serde_json::Value;
@@ -80,8 +79,7 @@ fn a_collector_is_ready_while_its_database_and_kafka_are_there() -> Result<()> {
 }
 
 fn listening(stack: &Stack) -> Result<Collector> {
-    let address = format!("127.0.0.1:{}", free_port()?);
-    let collector = stack.collector().set("http.listen", address).set("http.token", "hunter2").start()?;
+    let collector = stack.collector().with_pages()?.set("http.token", "hunter2").start()?;
     eventually("it answers", || collector.get("/healthz"));
     Ok(collector)
 }

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::daemon::{Daemon, Settings};
+use crate::ports::free_port;
 use crate::postgres::Database;
 
 /// The program's name.
@@ -53,6 +54,14 @@ impl CollectorSetup {
     pub fn set(mut self, path: &str, value: impl Into<Value>) -> CollectorSetup {
         self.settings.set(path, value);
         self
+    }
+
+    /// Has it show pages, at a free port.
+    ///
+    /// # Errors
+    /// When no port can be had.
+    pub fn with_pages(self) -> Result<CollectorSetup> {
+        Ok(self.set("http.listen", format!("127.0.0.1:{}", free_port()?)))
     }
 
     /// The collector, not yet running.

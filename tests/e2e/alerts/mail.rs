@@ -3,7 +3,6 @@
 use anyhow::{Context, Result, ensure};
 use e2e::collector::Collector;
 use e2e::mail::Mail;
-use e2e::ports::free_port;
 use e2e::{Stack, eventually};
 use serde_json::json;
 
@@ -15,10 +14,7 @@ const TO: [&str; 3] = ["boss@example.org", "ops@example.org", "third@example.org
 fn collectors(stack: &Stack, mail: &Mail) -> Result<[Collector; 2]> {
     let email = json!({"host": "127.0.0.1", "port": mail.port(), "tls": "none", "from": "m@example.org", "to": TO});
     let alerts = alerts(&stack.web, json!({"receivers": [{"name": "mail", "email": email}]}));
-    let start = || {
-        let listen = format!("127.0.0.1:{}", free_port()?);
-        stack.collector().set("alerts", alerts.clone()).set("http.listen", listen).start()
-    };
+    let start = || stack.collector().set("alerts", alerts.clone()).with_pages()?.start();
     Ok([start()?, start()?])
 }
 

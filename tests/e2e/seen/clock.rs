@@ -91,8 +91,7 @@ fn who_looks_by_a_wrong_clock_looks_who_does_not_is_silent_and_a_lag_is_no_wrong
     // What waited in Kafka for a collector looks as if a clock that is behind had sent it.
     let mut waited = Wrong::start(SignedDuration::from_mins(10));
     waited.send(&producer)?;
-    let listen = format!("127.0.0.1:{}", e2e::ports::free_port()?);
-    let collector = stack.collector().set("http.listen", listen.as_str()).start()?;
+    let collector = stack.collector().with_pages()?.start()?;
     await_consumed(&stack, &collector);
     eventually("the agent is known, and its clock may be right", || {
         ensure!(behind(&agent(&collector)?)?.is_zero(), "{}", agent(&collector)?);
@@ -139,7 +138,6 @@ fn who_looks_by_a_wrong_clock_looks_who_does_not_is_silent_and_a_lag_is_no_wrong
 #[test]
 fn a_clock_that_was_set_right_is_right_also_where_its_partition_is_never_quiet() -> Result<()> {
     let stack = Stack::with().partitions(1).start()?;
-    let listen = format!("127.0.0.1:{}", e2e::ports::free_port()?);
     let mut other = Wrong::start(SignedDuration::ZERO);
     other.run.agent = "other";
     let again = other.run.records[0].to_string();
@@ -156,7 +154,7 @@ fn a_clock_that_was_set_right_is_right_also_where_its_partition_is_never_quiet()
         }
         // The collector finds it so.
         goes.iter().take(100).for_each(drop);
-        let collector = stack.collector().set("http.listen", listen.as_str()).start()?;
+        let collector = stack.collector().with_pages()?.start()?;
         let producer = stack.topic.producer()?;
         for seconds in [-300, 0] {
             let mut edge = Wrong::start(SignedDuration::from_secs(seconds));

@@ -40,8 +40,7 @@ fn await_presence(collector: &Collector, name: &str, wanted: &str) {
 #[test]
 fn of_an_agent_that_is_gone_nothing_is_due_its_backlog_is_welcome_and_a_report_makes_it_one_again() -> Result<()> {
     let stack = Stack::start()?;
-    let listen = format!("127.0.0.1:{}", e2e::ports::free_port()?);
-    let collector = stack.collector().set("http.listen", listen.as_str()).start()?;
+    let collector = stack.collector().with_pages()?.start()?;
     let mut stays = Run::start("stays", -60);
     stays.checks(-60..120, |_| "success");
     stays.send(&stack, ..)?;

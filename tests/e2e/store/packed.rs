@@ -6,7 +6,6 @@ use anyhow::{Context, Result, ensure};
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, PgConnection};
 use e2e::collector::Collector;
-use e2e::ports::free_port;
 use e2e::{Stack, eventually};
 use jiff::{SignedDuration, Timestamp};
 use rand::rngs::StdRng;
@@ -46,8 +45,7 @@ fn started(epoch: Uuid, seq: u64) -> Value {
 
 /// A collector that has read nothing yet.
 fn reader(stack: &Stack) -> Result<Collector> {
-    let listen = format!("127.0.0.1:{}", free_port()?);
-    let collector = stack.collector().set("http.listen", listen).start()?;
+    let collector = stack.collector().with_pages()?.start()?;
     eventually("pages are served", || collector.get("/healthz").map(drop));
     Ok(collector)
 }
