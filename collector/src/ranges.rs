@@ -97,6 +97,11 @@ impl Ranges {
         Ranges::from_parts(self.parts.iter().chain(&other.parts).copied().collect())
     }
 
+    /// The numbers of both.
+    pub fn common(&self, other: &Ranges) -> Ranges {
+        self.minus(&self.minus(other))
+    }
+
     /// The numbers that the other doesn't have.
     pub fn minus(&self, other: &Ranges) -> Ranges {
         let mut parts = Vec::new();

@@ -34,13 +34,8 @@ pub(super) fn report(connection: &mut PgConnection, reports: &BTreeMap<i32, Repo
     // No report is of later than now, whatever its agent's clock says: those that come after it count, too.
     let now = Timestamp::now();
     let at = |report: &Report<'_>| report.report.at.min(now);
-    let mut latest: BTreeMap<&str, &Report<'_>> = BTreeMap::new();
-    for report in reports.values() {
-        let known = latest.entry(report.agent).or_insert(report);
-        if at(known) <= at(report) {
-            *known = report;
-        }
-    }
+    // Of each agent that of its last run, whose id is the highest.
+    let latest: BTreeMap<&str, &Report<'_>> = reports.values().map(|report| (report.agent, report)).collect();
     let names: Vec<&str> = latest.keys().copied().collect();
     let labels: Vec<_> = latest.values().map(|report| json!(report.report.labels)).collect();
     let known: Vec<Known> = sql_query(

@@ -223,7 +223,7 @@ fn take_back(
     for row in rows {
         let (accounted, rejected) = (from_sql(row.accounted), from_sql(row.rejected));
         let wanted = Ranges::from_parts(wanted.remove(&row.epoch).unwrap_or_default());
-        let back = rejected.minus(&rejected.minus(&wanted));
+        let back = rejected.common(&wanted);
         ledger.learn_epochs([(row.epoch, Epoch { id: row.epoch_id, accounted: accounted.minus(&back) })]);
         if !back.is_empty() {
             ids.push(row.epoch_id);

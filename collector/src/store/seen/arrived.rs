@@ -145,10 +145,11 @@ impl Reading<'_> {
             let is_begin = until.0 < span.end(begins).0;
             if is_begin && span.end(begins).0 <= self.until() {
                 // And of what is over so is what is not due, though its begin is packed: it may have been summed up before.
-                known = known.minus(&known.minus(&self.due.of(span, begins.0, i64::MAX)));
+                known = known.common(&self.due.of(span, begins.0, i64::MAX));
             }
             let bar = place(begins, self.edges);
-            let is_wanted = |id: i32| wanted.contains(id.into()) && known.contains(id.into());
+            let taken = wanted.common(&known);
+            let is_wanted = |id: i32| taken.contains(id.into());
             for arrival in content.arrivals.iter().filter(|it| is_wanted(it.monitor_id)) {
                 self.arrived.add(arrival, bar);
             }

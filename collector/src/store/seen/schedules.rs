@@ -39,7 +39,7 @@ pub(in crate::store) fn read(
     now: Timestamp,
     id: Option<&str>,
 ) -> Result<BTreeMap<String, Schedule>, Trouble> {
-    // One monitor is taken out of the lists that have it, once out of one that was said again.
+    // One monitor is taken out of the lists that have it, once out of one that was said again. Both queries take the same.
     let query = match id {
         None => "select * from schedule_spans($1, $2) where $3 is null",
         Some(_) => {
