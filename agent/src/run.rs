@@ -200,7 +200,7 @@ impl Running {
         };
         let schedule = Schedule::start(&config.agent.name, monitors, config.workers, Arc::new(run));
         let (reported, gaps) = (Instant::now(), Gaps::default());
-        Ok(Running {
+        let running = Running {
             schedule,
             checker,
             intake,
@@ -213,7 +213,10 @@ impl Running {
             health,
             watchdog: Watchdog::from_environment(),
             reloaded: AtomicBool::new(false),
-        })
+        };
+        // Before the first tick, so that the metrics are whole from the first answer on.
+        running.saw(running.delivery().as_ref());
+        Ok(running)
     }
 
     fn delivery(&self) -> MutexGuard<'_, Option<Delivery>> {
@@ -230,7 +233,7 @@ impl Running {
         let mut periodic = locked(&self.periodic);
         periodic.jumped |= periodic.clock.look();
         let clock = periodic.clock.seen();
-        periodic.gaps.tell(|| self.schedule.missed());
+        periodic.gaps.tell(self.schedule.missed());
         self.reloads.remind();
         let mut delivery = self.delivery();
         let Some(delivery) = &mut *delivery else {
@@ -276,6 +279,7 @@ impl Running {
             in_memory: self.intake.len() as u64,
             thrown_away: self.intake.thrown_away(),
             published: delivery.map_or(0, Delivery::published),
+            kafka: delivery.and_then(Delivery::trouble),
             missed: self.schedule.missed(),
             is_reload_refused: self.reloads.is_refused(),
             hangs: None,

@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 pub use alerting::Alerting;
 use prometheus_client::metrics::histogram::Histogram;
 use sd_notify::NotifyState;
+use settings::Outage;
 pub use tally::Tally;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -50,6 +51,8 @@ pub struct Health {
     lags: Mutex<BTreeMap<i32, i64>>,
     /// A broker answers.
     reaches_kafka: AtomicBool,
+    kafka: Outage,
+    database: Outage,
     tally: Tally,
     alerting: Alerting,
     /// How long batches took that were stored, in seconds.
@@ -83,6 +86,8 @@ impl Health {
             stored: AtomicU64::new(0),
             lags: Mutex::default(),
             reaches_kafka: AtomicBool::new(false),
+            kafka: Outage::default(),
+            database: Outage::default(),
             tally: Tally::default(),
             alerting: Alerting::default(),
             batches: Histogram::new(BATCH_SECONDS),
@@ -107,6 +112,16 @@ impl Health {
     /// Whether a broker answered when it was last looked.
     pub fn reaches_kafka(&self) -> bool {
         self.reaches_kafka.load(Ordering::Relaxed)
+    }
+
+    /// Whether Kafka can be read, and why it cannot.
+    pub fn kafka(&self) -> &Outage {
+        &self.kafka
+    }
+
+    /// Whether the database stores, and why it does not.
+    pub fn database(&self) -> &Outage {
+        &self.database
     }
 
     /// Where stores count what became of messages.
@@ -205,11 +220,17 @@ impl Health {
     fn status(&self, stored: u64, seconds: u64) -> String {
         let lag = self.lag().map_or_else(|| "lag not known yet".to_owned(), |lag| format!("{lag} messages behind"));
         let rate = stored as f64 / seconds.max(1) as f64;
-        match (self.waits_for_database(), self.is_ready()) {
-            (true, _) => format!("waits for the database; {lag}"),
+        let why = |outage: &Outage| outage.reason().map(|failure| format!(" ({failure})")).unwrap_or_default();
+        let kafka = match self.kafka.is_on() {
+            true => format!("waits for Kafka{}; ", why(&self.kafka)),
+            false => String::new(),
+        };
+        let database = match (self.waits_for_database(), self.is_ready()) {
+            (true, _) => format!("waits for the database{}; {lag}", why(&self.database)),
             (false, false) => "brings the tables up to date".to_owned(),
             (false, true) => format!("{lag}, {rate:.1} messages stored a second"),
-        }
+        };
+        kafka + &database
     }
 
     /// Tells systemd, if it started the collector and listens.

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use settings::LogThrottle;
 use tokio::task::JoinHandle;
 
 pub mod alerts;
@@ -24,7 +25,6 @@ pub mod figures;
 pub mod health;
 pub mod passage;
 pub mod ranges;
-pub mod rarely;
 pub mod report;
 pub mod store;
 pub mod terminal;
@@ -37,7 +37,6 @@ use config::alerts::Receiver;
 use config::{Alerts, Config, Database, Http};
 use consume::Sink;
 use health::Health;
-use rarely::Rarely;
 use store::{Reader, Rollup, Store, Unavailable, Upkeep};
 use web::access::Access;
 use web::snapshot::Snapshots;
@@ -84,7 +83,7 @@ async fn run_in(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resul
     );
     let stopping = Arc::new(AtomicBool::new(false));
     let health = Arc::new(Health::new(database.writers() as usize));
-    let store = Store::new(&database, retention).counting(health.tally());
+    let store = Store::new(&database, retention).telling(&health);
     let shift = Arc::<Shift>::default();
     let mut beside = vec![spawn_upkeep(store.upkeep(retention)), spawn_rollup(store.rollup())];
     beside.extend(spawn_alerts(alerts, http.url.clone(), &store, &health, &shift));
@@ -185,7 +184,7 @@ async fn look_after(
     once: impl Fn() -> Result<bool, Unavailable> + Send + Sync + 'static,
 ) {
     let once = Arc::new(once);
-    let mut said = Rarely::default();
+    let mut said = LogThrottle::default();
     loop {
         let began = Instant::now();
         let now = once.clone();
@@ -196,13 +195,13 @@ async fn look_after(
             }
             Ok(Ok(false)) => pace.soon,
             Ok(Err(error)) => {
-                if let Some(times) = said.happened(1) {
+                if let Some(times) = said.happened(&error.to_string(), 1, began) {
                     log::warn!(times, error:% = error; "{failure}: trying again");
                 }
                 pace.soon
             }
             Err(error) if error.is_panic() => {
-                if let Some(times) = said.happened(1) {
+                if let Some(times) = said.happened("panic", 1, began) {
                     log::error!(times; "{failure}, as it panicked: trying again");
                 }
                 pace.soon

@@ -14,15 +14,15 @@
 //! This module and those below are the only place that names diesel.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use diesel::PgConnection;
 use jiff::Timestamp;
+use settings::{LogThrottle, Outage};
 
 use crate::batch::{Batch, Entry};
 use crate::config::{Database, Retention};
-use crate::health::Tally;
-use crate::rarely::Rarely;
+use crate::health::{Health, Tally};
 
 mod agents;
 mod alerts;
@@ -76,10 +76,9 @@ pub struct Store {
     is_ready: bool,
     memory: Memory,
     partitions: Partitions,
-    rejected: BTreeMap<&'static str, Rarely>,
-    clashes: Rarely,
+    log: LogThrottle,
     /// That the database does not store, which all stores beside one another say together.
-    outage: Arc<Mutex<Rarely>>,
+    outage: Outage,
     /// What became of messages, counted by all stores beside one another.
     tally: Tally,
 }
@@ -122,16 +121,15 @@ impl Store {
             is_ready: false,
             memory: Memory::default(),
             partitions: Partitions::default(),
-            rejected: BTreeMap::new(),
-            clashes: Rarely::default(),
-            outage: Arc::default(),
+            log: LogThrottle::default(),
+            outage: Outage::default(),
             tally: Tally::default(),
         }
     }
 
-    /// Counts what becomes of messages there.
-    pub fn counting(self, tally: &Tally) -> Store {
-        Store { tally: tally.clone(), ..self }
+    /// Tells there what becomes of messages, and whether the database stores.
+    pub fn telling(self, health: &Health) -> Store {
+        Store { tally: health.tally().clone(), outage: health.database().clone(), ..self }
     }
 
     /// Another store of the same database, with a memory of its own.
@@ -142,9 +140,8 @@ impl Store {
             is_ready: false,
             memory: Memory::default(),
             partitions: Partitions::default(),
-            rejected: BTreeMap::new(),
-            clashes: Rarely::default(),
-            outage: Arc::clone(&self.outage),
+            log: LogThrottle::default(),
+            outage: self.outage.clone(),
             tally: self.tally.clone(),
             ..*self
         }
@@ -196,7 +193,7 @@ impl Store {
                 }
                 Err(Trouble::Clash) if way == Way::Copy => {
                     way = Way::Upsert;
-                    if let Some(batches) = self.clashes.happened(1) {
+                    if let Some(batches) = self.log.happened("clash", 1, Instant::now()) {
                         log::warn!(batches; "rows are there that the ledger does not know: stored one by one");
                     }
                 }
@@ -272,7 +269,7 @@ impl Store {
             by_reason.entry(reject.reason).or_insert((0, reject)).0 += 1;
         }
         for (reason, (count, reject)) in by_reason {
-            if let Some(messages) = self.rejected.entry(reason).or_default().happened(count) {
+            if let Some(messages) = self.log.happened(reason, count, Instant::now()) {
                 let (topic, offset) = (reject.message.topic, reject.message.offset);
                 log::warn!(
                     reason, messages, topic, partition = reject.message.partition, offset, detail = reject.detail;

@@ -1,5 +1,6 @@
 //! The `kafka` section: which cluster, which topic, and how to be let in.
 
+mod failure;
 mod properties;
 mod security;
 

@@ -17,6 +17,7 @@ mod late;
 mod offline_site;
 mod outage;
 mod proof;
+mod reasons;
 mod rebalance;
 mod refusal;
 mod reload;

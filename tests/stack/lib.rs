@@ -20,6 +20,7 @@ pub mod proxy;
 pub mod scene;
 pub mod shared;
 pub mod sockets;
+pub mod systemd;
 pub mod web;
 
 use std::sync::Arc;

@@ -38,7 +38,8 @@ pub fn send_all(
     key: &str,
     messages: impl Iterator<Item = io::Result<Vec<u8>>>,
 ) -> Result<(), SendError> {
-    let link = Link::connect(kafka, || false).map_err(|error| SendError::Kafka { acknowledged: 0, error })?;
+    let link = Link::connect(kafka, || false, |_| {})
+        .map_err(|failure| SendError::Kafka { acknowledged: 0, error: failure.text })?;
     let mut sending = Sending { link, kafka, key, in_flight: BTreeMap::new(), bytes: 0, sent: 0, refused: Vec::new() };
     for message in messages {
         let message = message?;
@@ -109,7 +110,8 @@ impl Sending<'_> {
                 Err(RDKafkaErrorCode::MessageSizeTooLarge) => self.refused.push(message),
                 Err(code) => {
                     self.in_flight.insert(number, message);
-                    return Err(self.failed(&self.link.last_error().unwrap_or_else(|| code.to_string())));
+                    let complaint = self.link.take_complaint().map(|failure| failure.text);
+                    return Err(self.failed(&complaint.unwrap_or_else(|| code.to_string())));
                 }
             }
         }

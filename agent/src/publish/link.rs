@@ -9,12 +9,14 @@ use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
+use settings::{Failure, FailureKind};
 
 /// How long Kafka may take to answer for the topic.
 const METADATA: Duration = Duration::from_secs(5);
-/// How long a stop may wait for that.
+/// How long it is waited for the first time. A stop waits for that, and a network may need longer, so each further time
+/// is longer by half.
 const LOOK: Duration = Duration::from_millis(500);
-/// How long the events that have come meanwhile may take to be handed over.
+/// How long librdkafka's events may take to be handed over.
 const EVENTS: Duration = Duration::from_millis(50);
 
 /// A position, and whether it was delivered.
@@ -29,14 +31,8 @@ pub(super) struct Link {
 #[derive(Default)]
 pub(super) struct Context {
     reports: Mutex<Vec<Report>>,
-    /// The last error of the connection: a timeout alone tells nobody why.
-    error: Mutex<Option<String>>,
-}
-
-impl Context {
-    fn last_error(&self) -> Option<String> {
-        self.error.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
+    /// What the connections complained of: a timeout alone does not tell why.
+    complaint: Mutex<Option<Failure>>,
 }
 
 impl ClientContext for Context {
@@ -47,11 +43,12 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         log::debug!(target: "librdkafka", "{error}: {reason}");
-        // It follows the error of the last broker, which says why.
-        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
-            return;
-        }
-        *self.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+        let failure = failure(&error, reason);
+        let mut complaint = self.complaint.lock().unwrap_or_else(PoisonError::into_inner);
+        *complaint = Some(match complaint.take() {
+            Some(earlier) => earlier.or_more_telling(failure),
+            None => failure,
+        });
     }
 }
 
@@ -70,43 +67,57 @@ impl ProducerContext for Context {
 impl Link {
     /// Builds a producer and waits until Kafka answers for the topic, which is made when it is absent and that is asked
     /// for. The error says in one line why not.
-    pub(super) fn connect(kafka: &settings::Kafka, stopping: impl Fn() -> bool) -> Result<Link, String> {
+    ///
+    /// One address of a broker may refuse while the next one would let us in, or would say better why it does not. So
+    /// a vague failure is told by `hear`, and the same producer goes on to the next address for as long as there is time.
+    pub(super) fn connect(
+        kafka: &settings::Kafka,
+        stopping: impl Fn() -> bool,
+        hear: impl Fn(&Failure),
+    ) -> Result<Link, Failure> {
         let config = client_config(kafka);
-        let producer: BaseProducer<Context> =
-            config.create_with_context(Context::default()).map_err(|error| without_value(&error))?;
+        let producer: BaseProducer<Context> = config
+            .create_with_context(Context::default())
+            .map_err(|error| Failure::new(FailureKind::Other, without_value(&error)))?;
         let link = Link { producer };
-        let failed = |error: KafkaError| {
-            // The reason comes by the callback, and callbacks come by polling: one event where there is no time.
-            link.producer.poll(EVENTS);
-            link.producer.context().last_error().unwrap_or_else(|| error.to_string())
-        };
         let began = Instant::now();
+        let mut patience = LOOK;
         let metadata = loop {
-            let looked = Instant::now();
-            match link.producer.client().fetch_metadata(Some(&kafka.topic), LOOK) {
-                // Nobody answers yet. What fails sooner than that is an answer.
-                Err(_) if looked.elapsed() >= LOOK && began.elapsed() < METADATA && !stopping() => {}
-                answered => break answered.map_err(failed)?,
+            let error = match link.producer.client().fetch_metadata(Some(&kafka.topic), patience) {
+                Ok(metadata) => break metadata,
+                Err(error) => failure(&error, &error.to_string()),
+            };
+            // The reason comes by the callback, and callbacks come by polling.
+            link.producer.poll(EVENTS);
+            let told = link.take_complaint();
+            let left = METADATA.saturating_sub(began.elapsed());
+            let has_time = !left.is_zero() && !stopping();
+            patience = (3 * patience / 2).min(left);
+            match told {
+                Some(failure) if has_time && failure.kind.is_vague() => hear(&failure),
+                None if has_time && error.kind.is_vague() => {}
+                told => return Err(told.unwrap_or(error)),
             }
         };
+        let topic = |problem: String| Failure::new(FailureKind::Topic, format!("topic {:?}{problem}", kafka.topic));
         match metadata.topics().first().and_then(|topic| topic.error()) {
             None => Ok(link),
             Some(error) => match RDKafkaErrorCode::from(error) {
                 RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic if kafka.create_topic => {
-                    create_topic(kafka, &config)?;
+                    create_topic(kafka, &config).map_err(topic)?;
                     Ok(link)
                 }
                 RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic => {
-                    Err(format!("topic {:?} does not exist; make it, or set kafka.create_topic to true", kafka.topic))
+                    Err(topic(" does not exist; make it, or set kafka.create_topic to true".into()))
                 }
-                code => Err(format!("topic {:?}: {code}", kafka.topic)),
+                code => Err(Failure::of_kafka(code as i32, &format!("topic {:?}: {code}", kafka.topic))),
             },
         }
     }
 
-    /// What the connection complained of last.
-    pub(super) fn last_error(&self) -> Option<String> {
-        self.producer.context().last_error()
+    /// The most telling one of what the connections complained of since the last call.
+    pub(super) fn take_complaint(&self) -> Option<Failure> {
+        self.producer.context().complaint.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// The reports since the last call. rdkafka spins through the last millisecond of any time that it is given to wait,
@@ -122,6 +133,11 @@ impl Link {
             }
         }
     }
+}
+
+/// An error of librdkafka, with the reason that it gives.
+pub(super) fn failure(error: &KafkaError, reason: &str) -> Failure {
+    Failure::of_kafka(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail) as i32, reason)
 }
 
 /// What librdkafka finds wrong with the properties.
@@ -164,13 +180,15 @@ fn client_config(kafka: &settings::Kafka) -> ClientConfig {
     config
 }
 
+/// Makes the topic. The error goes on where the topic's name ends.
 fn create_topic(kafka: &settings::Kafka, config: &ClientConfig) -> Result<(), String> {
+    let can_not = |error: &dyn std::fmt::Display| format!(" can't be made: {error}");
     let admin: AdminClient<DefaultClientContext> =
-        config.create().map_err(|error: KafkaError| without_value(&error))?;
+        config.create().map_err(|error: KafkaError| can_not(&without_value(&error)))?;
     let topic = NewTopic::new(&kafka.topic, kafka.partitions, TopicReplication::Fixed(kafka.replication_factor));
     let options = AdminOptions::new().operation_timeout(Some(METADATA)).request_timeout(Some(METADATA));
-    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| error.to_string())?;
-    let results = runtime.block_on(admin.create_topics([&topic], &options)).map_err(|error| error.to_string())?;
+    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| can_not(&error))?;
+    let results = runtime.block_on(admin.create_topics([&topic], &options)).map_err(|error| can_not(&error))?;
     match results.into_iter().next() {
         Some(Ok(_)) => {
             log::info!(topic = kafka.topic, partitions = kafka.partitions, replicas = kafka.replication_factor; "made the topic");
@@ -178,8 +196,8 @@ fn create_topic(kafka: &settings::Kafka, config: &ClientConfig) -> Result<(), St
         }
         Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) | None => Ok(()),
         Some(Err((_, code))) => Err(format!(
-            "topic {:?} with {} partitions of {} replicas can't be made: {code}",
-            kafka.topic, kafka.partitions, kafka.replication_factor
+            " with {} partitions of {} replicas can't be made: {code}",
+            kafka.partitions, kafka.replication_factor
         )),
     }
 }

@@ -1,43 +1,37 @@
 //! What is said of whether Kafka takes records.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
+
+use settings::{Failure, Outage};
 
 use crate::outbox::Outbox;
 
-/// How often a lasting state is said again.
-const REMIND_EVERY: Duration = Duration::from_secs(600);
-
-/// Whether Kafka takes records, said once when it changes and rarely after.
+/// Whether Kafka takes records. The log says it when it changes and when the reason does, and then rarely; the status
+/// and the metrics show the reason for as long as it lasts.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Reachability {
-    away_since: Option<Instant>,
-    said: Option<(Instant, String)>,
+    outage: Outage,
 }
 
 impl Reachability {
-    pub(super) fn new() -> Reachability {
-        Reachability { away_since: None, said: None }
-    }
-
-    pub(super) fn failed(&mut self, error: &str, outbox: &Outbox) {
-        self.away_since.get_or_insert_with(Instant::now);
-        let news = match &self.said {
-            Some((at, said)) => {
-                said != error && at.elapsed() >= Duration::from_secs(30) || at.elapsed() >= REMIND_EVERY
-            }
-            None => true,
-        };
-        if news {
+    /// Kafka did not take records.
+    pub(super) fn failed(&self, failure: &Failure, outbox: &Outbox) {
+        if let Some(times) = self.outage.failed(failure, Instant::now()) {
             let pending = outbox.pending();
-            log::warn!(error, pending; "kafka takes no records; results wait in the outbox");
-            self.said = Some((Instant::now(), error.to_owned()));
+            log::warn!(error:% = failure, times, pending; "kafka takes no records; results wait in the outbox");
         }
     }
 
-    pub(super) fn delivered(&mut self, outbox: &Outbox) {
-        if let Some(since) = self.away_since.take() {
+    /// Kafka took records.
+    pub(super) fn delivered(&self, outbox: &Outbox) {
+        if let Some(away) = self.outage.ended(Instant::now()) {
             let pending = outbox.pending();
-            log::info!(pending, away_seconds = since.elapsed().as_secs(); "kafka takes records again");
-            self.said = None;
+            log::info!(pending, away_seconds = away.as_secs(); "kafka takes records again");
         }
+    }
+
+    /// Why Kafka takes no records; none when it does, or when it was not asked yet.
+    pub(super) fn reason(&self) -> Option<Failure> {
+        self.outage.reason()
     }
 }

@@ -1,6 +1,7 @@
 //! The publisher against librdkafka's in-process broker, which can be told to fail.
 
 use std::path::Path;
+use std::time::Instant;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::mocking::MockCluster;

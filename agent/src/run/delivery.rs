@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use settings::Failure;
 use wire::{AgentEvent, Clock};
 
 use super::RunError;
@@ -153,6 +154,11 @@ impl Delivery {
     /// Records that Kafka has acknowledged since the start.
     pub(super) fn published(&self) -> u64 {
         self.publisher.published()
+    }
+
+    /// Why Kafka takes no records; none when it does.
+    pub(super) fn trouble(&self) -> Option<Failure> {
+        self.publisher.trouble()
     }
 
     /// A last attempt to publish, and a last report that says what is left; answers how much that is.

@@ -1,33 +1,27 @@
 //! Says in the log that slots had no check: a gap in the history that nobody should have to look for.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-/// How often at most.
-const EVERY: Duration = Duration::from_secs(60);
+use settings::LogThrottle;
 
 /// What was said so far.
 #[derive(Default)]
 pub(super) struct Gaps {
-    last: Option<Instant>,
-    told: BTreeMap<String, u64>,
+    log: LogThrottle,
+    counted: BTreeMap<String, u64>,
 }
 
 impl Gaps {
-    /// Says what is new since the last time, if it is time.
-    pub(super) fn tell(&mut self, missed: impl FnOnce() -> BTreeMap<String, u64>) {
-        if self.last.is_some_and(|last| last.elapsed() < EVERY) {
-            return;
-        }
-        self.last = Some(Instant::now());
-        let missed = missed();
+    /// Says what is new in the counts by reason: at once, and rarely while it goes on.
+    pub(super) fn tell(&mut self, missed: BTreeMap<String, u64>) {
         for (reason, count) in &missed {
-            let new = count - self.told.get(reason).copied().unwrap_or(0);
-            if new > 0 {
-                log::warn!(slots = new, reason = reason.as_str(); "slots had no check: {}", meaning(reason));
+            let new = count - self.counted.get(reason).copied().unwrap_or(0);
+            if let Some(slots) = self.log.happened(reason, new, Instant::now()) {
+                log::warn!(slots, reason = reason.as_str(); "slots had no check: {}", meaning(reason));
             }
         }
-        self.told = missed;
+        self.counted = missed;
     }
 }
 

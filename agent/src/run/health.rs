@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use sd_notify::NotifyState;
-use settings::Asked;
+use settings::{Asked, Failure};
 use wire::Outcome;
 
 use super::locked;
@@ -40,6 +40,8 @@ pub(super) struct Seen {
     pub(super) thrown_away: u64,
     /// Records that Kafka has acknowledged since the start.
     pub(super) published: u64,
+    /// Why Kafka takes no records; none when it does, or when it was not asked yet.
+    pub(super) kafka: Option<Failure>,
     /// Slots without a check, by reason.
     pub(super) missed: BTreeMap<String, u64>,
     /// The last reload was refused.
@@ -67,7 +69,11 @@ impl Seen {
                 format!("{monitors}; the outbox's disk refuses ({error}): {} results wait in memory", self.in_memory)
             }
             Some(Status { pending, .. }) => {
-                format!("{monitors}; {pending} results wait for Kafka, {} delivered since the start", self.published)
+                let why = self.kafka.as_ref().map(|failure| format!(" ({failure})")).unwrap_or_default();
+                format!(
+                    "{monitors}; {pending} results wait for Kafka{why}, {} delivered since the start",
+                    self.published
+                )
             }
         }
     }

@@ -14,15 +14,14 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
-use settings::Fault;
+use settings::{Fault, LogThrottle};
 
 use super::{Running, locked};
 use crate::check::Checker;
 use crate::config::{Config, Fixed};
 use crate::publish;
 
-/// How often it is said that the configuration is still an old one.
-const REMIND_EVERY: Duration = Duration::from_secs(600);
+const REFUSED: &str = "the configuration is refused";
 
 /// What reloads have to know, and how the last one went.
 pub(super) struct Reloads {
@@ -36,16 +35,19 @@ struct State {
     slowest: Duration,
     /// The quickest monitor's interval; none when there is no monitor.
     quickest: Option<Duration>,
-    /// When it was last said that the last reload was refused; none when it was not.
-    refused: Option<Instant>,
+    /// The last reload was refused.
+    is_refused: bool,
+    /// When that is said again.
+    log: LogThrottle,
     /// Checkers that were replaced, as long as a check runs with them.
     earlier: Vec<Weak<Checker>>,
 }
 
 impl Reloads {
     pub(super) fn new(config: &Config) -> Reloads {
-        let state = State { slowest: slowest(config), quickest: quickest(config), refused: None, earlier: Vec::new() };
-        let state = Mutex::new(state);
+        let (slowest, quickest) = (slowest(config), quickest(config));
+        let (log, earlier) = (LogThrottle::default(), Vec::new());
+        let state = Mutex::new(State { slowest, quickest, is_refused: false, log, earlier });
         Reloads { file: config.file.clone(), fixed: config.fixed(), state }
     }
 
@@ -63,15 +65,14 @@ impl Reloads {
 
     /// Whether the last reload was refused.
     pub(super) fn is_refused(&self) -> bool {
-        locked(&self.state).refused.is_some()
+        locked(&self.state).is_refused
     }
 
     /// Says from time to time that the last reload was refused.
     pub(super) fn remind(&self) {
         let mut state = locked(&self.state);
-        if let Some(told) = state.refused.as_mut().filter(|told| told.elapsed() >= REMIND_EVERY) {
-            *told = Instant::now();
-            log::warn!("the last reload was refused: the agent still runs with what it had before");
+        if state.is_refused && state.log.happened(REFUSED, 1, Instant::now()).is_some() {
+            log::error!("{REFUSED}: the agent goes on with what it had before");
         }
     }
 
@@ -86,7 +87,7 @@ impl Reloads {
         state.earlier.push(Arc::downgrade(earlier));
         state.slowest = state.slowest.max(slowest(config));
         state.quickest = quickest(config);
-        state.refused = None;
+        (state.is_refused, state.log) = (false, LogThrottle::default());
     }
 }
 
@@ -96,8 +97,11 @@ impl Running {
         log::info!("the configuration is read anew");
         if let Err(problems) = self.try_reload() {
             problems.iter().for_each(|problem| log::error!("{problem}"));
-            log::error!("the configuration is refused: the agent goes on with what it had before");
-            locked(&self.reloads.state).refused = Some(Instant::now());
+            {
+                let mut state = locked(&self.reloads.state);
+                (state.is_refused, state.log) = (true, LogThrottle::default());
+            }
+            self.reloads.remind();
         }
     }
 

@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use settings::LogThrottle;
+
 use super::message::{Message, whom};
 use crate::config::alerts::{Receiver, Way};
 use crate::health::Health;
-use crate::rarely::Rarely;
 use crate::store::{AlertStore, GivenUp, Unavailable};
 
 mod command;
@@ -45,7 +46,7 @@ pub struct Courier {
     health: Arc<Health>,
     shift: Arc<Shift>,
     /// By address.
-    said: Mutex<BTreeMap<Option<String>, Rarely>>,
+    said: Mutex<BTreeMap<Option<String>, LogThrottle>>,
 }
 
 /// Whether couriers are to go on, and how many are on their way.
@@ -100,7 +101,7 @@ impl Courier {
                     log::error!(receiver, message:% = message.id, attempts, error:% = failure; "{GAVE_UP}");
                 }
                 Err(failure) => {
-                    if let Some(times) = said.happened_for(&failure.to_string()) {
+                    if let Some(times) = said.happened(&failure.to_string(), 1, Instant::now()) {
                         log::warn!(receiver, times, error:% = failure; "can't tell a receiver: trying again");
                     }
                 }

@@ -6,16 +6,15 @@ use std::time::{Duration, Instant};
 
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::statistics::Statistics;
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
-use settings::Kafka;
+use settings::{Failure, Kafka, LogThrottle};
 
 use super::identity::{DEBUG_CONTEXT, Identity};
 use super::name::{self, Name};
 use super::progress::Progress;
 use crate::health::Health;
-use crate::rarely::Rarely;
 
 /// How long a rebalance waits for the batch that is being written. The group waits meanwhile.
 const REBALANCE: Duration = Duration::from_secs(3);
@@ -93,7 +92,6 @@ pub(super) fn consumer(
         progress,
         health,
         suspicion: Mutex::default(),
-        is_away: Mutex::default(),
         uncommitted: Mutex::default(),
         membership: Mutex::default(),
     })
@@ -136,10 +134,10 @@ pub(super) struct Context {
     identity: Identity,
     progress: Arc<Progress>,
     health: Arc<Health>,
-    /// What librdkafka complained of last. It does so late, and of what has long mended itself.
-    suspicion: Mutex<Option<String>>,
-    is_away: Mutex<Rarely>,
-    uncommitted: Mutex<Rarely>,
+    /// The most telling of librdkafka's complaints since Kafka was last asked. It complains late, and of what may be
+    /// over by then.
+    suspicion: Mutex<Option<Failure>>,
+    uncommitted: Mutex<LogThrottle>,
     membership: Mutex<Membership>,
 }
 
@@ -164,13 +162,27 @@ impl Context {
     }
 
     /// Something may be wrong with Kafka: it is to be asked.
-    pub(super) fn suspect(&self, reason: &str) {
-        *lock(&self.suspicion) = Some(reason.to_owned());
+    pub(super) fn suspect(&self, failure: Failure) {
+        let mut suspicion = lock(&self.suspicion);
+        *suspicion = Some(match suspicion.take() {
+            Some(earlier) => earlier.or_more_telling(failure),
+            None => failure,
+        });
+    }
+
+    /// Whether a connection complained since Kafka was last asked.
+    pub(super) fn is_suspicious(&self) -> bool {
+        lock(&self.suspicion).is_some()
+    }
+
+    /// Whether a connection told a reason that no other address of the same broker will tell better.
+    pub(super) fn knows_why(&self) -> bool {
+        lock(&self.suspicion).as_ref().is_some_and(|failure| !failure.kind.is_vague())
     }
 
     /// Whether Kafka is to be asked how it is.
     pub(super) fn is_in_doubt(&self) -> bool {
-        lock(&self.suspicion).is_some() || lock(&self.is_away).is_said()
+        self.is_suspicious() || self.health.kafka().is_on()
     }
 
     /// The consumer asks the group to let it in.
@@ -181,7 +193,7 @@ impl Context {
     /// Whether it has asked for so long in vain, while Kafka answers.
     pub(super) fn is_left_outside(&self, patience: Duration) -> bool {
         lock(&self.membership).outside_since.is_some_and(|since| since.elapsed() >= patience)
-            && !lock(&self.is_away).is_said()
+            && !self.health.kafka().is_on()
     }
 
     /// Whether the group ever let it in.
@@ -190,24 +202,28 @@ impl Context {
     }
 
     /// Kafka does not answer. What librdkafka complained of before says more than that.
-    pub(super) fn away(&self, error: &str) {
+    pub(super) fn away(&self, failure: Failure) {
         if let Some(since) = &mut lock(&self.membership).outside_since {
             *since = Instant::now();
         }
-        let suspicion = lock(&self.suspicion).take();
-        if let Some(times) = lock(&self.is_away).happened(1) {
-            let error = suspicion.as_deref().unwrap_or(error);
-            log::warn!(times, error; "kafka is away: waiting for it");
+        let failure = lock(&self.suspicion).take().unwrap_or(failure);
+        if let Some(times) = self.health.kafka().failed(&failure, Instant::now()) {
+            log::warn!(times, error:% = failure; "kafka is away: waiting for it");
         }
     }
 
     /// Kafka answers.
     pub(super) fn back(&self) {
         lock(&self.suspicion).take();
-        if lock(&self.is_away).ended() {
-            log::info!("kafka is back");
+        if let Some(away) = self.health.kafka().ended(Instant::now()) {
+            log::info!(away_seconds = away.as_secs(); "kafka is back");
         }
     }
+}
+
+/// An error of librdkafka, with the reason that it gives.
+pub(super) fn failure(error: &KafkaError, reason: &str) -> Failure {
+    Failure::of_kafka(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail) as i32, reason)
 }
 
 fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -237,7 +253,7 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         log::debug!(target: "librdkafka", error:% = error; "{reason}");
-        self.suspect(reason);
+        self.suspect(failure(&error, reason));
     }
 }
 
@@ -267,7 +283,7 @@ impl ConsumerContext for Context {
                 self.asks_in();
                 log::info!(partitions = partitions.count(); "gave partitions back");
             }
-            Rebalance::Error(error) => self.suspect(&error.to_string()),
+            Rebalance::Error(error) => self.suspect(failure(error, &error.to_string())),
         }
     }
 
@@ -285,7 +301,7 @@ impl ConsumerContext for Context {
             lock(&self.uncommitted).ended();
             return;
         };
-        if let Some(times) = lock(&self.uncommitted).happened(1) {
+        if let Some(times) = lock(&self.uncommitted).happened(&error.to_string(), 1, Instant::now()) {
             log::warn!(times, error:% = error; "offsets are not committed: what they cover will come again");
         }
     }

@@ -2,21 +2,21 @@
 //! first makes it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use settings::Kafka;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use settings::{Failure, FailureKind, Kafka, LogThrottle};
 
-use super::client::{Context, properties};
+use super::client::{Context, failure, properties};
 use crate::health::Health;
-use crate::rarely::Rarely;
 
+/// How long Kafka may take to answer, at first, and at most.
+const SHORTEST_ANSWER: Duration = Duration::from_millis(500);
 const ANSWER: Duration = Duration::from_secs(3);
-const PAUSE: Duration = Duration::from_millis(500);
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// How often Kafka is asked when there is doubt.
 const LOOK: Duration = Duration::from_secs(3);
@@ -24,28 +24,27 @@ const LOOK: Duration = Duration::from_secs(3);
 pub(super) struct Topic<'a> {
     kafka: &'a Kafka,
     looked: Instant,
-    absent: Rarely,
-    refused: Rarely,
+    refused: LogThrottle,
 }
 
 impl<'a> Topic<'a> {
     pub(super) fn new(kafka: &'a Kafka) -> Topic<'a> {
-        Topic { kafka, looked: Instant::now(), absent: Rarely::default(), refused: Rarely::default() }
+        Topic { kafka, looked: Instant::now(), refused: LogThrottle::default() }
     }
 
     /// Waits until the topic is there, making it where that is wanted; false when `stop` came first.
     pub(super) fn wait(&mut self, consumer: &BaseConsumer<Context>, health: &Health, stop: &AtomicBool) -> bool {
+        let mut patience = SHORTEST_ANSWER;
         while !stop.load(Ordering::Relaxed) {
             health.consumes();
-            match self.ask(consumer) {
-                Ok(true) => return true,
-                Ok(false) => sleep(PAUSE),
-                Err(error) => {
-                    // Callbacks come by polling, and the first one knows why. Without a subscription no message comes.
-                    drop(consumer.poll(PAUSE));
-                    consumer.context().away(&error.to_string());
-                }
+            let Err(failure) = self.ask(consumer, patience) else { return true };
+            // Callbacks come by polling, and they know why. Without a subscription no message comes.
+            drop(consumer.poll(PAUSE));
+            // A network that takes long is given more time before it counts as silent.
+            if patience == ANSWER || !failure.kind.is_vague() || consumer.context().is_suspicious() {
+                consumer.context().away(failure);
             }
+            patience = (3 * patience / 2).min(ANSWER);
         }
         false
     }
@@ -58,9 +57,9 @@ impl<'a> Topic<'a> {
                 | RDKafkaErrorCode::AllBrokersDown
                 | RDKafkaErrorCode::UnknownTopicOrPartition
                 | RDKafkaErrorCode::UnknownTopic,
-            ) => consumer.context().suspect(&error.to_string()),
+            ) => consumer.context().suspect(failure(error, &error.to_string())),
             _ => {
-                if let Some(times) = self.refused.happened(1) {
+                if let Some(times) = self.refused.happened(&error.to_string(), 1, Instant::now()) {
                     log::warn!(times, error:% = error; "kafka refuses");
                 }
             }
@@ -81,43 +80,39 @@ impl<'a> Topic<'a> {
 
     /// Makes the topic where it is absent and wanted, and says what Kafka says.
     fn look(&mut self, consumer: &BaseConsumer<Context>) {
-        if let Err(error) = self.ask(consumer) {
-            consumer.context().away(&error.to_string());
+        let patience = if consumer.context().knows_why() { SHORTEST_ANSWER } else { ANSWER };
+        if let Err(failure) = self.ask(consumer, patience) {
+            consumer.context().away(failure);
         }
         // Not before: an absent Kafka may take as long as the pause, and somebody has to poll meanwhile.
         self.looked = Instant::now();
     }
 
-    /// Whether Kafka has the topic, which is made where it is absent and wanted.
-    fn ask(&mut self, consumer: &BaseConsumer<Context>) -> KafkaResult<bool> {
-        let metadata = consumer.fetch_metadata(Some(&self.kafka.topic), ANSWER)?;
-        consumer.context().back();
-        let Some(topic) = metadata.topics().first() else { return Ok(false) };
+    /// Asks whether Kafka has the topic, which is made where it is absent and wanted.
+    fn ask(&mut self, consumer: &BaseConsumer<Context>, patience: Duration) -> Result<(), Failure> {
+        let metadata = consumer
+            .fetch_metadata(Some(&self.kafka.topic), patience)
+            .map_err(|error| failure(&error, &error.to_string()))?;
+        let absent = |problem: &str| {
+            Failure::new(FailureKind::Topic, format!("the topic {:?} is not there: {problem}", self.kafka.topic))
+        };
+        let topic = metadata.topics().first().ok_or_else(|| absent("Kafka does not tell of it"))?;
         match topic.error().map(RDKafkaErrorCode::from) {
             None if !topic.partitions().is_empty() => {
-                if self.absent.ended() {
-                    log::info!(topic = self.kafka.topic.as_str(); "the topic is there");
-                }
-                return Ok(true);
+                consumer.context().back();
+                Ok(())
             }
-            Some(RDKafkaErrorCode::UnknownTopicOrPartition) if self.kafka.create_topic => self.make(),
-            error => {
-                let error = error.map_or_else(|| "it has no partitions".into(), |error| error.to_string());
-                self.say_absent(&error);
+            None => Err(absent("it has no partitions")),
+            Some(RDKafkaErrorCode::UnknownTopicOrPartition) if self.kafka.create_topic => {
+                self.make().map_err(|problem| absent(&problem))?;
+                log::info!(topic = self.kafka.topic.as_str(), partitions = self.kafka.partitions; "made the topic");
+                Err(absent("it was made just now"))
             }
-        }
-        Ok(false)
-    }
-
-    fn make(&mut self) {
-        let name = self.kafka.topic.as_str();
-        match self.try_to_make() {
-            Ok(()) => log::info!(topic = name, partitions = self.kafka.partitions; "made the topic"),
-            Err(error) => self.say_absent(&error),
+            Some(error) => Err(Failure::of_kafka(error as i32, &absent(&error.to_string()).text)),
         }
     }
 
-    fn try_to_make(&self) -> Result<(), String> {
+    fn make(&self) -> Result<(), String> {
         let Kafka { topic, partitions, replication_factor, .. } = self.kafka;
         let admin: AdminClient<DefaultClientContext> =
             properties(self.kafka).create().map_err(|error| error.to_string())?;
@@ -129,12 +124,6 @@ impl<'a> Topic<'a> {
             Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) | Some(Ok(_)) => Ok(()),
             Some(Err((_, code))) => Err(format!("it can't be made: {code}")),
             None => Err("it can't be made: no answer".into()),
-        }
-    }
-
-    fn say_absent(&mut self, error: &str) {
-        if let Some(times) = self.absent.happened(1) {
-            log::warn!(times, topic = self.kafka.topic.as_str(), error; "the topic is not there: waiting for it");
         }
     }
 }

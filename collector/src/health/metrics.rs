@@ -3,6 +3,7 @@
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use settings::register_failure;
 
 use super::Health;
 
@@ -11,6 +12,11 @@ impl Health {
     pub fn register(&self, registry: &mut Registry) {
         self.tally.register(registry);
         self.alerting.register(registry);
+        for (part, outage) in [("kafka", &self.kafka), ("database", &self.database)] {
+            let name = format!("website_monitor_{part}_failing");
+            let help = format!("1 while the {part} can't be used, by the reason that is shown");
+            register_failure(registry, &name, &help, outage.reason().as_ref());
+        }
         let help = "From the begin of a batch's writing to its end";
         registry.register("website_monitor_batch_seconds", help, self.batches.clone());
         let mut gauge = |name: &str, help: &str, value: i64| {

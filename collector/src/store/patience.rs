@@ -1,7 +1,6 @@
 //! Storing for as long as it takes, and finding the records that the database refuses.
 
 use std::collections::BTreeSet;
-use std::sync::{MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -14,9 +13,8 @@ use wire::Content;
 use super::Store;
 use super::connect::LOCK_TIMEOUT;
 use super::tables::pg_time;
-use super::trouble::{Trouble, describe};
+use super::trouble::{Trouble, describe, failure};
 use crate::batch::Entry;
-use crate::rarely::Rarely;
 
 /// Pauses between two tries.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
@@ -45,9 +43,8 @@ pub(super) fn write(store: &mut Store, entries: &[Entry<'_>], is_over: &dyn Fn()
         };
         let text = match outcome {
             Ok(()) => {
-                if waited && outage(store).ended() {
-                    let seconds = began.elapsed().as_secs();
-                    log::info!(seconds; "the database stores again");
+                if waited && let Some(away) = store.outage.ended(Instant::now()) {
+                    log::info!(seconds = away.as_secs(); "the database stores again");
                 }
                 return true;
             }
@@ -58,9 +55,9 @@ pub(super) fn write(store: &mut Store, entries: &[Entry<'_>], is_over: &dyn Fn()
             Err(trouble) => super::Unavailable::from(trouble).to_string(),
         };
         waited = true;
-        let tries = outage(store).happened_for(&text);
-        if let Some(tries) = tries {
-            log::warn!(tries, error = text.as_str(); "the database does not store: waiting for it");
+        let failure = failure(&text);
+        if let Some(tries) = store.outage.failed(&failure, Instant::now()) {
+            log::warn!(tries, error:% = failure; "the database does not store: waiting for it");
         }
         // It may come back as another one, or empty.
         store.is_ready = false;
@@ -69,10 +66,6 @@ pub(super) fn write(store: &mut Store, entries: &[Entry<'_>], is_over: &dyn Fn()
         }
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
-}
-
-fn outage(store: &Store) -> MutexGuard<'_, Rarely> {
-    store.outage.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Waits; false when it is over.

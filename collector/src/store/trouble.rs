@@ -6,6 +6,7 @@
 //! caller tries again, then looks for the records that fail where others pass.
 
 use diesel::result::{DatabaseErrorKind, Error};
+use settings::{Failure, FailureKind};
 
 /// Why a batch was not stored.
 #[derive(Debug)]
@@ -89,9 +90,34 @@ pub(super) fn describe(error: &Error) -> String {
     text.replace('\n', " ").trim().to_owned()
 }
 
+/// What kind of failure it is that the database does not store, by its text: libpq gives no code for a connection that
+/// it did not get. Its own words are English, the server's are those of the server's language; what is not known here
+/// is told as it is.
+pub(super) fn failure(text: &str) -> Failure {
+    let kinds: [(FailureKind, &[&str]); 6] = [
+        (FailureKind::Authentication, &["authentication failed", "no password supplied", "pg_hba.conf"]),
+        (FailureKind::Tls, &["certificate", "SSL error", "SSL connection", "server does not support SSL"]),
+        (FailureKind::Authorization, &["permission denied", "must be owner"]),
+        (FailureKind::Dns, &["could not translate host name"]),
+        (FailureKind::Timeout, &["timeout expired", "timed out"]),
+        (FailureKind::Connection, &["connection to server", "could not connect", "closed the connection"]),
+    ];
+    let known = kinds.iter().find(|(_, words)| words.iter().any(|word| text.contains(word)));
+    Failure::new(known.map_or(FailureKind::Other, |(kind, _)| *kind), text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_several_addresses_the_most_telling_reason_is_the_kind() {
+        let text = "connection to server at \"localhost\" (::1), port 5432 failed: Connection refused connection to server at \"localhost\" (127.0.0.1), port 5432 failed: ";
+        assert_eq!(failure(text).kind, FailureKind::Connection);
+        let refused = |reason: &str| failure(&format!("{text}{reason}")).kind;
+        assert_eq!(refused("FATAL: password authentication failed for user \"x\""), FailureKind::Authentication);
+        assert_eq!(refused("SSL error: certificate verify failed"), FailureKind::Tls);
+    }
 
     fn database(kind: DatabaseErrorKind) -> Error {
         Error::DatabaseError(kind, Box::new("what\nhappened".to_owned()))

@@ -2,6 +2,7 @@
 //! what is public, anybody.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
@@ -10,9 +11,11 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use openssl::sha::sha256;
 use secrecy::ExposeSecret;
+use settings::LogThrottle;
 
 use crate::config::Http;
-use crate::rarely::Rarely;
+
+const REFUSED: &str = "refused a login over HTTP";
 
 /// A scheme of authorization and the digest of what comes after it.
 type Login = (&'static str, [u8; 32]);
@@ -21,7 +24,7 @@ type Login = (&'static str, [u8; 32]);
 #[derive(Default)]
 pub struct Access {
     logins: Vec<Login>,
-    refused: Mutex<Rarely>,
+    refused: Mutex<LogThrottle>,
 }
 
 impl Access {
@@ -47,8 +50,11 @@ impl Access {
             known.as_bytes().eq_ignore_ascii_case(scheme) && openssl::memcmp::eq(digest, &sent)
         };
         let is_admitted = self.logins.iter().any(fits);
-        if !is_admitted && let Some(times) = self.refused.lock().unwrap_or_else(PoisonError::into_inner).happened(1) {
-            log::warn!(times; "refused a login over HTTP");
+        if !is_admitted
+            && let Some(times) =
+                self.refused.lock().unwrap_or_else(PoisonError::into_inner).happened(REFUSED, 1, Instant::now())
+        {
+            log::warn!(times; "{REFUSED}");
         }
         is_admitted
     }

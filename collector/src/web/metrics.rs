@@ -26,6 +26,8 @@ use crate::health::Health;
 
 /// How long a scrape waits for the database. Prometheus waits for ten seconds.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long while it is known that the database is away.
+const AWAY: Duration = Duration::from_millis(500);
 /// Longest value of a label, in bytes.
 const LABEL: usize = 512;
 
@@ -45,7 +47,9 @@ impl Asked for Teller {
     async fn metrics(&self) -> String {
         let of = &self.snapshots;
         let read = async { (of.overview_for_programs().await, of.agents().await, of.alerts().await) };
-        let (overview, agents, alerts) = match timeout(PATIENCE, read).await {
+        // What the collector knows of itself, as that it has no database, must not wait for that database.
+        let patience = if self.health.database().is_on() { AWAY } else { PATIENCE };
+        let (overview, agents, alerts) = match timeout(patience, read).await {
             Ok((overview, agents, alerts)) => (overview.ok(), agents.ok(), alerts.ok()),
             Err(_) => (None, None, None),
         };

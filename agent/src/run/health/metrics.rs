@@ -11,7 +11,7 @@ use super::super::locked;
 use super::Health;
 
 impl Health {
-    /// All of them, as they are now. Counters count from the agent's start.
+    /// All of them, as they are now. Counters count from the agent's start, but for what was dropped.
     pub(super) fn text(&self) -> String {
         let seen = locked(&self.seen);
         let mut registry = Registry::default();
@@ -21,15 +21,22 @@ impl Health {
             missed.get_or_create(&vec![("reason".to_owned(), reason.clone())]).inc_by(*count);
         }
         registry.register("website_monitor_slots_missed", "Slots without a check", missed);
+        settings::register_failure(
+            &mut registry,
+            "website_monitor_kafka_failing",
+            "1 while Kafka takes no records, by the reason that is shown",
+            seen.kafka.as_ref(),
+        );
         let mut counter = |name: &str, help: &str, value: u64| {
             let counter = Counter::<u64>::default();
             counter.inc_by(value);
             registry.register(name, help, counter);
         };
         counter("website_monitor_published", "Records that Kafka has acknowledged", seen.published);
+        let appended = seen.outbox.as_ref().map_or(0, |outbox| outbox.appended);
+        counter("website_monitor_outbox_appended", "Records made durable", appended);
         if let Some(outbox) = &seen.outbox {
-            counter("website_monitor_outbox_appended", "Records made durable", outbox.appended);
-            counter("website_monitor_dropped", "Records dropped, each declared", outbox.dropped);
+            counter("website_monitor_dropped", "Records ever dropped from this outbox, each declared", outbox.dropped);
         }
         let mut gauge = |name: &str, help: &str, value: u64| {
             let gauge = Gauge::<i64>::default();

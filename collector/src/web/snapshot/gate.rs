@@ -1,11 +1,12 @@
 //! Few readings at a time, each in a thread of its own.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
+use settings::LogThrottle;
 use tokio::sync::Semaphore;
 
 use super::Unreadable;
-use crate::rarely::Rarely;
 use crate::store::Unavailable;
 
 /// Readings at a time: what is stored goes first.
@@ -16,7 +17,7 @@ pub(super) const PLACES: usize = 256;
 pub(super) struct Gate {
     places: Arc<Semaphore>,
     readings: Arc<Semaphore>,
-    outage: Arc<Mutex<Rarely>>,
+    outage: Arc<Mutex<LogThrottle>>,
 }
 
 impl Default for Gate {
@@ -62,7 +63,7 @@ impl Gate {
 
     fn say(&self, error: &Unavailable) {
         let mut outage = self.outage.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(times) = outage.happened(1) {
+        if let Some(times) = outage.happened(&error.to_string(), 1, Instant::now()) {
             log::warn!(times, error:%; "can't read from the database what is to be shown");
         }
     }

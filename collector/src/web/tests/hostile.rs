@@ -161,6 +161,10 @@ async fn who_asks_and_never_reads_gives_up_its_place() {
 
 #[tokio::test]
 async fn a_thousand_that_say_nothing_leave_room_for_one_who_asks() {
+    // Both ends of each connection are ours.
+    if !ground::raise_descriptors(4_000) {
+        return ground::not_run(ground::this_test!(), "this process may not have 4,000 open files (`ulimit -Hn`)");
+    }
     let server = Server::within(SHORT, Tables::default(), "{}").await;
     let mut idle = Vec::new();
     for _ in 0..1_000 {

@@ -1,0 +1,244 @@
+//! A part that a daemon needs and cannot use now, and the reason that people see in the log, the status and the metrics.
+//!
+//! ```text
+//! attempt fails ──▶ Outage::failed ──▶ the log, when this reason is to be said now
+//!                        │
+//!                        └──▶ Outage::reason ──▶ the status line, the metric
+//! ```
+//!
+//! A name may stand for several addresses, and a cluster for several brokers, so an outage often has more than one
+//! reason at a time: `localhost` is refused at `::1`, where no server listens, and at `127.0.0.1` for its certificate.
+//! The more telling of these reasons is the one that is shown; a less telling one that comes beside it is not said.
+
+mod metric;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::log_throttle::LogThrottle;
+pub use metric::register_failure;
+
+/// Reasons that lie no further apart than this belong together. librdkafka keeps an error that repeats itself back for
+/// 30 seconds (`rd_kafka_broker_set_error`), so it is longer than that.
+const TOGETHER: Duration = Duration::from_secs(40);
+
+/// What kind of reason it is, the least telling first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FailureKind {
+    /// Nothing answered in time.
+    Timeout,
+    /// No connection could be made, or it broke.
+    Connection,
+    /// A reason of no other kind.
+    Other,
+    /// The name has no address.
+    Dns,
+    /// The topic is not there.
+    Topic,
+    /// The login is known and may not do this.
+    Authorization,
+    /// TLS failed: mostly a certificate that is not trusted, on either side.
+    Tls,
+    /// The login was refused.
+    Authentication,
+}
+
+impl FailureKind {
+    /// All of them.
+    pub const ALL: [FailureKind; 8] = [
+        FailureKind::Timeout,
+        FailureKind::Connection,
+        FailureKind::Other,
+        FailureKind::Dns,
+        FailureKind::Topic,
+        FailureKind::Authorization,
+        FailureKind::Tls,
+        FailureKind::Authentication,
+    ];
+
+    /// Its word in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            FailureKind::Timeout => "timeout",
+            FailureKind::Connection => "connection",
+            FailureKind::Other => "other",
+            FailureKind::Dns => "dns",
+            FailureKind::Topic => "topic",
+            FailureKind::Authorization => "authorization",
+            FailureKind::Tls => "tls",
+            FailureKind::Authentication => "authentication",
+        }
+    }
+
+    /// Whether another address of the same name may have a better reason.
+    pub fn is_vague(self) -> bool {
+        self <= FailureKind::Connection
+    }
+}
+
+/// Why an attempt failed. It holds no secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What kind of reason it is.
+    pub kind: FailureKind,
+    /// The reason in one line.
+    pub text: String,
+}
+
+impl Failure {
+    /// A failure of this kind.
+    pub fn new(kind: FailureKind, text: impl Into<String>) -> Failure {
+        Failure { kind, text: text.into() }
+    }
+
+    /// The more telling one of two; the later one of two that are alike.
+    pub fn or_more_telling(self, later: Failure) -> Failure {
+        if later.kind >= self.kind { later } else { self }
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// Whether a part can't be used, and why. Clones are the same one.
+#[derive(Clone, Debug, Default)]
+pub struct Outage(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    began: Option<Instant>,
+    log: LogThrottle,
+    /// The latest failure of each kind.
+    latest: BTreeMap<FailureKind, (Instant, String)>,
+}
+
+impl Outage {
+    /// Takes note that an attempt failed. Answers, when that is to be said in the log now, how often it failed for this
+    /// reason since that was said last.
+    pub fn failed(&self, failure: &Failure, now: Instant) -> Option<u64> {
+        let mut state = self.state();
+        let is_new = state.began.is_none();
+        state.began.get_or_insert(now);
+        state.latest.insert(failure.kind, (now, failure.text.clone()));
+        if state.reason()? != *failure {
+            return None;
+        }
+        // Silence tells nothing that another reason did not tell better.
+        if failure.kind == FailureKind::Timeout && !is_new && state.latest.len() > 1 {
+            return None;
+        }
+        state.log.happened(&without_addresses(&failure.text), 1, now)
+    }
+
+    /// Whether the last attempt failed.
+    pub fn is_on(&self) -> bool {
+        self.state().began.is_some()
+    }
+
+    /// The most telling reason of the last attempts; none when the part can be used.
+    pub fn reason(&self) -> Option<Failure> {
+        self.state().reason()
+    }
+
+    /// Takes note that the part can be used. Answers how long it could not, if it could not before.
+    pub fn ended(&self, now: Instant) -> Option<Duration> {
+        let mut state = self.state();
+        let began = state.began.take()?;
+        *state = State::default();
+        Some(now.saturating_duration_since(began))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn reason(&self) -> Option<Failure> {
+        let newest = self.latest.values().map(|(at, _)| *at).max()?;
+        let is_fresh = |at: Instant| newest.saturating_duration_since(at) <= TOGETHER;
+        let mut telling = self.latest.iter().rev();
+        telling.find(|(_, (at, _))| is_fresh(*at)).map(|(kind, (_, text))| Failure::new(*kind, text))
+    }
+}
+
+/// A text without the words that name one of several addresses, as librdkafka writes them: `127.0.0.1:9092/bootstrap:`
+/// and `ipv6#[::1]:9092`.
+fn without_addresses(text: &str) -> String {
+    let names_one =
+        |word: &str| word.contains("ipv4#") || word.contains("ipv6#") || word.contains('/') && word.ends_with(':');
+    text.split_whitespace().filter(|word| !names_one(word)).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn refused_at(address: &str) -> Failure {
+        let text = format!("{address}: Connect to {address} failed: Connection refused");
+        Failure::new(FailureKind::Connection, text)
+    }
+
+    fn certificate() -> Failure {
+        Failure::new(
+            FailureKind::Tls,
+            "ssl://localhost:9093/bootstrap: SSL handshake failed: certificate verify failed",
+        )
+    }
+
+    #[test]
+    fn the_more_telling_reason_is_said_when_it_comes_and_the_less_telling_one_no_more() {
+        let (outage, now) = (Outage::default(), Instant::now());
+        assert_eq!(outage.failed(&refused_at("ipv6#[::1]:9093"), now), Some(1));
+        assert_eq!(outage.reason(), Some(refused_at("ipv6#[::1]:9093")));
+        assert_eq!(outage.failed(&certificate(), now + SECOND), Some(1));
+        for second in 2..1_000 {
+            let at = now + second * SECOND;
+            assert_eq!(outage.failed(&refused_at("ipv6#[::1]:9093"), at), None, "after {second} s");
+            assert_eq!(outage.reason(), Some(certificate()), "after {second} s");
+            outage.failed(&certificate(), at);
+        }
+    }
+
+    #[test]
+    fn a_reason_that_ceased_makes_way_for_a_less_telling_one() {
+        let (outage, now) = (Outage::default(), Instant::now());
+        assert_eq!(outage.failed(&certificate(), now), Some(1));
+        assert_eq!(outage.failed(&refused_at("ipv4#127.0.0.1:9093"), now + 30 * SECOND), None);
+        assert_eq!(outage.failed(&refused_at("ipv4#127.0.0.1:9093"), now + 90 * SECOND), Some(1));
+        assert_eq!(outage.reason().map(|failure| failure.kind), Some(FailureKind::Connection));
+    }
+
+    #[test]
+    fn the_same_reason_at_another_address_is_not_said_again() {
+        let (outage, now) = (Outage::default(), Instant::now());
+        assert_eq!(outage.failed(&refused_at("ipv6#[::1]:9093"), now), Some(1));
+        assert_eq!(outage.failed(&refused_at("ipv4#127.0.0.1:9093"), now), None);
+    }
+
+    #[test]
+    fn silence_is_said_only_when_nothing_else_was() {
+        let (outage, now) = (Outage::default(), Instant::now());
+        let silence = Failure::new(FailureKind::Timeout, "Local: Timed out");
+        assert_eq!(outage.failed(&silence, now), Some(1));
+        assert_eq!(outage.failed(&refused_at("ipv4#127.0.0.1:9093"), now + SECOND), Some(1));
+        assert_eq!(outage.failed(&silence, now + 90 * SECOND), None);
+    }
+
+    #[test]
+    fn an_outage_ends_once_and_says_how_long_it_was() {
+        let (outage, now) = (Outage::default(), Instant::now());
+        assert_eq!(outage.ended(now), None);
+        outage.failed(&certificate(), now);
+        assert!(outage.is_on());
+        assert_eq!(outage.ended(now + 5 * SECOND), Some(5 * SECOND));
+        assert_eq!((outage.is_on(), outage.reason(), outage.ended(now)), (false, None, None));
+        assert_eq!(outage.failed(&certificate(), now + 6 * SECOND), Some(1));
+    }
+}
