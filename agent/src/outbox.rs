@@ -142,7 +142,7 @@ struct State {
     damaged: BTreeSet<u64>,
     /// Records made durable since this handle was opened.
     appended: u64,
-    /// Records dropped since this handle was opened.
+    /// Records ever dropped from this outbox.
     dropped: u64,
     /// Among them was what said which monitors are due, and nobody has asked since.
     list_lost: bool,
@@ -223,6 +223,11 @@ impl Outbox {
         std::mem::take(&mut self.shared.state().list_lost)
     }
 
+    /// Counts records as dropped whose declaration is durable.
+    pub fn count_dropped(&self, records: u64) {
+        self.shared.count_dropped(records);
+    }
+
     /// Whether there is room for more results. Only the policy `pause` ever says no.
     pub fn has_room(&self) -> bool {
         self.shared.bounds.when_full == WhenFull::DropOldest || self.shared.has_room()
@@ -232,6 +237,12 @@ impl Outbox {
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count_dropped(&self, records: u64) {
+        let mut state = self.state();
+        state.dropped += records;
+        self.marks.set_dropped(state.dropped);
     }
 
     /// Counts the bytes on disk anew.

@@ -50,6 +50,6 @@ fn write_table(status: &Status, out: &mut impl Write) -> io::Result<()> {
         (None, waiting) => row("in memory", &format_args!("{waiting} records"))?,
     }
     row("on disk", &format_args!("{} bytes", status.bytes))?;
-    row("dropped", &format_args!("{} records since the agent's start", status.dropped))?;
+    row("dropped", &format_args!("{} records ever", status.dropped))?;
     row("damaged", &format_args!("{} chunks kept aside", status.damaged))
 }

@@ -1,7 +1,9 @@
 //! How far things had come, in a file beside the chunks: what a damaged chunk can no longer tell.
 //!
 //! ```text
-//! MARKS    slot 0: the last durable position     slot 1: the last position that was acknowledged
+//! MARKS    slot 0: the last durable position
+//!          slot 1: the last position that was acknowledged
+//!          slot 2: how many records were ever dropped
 //!          each a u64 and the crc32c of it, little-endian
 //! ```
 //!
@@ -28,6 +30,7 @@ pub(super) struct Marks {
 pub(super) struct Known {
     pub(super) last: u64,
     pub(super) acknowledged: u64,
+    pub(super) dropped: u64,
 }
 
 impl Marks {
@@ -44,8 +47,12 @@ impl Marks {
         self.set(1, position);
     }
 
-    fn set(&self, slot: usize, position: u64) {
-        let bytes = position.to_le_bytes();
+    pub(super) fn set_dropped(&self, count: u64) {
+        self.set(2, count);
+    }
+
+    fn set(&self, slot: usize, number: u64) {
+        let bytes = number.to_le_bytes();
         let mut mark = [0; SLOT];
         mark[..8].copy_from_slice(&bytes);
         mark[8..].copy_from_slice(&crc32c::crc32c(&bytes).to_le_bytes());
@@ -60,12 +67,12 @@ pub(super) fn read(root: &Path) -> Known {
     let bytes = fs::read(root.join(FILE)).unwrap_or_default();
     let mark = |slot: usize| {
         let mark = bytes.get(slot * SLOT..(slot + 1) * SLOT)?;
-        let (position, checksum) = mark.split_at(8);
-        (crc32c::crc32c(position).to_le_bytes() == checksum)
-            .then(|| position.try_into().map(u64::from_le_bytes).ok())
+        let (number, checksum) = mark.split_at(8);
+        (crc32c::crc32c(number).to_le_bytes() == checksum)
+            .then(|| number.try_into().map(u64::from_le_bytes).ok())
             .flatten()
     };
-    Known { last: mark(0).unwrap_or(0), acknowledged: mark(1).unwrap_or(0) }
+    Known { last: mark(0).unwrap_or(0), acknowledged: mark(1).unwrap_or(0), dropped: mark(2).unwrap_or(0) }
 }
 
 #[cfg(test)]
@@ -78,13 +85,14 @@ mod tests {
         assert_eq!(read(dir.path()), Known::default());
         let marks = Marks::open(dir.path()).unwrap();
         marks.set_acknowledged(7);
-        assert_eq!(read(dir.path()), Known { last: 0, acknowledged: 7 });
+        assert_eq!(read(dir.path()), Known { acknowledged: 7, ..Known::default() });
         marks.set_last(9);
-        assert_eq!(read(dir.path()), Known { last: 9, acknowledged: 7 });
+        assert_eq!(read(dir.path()), Known { last: 9, acknowledged: 7, dropped: 0 });
         Marks::open(dir.path()).unwrap().set_last(12);
+        marks.set_dropped(3);
         let mut bytes = fs::read(dir.path().join(FILE)).unwrap();
         bytes[SLOT] ^= 1;
         fs::write(dir.path().join(FILE), bytes).unwrap();
-        assert_eq!(read(dir.path()), Known { last: 12, acknowledged: 0 });
+        assert_eq!(read(dir.path()), Known { last: 12, acknowledged: 0, dropped: 3 });
     }
 }

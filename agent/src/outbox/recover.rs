@@ -94,7 +94,7 @@ pub(super) fn recover(root: &Root, reads: &Reads) -> io::Result<State> {
         ledger,
         damaged,
         appended: 0,
-        dropped: 0,
+        dropped: marks.dropped.max(told.as_ref().map_or(0, |status| status.dropped)),
         list_lost: false,
         bytes: 0,
         refused: None,

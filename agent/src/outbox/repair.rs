@@ -35,9 +35,9 @@ impl Writer {
         }
         log::error!(lost = to - from + 1; "chunks of the outbox are gone; their records are declared dropped");
         self.declare(self.lost(&[Hole { first: from, last: to }]), DropReason::Damaged)?;
+        self.shared.count_dropped(to - from + 1);
         let freed = {
             let mut state = self.shared.state();
-            state.dropped += to - from + 1;
             state.acknowledged = state.acknowledged.max(to);
             state.behind_cursor()
         };
@@ -87,7 +87,7 @@ impl Writer {
         let head = Head { first, epoch, segment_size: self.segment_size() };
         let bytes = frames.into_iter().map(|(position, (_, frame))| (position, frame)).collect();
         let kept = self.shared.root.exchange(first, |made| Chunk::fill(made, head, &bytes, &lost))?;
-        self.shared.state().dropped += count;
+        self.shared.count_dropped(count);
         self.put_in_place(&chunk)?;
         log::error!(
             kept:? = kept, lost = count;

@@ -41,9 +41,9 @@ impl Writer {
             };
             let count = dropped.count();
             self.declare(dropped, reason)?;
+            self.shared.count_dropped(count);
             let freed = {
                 let mut state = self.shared.state();
-                state.dropped += count;
                 state.acknowledged = state.acknowledged.max(next - 1);
                 state.behind_cursor()
             };

@@ -39,7 +39,7 @@ pub struct Status {
     pub bytes: u64,
     /// Records made durable since the agent's start.
     pub appended: u64,
-    /// Records dropped, for whatever reason, since the agent's start.
+    /// Records ever dropped, for whatever reason. After a power cut it may be too low; the declarations never are.
     pub dropped: u64,
     /// Damaged chunks that are kept aside.
     pub damaged: u64,

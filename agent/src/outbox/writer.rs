@@ -24,6 +24,9 @@ use crate::config::WhenFull;
 /// How long the committer waits between attempts while the disk refuses.
 const RETRY: Duration = Duration::from_millis(500);
 
+/// A commit has at most this part of a chunk's bytes, unless it is one record.
+const PARTS: u64 = 8;
+
 /// What the last chunk holds.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Tail {
@@ -141,8 +144,24 @@ impl Writer {
         self.commit(vec![Waiting { payload, asker: Some(asker) }]);
     }
 
-    /// Makes a group durable, then answers each.
+    /// Makes a group durable, then answers each. A group that is large beside a chunk goes in parts, since a chunk is
+    /// looked at between them: one that grew far beyond its size would carry the outbox beyond its bound.
     fn commit(&mut self, group: Vec<Waiting>) {
+        let most = (self.shared.bounds.chunk_bytes / PARTS) as usize;
+        let mut part = Vec::new();
+        let mut bytes = 0;
+        for record in group {
+            if bytes > 0 && bytes + record.payload.len() > most {
+                self.commit_part(std::mem::take(&mut part));
+                bytes = 0;
+            }
+            bytes += record.payload.len();
+            part.push(record);
+        }
+        self.commit_part(part);
+    }
+
+    fn commit_part(&mut self, group: Vec<Waiting>) {
         if group.is_empty() {
             return;
         }
@@ -181,7 +200,7 @@ impl Writer {
         });
         if declared.flatten().is_some() {
             self.thrown_away = 0;
-            self.shared.state().dropped += count;
+            self.shared.count_dropped(count);
             log::error!(dropped = count; "while the disk refused, results were thrown away: they are declared dropped");
         }
     }

@@ -15,22 +15,31 @@ use rand::rngs::StdRng;
 
 use crate::{directory, is_full, record, say};
 
-const NOISE: usize = 4_000;
 const PATIENCE: Duration = Duration::from_secs(60);
+/// What may wait in the intake, in bytes: half of what it has room for.
+const WAITING: usize = 8 * 1024 * 1024;
 
 #[test]
 fn a_full_outbox_stays_within_its_bound_and_declares_exactly_what_it_drops() {
-    let mib = if is_full() { 64 } else { 16 };
+    let bounds: &[u64] = if is_full() { &[16, 17, 64, 256] } else { &[16] };
+    let sizes: &[usize] = if is_full() { &[300, 2_500, 30_000] } else { &[2_500, 30_000] };
+    for (mib, size) in bounds.iter().flat_map(|mib| sizes.iter().map(|size| (*mib, *size))) {
+        fill(mib, size);
+    }
+}
+
+/// Brings four times as much as fits, in records of a size, as fast as the outbox takes them.
+fn fill(mib: u64, size: usize) {
     let bound = mib * 1024 * 1024;
     let directory = directory();
     let path = directory.path();
     let config = OutboxConfig { path: path.to_owned(), max_size: bound, when_full: WhenFull::DropOldest };
-    let outbox = Outbox::open(&config).unwrap();
-    let committer = outbox.start("edge", |_| b"{}".to_vec()).unwrap();
+    let outbox = Outbox::open(&config).expect("an outbox");
+    let committer = outbox.start("edge", |_| b"{}".to_vec()).expect("a committer");
 
     // Noise takes at least half of its length on disk.
-    let records = 4 * bound / (NOISE as u64 / 2);
-    let (most, done, ids) = (AtomicU64::new(0), AtomicBool::new(false), AtomicU64::new(1));
+    let records = 4 * bound / (size as u64 / 2);
+    let (most, done) = (AtomicU64::new(0), AtomicBool::new(false));
     thread::scope(|scope| {
         scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
@@ -38,31 +47,23 @@ fn a_full_outbox_stays_within_its_bound_and_declares_exactly_what_it_drops() {
                 thread::sleep(Duration::from_millis(1));
             }
         });
-        let appenders: Vec<_> = (0..8)
-            .map(|n| {
-                let (outbox, ids) = (&outbox, &ids);
-                scope.spawn(move || {
-                    let mut rng = StdRng::seed_from_u64(n);
-                    loop {
-                        let id = ids.fetch_add(1, Ordering::Relaxed);
-                        if id > records {
-                            break;
-                        }
-                        outbox.append(record::noisy(id, NOISE, &mut rng)).unwrap();
-                    }
-                })
-            })
-            .collect();
-        appenders.into_iter().for_each(|appender| appender.join().unwrap());
+        let mut rng = StdRng::seed_from_u64(mib);
+        for id in 1..=records {
+            while (outbox.intake().len() + 1) * size > WAITING {
+                thread::sleep(Duration::from_millis(1));
+            }
+            outbox.intake().keep(record::noisy(id, size, &mut rng)).expect("the intake takes a record");
+        }
+        assert!(outbox.flush(PATIENCE), "the outbox takes what waits");
         done.store(true, Ordering::Relaxed);
     });
     let most = most.into_inner();
-    assert!(most <= bound + bound / 10, "{most} bytes on disk, the bound is {bound}");
+    assert!(most <= bound + bound / 10, "{most} bytes on disk, the bound is {bound}, records have {size} bytes");
 
     let (mut there, mut declared) = (BTreeSet::new(), BTreeSet::new());
     let mut read = 0;
     loop {
-        let entries = outbox.read(read, 1_000, 8 * 1024 * 1024).unwrap();
+        let entries = outbox.read(read, 1_000, 8 * 1024 * 1024).expect("the outbox reads");
         let Some(last) = entries.last() else { break };
         read = last.position;
         for entry in entries {
@@ -77,21 +78,25 @@ fn a_full_outbox_stays_within_its_bound_and_declares_exactly_what_it_drops() {
     assert_eq!(there.last().max(declared.last()), Some(&status.highest_seq));
     assert_eq!(declared.len() as u64, status.dropped);
 
-    outbox.acknowledge(read).unwrap();
+    outbox.acknowledge(read).expect("the outbox acknowledges");
     let deadline = Instant::now() + PATIENCE;
     while disk_use(path) >= 1024 * 1024 {
         assert!(Instant::now() < deadline, "{} bytes on disk, all was acknowledged", disk_use(path));
         thread::sleep(Duration::from_millis(10));
     }
     say(&format!(
-        "bound: {mib} MiB, {records} records of {NOISE} bytes; most on disk {:.1} MiB, {} there, {} declared dropped, \
-         drained {} KiB",
+        "bound: {mib} MiB, {records} records of {size} bytes; most on disk {:.1} MiB ({:.0}%), {} there, {} declared \
+         dropped, drained {} KiB",
         most as f64 / 1_048_576.0,
+        100.0 * most as f64 / bound as f64,
         there.len(),
         declared.len(),
         disk_use(path) / 1024
     ));
     committer.stop();
+    drop(outbox);
+    let stopped = Outbox::open_existing(&config).expect("an outbox").status();
+    assert_eq!(stopped.dropped, declared.len() as u64, "what was dropped is told after the stop, too");
 }
 
 /// What a directory takes on disk, in bytes.
