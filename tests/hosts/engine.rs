@@ -34,9 +34,8 @@ impl Engine {
     pub(crate) fn start() -> Result<Engine> {
         let directory = directory("docker")?;
         // Its mounts are its own, and end with it.
-        let mut command = Command::new("unshare");
-        command.args(["--mount", "--propagation", "private", "dockerd", "--bridge=none"]);
-        command.args(["--iptables=false", "--ip6tables=false", "--host"]).arg(socket(&directory));
+        let mut command = ground::privately("exec dockerd \"$@\"").map_err(anyhow::Error::msg)?;
+        command.args(["--bridge=none", "--iptables=false", "--ip6tables=false", "--host"]).arg(socket(&directory));
         for (option, name) in [("--data-root", "data"), ("--exec-root", "exec"), ("--pidfile", "pid")] {
             command.arg(option).arg(directory.join(name));
         }

@@ -1,10 +1,10 @@
-//! A booted Debian 12: a copy of the one that is kept, run by systemd-nspawn.
+//! A booted Debian: a copy of the one that is kept, run by systemd-nspawn.
 //!
 //! It shares this machine's network, so that it reaches the servers of the stack at 127.0.0.1, and the distribution's
 //! archive as this machine does.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -31,11 +31,6 @@ impl Machine {
         let kept = directory("machine")?;
         let root = kept.join("root");
         run("cp", &["-a", "--reflink=auto"], [&debian("base", &["systemd", "systemd-sysv", "dbus"])?, &root])?;
-        for file in ["/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list"] {
-            if Path::new(file).exists() {
-                fs::copy(file, root.join(&file[1..]))?;
-            }
-        }
         fs::write(root.join("etc/hostname"), "edge-1\n")?;
         let mut nspawn = Command::new("systemd-nspawn");
         nspawn.env("SYSTEMD_NSPAWN_UNIFIED_HIERARCHY", "1").arg("-D").arg(&root).args([

@@ -1,4 +1,4 @@
-//! What hosts are given: the packages in a booted Debian 12, from the first `apt install` to the last purge, and the
+//! What hosts are given: the packages in a booted Debian, from the first `apt install` to the last purge, and the
 //! images in a Docker engine, from container to container.
 //!
 //! Each is the steps of one life, functions in `life` and in `image`, and each builds upon the one before. As root, by

@@ -1,5 +1,6 @@
 //! The packages that `./dev package` made, and a later version of them.
 
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -59,7 +60,11 @@ fn dpkg_deb(arguments: &[&Path]) -> Result<()> {
 }
 
 fn newest(name: &str) -> Result<PathBuf> {
-    let (directory, prefix) = (target()?.join("debian"), format!("website-monitor-{name}_"));
+    let directory = match env::var_os("PACKAGES") {
+        Some(directory) => PathBuf::from(directory),
+        None => target()?.join("debian"),
+    };
+    let prefix = format!("website-monitor-{name}_");
     let made = fs::read_dir(&directory).with_context(|| format!("{}: run `./dev package`", directory.display()))?;
     let packages = made.filter_map(|entry| Some(entry.ok()?.path()));
     let ours = packages.filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix)));

@@ -171,14 +171,14 @@ fn await_all(nodes: &[Node]) -> Result<()> {
     Ok(())
 }
 
-/// Room for a test's own cluster in memory: each node takes 350 MB, and there may be as many tests as cores.
+/// Room for a test's own cluster in memory: each node takes 350 MB, and tests run many at a time.
 struct Room {
     nodes: usize,
 }
 
 static TAKEN: Mutex<usize> = Mutex::new(0);
 static FREED: Condvar = Condvar::new();
-const MOST: usize = 3;
+const MOST: usize = 6;
 
 impl Room {
     fn take(nodes: usize) -> Room {

@@ -20,12 +20,14 @@ use procfs::process::Process;
 /// Names the child's directory.
 const CHILD: &str = "ENDURANCE_CHILD";
 
-/// Runs one of the ignored tests in a process of its own, beneath `wrapper`, and passes on what it says.
-fn run_child(wrapper: &[&str], test: &str, directory: &Path) {
-    let this = std::env::current_exe().unwrap();
-    let line = wrapper.iter().map(|word| word.into()).chain([this.as_os_str().to_owned()]).collect::<Vec<_>>();
-    let child = Command::new(&line[0])
-        .args(&line[1..])
+/// This program, to be run by [`run_child`].
+fn this() -> PathBuf {
+    std::env::current_exe().unwrap()
+}
+
+/// Runs one of the ignored tests in a process of its own, which `program` starts, and passes on what it says.
+fn run_child(mut program: Command, test: &str, directory: &Path) {
+    let child = program
         .args(["--exact", test, "--ignored", "--nocapture", "--test-threads=1"])
         .env(CHILD, directory)
         .output()

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
+use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -11,7 +12,7 @@ use agent::check::Checker;
 use agent::config::Monitor;
 use jiff::Timestamp;
 
-use super::{Held, child_directory, is_full, monitors, resident, run_child, say, servers};
+use super::{Held, child_directory, is_full, monitors, resident, run_child, say, servers, this};
 
 const WORKERS: usize = 8;
 
@@ -42,7 +43,7 @@ fn check_all(checker: &Checker, monitors: &[Monitor], count: usize) -> Outcomes 
 #[test]
 fn checks_leave_neither_threads_nor_descriptors_behind() {
     let directory = tempfile::tempdir().unwrap();
-    run_child(&[], "many::the_child_that_counts", directory.path());
+    run_child(Command::new(this()), "many::the_child_that_counts", directory.path());
 }
 
 #[test]

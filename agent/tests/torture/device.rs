@@ -10,7 +10,6 @@ use std::process::Command;
 
 use rustix::fs::{Advice, fadvise};
 use rustix::ioctl::{Setter, ioctl, opcode};
-use rustix::thread::UnshareFlags;
 
 /// `EXT4_IOC_SHUTDOWN`, and its argument that keeps the journal from being flushed.
 const SHUTDOWN: rustix::ioctl::Opcode = opcode::read::<u32>(b'X', 125);
@@ -20,15 +19,6 @@ const NO_LOG_FLUSH: u32 = 2;
 pub(crate) struct Device {
     image: PathBuf,
     mount: PathBuf,
-}
-
-/// Lets this thread, and what it starts, mount what nobody else sees; an error when it may not.
-pub(crate) fn private_mounts() -> Result<(), String> {
-    #[expect(unsafe_code, reason = "only this thread and its children are in the new namespace; no descriptors change")]
-    // SAFETY: a new mount namespace takes no memory or descriptor away from other threads.
-    let unshared = unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNS) };
-    unshared.map_err(|error| format!("no mount namespace: {error}"))?;
-    run("mount", &["--make-rprivate", "/"])
 }
 
 impl Device {

@@ -25,7 +25,7 @@ impl SmallDisk {
         let at = agent.directory().join("disk");
         fs::create_dir(&at)?;
         let disk = SmallDisk { at };
-        let tried = Process::run("unshare", disk.mounted_for(Command::new("true")), BOUND)?;
+        let tried = Process::run("mount", disk.mounted_for(Command::new("true"))?, BOUND)?;
         ensure!(tried.status.success(), "{}", tried.stderr.trim());
         let mut settings = agent.settings.clone();
         settings.set("outbox.path", disk.at.join("outbox").to_string_lossy());
@@ -34,15 +34,10 @@ impl SmallDisk {
     }
 
     /// The same process id: each of the programs in between becomes the next one.
-    pub(super) fn mounted_for(&self, command: Command) -> Command {
-        let mut mounted = Command::new("unshare");
-        mounted.args(["--mount", "--propagation", "private"]);
-        if !rustix::process::geteuid().is_root() {
-            mounted.arg("--map-root-user");
-        }
-        mounted.args(["sh", "-c", MOUNT, "sh"]).arg(&self.at);
-        mounted.arg(command.get_program()).args(command.get_args());
-        mounted
+    pub(super) fn mounted_for(&self, command: Command) -> Result<Command> {
+        let mut mounted = ground::privately(MOUNT).map_err(anyhow::Error::msg)?;
+        mounted.arg(&self.at).arg(command.get_program()).args(command.get_args());
+        Ok(mounted)
     }
 
     /// Takes all the room that is left.

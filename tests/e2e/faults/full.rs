@@ -1,6 +1,5 @@
 //! PostgreSQL has no room: on its disk, or for another connection.
 
-use std::io::{self, Write};
 use std::sync::Arc;
 
 use anyhow::{Result, ensure};
@@ -13,10 +12,14 @@ use super::{await_said, collector, endure, last, long, said, scale, with_partiti
 
 #[test]
 fn a_full_disk_costs_nothing_and_results_flow_when_there_is_room() -> Result<()> {
+    if !ground::is_root() {
+        ground::again_as_root(ground::this_test!());
+        return Ok(());
+    }
     let server = match Postgres::start_own_on_small_disk(128) {
         Ok(server) => Arc::new(server),
         Err(error) => {
-            writeln!(io::stderr(), "skipped, since a small disk cannot be had: {error:#}")?;
+            ground::not_run(ground::this_test!(), &format!("{error:#}"));
             return Ok(());
         }
     };

@@ -85,7 +85,7 @@ impl Own {
         ensure!(self.user.is_some(), "only root can give a server a disk of its own");
         fs::create_dir(self.small_disk())?;
         self.small_disk = Some(megabytes);
-        let tried = Process::run("unshare", self.server("pg_config"), BOUND)?;
+        let tried = Process::run("mount", self.server("pg_config"), BOUND)?;
         ensure!(tried.status.success(), "no disk can be mounted here: {}", tried.stderr.trim());
         Ok(self)
     }
@@ -195,9 +195,8 @@ impl Own {
     /// As a command, and on the small disk where there is one.
     fn server(&self, program: &str) -> Command {
         let (Some(megabytes), Some((uid, gid))) = (self.small_disk, self.user) else { return self.command(program) };
-        let mut command = Command::new("unshare");
+        let mut command = ground::privately(ON_SMALL_DISK).expect("only root gives a server a disk of its own");
         command.current_dir(&self.directory);
-        command.args(["--mount", "--propagation", "private", "sh", "-c", ON_SMALL_DISK, "sh"]);
         command.args([megabytes, uid, gid].map(|number| number.to_string()));
         command.arg(self.small_disk()).arg(self.programs.join(program));
         command
