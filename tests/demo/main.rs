@@ -72,11 +72,11 @@ fn show(arguments: &Arguments) -> Result<bool> {
 
     screen.say("Checks run every second; each result goes through the outbox and Kafka into PostgreSQL.")?;
     screen.say(&format!("The status page: http://{}/", demo.pages))?;
-    demo.watch(&mut screen, 8)?;
+    demo.watch(&mut screen, 6)?;
 
     screen.say("Kafka is taken away. Checks go on, and their results wait in the agent's outbox.")?;
     demo.broker.take_away()?;
-    demo.watch(&mut screen, 15)?;
+    demo.watch(&mut screen, 12)?;
 
     screen.say("Kafka comes back, and the outbox drains.")?;
     demo.broker.give_back()?;
@@ -89,7 +89,7 @@ fn show(arguments: &Arguments) -> Result<bool> {
     screen.say("The agent is killed with -9 and started again.")?;
     let under_way = demo.kill_agent();
     demo.agent.start()?;
-    demo.watch(&mut screen, 5)?;
+    demo.watch(&mut screen, 4)?;
 
     screen.say("The agent is stopped, and what is on its way arrives.")?;
     demo.agent.stop()?;

@@ -34,11 +34,24 @@ install_missing() {
         exit 69
     fi
     say "Installing ${missing[*]} by apt"
-    as_root apt-get update -q -o Acquire::Languages=none </dev/null >&2
+    apt_quietly update
     # In runlevel 1 no service is started: the database server is used for private clusters only.
-    as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
-        apt-get install -y -q --no-install-recommends "${missing[@]}" </dev/null >&2
+    apt_quietly install -y --no-install-recommends "${missing[@]}"
     missing=()
+}
+
+# apt_quietly <command>...: apt-get with a dot for every ten of its steps in the place of a line for each, and all that it said
+# when it fails
+apt_quietly() {
+    local said
+    said=$(mktemp)
+    if ! as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -q "$@" </dev/null 2>&1 | tee "$said" |
+        awk '/^(Get:|Unpacking|Setting up)/ && ++steps % 10 == 0 { printf "."; fflush() } END { print "" }' >&2; then
+        cat "$said" >&2
+        rm -f "$said"
+        return 1
+    fi
+    rm -f "$said"
 }
 
 # Rust itself is not installed: people choose how they have it.

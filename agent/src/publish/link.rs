@@ -11,11 +11,15 @@ use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 use settings::{Failure, FailureKind};
 
-/// How long Kafka may take to answer for the topic.
-const METADATA: Duration = Duration::from_secs(5);
-/// How long it is waited for the first time. A stop waits for that, and a network may need longer, so each further time
-/// is longer by half.
+/// How long Kafka may take to answer for the topic. By satellite each answer takes most of a second, and TLS, a login and
+/// the topic take eight of them.
+const METADATA: Duration = Duration::from_secs(15);
+/// How long it may be silent before that is told.
+const SILENT: Duration = Duration::from_secs(5);
+/// How long an answer is waited for at first, and at most. A stop waits for that, and a network may need longer, so each
+/// further time is longer by half.
 const LOOK: Duration = Duration::from_millis(500);
+const LONGEST_LOOK: Duration = Duration::from_secs(2);
 /// How long librdkafka's events may take to be handed over.
 const EVENTS: Duration = Duration::from_millis(50);
 
@@ -92,10 +96,14 @@ impl Link {
             let told = link.take_complaint();
             let left = METADATA.saturating_sub(began.elapsed());
             let has_time = !left.is_zero() && !stopping();
-            patience = (3 * patience / 2).min(left);
+            patience = (3 * patience / 2).min(LONGEST_LOOK).min(left);
             match told {
                 Some(failure) if has_time && failure.kind.is_vague() => hear(&failure),
-                None if has_time && error.kind.is_vague() => {}
+                None if has_time && error.kind.is_vague() => {
+                    if began.elapsed() >= SILENT {
+                        hear(&error);
+                    }
+                }
                 told => return Err(told.unwrap_or(error)),
             }
         };

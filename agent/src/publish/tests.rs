@@ -97,6 +97,17 @@ fn everything_in_the_outbox_is_delivered_once_and_in_order() {
     assert_eq!(publisher.published(), 301);
 }
 
+/// By satellite, say. Each attempt to connect has more time than the one before.
+#[test]
+fn a_network_that_takes_most_of_a_second_for_each_answer_is_no_absent_kafka() {
+    let rig = Rig::with_topic();
+    rig.cluster.broker_round_trip_time(1, Duration::from_millis(700)).unwrap();
+    rig.append(5);
+    let publisher = rig.publish();
+    assert!(publisher.drain(PATIENCE), "{:?}", publisher.trouble());
+    assert_eq!((publisher.published(), publisher.trouble()), (6, None));
+}
+
 #[test]
 fn nothing_leaves_the_outbox_while_brokers_answer_with_errors() {
     let rig = Rig::with_topic();

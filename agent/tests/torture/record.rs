@@ -1,7 +1,7 @@
 //! Records whose whole content follows from an identity, so that what comes back can be checked byte by byte.
 
 use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
+use rand::{Rng, RngCore, SeedableRng};
 
 const START: &str = "{\"v\":1,\"kind\":\"result\",\"id\":";
 
@@ -15,8 +15,10 @@ pub(crate) fn payload(id: u64) -> Vec<u8> {
 /// A record with so many characters of noise, which compresses to half of it at best.
 pub(crate) fn noisy(id: u64, noise: usize, rng: &mut StdRng) -> Vec<u8> {
     let mut payload = format!("{START}{id},\"noise\":\"").into_bytes();
-    payload.reserve(noise + 2);
-    payload.extend((0..noise).map(|_| b"0123456789abcdef"[rng.random_range(0..16)]));
+    let mut bytes = vec![0; noise.div_ceil(2)];
+    rng.fill_bytes(&mut bytes);
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    payload.extend(digits.take(noise).map(|digit| b"0123456789abcdef"[usize::from(digit)]));
     payload.extend_from_slice(b"\"}");
     payload
 }
