@@ -36,25 +36,28 @@ struct Reason {
 }
 
 impl LogThrottle {
-    /// Takes note that `reason` happened `times` more. Answers how often it happened since it was said last when it
-    /// is to be said now, and nothing when it is not.
+    /// Takes note that `reason` happened `times` more, which may be none. Answers how often it happened since it was
+    /// said last when that is to be said now, and nothing when it is not.
     pub fn happened(&mut self, reason: &str, times: u64, now: Instant) -> Option<u64> {
-        if times == 0 {
-            return None;
-        }
-        self.reasons.retain(|_, reason| now.saturating_duration_since(reason.happened) < LONGEST_PAUSE);
+        self.reasons
+            .retain(|_, reason| reason.unsaid > 0 || now.saturating_duration_since(reason.happened) < LONGEST_PAUSE);
         let mut name = without_numbers(reason);
         if self.reasons.len() >= MOST_REASONS && !self.reasons.contains_key(&name) {
             OTHERS.clone_into(&mut name);
         }
         let Some(reason) = self.reasons.get_mut(&name) else {
+            if times == 0 {
+                return None;
+            }
             let reason = Reason { said: now, happened: now, pause: SHORTEST_PAUSE, unsaid: 0 };
             self.reasons.insert(name, reason);
             return Some(times);
         };
-        reason.happened = now;
-        reason.unsaid += times;
-        if now.saturating_duration_since(reason.said) < reason.pause {
+        if times > 0 {
+            reason.happened = now;
+            reason.unsaid += times;
+        }
+        if reason.unsaid == 0 || now.saturating_duration_since(reason.said) < reason.pause {
             return None;
         }
         reason.said = now;
@@ -125,7 +128,17 @@ mod tests {
         assert!(log.ended());
         assert_eq!(log.happened("refused", 1, now), Some(1));
         assert_eq!(log.happened("refused", 1, now + MINUTE / 2), None);
-        assert_eq!(log.happened("refused", 1, now + 11 * MINUTE), Some(1));
+        assert_eq!(log.happened("refused", 1, now + 11 * MINUTE), Some(2));
+        assert_eq!(log.happened("refused", 1, now + 22 * MINUTE), Some(1));
+    }
+
+    #[test]
+    fn what_was_not_said_is_said_when_the_pause_is_over_though_nothing_more_happens() {
+        let (mut log, now) = (LogThrottle::default(), Instant::now());
+        assert_eq!(log.happened("late", 3, now), Some(3));
+        assert_eq!(log.happened("late", 200, now + MINUTE / 2), None);
+        assert_eq!(log.happened("late", 0, now + MINUTE), Some(200));
+        assert_eq!(log.happened("late", 0, now + 30 * MINUTE), None);
     }
 
     #[test]

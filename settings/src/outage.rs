@@ -23,6 +23,9 @@ pub use metric::register_failure;
 /// 30 seconds (`rd_kafka_broker_set_error`), so it is longer than that.
 const TOGETHER: Duration = Duration::from_secs(40);
 
+/// Most characters of a reason.
+const LONGEST_TEXT: usize = 600;
+
 /// What kind of reason it is, the least telling first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FailureKind {
@@ -87,9 +90,10 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure of this kind.
-    pub fn new(kind: FailureKind, text: impl Into<String>) -> Failure {
-        Failure { kind, text: text.into() }
+    /// A failure of this kind. What a server said becomes one line of a bounded length, since it is shown to people.
+    pub fn new(kind: FailureKind, text: impl AsRef<str>) -> Failure {
+        let text = text.as_ref().chars().map(|c| if c.is_control() { ' ' } else { c });
+        Failure { kind, text: text.take(LONGEST_TEXT).collect::<String>().trim().to_owned() }
     }
 
     /// The more telling one of two; the later one of two that are alike.
@@ -112,7 +116,7 @@ pub struct Outage(Arc<Mutex<State>>);
 struct State {
     began: Option<Instant>,
     log: LogThrottle,
-    /// The latest failure of each kind.
+    /// The latest failure of each kind, as far as they belong together.
     latest: BTreeMap<FailureKind, (Instant, String)>,
 }
 
@@ -121,14 +125,10 @@ impl Outage {
     /// reason since that was said last.
     pub fn failed(&self, failure: &Failure, now: Instant) -> Option<u64> {
         let mut state = self.state();
-        let is_new = state.began.is_none();
         state.began.get_or_insert(now);
+        state.latest.retain(|_, (at, _)| now.saturating_duration_since(*at) <= TOGETHER);
         state.latest.insert(failure.kind, (now, failure.text.clone()));
         if state.reason()? != *failure {
-            return None;
-        }
-        // Silence tells nothing that another reason did not tell better.
-        if failure.kind == FailureKind::Timeout && !is_new && state.latest.len() > 1 {
             return None;
         }
         state.log.happened(&without_addresses(&failure.text), 1, now)
@@ -159,10 +159,7 @@ impl Outage {
 
 impl State {
     fn reason(&self) -> Option<Failure> {
-        let newest = self.latest.values().map(|(at, _)| *at).max()?;
-        let is_fresh = |at: Instant| newest.saturating_duration_since(at) <= TOGETHER;
-        let mut telling = self.latest.iter().rev();
-        telling.find(|(_, (at, _))| is_fresh(*at)).map(|(kind, (_, text))| Failure::new(*kind, text))
+        self.latest.last_key_value().map(|(kind, (_, text))| Failure::new(*kind, text))
     }
 }
 
@@ -223,12 +220,13 @@ mod tests {
     }
 
     #[test]
-    fn silence_is_said_only_when_nothing_else_was() {
+    fn silence_is_said_only_when_nothing_else_is_known() {
         let (outage, now) = (Outage::default(), Instant::now());
         let silence = Failure::new(FailureKind::Timeout, "Local: Timed out");
         assert_eq!(outage.failed(&silence, now), Some(1));
         assert_eq!(outage.failed(&refused_at("ipv4#127.0.0.1:9093"), now + SECOND), Some(1));
-        assert_eq!(outage.failed(&silence, now + 90 * SECOND), None);
+        assert_eq!(outage.failed(&silence, now + 30 * SECOND), None);
+        assert_eq!(outage.failed(&silence, now + 90 * SECOND), Some(2), "nothing else was heard for long");
     }
 
     #[test]

@@ -72,6 +72,8 @@ make_packages() {
 
 package() {
     need_packaging
+    # Those that lie there may be of another commit.
+    rm -rf "$(target)/debian"
     (make_packages)
     say "Looking at the packages"
     lintian --fail-on error --suppress-tags bogus-mail-host "$(target)"/debian/*.deb
@@ -92,7 +94,8 @@ package() {
 # package_for <release>: the packages of a Debian, in a directory that it names. For another Debian than this
 # machine's they are made inside of one, since a program runs only where its libraries are as new as its builder's.
 package_for() {
-    local release=$1 tree=target/hosts/build-$1 cargo=${CARGO_HOME:-$HOME/.cargo} rustup=${RUSTUP_HOME:-$HOME/.rustup}
+    local release=$1 tree=target/hosts/build-$1 home=${HOME:-/root}
+    local cargo=${CARGO_HOME:-$home/.cargo} rustup=${RUSTUP_HOME:-$home/.rustup}
     if [ "$release" = "$(this_release)" ]; then
         package >&2
         realpath "$(target)/debian"
@@ -110,6 +113,7 @@ package_for() {
     systemd-nspawn -q --register=no --keep-unit --resolv-conf=replace-host -D "$tree" \
         --bind="$PWD:/usr/src/website-monitor" --bind="$cargo:/usr/src/cargo" --bind-ro="$rustup:/usr/src/rustup" \
         --bind-ro=/etc/ssl/certs --bind-ro=/usr/share/ca-certificates --bind-ro=/usr/local/share/ca-certificates \
+        --setenv=GIT_CONFIG_COUNT=1 --setenv=GIT_CONFIG_KEY_0=safe.directory --setenv='GIT_CONFIG_VALUE_0=*' \
         --setenv=CARGO_HOME=/usr/src/cargo --setenv=RUSTUP_HOME=/usr/src/rustup --setenv=HOME=/root \
         --setenv=CARGO_TARGET_DIR="/usr/src/website-monitor/target/$release" \
         --setenv=CARGO_INSTALL_ROOT="/usr/src/website-monitor/target/$release/tools" \

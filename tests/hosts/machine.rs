@@ -1,7 +1,7 @@
 //! A booted Debian: a copy of the one that is kept, run by systemd-nspawn.
 //!
-//! It shares this machine's network, so that it reaches the servers of the stack at 127.0.0.1, and the distribution's
-//! archive as this machine does.
+//! It shares this machine's network, so that it reaches the servers of the stack at 127.0.0.1. Its packages come from
+//! where debootstrap took its own.
 
 use std::fs;
 use std::path::PathBuf;

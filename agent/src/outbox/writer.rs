@@ -125,7 +125,7 @@ impl Writer {
 
     fn begin_epoch(&mut self, first: Opener, asker: Asker) {
         // First the chunk: making one may append a record to the epoch before, whose end is told here.
-        if self.patiently(1, |writer| writer.chunk().map(drop)).is_none() {
+        if self.patiently(|writer| writer.chunk().map(drop)).is_none() {
             asker.answer(Err(AppendError::Stopped));
             return;
         }
@@ -166,7 +166,7 @@ impl Writer {
             return;
         }
         let written = match self.running {
-            true => self.patiently(group.len(), |writer| writer.write(&group, 0)),
+            true => self.patiently(|writer| writer.write(&group, 0)),
             // The first record of this run was refused for its size.
             false => None,
         };
@@ -186,7 +186,7 @@ impl Writer {
     fn declare_thrown_away(&mut self) {
         let count = self.thrown_away;
         let declared = self.running.then(|| {
-            self.patiently(0, |writer| {
+            self.patiently(|writer| {
                 writer.chunk()?;
                 let (at, position) = {
                     let state = writer.shared.state();
@@ -232,7 +232,7 @@ impl Writer {
     }
 
     /// Tries for as long as the disk refuses; gives up only when the agent stops.
-    fn patiently<T>(&mut self, waiting: usize, work: impl Fn(&mut Writer) -> Result<T, ChunkError>) -> Option<T> {
+    fn patiently<T>(&mut self, work: impl Fn(&mut Writer) -> Result<T, ChunkError>) -> Option<T> {
         loop {
             match work(self) {
                 Ok(done) => {
@@ -243,6 +243,7 @@ impl Writer {
                 }
                 Err(error) => {
                     if self.shared.state().refused.replace(error.to_string()).is_none() {
+                        let waiting = self.shared.intake.len();
                         log::error!(error:%, waiting; "the outbox's disk refuses; results wait in memory");
                     }
                     if self.shared.intake.is_impatient() {

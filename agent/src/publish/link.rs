@@ -8,12 +8,15 @@ use rdkafka::client::{ClientContext, DefaultClientContext};
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
+use rdkafka::metadata::Metadata;
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 use settings::{Failure, FailureKind};
 
 /// How long Kafka may take to answer for the topic. By satellite each answer takes most of a second, and TLS, a login and
 /// the topic take eight of them.
 const METADATA: Duration = Duration::from_secs(15);
+/// How long the making of a topic may take. A stop waits for it.
+const CREATION: Duration = Duration::from_secs(4);
 /// How long it may be silent before that is told.
 const SILENT: Duration = Duration::from_secs(5);
 /// How long an answer is waited for at first, and at most. A stop waits for that, and a network may need longer, so each
@@ -72,8 +75,8 @@ impl Link {
     /// Builds a producer and waits until Kafka answers for the topic, which is made when it is absent and that is asked
     /// for. The error says in one line why not.
     ///
-    /// One address of a broker may refuse while the next one would let us in, or would say better why it does not. So
-    /// a vague failure is told by `hear`, and the same producer goes on to the next address for as long as there is time.
+    /// One address of a broker, or one of several brokers, may refuse while the next one lets us in. So what the
+    /// connections complain of is told by `hear`, and the same producer goes on for as long as there is time.
     pub(super) fn connect(
         kafka: &settings::Kafka,
         stopping: impl Fn() -> bool,
@@ -84,43 +87,63 @@ impl Link {
             .create_with_context(Context::default())
             .map_err(|error| Failure::new(FailureKind::Other, without_value(&error)))?;
         let link = Link { producer };
-        let began = Instant::now();
-        let mut patience = LOOK;
-        let metadata = loop {
-            let error = match link.producer.client().fetch_metadata(Some(&kafka.topic), patience) {
-                Ok(metadata) => break metadata,
-                Err(error) => failure(&error, &error.to_string()),
-            };
-            // The reason comes by the callback, and callbacks come by polling.
-            link.producer.poll(EVENTS);
-            let told = link.take_complaint();
-            let left = METADATA.saturating_sub(began.elapsed());
-            let has_time = !left.is_zero() && !stopping();
-            patience = (3 * patience / 2).min(LONGEST_LOOK).min(left);
-            match told {
-                Some(failure) if has_time && failure.kind.is_vague() => hear(&failure),
-                None if has_time && error.kind.is_vague() => {
-                    if began.elapsed() >= SILENT {
-                        hear(&error);
-                    }
-                }
-                told => return Err(told.unwrap_or(error)),
-            }
-        };
-        let topic = |problem: String| Failure::new(FailureKind::Topic, format!("topic {:?}{problem}", kafka.topic));
+        let metadata = link.await_metadata(kafka, stopping, hear)?;
         match metadata.topics().first().and_then(|topic| topic.error()) {
-            None => Ok(link),
+            None => {}
             Some(error) => match RDKafkaErrorCode::from(error) {
                 RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic if kafka.create_topic => {
-                    create_topic(kafka, &config).map_err(topic)?;
-                    Ok(link)
+                    create_topic(kafka, &config)?;
                 }
                 RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic => {
-                    Err(topic(" does not exist; make it, or set kafka.create_topic to true".into()))
+                    let text = "does not exist; make it, or set kafka.create_topic to true";
+                    return Err(Failure::new(FailureKind::Topic, format!("topic {:?} {text}", kafka.topic)));
                 }
-                code => Err(Failure::of_kafka(code as i32, &format!("topic {:?}: {code}", kafka.topic))),
+                code => return Err(Failure::of_kafka(code as i32, &format!("topic {:?}: {code}", kafka.topic))),
             },
         }
+        // What another address complained of is over.
+        link.take_complaint();
+        Ok(link)
+    }
+
+    /// What Kafka answers for the topic.
+    fn await_metadata(
+        &self,
+        kafka: &settings::Kafka,
+        stopping: impl Fn() -> bool,
+        hear: impl Fn(&Failure),
+    ) -> Result<Metadata, Failure> {
+        let (began, mut patience) = (Instant::now(), LOOK);
+        let mut reason: Option<Failure> = None;
+        loop {
+            let silence = match self.producer.client().fetch_metadata(Some(&kafka.topic), patience) {
+                Ok(metadata) => return Ok(metadata),
+                Err(error) => unanswered(&error),
+            };
+            // The reason comes by the callback, and callbacks come by polling.
+            self.producer.poll(EVENTS);
+            if let Some(complaint) = self.take_complaint() {
+                hear(&complaint);
+                reason = Some(match reason {
+                    Some(earlier) => earlier.or_more_telling(complaint),
+                    None => complaint,
+                });
+            }
+            let left = METADATA.saturating_sub(began.elapsed());
+            if left.is_zero() || stopping() {
+                return Err(reason.unwrap_or(silence));
+            }
+            if reason.is_none() && began.elapsed() >= SILENT {
+                hear(&silence);
+            }
+            patience = (3 * patience / 2).min(LONGEST_LOOK).min(left);
+        }
+    }
+
+    /// Asks for the topic. By the answer librdkafka learns anew who leads its partitions: after a broker's return it did
+    /// not always ask for that by itself.
+    pub(super) fn ask(&self, topic: &str) -> Result<(), Failure> {
+        self.producer.client().fetch_metadata(Some(topic), LOOK).map(drop).map_err(|error| unanswered(&error))
     }
 
     /// The most telling one of what the connections complained of since the last call.
@@ -146,6 +169,12 @@ impl Link {
 /// An error of librdkafka, with the reason that it gives.
 pub(super) fn failure(error: &KafkaError, reason: &str) -> Failure {
     Failure::of_kafka(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail) as i32, reason)
+}
+
+/// An answer that did not come. That no broker could be asked tells no more than that; why, the connections tell.
+fn unanswered(error: &KafkaError) -> Failure {
+    let failure = failure(error, &error.to_string());
+    if failure.kind.is_vague() { Failure::new(FailureKind::Timeout, failure.text) } else { failure }
 }
 
 /// What librdkafka finds wrong with the properties.
@@ -188,24 +217,26 @@ fn client_config(kafka: &settings::Kafka) -> ClientConfig {
     config
 }
 
-/// Makes the topic. The error goes on where the topic's name ends.
-fn create_topic(kafka: &settings::Kafka, config: &ClientConfig) -> Result<(), String> {
-    let can_not = |error: &dyn std::fmt::Display| format!(" can't be made: {error}");
-    let admin: AdminClient<DefaultClientContext> =
-        config.create().map_err(|error: KafkaError| can_not(&without_value(&error)))?;
+/// Makes the topic.
+fn create_topic(kafka: &settings::Kafka, config: &ClientConfig) -> Result<(), Failure> {
+    let wanted = format!(
+        "topic {:?} with {} partitions of {} replicas can't be made",
+        kafka.topic, kafka.partitions, kafka.replication_factor
+    );
+    let refused = |error: KafkaError| failure(&error, &format!("{wanted}: {}", without_value(&error)));
+    let admin: AdminClient<DefaultClientContext> = config.create().map_err(refused)?;
     let topic = NewTopic::new(&kafka.topic, kafka.partitions, TopicReplication::Fixed(kafka.replication_factor));
-    let options = AdminOptions::new().operation_timeout(Some(METADATA)).request_timeout(Some(METADATA));
-    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| can_not(&error))?;
-    let results = runtime.block_on(admin.create_topics([&topic], &options)).map_err(|error| can_not(&error))?;
+    let options = AdminOptions::new().operation_timeout(Some(CREATION)).request_timeout(Some(CREATION));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .map_err(|error| Failure::new(FailureKind::Other, format!("{wanted}: {error}")))?;
+    let results = runtime.block_on(admin.create_topics([&topic], &options)).map_err(refused)?;
     match results.into_iter().next() {
         Some(Ok(_)) => {
             log::info!(topic = kafka.topic, partitions = kafka.partitions, replicas = kafka.replication_factor; "made the topic");
             Ok(())
         }
         Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) | None => Ok(()),
-        Some(Err((_, code))) => Err(format!(
-            " with {} partitions of {} replicas can't be made: {code}",
-            kafka.partitions, kafka.replication_factor
-        )),
+        Some(Err((_, code))) => Err(Failure::of_kafka(code as i32, &format!("{wanted}: {code}"))),
     }
 }

@@ -88,7 +88,9 @@ impl Worker {
                         if delivered {
                             pauses = pace::after_failures();
                         }
-                        (failure, (delivered && !fatal).then_some(connected))
+                        // One that was answered a moment ago is sound.
+                        let is_sound = delivered && !fatal && !self.silence.is_too_long(Instant::now());
+                        (failure, is_sound.then_some(connected))
                     }
                 },
             };
@@ -239,6 +241,11 @@ impl Worker {
         let now = Instant::now();
         if self.window.is_empty() {
             self.silence.end(now);
+        }
+        if self.silence.is_to_ask(now)
+            && let Err(failure) = link.ask(&self.kafka.topic)
+        {
+            self.silence.complain(failure);
         }
         if let Some(failure) = link.take_complaint() {
             self.silence.complain(failure);

@@ -30,7 +30,7 @@ fn a_name_service_that_never_answers_holds_up_no_check() {
             shell.arg(&servers).arg(this());
             run_child(shell, "mute::the_child_without_a_name_service", directory.path());
         }
-        Err(_) => ground::again_as_root(ground::this_test!()),
+        Err(why) => ground::again_as_root(ground::this_test!(), &why),
     }
 }
 

@@ -5,10 +5,11 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use crate::device::{self, Device};
 use crate::history::{End, History};
-use crate::process::{Moment, Running};
+use crate::process::{Moment, PROGRAM, Running};
 use crate::{directory, is_full, say};
 
 const IMAGE: u64 = 96 * 1024 * 1024;
@@ -19,8 +20,10 @@ const PROOF: &[u8] = &[b'x'; 10_000];
 #[test]
 fn a_power_cut_loses_nothing_that_was_answered_for() {
     if !ground::is_root() {
-        return ground::again_as_root(ground::this_test!());
+        return ground::again_as_root(ground::this_test!(), "only root may attach a loop device");
     }
+    // In another mount namespace its path would be another one.
+    LazyLock::force(&PROGRAM);
     let images = if is_full() { 200 } else { 6 };
     // A thread of its own, since it gets a mount namespace of its own.
     let cut = std::thread::spawn(move || {

@@ -1,8 +1,9 @@
 //! The child as its parent sees it, and the moment at which its end comes.
 
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -42,9 +43,13 @@ impl Moment {
     }
 }
 
+/// This program.
+pub(crate) static PROGRAM: LazyLock<PathBuf> =
+    LazyLock::new(|| std::env::current_exe().expect("this program has a path"));
+
 impl Running {
     pub(crate) fn start(task: &str, incarnation: u64, outbox: &Path) -> Running {
-        let mut child = Command::new(std::env::current_exe().expect("this program has a path"))
+        let mut child = Command::new(&*PROGRAM)
             .args(["the_child_of_the_others", "--exact", "--ignored", "--nocapture"])
             .env(TASK, format!("{task} {incarnation} {}", outbox.display()))
             .stdin(Stdio::null())

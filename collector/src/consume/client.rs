@@ -9,7 +9,7 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Reb
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::statistics::Statistics;
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
-use settings::{Failure, Kafka, LogThrottle};
+use settings::{Failure, FailureKind, Kafka, LogThrottle};
 
 use super::identity::{DEBUG_CONTEXT, Identity};
 use super::name::{self, Name};
@@ -175,11 +175,6 @@ impl Context {
         lock(&self.suspicion).is_some()
     }
 
-    /// Whether a connection told a reason that no other address of the same broker will tell better.
-    pub(super) fn knows_why(&self) -> bool {
-        lock(&self.suspicion).as_ref().is_some_and(|failure| !failure.kind.is_vague())
-    }
-
     /// Whether Kafka is to be asked how it is.
     pub(super) fn is_in_doubt(&self) -> bool {
         self.is_suspicious() || self.health.kafka().is_on()
@@ -206,9 +201,17 @@ impl Context {
         if let Some(since) = &mut lock(&self.membership).outside_since {
             *since = Instant::now();
         }
-        let failure = lock(&self.suspicion).take().unwrap_or(failure);
+        let failure = match lock(&self.suspicion).take() {
+            Some(suspicion) => failure.or_more_telling(suspicion),
+            None => failure,
+        };
         if let Some(times) = self.health.kafka().failed(&failure, Instant::now()) {
-            log::warn!(times, error:% = failure; "kafka is away: waiting for it");
+            match failure.kind {
+                FailureKind::Topic => {
+                    log::warn!(times, error:% = failure; "kafka has no topic to read: waiting for it")
+                }
+                _ => log::warn!(times, error:% = failure; "kafka is away: waiting for it"),
+            }
         }
     }
 
@@ -219,6 +222,12 @@ impl Context {
             log::info!(away_seconds = away.as_secs(); "kafka is back");
         }
     }
+}
+
+/// An answer that did not come. That no broker could be asked tells no more than that; why, the connections tell.
+pub(super) fn unanswered(error: &KafkaError) -> Failure {
+    let failure = failure(error, &error.to_string());
+    if failure.kind.is_vague() { Failure::new(FailureKind::Timeout, failure.text) } else { failure }
 }
 
 /// An error of librdkafka, with the reason that it gives.

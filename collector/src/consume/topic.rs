@@ -2,6 +2,7 @@
 //! first makes it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -10,13 +11,15 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use settings::{Failure, FailureKind, Kafka, LogThrottle};
 
-use super::client::{Context, failure, properties};
+use super::client::{Context, properties, unanswered};
 use crate::health::Health;
 
 /// How long Kafka may take to answer, at first, and at most.
 const SHORTEST_ANSWER: Duration = Duration::from_millis(500);
 const ANSWER: Duration = Duration::from_secs(3);
-const PAUSE: Duration = Duration::from_millis(200);
+/// How long librdkafka's events may take to be handed over.
+const EVENTS: Duration = Duration::from_millis(200);
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// How often Kafka is asked when there is doubt.
 const LOOK: Duration = Duration::from_secs(3);
@@ -37,14 +40,20 @@ impl<'a> Topic<'a> {
         let mut patience = SHORTEST_ANSWER;
         while !stop.load(Ordering::Relaxed) {
             health.consumes();
-            let Err(failure) = self.ask(consumer, patience) else { return true };
-            // Callbacks come by polling, and they know why. Without a subscription no message comes.
-            drop(consumer.poll(PAUSE));
-            // A network that takes long is given more time before it counts as silent.
-            if patience == ANSWER || !failure.kind.is_vague() || consumer.context().is_suspicious() {
-                consumer.context().away(failure);
+            match self.ask(consumer, patience) {
+                Ok(true) => return true,
+                Ok(false) => sleep(PAUSE),
+                Err(failure) => {
+                    // Callbacks come by polling, and they know why. Without a subscription no message comes.
+                    drop(consumer.poll(EVENTS));
+                    // A network that takes long is given more time before it counts as silent.
+                    let is_known = !failure.kind.is_vague() || consumer.context().is_suspicious();
+                    if is_known || patience == ANSWER {
+                        consumer.context().away(failure);
+                    }
+                    patience = (3 * patience / 2).min(ANSWER);
+                }
             }
-            patience = (3 * patience / 2).min(ANSWER);
         }
         false
     }
@@ -57,7 +66,7 @@ impl<'a> Topic<'a> {
                 | RDKafkaErrorCode::AllBrokersDown
                 | RDKafkaErrorCode::UnknownTopicOrPartition
                 | RDKafkaErrorCode::UnknownTopic,
-            ) => consumer.context().suspect(failure(error, &error.to_string())),
+            ) => consumer.context().suspect(unanswered(error)),
             _ => {
                 if let Some(times) = self.refused.happened(&error.to_string(), 1, Instant::now()) {
                     log::warn!(times, error:% = error; "kafka refuses");
@@ -80,50 +89,48 @@ impl<'a> Topic<'a> {
 
     /// Makes the topic where it is absent and wanted, and says what Kafka says.
     fn look(&mut self, consumer: &BaseConsumer<Context>) {
-        let patience = if consumer.context().knows_why() { SHORTEST_ANSWER } else { ANSWER };
-        if let Err(failure) = self.ask(consumer, patience) {
+        if let Err(failure) = self.ask(consumer, ANSWER) {
             consumer.context().away(failure);
         }
         // Not before: an absent Kafka may take as long as the pause, and somebody has to poll meanwhile.
         self.looked = Instant::now();
     }
 
-    /// Asks whether Kafka has the topic, which is made where it is absent and wanted.
-    fn ask(&mut self, consumer: &BaseConsumer<Context>, patience: Duration) -> Result<(), Failure> {
-        let metadata = consumer
-            .fetch_metadata(Some(&self.kafka.topic), patience)
-            .map_err(|error| failure(&error, &error.to_string()))?;
-        let absent = |problem: &str| {
-            Failure::new(FailureKind::Topic, format!("the topic {:?} is not there: {problem}", self.kafka.topic))
-        };
-        let topic = metadata.topics().first().ok_or_else(|| absent("Kafka does not tell of it"))?;
+    /// Asks whether Kafka has the topic. Where it is absent and wanted, it is made, and there soon.
+    fn ask(&mut self, consumer: &BaseConsumer<Context>, patience: Duration) -> Result<bool, Failure> {
+        let metadata =
+            consumer.fetch_metadata(Some(&self.kafka.topic), patience).map_err(|error| unanswered(&error))?;
+        let absent = |problem: &str| format!("topic {:?}: {problem}", self.kafka.topic);
+        let nothing = || Failure::new(FailureKind::Topic, absent("it has no partitions"));
+        let topic = metadata.topics().first().ok_or_else(nothing)?;
         match topic.error().map(RDKafkaErrorCode::from) {
-            None if !topic.partitions().is_empty() => {
+            None if topic.partitions().is_empty() => Err(nothing()),
+            None => {
                 consumer.context().back();
-                Ok(())
+                Ok(true)
             }
-            None => Err(absent("it has no partitions")),
             Some(RDKafkaErrorCode::UnknownTopicOrPartition) if self.kafka.create_topic => {
-                self.make().map_err(|problem| absent(&problem))?;
+                self.make().map_err(|code| {
+                    Failure::of_kafka(code as i32, &absent(&format!("it is not there, and can't be made: {code}")))
+                })?;
                 log::info!(topic = self.kafka.topic.as_str(), partitions = self.kafka.partitions; "made the topic");
-                Err(absent("it was made just now"))
+                Ok(false)
             }
-            Some(error) => Err(Failure::of_kafka(error as i32, &absent(&error.to_string()).text)),
+            Some(error) => Err(Failure::of_kafka(error as i32, &absent(&error.to_string()))),
         }
     }
 
-    fn make(&self) -> Result<(), String> {
+    fn make(&self) -> Result<(), RDKafkaErrorCode> {
         let Kafka { topic, partitions, replication_factor, .. } = self.kafka;
-        let admin: AdminClient<DefaultClientContext> =
-            properties(self.kafka).create().map_err(|error| error.to_string())?;
+        let code = |error: KafkaError| error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
+        let admin: AdminClient<DefaultClientContext> = properties(self.kafka).create().map_err(code)?;
         let wanted = NewTopic::new(topic, *partitions, TopicReplication::Fixed(*replication_factor));
         let options = AdminOptions::new().operation_timeout(Some(ANSWER)).request_timeout(Some(ANSWER));
-        let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| error.to_string())?;
-        let made = runtime.block_on(admin.create_topics([&wanted], &options)).map_err(|error| error.to_string())?;
-        match made.into_iter().next() {
-            Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) | Some(Ok(_)) => Ok(()),
-            Some(Err((_, code))) => Err(format!("it can't be made: {code}")),
-            None => Err("it can't be made: no answer".into()),
+        let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|_| RDKafkaErrorCode::Fail)?;
+        match runtime.block_on(admin.create_topics([&wanted], &options)).map_err(code)?.into_iter().next() {
+            Some(Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(()),
+            Some(Err((_, code))) => Err(code),
+            None => Err(RDKafkaErrorCode::Fail),
         }
     }
 }

@@ -62,6 +62,9 @@ pub(super) fn write(store: &mut Store, entries: &[Entry<'_>], is_over: &dyn Fn()
         // It may come back as another one, or empty.
         store.is_ready = false;
         if !wait(pause, is_over) {
+            // Another collector stores it. This one may have nothing more to store by which it would learn that the
+            // database is back.
+            store.outage.ended(Instant::now());
             return false;
         }
         pause = (pause * 2).min(LONGEST_PAUSE);

@@ -94,13 +94,24 @@ pub(super) fn describe(error: &Error) -> String {
 /// it did not get. Its own words are English, the server's are those of the server's language; what is not known here
 /// is told as it is.
 pub(super) fn failure(text: &str) -> Failure {
-    let kinds: [(FailureKind, &[&str]); 6] = [
+    let kinds: [(FailureKind, &[&str]); 7] = [
+        // An encrypted connection that breaks off is one that breaks off.
+        (FailureKind::Connection, &["closed unexpectedly", "closed the connection"]),
         (FailureKind::Authentication, &["authentication failed", "no password supplied", "pg_hba.conf"]),
-        (FailureKind::Tls, &["certificate", "SSL error", "SSL connection", "server does not support SSL"]),
+        (
+            FailureKind::Tls,
+            &[
+                "certificate verify failed",
+                "server certificate",
+                "client certificate",
+                "SSL error",
+                "does not support SSL",
+            ],
+        ),
         (FailureKind::Authorization, &["permission denied", "must be owner"]),
         (FailureKind::Dns, &["could not translate host name"]),
         (FailureKind::Timeout, &["timeout expired", "timed out"]),
-        (FailureKind::Connection, &["connection to server", "could not connect", "closed the connection"]),
+        (FailureKind::Connection, &["connection to server", "could not connect"]),
     ];
     let known = kinds.iter().find(|(_, words)| words.iter().any(|word| text.contains(word)));
     Failure::new(known.map_or(FailureKind::Other, |(kind, _)| *kind), text)

@@ -13,7 +13,7 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-use settings::Asked;
+use settings::{Asked, FailureKind};
 use tokio::time::timeout;
 
 use super::snapshot::Snapshots;
@@ -48,7 +48,11 @@ impl Asked for Teller {
         let of = &self.snapshots;
         let read = async { (of.overview_for_programs().await, of.agents().await, of.alerts().await) };
         // What the collector knows of itself, as that it has no database, must not wait for that database.
-        let patience = if self.health.database().is_on() { AWAY } else { PATIENCE };
+        let patience = match self.health.database().reason().map(|failure| failure.kind) {
+            // It stores nothing, which need not mean that it can't be read.
+            None | Some(FailureKind::Other | FailureKind::Authorization) => PATIENCE,
+            Some(_) => AWAY,
+        };
         let (overview, agents, alerts) = match timeout(patience, read).await {
             Ok((overview, agents, alerts)) => (overview.ok(), agents.ok(), alerts.ok()),
             Err(_) => (None, None, None),

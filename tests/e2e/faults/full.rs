@@ -13,7 +13,7 @@ use super::{await_said, collector, endure, last, long, said, scale, with_partiti
 #[test]
 fn a_full_disk_costs_nothing_and_results_flow_when_there_is_room() -> Result<()> {
     if !ground::is_root() {
-        ground::again_as_root(ground::this_test!());
+        ground::again_as_root(ground::this_test!(), "only root can give a server a disk of its own");
         return Ok(());
     }
     let server = match Postgres::start_own_on_small_disk(128) {

@@ -57,31 +57,34 @@ fn outside_of_chroot(work: fn() -> rustix::io::Result<()>) -> rustix::io::Result
 /// adds. Each program that the script ends with `exec` has the shell's process id.
 ///
 /// # Errors
-/// When neither root nor a user namespace is to be had: says why.
+/// When neither root nor a user namespace may mount: says why.
 pub fn privately(script: &str) -> Result<Command, String> {
-    if is_root() {
-        let mut shell = Command::new("sh");
-        shell.args(["-c", script, "sh"]);
-        #[expect(unsafe_code, reason = "between fork and exec it makes system calls, nothing else")]
-        // SAFETY: `private_mounts` takes no lock and no memory.
-        unsafe {
-            shell.pre_exec(private_mounts)
-        };
-        return Ok(shell);
+    let make = if is_root() { as_root } else { in_a_user_namespace };
+    // Some systems allow the namespace and forbid the mount.
+    let tried = make("mount -t tmpfs tmpfs /tmp").stdin(Stdio::null()).output();
+    match tried {
+        Ok(tried) if tried.status.success() => Ok(make(script)),
+        Ok(tried) => Err(format!("nothing can be mounted here: {}", String::from_utf8_lossy(&tried.stderr).trim())),
+        Err(error) => Err(format!("no mount namespace can be had: {error}")),
     }
-    // Mounts of a namespace with fewer rights never get out of it.
-    let unshare = || {
-        let mut unshare = Command::new("unshare");
-        unshare.args(["--user", "--map-root-user", "--mount", "--propagation", "unchanged"]);
-        unshare
+}
+
+fn as_root(script: &str) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script, "sh"]);
+    #[expect(unsafe_code, reason = "between fork and exec it makes system calls, nothing else")]
+    // SAFETY: `private_mounts` takes no lock and no memory.
+    unsafe {
+        shell.pre_exec(private_mounts)
     };
-    let tried = unshare().arg("true").stdin(Stdio::null()).output().map_err(|error| format!("unshare: {error}"))?;
-    if !tried.status.success() {
-        return Err(format!("no user namespace can be had: {}", String::from_utf8_lossy(&tried.stderr).trim()));
-    }
-    let mut shell = unshare();
-    shell.args(["sh", "-c", script, "sh"]);
-    Ok(shell)
+    shell
+}
+
+/// Mounts of a namespace with fewer rights never get out of it.
+fn in_a_user_namespace(script: &str) -> Command {
+    let mut shell = Command::new("unshare");
+    shell.args(["--user", "--map-root-user", "--mount", "--propagation", "unchanged", "sh", "-c", script, "sh"]);
+    shell
 }
 
 #[cfg(test)]
@@ -94,7 +97,7 @@ mod tests {
         std::fs::create_dir(&directory).unwrap();
         let script = "mount -t tmpfs tmpfs \"$1\" && touch \"$1/inside\" && ls \"$1\"";
         match privately(script) {
-            Err(_) => crate::again_as_root(crate::this_test!()),
+            Err(why) => crate::again_as_root(crate::this_test!(), &why),
             Ok(mut shell) => {
                 let listed = shell.arg(&directory).output().unwrap();
                 assert_eq!(String::from_utf8_lossy(&listed.stdout), "inside\n", "{listed:?}");

@@ -13,14 +13,18 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Runs a test of this program again, as root, where `sudo` asks for no password; elsewhere it counts as not run.
+/// Runs a test of this program again, as root, where `sudo` asks for no password; elsewhere it counts as not run, as it
+/// does for a root that may not do what the test needs, which `why` says.
 ///
 /// # Panics
 /// When the test fails.
-pub fn again_as_root(test: &str) {
+pub fn again_as_root(test: &str, why: &str) {
+    if is_root() {
+        return not_run(test, why);
+    }
     let sudo = |words: &[&str]| Command::new("sudo").arg("-n").args(words).output();
     if !sudo(&["true"]).is_ok_and(|tried| tried.status.success()) {
-        return not_run(test, "it needs root, or a sudo that asks for no password");
+        return not_run(test, &format!("it needs root, or a sudo that asks for no password ({})", why.trim()));
     }
     let this = env::current_exe().expect("a test knows its program");
     let this = this.to_str().expect("paths of tests are text");

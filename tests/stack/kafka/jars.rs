@@ -21,7 +21,7 @@ const FETCH_BOUND: Duration = Duration::from_secs(600);
 /// # Errors
 /// When Java is missing, or the jars are neither there nor to be had: says what to do.
 pub fn jars() -> Result<PathBuf> {
-    need("java", "openjdk-17-jre-headless")?;
+    need("java", "default-jre-headless")?;
     let cache = cache()?;
     fs::create_dir_all(&cache).with_context(|| format!("cannot make {}", cache.display()))?;
     let lock = File::create(cache.join("lock"))?;
