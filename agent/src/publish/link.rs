@@ -26,6 +26,10 @@ const LONGEST_LOOK: Duration = Duration::from_secs(2);
 /// How long librdkafka's events may take to be handed over.
 const EVENTS: Duration = Duration::from_millis(50);
 
+/// How many events are taken before it is looked whether one of them was a report. Each poll takes one event, and with the
+/// property `debug` most of them are lines of librdkafka's log.
+const BURST: usize = 100;
+
 /// A position, and whether it was delivered.
 type Report = (u64, Result<(), RDKafkaErrorCode>);
 
@@ -157,7 +161,9 @@ impl Link {
         let reports = || self.producer.context().reports.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             let before = reports().len();
-            self.producer.poll(Duration::ZERO);
+            for _ in 0..BURST {
+                self.producer.poll(Duration::ZERO);
+            }
             let mut reports = reports();
             if reports.len() == before {
                 return std::mem::take(&mut *reports);

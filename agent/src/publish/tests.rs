@@ -204,3 +204,17 @@ fn a_property_that_librdkafka_refuses_is_named_without_its_value() {
     let problem = check(&kafka).unwrap_err();
     assert!(problem.contains("sasl.pasword") && !problem.contains("s3cret"), "{problem}");
 }
+
+#[test]
+fn reports_come_through_between_the_lines_of_librdkafkas_log() {
+    let mut rig = Rig::with_topic();
+    rig.kafka.properties.0.insert("debug".into(), "all".into());
+    let publisher = rig.publish();
+    // As checks come: each is sent by itself, and the publisher looks for reports at its leisure.
+    for _ in 0..300 {
+        rig.append(1);
+        std::thread::sleep(Duration::from_millis(15));
+    }
+    assert!(rig.outbox.wait_acknowledged(rig.outbox.last(), PATIENCE), "{} wait", rig.outbox.pending());
+    drop(publisher);
+}
