@@ -208,7 +208,21 @@ fn a_running_agents_results_are_measured_by_its_own_schedule() -> Result<()> {
 
     let shop: Value = serde_json::from_str(&shown)?;
     let (arrived, due) = (shop["arrived"].as_i64().unwrap_or(0), shop["due"].as_i64().unwrap_or(0));
-    // The agent was started and stopped between two slots.
-    assert!((arrived - due).abs() <= 2 && due >= 8, "{shown}");
+    // The agent was started and stopped between two slots, and on a busy machine it may have missed some.
+    let missed = missed_slots(&stack)?;
+    assert!((arrived + missed - due).abs() <= 2 && due >= 8, "{missed} slots were missed: {shown}");
     Ok(())
+}
+
+/// How many slots the agent had no check for, as it says when it stops.
+fn missed_slots(stack: &Stack) -> Result<i64> {
+    let mut missed = 0;
+    for message in stack.topic.messages()? {
+        let record: Value = serde_json::from_slice(&message.value.unwrap_or_default())?;
+        if record["kind"] == "agent" && record["event"] == "stop" {
+            let by_reason = record["missed"].as_object().into_iter().flatten();
+            missed += by_reason.filter_map(|(_, count)| count.as_i64()).sum::<i64>();
+        }
+    }
+    Ok(missed)
 }
