@@ -144,8 +144,8 @@ impl Link {
         }
     }
 
-    /// Asks for the topic. By the answer librdkafka learns anew who leads its partitions: after a broker's return it did
-    /// not always ask for that by itself.
+    /// Asks for the topic. The answer tells librdkafka who leads the topic's partitions, which after a broker's return it
+    /// does not always ask for by itself.
     pub(super) fn ask(&self, topic: &str) -> Result<(), Failure> {
         self.producer.client().fetch_metadata(Some(topic), LOOK).map(drop).map_err(|error| unanswered(&error))
     }

@@ -53,8 +53,8 @@ fn outside_of_chroot(work: fn() -> rustix::io::Result<()>) -> rustix::io::Result
     worked
 }
 
-/// A shell that runs `script` where it may mount what nobody else sees: `$1` and so on are the arguments that the caller
-/// adds. Each program that the script ends with `exec` has the shell's process id.
+/// A shell that runs `script` where it may mount what no other process sees: `$1` and so on are the arguments that the
+/// caller adds. Each program that the script ends with `exec` has the shell's process id.
 ///
 /// # Errors
 /// When neither root nor a user namespace may mount: says why.
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_shell_mounts_is_seen_by_nobody_else() {
+    fn what_a_shell_mounts_is_seen_by_no_other_process() {
         let directory = std::env::temp_dir().join(format!("ground-{}", std::process::id()));
         std::fs::create_dir(&directory).unwrap();
         let script = "mount -t tmpfs tmpfs \"$1\" && touch \"$1/inside\" && ls \"$1\"";

@@ -9,7 +9,7 @@ pub const RECORD: &str = "WEBSITE_MONITOR_NOT_RUN";
 /// Writes down that a test could not run on this machine, and why.
 ///
 /// # Panics
-/// When nobody keeps an account: a test that did not run must not count as passed.
+/// When no account is kept: a test that did not run must not count as passed.
 pub fn not_run(test: &str, why: &str) {
     let Some(record) = std::env::var_os(RECORD) else { panic!("{test} could not run: {why}") };
     let line = format!("{test}: {}\n", why.trim().replace('\n', " "));
