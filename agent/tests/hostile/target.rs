@@ -51,10 +51,15 @@ impl Target {
         let listener = TcpListener::bind(host).expect("a port is free");
         let address = listener.local_addr().unwrap();
         let acceptor = Arc::new(acceptor.clone());
+        // Before a check asks: to make it may take longer than a check waits.
+        let made: Arc<[u8]> = match plays {
+            Plays::SaysMade(make) => make().into(),
+            _ => Arc::default(),
+        };
         thread::spawn(move || {
             for stream in listener.incoming() {
-                let (stream, acceptor) = (stream.unwrap(), acceptor.clone());
-                thread::spawn(move || serve(plays, stream, &acceptor));
+                let (stream, acceptor, made) = (stream.unwrap(), acceptor.clone(), made.clone());
+                thread::spawn(move || serve(plays, &made, stream, &acceptor));
             }
         });
         Target { address }
@@ -89,11 +94,11 @@ fn play_datagrams(answer: fn(&[u8]) -> Vec<u8>) -> SocketAddr {
 }
 
 /// Errors are the end of a connection, which the script need not know about.
-fn serve(plays: Plays, mut stream: TcpStream, acceptor: &SslAcceptor) {
+fn serve(plays: Plays, made: &[u8], mut stream: TcpStream, acceptor: &SslAcceptor) {
     match plays {
         Plays::Nobody | Plays::Datagram(_) => {}
         Plays::Says(answer) | Plays::SaysOverV6(answer) => say(&mut stream, answer),
-        Plays::SaysMade(make) => say(&mut stream, &make()),
+        Plays::SaysMade(_) => say(&mut stream, made),
         Plays::Hangs(answer) => {
             read_head(&mut stream);
             stream.write_all(answer).ok();
