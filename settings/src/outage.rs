@@ -96,9 +96,10 @@ impl Failure {
         Failure { kind, text: text.take(LONGEST_TEXT).collect::<String>().trim().to_owned() }
     }
 
-    /// The more telling one of two; the later one of two that are alike.
-    pub fn or_more_telling(self, later: Failure) -> Failure {
-        if later.kind >= self.kind { later } else { self }
+    /// The more telling one of this and an earlier one; this one of two that are alike.
+    #[must_use]
+    pub fn or_more_telling(self, earlier: Option<Failure>) -> Failure {
+        earlier.filter(|earlier| earlier.kind > self.kind).unwrap_or(self)
     }
 }
 

@@ -56,10 +56,7 @@ impl ClientContext for Context {
         log::debug!(target: "librdkafka", "{error}: {reason}");
         let failure = failure(&error, reason);
         let mut complaint = self.complaint.lock().unwrap_or_else(PoisonError::into_inner);
-        *complaint = Some(match complaint.take() {
-            Some(earlier) => earlier.or_more_telling(failure),
-            None => failure,
-        });
+        *complaint = Some(failure.or_more_telling(complaint.take()));
     }
 }
 
@@ -128,10 +125,7 @@ impl Link {
             self.producer.poll(EVENTS);
             if let Some(complaint) = self.take_complaint() {
                 hear(&complaint);
-                reason = Some(match reason {
-                    Some(earlier) => earlier.or_more_telling(complaint),
-                    None => complaint,
-                });
+                reason = Some(complaint.or_more_telling(reason));
             }
             let left = METADATA.saturating_sub(began.elapsed());
             if left.is_zero() || stopping() {

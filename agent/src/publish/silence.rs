@@ -33,10 +33,7 @@ impl Silence {
 
     /// A connection complains. The most telling complaint is kept.
     pub(super) fn complain(&mut self, failure: Failure) {
-        self.complaint = Some(match self.complaint.take() {
-            Some(earlier) => earlier.or_more_telling(failure),
-            None => failure,
-        });
+        self.complaint = Some(failure.or_more_telling(self.complaint.take()));
     }
 
     /// Whether Kafka is to be asked how it is.

@@ -164,10 +164,7 @@ impl Context {
     /// Something may be wrong with Kafka: it is to be asked.
     pub(super) fn suspect(&self, failure: Failure) {
         let mut suspicion = lock(&self.suspicion);
-        *suspicion = Some(match suspicion.take() {
-            Some(earlier) => earlier.or_more_telling(failure),
-            None => failure,
-        });
+        *suspicion = Some(failure.or_more_telling(suspicion.take()));
     }
 
     /// Whether a connection complained since Kafka was last asked.
@@ -202,7 +199,7 @@ impl Context {
             *since = Instant::now();
         }
         let failure = match lock(&self.suspicion).take() {
-            Some(suspicion) => failure.or_more_telling(suspicion),
+            Some(suspicion) => suspicion.or_more_telling(Some(failure)),
             None => failure,
         };
         if let Some(times) = self.health.kafka().failed(&failure, Instant::now()) {
