@@ -115,16 +115,32 @@ impl Reporter {
         portions.map(|portion| self.payload(portion, status, missed.clone(), clock)).collect()
     }
 
-    /// A report without the monitors.
-    pub(crate) fn report(
+    /// A report of how things are.
+    pub(crate) fn periodic(&self, status: &Status, missed: BTreeMap<String, u64>, clock: Clock) -> Vec<u8> {
+        self.without_monitors(AgentEvent::Periodic, Timestamp::now(), status, missed, clock)
+    }
+
+    /// The last report of an epoch: nothing is due any more from `ended` on.
+    pub(crate) fn stop(
+        &self,
+        ended: Timestamp,
+        status: &Status,
+        missed: BTreeMap<String, u64>,
+        clock: Clock,
+    ) -> Vec<u8> {
+        self.without_monitors(AgentEvent::Stop, ended, status, missed, clock)
+    }
+
+    fn without_monitors(
         &self,
         event: AgentEvent,
+        at: Timestamp,
         status: &Status,
         missed: BTreeMap<String, u64>,
         clock: Clock,
     ) -> Vec<u8> {
         let running = locked(&self.running).clone();
-        let occasion = Occasion { event, at: Timestamp::now(), running: &running, monitors: &[], due_since: None };
+        let occasion = Occasion { event, at, running: &running, monitors: &[], due_since: None };
         self.payload(occasion, status, missed, clock)
     }
 

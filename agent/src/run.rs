@@ -323,8 +323,10 @@ impl Running {
             log::error!(lost = self.intake.len() as u64 + self.intake.thrown_away(); "the agent has stopped; results are lost: the disk refused them");
             return;
         };
+        // Before the flush, which may last: what is due ends with the checks, and the missed slots are counted until then.
+        let (ended, missed) = (Timestamp::now(), self.schedule.missed());
         let clock = locked(&self.periodic).clock.seen();
-        let pending = delivery.stop(self.schedule.missed(), clock);
+        let pending = delivery.stop(ended, missed, clock);
         log::info!(pending; "the agent has stopped");
     }
 }

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use settings::Failure;
-use wire::{AgentEvent, Clock};
+use wire::Clock;
 
 use super::RunError;
 use crate::config::{Config, OutboxConfig};
@@ -117,7 +118,7 @@ impl Delivery {
     }
 
     pub(super) fn report(&mut self, missed: BTreeMap<String, u64>, clock: Clock) {
-        let report = self.reporter.report(AgentEvent::Periodic, &self.outbox.status(), missed, clock);
+        let report = self.reporter.periodic(&self.outbox.status(), missed, clock);
         match self.outbox.append_soon(report) {
             Ok(kept) => self.asked = Some(Asked::Report(kept)),
             Err(error) => log::debug!(error:%; "a report could not be kept"),
@@ -161,12 +162,13 @@ impl Delivery {
         self.publisher.trouble()
     }
 
-    /// A last attempt to publish, and a last report that says what is left; answers how much that is.
-    pub(super) fn stop(mut self, missed: BTreeMap<String, u64>, clock: Clock) -> u64 {
+    /// A last attempt to publish, and a last report that says what is left, and that the checks ended at `ended`; answers
+    /// how much is left.
+    pub(super) fn stop(mut self, ended: Timestamp, missed: BTreeMap<String, u64>, clock: Clock) -> u64 {
         self.outbox.flush(LAST_REPORT);
         self.publisher.drain(LAST_DRAIN);
         if self.is_settled(clock) {
-            let report = self.reporter.report(AgentEvent::Stop, &self.outbox.status(), missed, clock);
+            let report = self.reporter.stop(ended, &self.outbox.status(), missed, clock);
             match self.outbox.append_within(report, LAST_REPORT) {
                 Ok(_) => drop(self.publisher.drain(LAST_REPORT)),
                 Err(error) => log::warn!(error:%; "the last report could not be kept"),
