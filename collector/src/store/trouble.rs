@@ -92,9 +92,17 @@ pub(super) fn describe(error: &Error) -> String {
 
 /// What kind of failure it is that the database does not store, by its text: libpq gives no code for a connection that
 /// it did not get. Its own words are English, the server's are those of the server's language; what is not known here
-/// is told as it is.
+/// is told as it is. A name may have several addresses, and the most telling of their reasons is the kind.
 pub(super) fn failure(text: &str) -> Failure {
-    let kinds: [(FailureKind, &[&str]); 7] = [
+    let mut addresses = text.split("connection to server at ");
+    let before = addresses.next();
+    let kind = addresses.map(kind_by_words).max().or(before.map(kind_by_words));
+    Failure::new(kind.unwrap_or(FailureKind::Other), text)
+}
+
+/// The kind of one address's reason.
+fn kind_by_words(reason: &str) -> FailureKind {
+    const KINDS: [(FailureKind, &[&str]); 7] = [
         // An encrypted connection that breaks off is one that breaks off.
         (FailureKind::Connection, &["closed unexpectedly", "closed the connection"]),
         (FailureKind::Authentication, &["authentication failed", "no password supplied", "pg_hba.conf"]),
@@ -111,10 +119,22 @@ pub(super) fn failure(text: &str) -> Failure {
         (FailureKind::Authorization, &["permission denied", "must be owner"]),
         (FailureKind::Dns, &["could not translate host name"]),
         (FailureKind::Timeout, &["timeout expired", "timed out"]),
-        (FailureKind::Connection, &["connection to server", "could not connect"]),
+        (
+            FailureKind::Connection,
+            &[
+                "Connection refused",
+                "Connection reset",
+                "Broken pipe",
+                "No route to host",
+                "Network is unreachable",
+                "Host is down",
+                "No such file or directory",
+                "could not connect",
+            ],
+        ),
     ];
-    let known = kinds.iter().find(|(_, words)| words.iter().any(|word| text.contains(word)));
-    Failure::new(known.map_or(FailureKind::Other, |(kind, _)| *kind), text)
+    let known = KINDS.iter().find(|(_, words)| words.iter().any(|word| reason.contains(word)));
+    known.map_or(FailureKind::Other, |(kind, _)| *kind)
 }
 
 #[cfg(test)]
@@ -124,10 +144,21 @@ mod tests {
     #[test]
     fn of_several_addresses_the_most_telling_reason_is_the_kind() {
         let text = "connection to server at \"localhost\" (::1), port 5432 failed: Connection refused connection to server at \"localhost\" (127.0.0.1), port 5432 failed: ";
-        assert_eq!(failure(text).kind, FailureKind::Connection);
+        assert_eq!(failure(&format!("{text}Connection refused")).kind, FailureKind::Connection);
         let refused = |reason: &str| failure(&format!("{text}{reason}")).kind;
         assert_eq!(refused("FATAL: password authentication failed for user \"x\""), FailureKind::Authentication);
         assert_eq!(refused("SSL error: certificate verify failed"), FailureKind::Tls);
+        assert_eq!(refused("FATAL:  sorry, too many clients already"), FailureKind::Other);
+    }
+
+    #[test]
+    fn what_a_server_answers_tells_more_than_that_nothing_answered() {
+        let ended = failure("terminating connection due to administrator command");
+        let at =
+            |reason: &str| failure(&format!("connection to server at \"db\" (10.0.0.1), port 5432 failed: {reason}"));
+        let (full, refused) = (at("FATAL:  sorry, too many clients already"), at("Connection refused"));
+        assert_eq!((ended.kind, full.kind), (FailureKind::Other, FailureKind::Other), "neither hides the other");
+        assert!(refused.kind < full.kind);
     }
 
     fn database(kind: DatabaseErrorKind) -> Error {
