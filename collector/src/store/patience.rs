@@ -23,6 +23,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How often a batch that the database refuses is tried before its records are suspected.
 const TRIES: u32 = 3;
 
+/// How often a record alone is tried, each time after the database took sound ones, before it is set aside. The server
+/// may refuse for reasons of its own that come and go, such as an administrator who cancels statements.
+const LONE_TRIES: u32 = 5;
+
 /// Stores these entries; whether they are stored. They are not only when `is_over` said so.
 pub(super) fn write(store: &mut Store, entries: &[Entry<'_>], is_over: &dyn Fn() -> bool) -> bool {
     let began = Instant::now();
@@ -93,23 +97,31 @@ fn sift(store: &mut Store, entries: &[Entry<'_>]) -> Result<(), Trouble> {
 }
 
 fn halve(store: &mut Store, entries: &[Entry<'_>]) -> Result<(), Trouble> {
-    let began = Instant::now();
     match store.store(entries, None) {
         Err(Trouble::Refused(_)) if entries.len() > 1 => {
             let (left, right) = entries.split_at(entries.len() / 2);
             halve(store, left)?;
             halve(store, right)
         }
-        Err(Trouble::Refused(_)) => {
-            check_soundness(store, entries.iter().find_map(checked_at).unwrap_or_else(Timestamp::now))?;
-            // What it was refused for may have ended in between. And one record that takes so long waits for a lock.
-            match store.store(entries, None) {
-                Err(Trouble::Refused(text)) if began.elapsed() < LOCK_TIMEOUT => store.store(entries, Some(&text)),
-                outcome => outcome,
-            }
-        }
+        Err(Trouble::Refused(_)) => store_alone(store, entries),
         outcome => outcome,
     }
+}
+
+/// Stores one record that was refused, or sets it aside when it is refused again and again where sound ones are taken.
+fn store_alone(store: &mut Store, entry: &[Entry<'_>]) -> Result<(), Trouble> {
+    let at = entry.iter().find_map(checked_at).unwrap_or_else(Timestamp::now);
+    let mut refusal = None;
+    for _ in 0..LONE_TRIES {
+        check_soundness(store, at)?;
+        let began = Instant::now();
+        match store.store(entry, None) {
+            Err(Trouble::Refused(text)) if began.elapsed() < LOCK_TIMEOUT => refusal = Some(text),
+            // One record that takes so long waits for a lock.
+            outcome => return outcome,
+        }
+    }
+    store.store(entry, refusal.as_deref())
 }
 
 fn checked_at(entry: &Entry<'_>) -> Option<Timestamp> {
