@@ -46,6 +46,9 @@ pub enum Command {
 #[derive(Debug, FromArgs)]
 #[argh(subcommand, name = "run")]
 pub struct Run {
+    /// go on though the consumer group fills another database, which is given up
+    #[argh(switch)]
+    pub take_over_group: bool,
     /// configuration file (default: /etc/website-monitor/collector.yaml)
     #[argh(option, short = 'c', default = "default_config()")]
     pub config: PathBuf,

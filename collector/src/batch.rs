@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use wire::Rejection;
 
 use crate::passage::{Passage, Reading};
+use crate::position::{Position, Positions};
 
 /// What a message says, in texts that are still the message's.
 pub type Record<'a> = wire::Record<Cow<'a, str>>;
@@ -62,7 +62,7 @@ pub struct Batch {
     places: Vec<Place>,
     /// Few: what comes together lies together.
     readings: Vec<Reading>,
-    ends: BTreeMap<i32, i64>,
+    ends: Positions,
 }
 
 /// Where the bytes of a message are: its key begins there, its value follows.
@@ -104,7 +104,7 @@ impl Batch {
         let begin = self.bytes.len();
         self.bytes.extend_from_slice(key.unwrap_or_default());
         self.bytes.extend_from_slice(value.unwrap_or_default());
-        self.ends.insert(partition, offset + 1);
+        self.ends.insert(partition, Position { next: offset + 1, leader_epoch: None });
         let (key, value) = (key.map(<[u8]>::len), value.map(<[u8]>::len));
         self.places.push(Place {
             partition,
@@ -147,8 +147,15 @@ impl Batch {
         self.places.is_empty()
     }
 
-    /// For each partition the offset that comes after this batch.
-    pub fn ends(&self) -> &BTreeMap<i32, i64> {
+    /// The last message of a partition was written under this leader epoch.
+    pub fn led(&mut self, partition: i32, leader_epoch: Option<i32>) {
+        if let Some(end) = self.ends.get_mut(&partition) {
+            end.leader_epoch = leader_epoch;
+        }
+    }
+
+    /// For each partition the position that comes after this batch.
+    pub fn ends(&self) -> &Positions {
         &self.ends
     }
 
@@ -168,7 +175,9 @@ mod tests {
         for (partition, offset, value) in [(0, 7, &b"x"[..]), (2, 1, b"yy"), (0, 8, b"z")] {
             batch.push(partition, offset, None, Some(value), None);
         }
-        assert_eq!(batch.ends(), &BTreeMap::from([(0, 9), (2, 2)]));
+        batch.led(0, Some(4));
+        let end = |next, leader_epoch| Position { next, leader_epoch };
+        assert_eq!(batch.ends(), &Positions::from([(0, end(9, Some(4))), (2, end(2, None))]));
         assert_eq!((batch.len(), batch.bytes()), (3, 4));
         assert!(batch.entries().iter().all(|entry| entry.decoded().is_err()));
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::args::{Arguments, Command, Format, Report, ReportFormat, Verify};
+use crate::args::{Arguments, Command, Format, Report, ReportFormat, Run, Verify};
 use crate::config::Config;
 use crate::figures::{Query, Window};
 use crate::{consume, report, run, store, verify};
@@ -38,7 +38,7 @@ const RECORDS: i32 = 8 * 1024 * 1024;
 /// What keeps a command from its work and has no code of its own.
 pub fn execute(arguments: &Arguments, stop: impl Future<Output = ()>) -> anyhow::Result<ExitCode> {
     match &arguments.command {
-        Command::Run(of) => with_config(&of.config, |config| consume_until(config, &of.config, stop)),
+        Command::Run(of) => with_config(&of.config, |config| consume_until(config, of, stop)),
         Command::CheckConfig(of) => with_config(&of.config, |_| {
             writeln!(stdout(), "{}: no faults", of.config.display())?;
             Ok(ExitCode::SUCCESS)
@@ -84,13 +84,17 @@ fn with_config(file: &Path, command: impl FnOnce(Config) -> anyhow::Result<ExitC
     }
 }
 
-fn consume_until(config: Config, file: &Path, stop: impl Future<Output = ()>) -> anyhow::Result<ExitCode> {
+fn consume_until(config: Config, of: &Run, stop: impl Future<Output = ()>) -> anyhow::Result<ExitCode> {
     settings::give_back_pieces_from(LARGE);
     settings::keep_free(RECORDS);
-    let Err(error) = run(config, stop) else { return Ok(ExitCode::SUCCESS) };
+    let (file, group) = (of.config.display(), config.kafka.group.clone());
+    let Err(error) = run(config, of.take_over_group, stop) else { return Ok(ExitCode::SUCCESS) };
     match error.downcast_ref() {
         Some(consume::Error::Refused(problem)) => {
-            bad_configuration(&[format!("{}: kafka: {problem}; correct this section", file.display())])
+            bad_configuration(&[format!("{file}: kafka: {problem}; correct this section")])
+        }
+        Some(others @ consume::Error::OthersGroup { .. }) => {
+            bad_configuration(&[format!("{file}: kafka.group {group}: {others}")])
         }
         _ => Err(error),
     }

@@ -25,7 +25,8 @@
 //! stay where they are some of that, but those that move stand still for 1.2 to 1.5 s, since they are dealt out in a
 //! second round; and a collector that is killed and comes back makes for no rebalance at all.
 //!
-//! *A topic that was deleted and made again* is read from its beginning (see identity.rs).
+//! *Where reading begins* is the database's to say (beginning.rs). So a database that was set back is filled again, and a
+//! topic that was deleted and made again is read from its beginning (identity.rs).
 //!
 //! *A group that is not found.* librdkafka keeps calling the address that it first learnt of the group's coordinator,
 //! also when that broker has moved. A consumer that the group leaves outside while Kafka answers is made anew.
@@ -40,22 +41,26 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::error::KafkaError;
 use settings::Kafka;
+use uuid::Uuid;
 
 use crate::batch::Batch;
 use crate::config::BatchBounds;
 use crate::health::Health;
+use crate::position::{Log, Start, Written};
 
+mod beginning;
 mod client;
 mod ends;
 mod gathering;
 mod identity;
+mod leader_epoch;
 mod name;
 mod progress;
 mod topic;
 
 use gathering::{Gathering, commit};
 use name::Name;
-use progress::Progress;
+use progress::{Progress, Task};
 use topic::Topic;
 
 /// Where batches go.
@@ -63,9 +68,13 @@ pub trait Sink: Send + 'static {
     /// Gets ready before the first batch, for as long as it takes, unless `is_over`.
     fn prepare(&mut self, is_over: &dyn Fn() -> bool);
 
-    /// Stores a batch, for as long as it takes; whether it is stored. It may give up only when `is_over` says that
-    /// nobody waits for it any more.
-    fn write(&mut self, batch: &Batch, is_over: &dyn Fn() -> bool) -> bool;
+    /// From where these partitions are to be read, for as long as it takes to learn it; none when `is_over`. Batches of
+    /// these partitions follow.
+    fn locate(&mut self, log: &Log, partitions: &[i32], is_over: &dyn Fn() -> bool) -> Option<Start>;
+
+    /// Stores a batch, for as long as it takes. It may give up only when `is_over`. A batch without messages asks only
+    /// whether the positions are as they were left.
+    fn write(&mut self, batch: &Batch, is_over: &dyn Fn() -> bool) -> Written;
 }
 
 /// Why nothing is consumed.
@@ -74,6 +83,17 @@ pub enum Error {
     /// librdkafka refuses the configuration. Says no value: one may be a secret.
     #[error("{0}")]
     Refused(String),
+    /// The group fills another database.
+    #[error(
+        "the group is that of another database ({group}; this one is {database}): set another `kafka.group`, or run once \
+         with --take-over-group when that one is given up"
+    )]
+    OthersGroup {
+        /// The database whose group it is.
+        group: Uuid,
+        /// The database of this collector.
+        database: Uuid,
+    },
     /// A sink panicked.
     #[error("a writing thread died")]
     Died,
@@ -103,14 +123,17 @@ pub fn check(kafka: &Kafka) -> Result<(), Error> {
 const LAST_WRITE: Duration = Duration::from_secs(10);
 
 /// Consumes into sinks, each with its share of the partitions, until `stop`; then commits what is stored and leaves the group.
+/// A group of another database is joined only where `take_over` says so.
 ///
 /// # Errors
-/// When librdkafka refuses the configuration, or a sink panicked. A Kafka that is away is waited for.
+/// When librdkafka refuses the configuration, the group is another database's, or a sink panicked. A Kafka that is away is
+/// waited for.
 pub fn run(
     kafka: &Kafka,
     bounds: BatchBounds,
     sinks: Vec<impl Sink>,
     health: &Arc<Health>,
+    take_over: bool,
     stop: &AtomicBool,
 ) -> Result<(), Error> {
     let writers = sinks.len();
@@ -125,16 +148,24 @@ pub fn run(
     let mut topic = Topic::new(kafka);
     let is_over = || stop.load(Ordering::Relaxed) || writing.iter().any(JoinHandle::is_finished);
     let mut patience = client::patience(kafka);
-    loop {
+    let mut refusal = None;
+    'run: loop {
         if topic.wait(&consumer, health, stop) {
             consumer.subscribe(&[&kafka.topic])?;
             consumer.context().asks_in();
         }
-        let mut gathering = Gathering::new(&consumer, &progress, bounds, writers);
+        let mut gathering = Gathering::new(&consumer, &progress, bounds, writers, take_over);
         let mut is_fenced = false;
         while !is_over() && !is_fenced && !consumer.context().is_left_outside(patience) {
             health.consumes();
-            if let Some(error) = gathering.step() {
+            let error = match gathering.step() {
+                Ok(error) => error,
+                Err(error) => {
+                    refusal = Some(error);
+                    break 'run;
+                }
+            };
+            if let Some(error) = error {
                 // A consumer knows no other fatal error.
                 is_fenced = consumer.client().fatal_error().is_some();
                 topic.look_after(&consumer, &error);
@@ -153,13 +184,15 @@ pub fn run(
             patience = if was_inside { client::patience(kafka) } else { patience.saturating_mul(2) };
         }
         consumer = client::consumer(kafka, &name.text, progress.clone(), health.clone())?;
+        // What the one before had read is read again.
+        progress.end_generation(LAST_WRITE, drop);
     }
     progress.close();
     await_ends(&writing, LAST_WRITE);
     commit(&consumer, &progress, CommitMode::Sync);
     client::leave(&consumer);
     let has_died = |writing: JoinHandle<()>| writing.is_finished() && writing.join().is_err();
-    if writing.into_iter().any(has_died) { Err(Error::Died) } else { Ok(()) }
+    if writing.into_iter().any(has_died) { Err(Error::Died) } else { refusal.map_or(Ok(()), Err) }
 }
 
 /// Waits for threads, but not for ever: one may hang in a database that doesn't answer.
@@ -181,14 +214,24 @@ fn write(progress: &Progress, health: &Health, writer: usize, mut sink: impl Sin
         health.is_prepared(writer);
     }
     health.ends(writer, 0);
-    while let Some((generation, batch)) = progress.next(writer) {
+    while let Some((generation, task)) = progress.next(writer) {
         health.begins(writer);
-        let stored = sink.write(&batch, &|| {
+        let is_over = || {
             health.waits(writer);
             progress.is_over(generation)
-        });
-        health.ends(writer, if stored { batch.len() as u64 } else { 0 });
-        progress.written(writer, generation, stored.then(|| batch.ends()));
+        };
+        match task {
+            Task::Locate(log, partitions) => {
+                let start = sink.locate(&log, &partitions, &is_over);
+                health.ends(writer, 0);
+                progress.located(writer, generation, start);
+            }
+            Task::Write(batch) => {
+                let written = sink.write(&batch, &is_over);
+                health.ends(writer, if written == Written::Stored { batch.len() as u64 } else { 0 });
+                progress.written(writer, generation, written, batch.ends());
+            }
+        }
     }
 }
 

@@ -24,6 +24,7 @@ pub mod consume;
 pub mod figures;
 pub mod health;
 pub mod passage;
+pub mod position;
 pub mod ranges;
 pub mod report;
 pub mod store;
@@ -37,6 +38,7 @@ use config::alerts::Receiver;
 use config::{Alerts, Config, Database, Http};
 use consume::Sink;
 use health::Health;
+use position::{Log, Start, Written};
 use store::{Reader, Rollup, Store, Unavailable, Upkeep};
 use web::access::Access;
 use web::snapshot::Snapshots;
@@ -56,23 +58,28 @@ impl Sink for Store {
         Store::prepare(self, is_over);
     }
 
-    fn write(&mut self, batch: &Batch, is_over: &dyn Fn() -> bool) -> bool {
+    fn locate(&mut self, log: &Log, partitions: &[i32], is_over: &dyn Fn() -> bool) -> Option<Start> {
+        Store::locate(self, log, partitions, is_over)
+    }
+
+    fn write(&mut self, batch: &Batch, is_over: &dyn Fn() -> bool) -> Written {
         Store::write(self, batch, is_over)
     }
 }
 
-/// Consumes and stores until `stop` resolves; then finishes the batch, commits, and leaves the group.
+/// Consumes and stores until `stop` resolves; then finishes the batch, commits, and leaves the group. A group that fills
+/// another database is joined only where `take_over_group` says so.
 ///
 /// # Errors
-/// When no thread can be had, or librdkafka refuses the configuration.
-pub fn run(config: Config, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+/// When no thread can be had, librdkafka refuses the configuration, or the group is another database's.
+pub fn run(config: Config, take_over_group: bool, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let outcome = runtime.block_on(run_in(config, stop));
+    let outcome = runtime.block_on(run_in(config, take_over_group, stop));
     runtime.shutdown_timeout(LAST_CALLS);
     outcome
 }
 
-async fn run_in(config: Config, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+async fn run_in(config: Config, take_over_group: bool, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
     let Config { kafka, database, batch, retention, http, alerts, .. } = config;
     if http.is_open() {
         log::warn!("whoever can reach `http.listen` can see all monitors: set `http.basic_auth` or `http.token`");
@@ -91,7 +98,7 @@ async fn run_in(config: Config, stop: impl Future<Output = ()>) -> anyhow::Resul
     stores.push(store);
     let consuming = tokio::task::spawn_blocking({
         let (stopping, health) = (stopping.clone(), health.clone());
-        move || consume::run(&kafka, batch, stores, &health, &stopping)
+        move || consume::run(&kafka, batch, stores, &health, take_over_group, &stopping)
     });
     let mut consuming = pin!(consuming);
     let connections = database.connections.max(Snapshots::READINGS);

@@ -10,11 +10,13 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::statistics::Statistics;
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use settings::{Failure, FailureKind, Kafka, LogThrottle};
+use uuid::Uuid;
 
 use super::identity::{DEBUG_CONTEXT, Identity};
 use super::name::{self, Name};
 use super::progress::Progress;
 use crate::health::Health;
+use crate::position::Positions;
 
 /// How long a rebalance waits for the batch that is being written. The group waits meanwhile.
 const REBALANCE: Duration = Duration::from_secs(3);
@@ -94,6 +96,7 @@ pub(super) fn consumer(
         suspicion: Mutex::default(),
         uncommitted: Mutex::default(),
         membership: Mutex::default(),
+        database: Mutex::default(),
     })
 }
 
@@ -117,12 +120,16 @@ pub(super) fn leave(consumer: &BaseConsumer<Context>) {
     }
 }
 
-/// A list of offsets as librdkafka takes it.
-pub(super) fn offsets(topic: &str, ends: &BTreeMap<i32, i64>) -> TopicPartitionList {
+/// Positions as a list of offsets to commit, which bear the database that they are of.
+pub(super) fn offsets(context: &Context, positions: &Positions, database: Option<Uuid>) -> TopicPartitionList {
     let mut offsets = TopicPartitionList::new();
-    for (partition, end) in ends {
-        if let Err(error) = offsets.add_partition_offset(topic, *partition, Offset::Offset(*end)) {
+    for (partition, position) in positions {
+        let mut offset = offsets.add_partition(&context.topic, *partition);
+        if let Err(error) = offset.set_offset(Offset::Offset(position.next)) {
             log::debug!(error:% = error, partition = *partition; "an offset is not committed");
+        }
+        if let Some(database) = database.or_else(|| context.filled()) {
+            offset.set_metadata(database.to_string());
         }
     }
     offsets
@@ -139,6 +146,8 @@ pub(super) struct Context {
     suspicion: Mutex<Option<Failure>>,
     uncommitted: Mutex<LogThrottle>,
     membership: Mutex<Membership>,
+    /// The database that is filled, once that is known.
+    database: Mutex<Option<Uuid>>,
 }
 
 /// How the consumer stands to its group.
@@ -148,6 +157,8 @@ struct Membership {
     outside_since: Option<Instant>,
     was_inside: bool,
     has_left: bool,
+    /// How often partitions were assigned.
+    assignments: u64,
 }
 
 impl Context {
@@ -159,6 +170,21 @@ impl Context {
     /// The topic that is consumed.
     pub(super) fn topic(&self) -> &Arc<str> {
         &self.topic
+    }
+
+    /// How often partitions were assigned.
+    pub(super) fn assignments(&self) -> u64 {
+        lock(&self.membership).assignments
+    }
+
+    /// The database that is filled.
+    pub(super) fn fills(&self, database: Uuid) {
+        *lock(&self.database) = Some(database);
+    }
+
+    /// The database that is filled, once that is known.
+    pub(super) fn filled(&self) -> Option<Uuid> {
+        *lock(&self.database)
     }
 
     /// Something may be wrong with Kafka: it is to be asked.
@@ -267,7 +293,14 @@ impl ConsumerContext for Context {
     fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         match rebalance {
             Rebalance::Assign(partitions) => {
-                *lock(&self.membership) = Membership { outside_since: None, was_inside: true, has_left: false };
+                let mut membership = lock(&self.membership);
+                let assignments = membership.assignments + 1;
+                *membership = Membership { outside_since: None, was_inside: true, has_left: false, assignments };
+                drop(membership);
+                // Until it is known from where they are to be read. librdkafka keeps the pause over the assignment.
+                if let Err(error) = consumer.pause(partitions) {
+                    log::debug!(error:% = error; "can't pause partitions");
+                }
                 log::info!(partitions = partitions.count(); "took partitions");
                 // A group gives a member that it knows by name what the one before had, whatever it subscribes to now.
                 if let Some(other) = partitions.elements().iter().find(|partition| partition.topic() != &*self.topic) {
@@ -282,7 +315,7 @@ impl ConsumerContext for Context {
                     if done.is_empty() || consumer.assignment_lost() {
                         return;
                     }
-                    if let Err(error) = consumer.commit(&offsets(&self.topic, &done), CommitMode::Sync) {
+                    if let Err(error) = consumer.commit(&offsets(self, &done, None), CommitMode::Sync) {
                         log::debug!(error:% = error; "offsets are not committed: what they cover will come again");
                     }
                 });
@@ -290,15 +323,6 @@ impl ConsumerContext for Context {
                 log::info!(partitions = partitions.count(); "gave partitions back");
             }
             Rebalance::Error(error) => self.suspect(failure(error, &error.to_string())),
-        }
-    }
-
-    fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        // librdkafka remembers the pause of a partition that was given back: without this it would stay silent.
-        if let Rebalance::Assign(partitions) = rebalance
-            && let Err(error) = consumer.resume(partitions)
-        {
-            log::debug!(error:% = error; "can't resume partitions");
         }
     }
 

@@ -3,14 +3,16 @@
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use rdkafka::Message as _;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Timestamp as Stamp};
-use rdkafka::{Message as _, Offset, TopicPartitionList};
 
+use super::beginning::{self, Beginning};
 use super::client::{Context, offsets};
 use super::ends::Ends;
 use super::progress::Progress;
+use super::{Error, leader_epoch};
 use crate::batch::Batch;
 use crate::config::BatchBounds;
 use crate::passage::{Moment, Reading};
@@ -27,6 +29,13 @@ const POLL: Duration = Duration::from_millis(100);
 /// How long a broker from which a message just came may take to say where its partition ends. It takes some milliseconds.
 const ANSWER: Duration = Duration::from_millis(200);
 
+/// How long to poll while partitions are located.
+const BEGINNING: Duration = Duration::from_millis(10);
+
+/// A writer that has stored nothing for this time compares positions: also in a quiet partition it is noticed that the
+/// database was set back.
+const COMPARE: Duration = Duration::from_secs(5);
+
 /// How many messages are taken at a time, where they are there.
 const BURST: usize = 100;
 
@@ -36,7 +45,7 @@ pub(super) fn commit(consumer: &BaseConsumer<Context>, progress: &Progress, mode
     if done.is_empty() {
         return;
     }
-    let offsets = offsets(consumer.context().topic(), &done);
+    let offsets = offsets(consumer.context(), &done, None);
     if let Err(error) = consumer.commit(&offsets, mode) {
         log::debug!(error:% = error; "offsets are not committed: what they cover will come again");
     }
@@ -51,6 +60,9 @@ pub(super) struct Gathering<'a> {
     /// The generation whose partitions are paused.
     paused: Option<u64>,
     ends: Ends,
+    beginning: Beginning,
+    /// When each writer last compared positions.
+    compared: Vec<Instant>,
     /// The messages and bytes of the last batch: the next one will be like it.
     usual: (usize, usize),
 }
@@ -78,19 +90,40 @@ impl<'a> Gathering<'a> {
         progress: &'a Progress,
         bounds: BatchBounds,
         writers: usize,
+        take_over: bool,
     ) -> Gathering<'a> {
-        let open = (0..writers).map(|_| None).collect();
-        Gathering { consumer, progress, bounds, open, paused: None, ends: Ends::default(), usual: (0, 0) }
+        Gathering {
+            consumer,
+            progress,
+            bounds,
+            open: (0..writers).map(|_| None).collect(),
+            paused: None,
+            ends: Ends::default(),
+            beginning: Beginning::new(take_over),
+            compared: vec![Instant::now(); writers],
+            usual: (0, 0),
+        }
     }
 
     /// Takes some messages, or waits for a writer; an error that Kafka gave.
-    pub(super) fn step(&mut self) -> Option<KafkaError> {
-        let context = self.consumer.context();
-        if context.identity().is_another() {
-            self.begin_anew(self.progress.generation());
+    ///
+    /// # Errors
+    /// When the group is another database's.
+    pub(super) fn step(&mut self) -> Result<Option<KafkaError>, Error> {
+        self.start_over_where_that_is_due();
+        let writers = self.open.len();
+        if self.beginning.step(self.consumer, self.progress, |partition| writer_of(partition, writers))? {
+            commit(self.consumer, self.progress, CommitMode::Async);
+            self.look_for_an_end();
+            self.look_at_positions();
+            return Ok(self.gather());
         }
-        commit(self.consumer, self.progress, CommitMode::Async);
-        self.look_for_an_end();
+        // All partitions are paused: nothing comes but what librdkafka has to tell.
+        Ok(self.consumer.poll(BEGINNING).and_then(Result::err))
+    }
+
+    /// Takes messages in, as long as there is room for them.
+    fn gather(&mut self) -> Option<KafkaError> {
         let mut timeout = self.hand_over(self.progress.generation())?;
         let mut read = None;
         for _ in 0..BURST {
@@ -130,28 +163,29 @@ impl<'a> Gathering<'a> {
         self.ends.knows(partition)
     }
 
-    /// Reads another topic of the same name from its beginning. Of the one before nothing more is committed.
-    fn begin_anew(&mut self, generation: u64) {
-        let mut beginnings = TopicPartitionList::new();
-        let sought = self.consumer.assignment().and_then(|assigned| {
-            for partition in assigned.elements() {
-                beginnings.add_partition_offset(partition.topic(), partition.partition(), Offset::Beginning)?;
+    /// Begins again where partitions are not read from where they should be. Of before nothing more is committed.
+    fn start_over_where_that_is_due(&mut self) {
+        let identity = self.consumer.context().identity();
+        let why = match (identity.is_another(), self.progress.is_moved()) {
+            (true, _) => "the topic was deleted and made again",
+            (false, true) => "the database is not where this collector left it",
+            (false, false) => return,
+        };
+        log::warn!("{why}: partitions are read from where the database is");
+        beginning::pause(self.consumer);
+        identity.begun_anew();
+        self.progress.end_generation(PATIENCE, drop);
+        self.paused = None;
+    }
+
+    /// Lets writers that have had nothing to store for some time compare positions.
+    fn look_at_positions(&mut self) {
+        for writer in 0..self.open.len() {
+            if self.open[writer].is_none() && self.compared[writer].elapsed() >= COMPARE {
+                // One that is busy compares by that.
+                drop(self.progress.hand_over(writer, self.progress.generation(), Batch::default()));
+                self.compared[writer] = Instant::now();
             }
-            if beginnings.count() == 0 {
-                // It will be for whatever comes.
-                return Ok(());
-            }
-            self.resume(generation);
-            self.progress.end_generation(PATIENCE, drop);
-            for partition in self.consumer.seek_partitions(beginnings.clone(), PATIENCE)?.elements() {
-                partition.error()?;
-            }
-            self.consumer.context().identity().begun_anew();
-            log::warn!(partitions = beginnings.count(); "the topic was deleted and made again: it is read from its beginning");
-            Ok(())
-        });
-        if let Err(error) = sought {
-            log::debug!(error:% = error; "can't go to the topic's beginning yet");
         }
     }
 
@@ -199,6 +233,7 @@ impl<'a> Gathering<'a> {
         }
         let Open { batch, since, full_since, .. } = open;
         self.usual = (batch.len(), batch.bytes());
+        self.compared[writer] = Instant::now();
         let Err(batch) = self.progress.hand_over(writer, generation, batch) else {
             return Step::Wait(Duration::ZERO);
         };
@@ -219,7 +254,7 @@ impl<'a> Gathering<'a> {
         }
         // A poll may have begun a new one.
         let generation = self.progress.generation();
-        let writer = usize::try_from(message.partition()).unwrap_or_default() % self.open.len();
+        let writer = writer_of(message.partition(), self.open.len());
         let mut open = self.open[writer].take().filter(|open| open.generation == generation).unwrap_or_else(|| Open {
             batch: Batch::with_room(topic.clone(), self.usual.0, self.usual.1),
             generation,
@@ -230,6 +265,7 @@ impl<'a> Gathering<'a> {
         let end_seen = self.ends.comes(generation, partition, message.offset());
         open.batch.read(Reading { at: read, end_seen });
         open.batch.push(partition, message.offset(), message.key(), message.payload(), sent(message));
+        open.batch.led(partition, leader_epoch::of(message));
         let is_full = self.is_full(&open.batch);
         self.open[writer] = Some(open);
         is_full
@@ -258,6 +294,11 @@ impl<'a> Gathering<'a> {
             self.paused = Some(generation);
         }
     }
+}
+
+/// Which of so many writers has a partition.
+fn writer_of(partition: i32, writers: usize) -> usize {
+    usize::try_from(partition).unwrap_or_default() % writers
 }
 
 /// When its sender sent it, by the sender's clock; not told where a topic has the broker's time instead.

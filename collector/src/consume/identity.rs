@@ -29,6 +29,11 @@ impl Identity {
         state.is_another |= state.id.replace(id.to_owned()).is_some_and(|before| before != id);
     }
 
+    /// Kafka's id of the topic, as far as it was heard.
+    pub(super) fn id(&self) -> Option<String> {
+        self.lock().id.clone()
+    }
+
     /// Whether it is another topic than the one that was read, and nobody has begun anew yet.
     pub(super) fn is_another(&self) -> bool {
         self.lock().is_another
@@ -55,7 +60,9 @@ mod tests {
             identity.hear("t", &format!("[thrd:main]: Topic {topic} changed id from {from} to {to}"));
             identity.is_another()
         };
+        assert_eq!(identity.id(), None);
         assert!(!hear("t", "AAAA", "one"), "the first one is the one that is read");
+        assert_eq!(identity.id().as_deref(), Some("one"));
         assert!(!hear("other", "AAAA", "two"));
         assert!(!hear("t", "AAAA", "one"), "it was forgotten meanwhile");
         assert!(hear("t", "one", "two"));

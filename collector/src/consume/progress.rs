@@ -1,11 +1,22 @@
-//! What the polling thread and the writing ones know of each other: a slot for one batch of each writer, what is done,
-//! and the generation of the group's assignment.
+//! What the polling thread and the writing ones know of each other: a slot for one task of each writer, what is done,
+//! and the generation of the group's assignment. A generation begins with the question where its partitions are read
+//! from; then come its batches.
 
 use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::batch::Batch;
+use crate::position::{Log, Positions, Start, Written};
+
+/// What a writer is asked for.
+#[derive(Debug)]
+pub(super) enum Task {
+    /// From where these partitions are to be read. They are this writer's from then on.
+    Locate(Log, Vec<i32>),
+    /// To store a batch.
+    Write(Batch),
+}
 
 pub(super) struct Progress {
     state: Mutex<State>,
@@ -17,7 +28,11 @@ struct State {
     generation: u64,
     writers: Vec<Writer>,
     /// For each partition the offset that comes after what is stored; of this generation.
-    done: BTreeMap<i32, i64>,
+    done: Positions,
+    /// The answers of this generation, by writer.
+    located: BTreeMap<usize, Start>,
+    /// A writer found the database elsewhere in this generation.
+    is_moved: bool,
     /// The assignment is about to end: nothing new is begun, and nobody waits for a database.
     is_ending: bool,
     is_closed: bool,
@@ -25,7 +40,7 @@ struct State {
 
 #[derive(Default)]
 struct Writer {
-    slot: Option<(u64, Batch)>,
+    slot: Option<(u64, Task)>,
     is_writing: bool,
 }
 
@@ -58,14 +73,53 @@ impl Progress {
         if !state.writers[writer].is_idle() || state.is_ending {
             return Err(batch);
         }
-        state.writers[writer].slot = Some((generation, batch));
+        state.writers[writer].slot = Some((generation, Task::Write(batch)));
         self.changed.notify_all();
         Ok(())
     }
 
-    /// Whether a batch waits in a writer's slot.
+    /// Asks a writer from where these partitions are to be read; whether it had time for that.
+    pub(super) fn ask(&self, writer: usize, generation: u64, log: &Log, partitions: &[i32]) -> bool {
+        let mut state = self.lock();
+        let is_asked = state.writers[writer].is_idle() && !state.is_ending;
+        if is_asked {
+            state.writers[writer].slot = Some((generation, Task::Locate(log.clone(), partitions.to_vec())));
+            self.changed.notify_all();
+        }
+        is_asked
+    }
+
+    /// A writer's answer to that; none when it gave up.
+    pub(super) fn located(&self, writer: usize, generation: u64, start: Option<Start>) {
+        let mut state = self.lock();
+        state.writers[writer].is_writing = false;
+        if let Some(start) = start
+            && generation == state.generation
+        {
+            state.located.insert(writer, start);
+        }
+        self.changed.notify_all();
+    }
+
+    /// The answers of so many writers, once all are there.
+    pub(super) fn starts(&self, writers: usize) -> Option<Vec<Start>> {
+        let state = self.lock();
+        (state.located.len() == writers).then(|| state.located.values().cloned().collect())
+    }
+
+    /// Forgets the answers that there are.
+    pub(super) fn forget_starts(&self) {
+        self.lock().located.clear();
+    }
+
+    /// Whether the database is not where it was left.
+    pub(super) fn is_moved(&self) -> bool {
+        self.lock().is_moved
+    }
+
+    /// Whether a task waits in a writer's slot.
     #[cfg(test)]
-    pub(super) fn has_batch(&self, writer: usize) -> bool {
+    pub(super) fn has_task(&self, writer: usize) -> bool {
         self.lock().writers[writer].slot.is_some()
     }
 
@@ -74,18 +128,18 @@ impl Progress {
         drop(self.wait(self.lock(), longest, |state| state.writers[writer].is_idle()));
     }
 
-    /// The next batch for a writer, when it comes; `None` at the end.
-    pub(super) fn next(&self, writer: usize) -> Option<(u64, Batch)> {
+    /// The next task for a writer, when it comes; `None` at the end.
+    pub(super) fn next(&self, writer: usize) -> Option<(u64, Task)> {
         let mut state = self.lock();
         loop {
             if state.is_closed {
                 return None;
             }
-            if let Some((generation, batch)) = state.writers[writer].slot.take() {
+            if let Some((generation, task)) = state.writers[writer].slot.take() {
                 self.changed.notify_all();
                 if generation == state.generation && !state.is_ending {
                     state.writers[writer].is_writing = true;
-                    return Some((generation, batch));
+                    return Some((generation, task));
                 }
                 continue;
             }
@@ -104,26 +158,28 @@ impl Progress {
         self.lock().is_closed
     }
 
-    /// A writer's batch was stored up to these offsets, or not.
-    pub(super) fn written(&self, writer: usize, generation: u64, ends: Option<&BTreeMap<i32, i64>>) {
+    /// What became of a writer's batch, which goes up to these positions.
+    pub(super) fn written(&self, writer: usize, generation: u64, written: Written, ends: &Positions) {
         let mut state = self.lock();
         state.writers[writer].is_writing = false;
-        if let Some(ends) = ends
-            && generation == state.generation
-        {
-            state.done.extend(ends);
+        if generation == state.generation {
+            match written {
+                Written::Stored => state.done.extend(ends),
+                Written::Moved => state.is_moved = true,
+                Written::GivenUp => {}
+            }
         }
         self.changed.notify_all();
     }
 
     /// What was stored since the last time.
-    pub(super) fn take_done(&self) -> BTreeMap<i32, i64> {
+    pub(super) fn take_done(&self) -> Positions {
         std::mem::take(&mut self.lock().done)
     }
 
     /// Ends the generation: waits shortly for what is being written, lets `commit` have what is done, and forgets
     /// the rest.
-    pub(super) fn end_generation(&self, longest: Duration, commit: impl FnOnce(BTreeMap<i32, i64>)) {
+    pub(super) fn end_generation(&self, longest: Duration, commit: impl FnOnce(Positions)) {
         let mut state = self.lock();
         state.is_ending = true;
         state.empty_slots();
@@ -131,6 +187,8 @@ impl Progress {
         let mut state = self.wait(state, longest, |state| !state.writers.iter().any(|writer| writer.is_writing));
         let done = std::mem::take(&mut state.done);
         state.generation += 1;
+        state.located.clear();
+        state.is_moved = false;
         drop(state);
         commit(done);
         let mut state = self.lock();
@@ -174,11 +232,12 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::position::Position;
 
     const LONG: Duration = Duration::from_secs(60);
 
-    fn ends(offset: i64) -> BTreeMap<i32, i64> {
-        BTreeMap::from([(0, offset)])
+    fn ends(next: i64) -> Positions {
+        BTreeMap::from([(0, Position { next, leader_epoch: None })])
     }
 
     #[test]
@@ -188,15 +247,15 @@ mod tests {
         assert!(progress.hand_over(0, 0, Batch::default()).is_err());
         assert!(progress.next(0).is_some());
         assert!(progress.hand_over(0, 0, Batch::default()).is_err());
-        progress.written(0, 0, None);
+        progress.written(0, 0, Written::GivenUp, &ends(4));
         assert!(progress.hand_over(0, 0, Batch::default()).is_ok());
     }
 
     #[test]
     fn what_is_done_is_taken_once() {
         let progress = Progress::new(1);
-        progress.written(0, 0, Some(&ends(5)));
-        progress.written(0, 0, None);
+        progress.written(0, 0, Written::Stored, &ends(5));
+        progress.written(0, 0, Written::GivenUp, &ends(4));
         assert_eq!(progress.take_done(), ends(5));
         assert!(progress.take_done().is_empty());
     }
@@ -204,14 +263,14 @@ mod tests {
     #[test]
     fn the_end_of_a_generation_commits_what_is_done_and_forgets_the_rest() {
         let progress = Progress::new(1);
-        progress.written(0, 0, Some(&ends(5)));
+        progress.written(0, 0, Written::Stored, &ends(5));
         assert!(progress.hand_over(0, 0, Batch::default()).is_ok());
-        let mut committed = BTreeMap::new();
+        let mut committed = Positions::new();
         progress.end_generation(LONG, |done| committed = done);
         assert_eq!(committed, ends(5));
         assert_eq!(progress.generation(), 1);
         assert!(progress.is_over(0) && !progress.is_over(1));
-        progress.written(0, 0, Some(&ends(9)));
+        progress.written(0, 0, Written::Stored, &ends(9));
         assert!(progress.take_done().is_empty(), "a batch of an old generation is not committed in the new one");
         assert!(progress.hand_over(0, 1, Batch::default()).is_ok(), "the slot was emptied");
     }
@@ -223,14 +282,14 @@ mod tests {
         assert!(progress.next(0).is_some());
         std::thread::scope(|scope| {
             let ending = scope.spawn(|| {
-                let mut committed = BTreeMap::new();
+                let mut committed = Positions::new();
                 progress.end_generation(LONG, |done| committed = done);
                 committed
             });
             while !progress.is_over(0) {
                 std::thread::yield_now();
             }
-            progress.written(0, 0, Some(&ends(3)));
+            progress.written(0, 0, Written::Stored, &ends(3));
             assert_eq!(ending.join().unwrap(), ends(3));
         });
     }
@@ -239,7 +298,7 @@ mod tests {
     fn a_closed_progress_has_no_next_batch_and_keeps_what_is_done() {
         let progress = Progress::new(1);
         assert!(progress.hand_over(0, 0, Batch::default()).is_ok());
-        progress.written(0, 0, Some(&ends(4)));
+        progress.written(0, 0, Written::Stored, &ends(4));
         progress.close();
         assert!(progress.next(0).is_none());
         assert_eq!(progress.take_done(), ends(4));
@@ -250,11 +309,28 @@ mod tests {
         let progress = Progress::new(2);
         assert!((0..2).all(|writer| progress.hand_over(writer, 0, Batch::default()).is_ok()));
         assert!((0..2).all(|writer| progress.next(writer).is_some()));
-        progress.written(0, 0, Some(&ends(5)));
-        let mut committed = BTreeMap::new();
+        progress.written(0, 0, Written::Stored, &ends(5));
+        let mut committed = Positions::new();
         progress.end_generation(Duration::ZERO, |done| committed = done);
         assert_eq!(committed, ends(5), "the other one takes too long");
-        progress.written(1, 0, Some(&BTreeMap::from([(1, 3)])));
+        progress.written(1, 0, Written::Stored, &ends(3));
         assert!(progress.take_done().is_empty());
+    }
+
+    #[test]
+    fn a_generation_knows_where_it_begins_once_all_writers_have_said_so() {
+        let progress = Progress::new(2);
+        let start = |next| Start { database: uuid::Uuid::nil(), positions: ends(next) };
+        assert!(progress.ask(0, 0, &Log::default(), &[0]) && progress.ask(1, 0, &Log::default(), &[1]));
+        assert!(!progress.ask(0, 0, &Log::default(), &[0]), "it is asked already");
+        assert!((0..2).all(|writer| matches!(progress.next(writer), Some((0, Task::Locate(..))))));
+        progress.located(0, 0, Some(start(3)));
+        assert_eq!(progress.starts(2), None);
+        progress.located(1, 0, Some(start(4)));
+        assert_eq!(progress.starts(2), Some(vec![start(3), start(4)]));
+        progress.written(0, 0, Written::Moved, &ends(9));
+        assert!(progress.is_moved() && progress.take_done().is_empty());
+        progress.end_generation(Duration::ZERO, drop);
+        assert!(!progress.is_moved() && progress.starts(2).is_none());
     }
 }

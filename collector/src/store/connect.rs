@@ -84,7 +84,7 @@ impl Connections {
     }
 
     /// A session that works, or why there is none.
-    pub(super) fn get(&self) -> Result<PooledConnection<Connector>, Trouble> {
+    pub(super) fn get(&self) -> Result<Kept, Trouble> {
         match self.pool.get() {
             Ok(session) => {
                 self.last_error.forget();
@@ -94,6 +94,9 @@ impl Connections {
         }
     }
 }
+
+/// A session of the pool, for as long as it is kept.
+pub(super) type Kept = PooledConnection<Connector>;
 
 /// A session. It is thrown away once spoiled, since it may lead to a server that no longer takes writes.
 pub(super) struct Session {

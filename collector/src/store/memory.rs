@@ -1,8 +1,9 @@
 //! What the store remembers of the database, so that a replay costs no transaction and a known name no query.
 //!
 //! The remembered ledger may lag behind the one in the database, never lead it: it is merged after a commit. A lag
-//! costs a retry, never a row. Both caches are bounded in bytes by forgetting everything: loading again is one query a
-//! batch.
+//! costs a retry, never a row. A memory ends with the session in which it was read, since the next one may be of a
+//! database that was set back; and each transaction proves that the ids mean what is remembered. Both caches are bounded
+//! in bytes by forgetting everything: loading again is one query a batch.
 
 use std::collections::HashMap;
 
@@ -25,6 +26,14 @@ pub(super) struct Epoch {
     pub(super) accounted: Ranges,
 }
 
+/// A monitor of the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Monitor {
+    pub(super) id: i32,
+    /// The hash of its definition, as the database computes it.
+    pub(super) hash: Uuid,
+}
+
 /// The remembered ledger.
 #[derive(Debug, Default)]
 struct Ledger {
@@ -36,7 +45,7 @@ struct Ledger {
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     ledger: Ledger,
-    monitors: HashMap<Vec<u8>, i32>,
+    monitors: HashMap<Vec<u8>, Monitor>,
     monitor_bytes: usize,
 }
 
@@ -103,13 +112,13 @@ impl Memory {
         self.monitor_bytes = 0;
     }
 
-    pub(super) fn monitor(&self, definition: &[u8]) -> Option<i32> {
+    pub(super) fn monitor(&self, definition: &[u8]) -> Option<Monitor> {
         self.monitors.get(definition).copied()
     }
 
-    pub(super) fn learn_monitor(&mut self, definition: Vec<u8>, monitor_id: i32) {
+    pub(super) fn learn_monitor(&mut self, definition: Vec<u8>, monitor: Monitor) {
         let bytes = ENTRY_BYTES + definition.len();
-        if self.monitors.insert(definition, monitor_id).is_none() {
+        if self.monitors.insert(definition, monitor).is_none() {
             self.monitor_bytes += bytes;
         }
     }
@@ -159,10 +168,11 @@ mod tests {
         memory.trim();
         assert!(memory.epoch_id(&EPOCH).is_some());
         committed(&mut memory, holes(3_000_000));
-        (0..2).for_each(|_| memory.learn_monitor(vec![b'a'; MOST_BYTES / 2], 1));
+        let monitor = |id| Monitor { id, hash: Uuid::nil() };
+        (0..2).for_each(|_| memory.learn_monitor(vec![b'a'; MOST_BYTES / 2], monitor(1)));
         memory.trim();
         assert!(memory.epoch_id(&EPOCH).is_none() && memory.ledger.bytes == 0);
-        memory.learn_monitor(vec![b'b'; MOST_BYTES / 2], 2);
+        memory.learn_monitor(vec![b'b'; MOST_BYTES / 2], monitor(2));
         assert_eq!(memory.monitors.len(), 2);
         memory.trim();
         assert!(memory.monitors.is_empty());

@@ -13,7 +13,7 @@ use diesel::sql_types::{Array, BigInt, Integer, Multirange, Nullable, Text, Uuid
 use uuid::Uuid;
 use wire::Content;
 
-use super::memory::{Epoch, Memory, definition};
+use super::memory::{Epoch, Memory, Monitor, definition};
 use super::plan::{Fresh, number};
 use super::trouble::{Statement, Trouble};
 use crate::batch::{CheckResult, Entry};
@@ -140,37 +140,39 @@ fn make_epochs(connection: &mut PgConnection, wanted: &Wanted<'_>) -> Result<(),
 struct MonitorRow {
     #[diesel(sql_type = Integer)]
     monitor_id: i32,
+    #[diesel(sql_type = SqlUuid)]
+    hash: Uuid,
     #[diesel(sql_type = BigInt)]
     ordinal: i64,
 }
 
-/// The ids of the monitors that these results name, one for each result.
-pub(super) fn monitor_ids(
+/// The monitors that these results name, one for each result.
+pub(super) fn monitors(
     connection: &mut PgConnection,
     memory: &mut Memory,
     results: &[Fresh<'_>],
-) -> Result<Vec<i32>, Trouble> {
+) -> Result<Vec<Monitor>, Trouble> {
     let mut wanted: BTreeMap<Vec<u8>, &CheckResult<'_>> = BTreeMap::new();
     let mut key = Vec::new();
-    let mut ids = Vec::with_capacity(results.len());
+    let mut monitors = Vec::with_capacity(results.len());
     for fresh in results {
         definition(fresh.result, &mut key);
         match memory.monitor(&key) {
-            Some(id) => ids.push(id),
+            Some(monitor) => monitors.push(monitor),
             None if wanted.contains_key(&key) => {}
             None => drop(wanted.insert(key.clone(), fresh.result)),
         }
     }
     if wanted.is_empty() {
-        return Ok(ids);
+        return Ok(monitors);
     }
     learn_monitors(connection, memory, wanted)?;
-    let id = |fresh: &Fresh<'_>| {
+    let monitor = |fresh: &Fresh<'_>| {
         definition(fresh.result, &mut key);
         let nameless = || Trouble::Refused(format!("monitor {} has no id", fresh.result.monitor));
         memory.monitor(&key).ok_or_else(nameless)
     };
-    results.iter().map(id).collect()
+    results.iter().map(monitor).collect()
 }
 
 fn learn_monitors(
@@ -204,7 +206,7 @@ fn learn_monitors(
     .map_err(of_records)?;
     let (ids, names, urls, patterns) = columns();
     let rows: Vec<MonitorRow> = sql_query(
-        "select m.monitor_id, d.ordinal
+        "select m.monitor_id, m.hash, d.ordinal
          from unnest($1, $2, $3, $4) with ordinality d(id, name, url, pattern, ordinal)
          join monitors m on m.hash = monitor_hash(d.id, d.name, d.url, d.pattern)
           and (m.id, m.name, m.url) = (d.id, d.name, d.url) and m.pattern is not distinct from d.pattern",
@@ -220,7 +222,7 @@ fn learn_monitors(
     }
     for row in rows {
         let index = usize::try_from(row.ordinal - 1).unwrap_or_default();
-        memory.learn_monitor(definitions[index].clone(), row.monitor_id);
+        memory.learn_monitor(definitions[index].clone(), Monitor { id: row.monitor_id, hash: row.hash });
     }
     Ok(())
 }

@@ -175,7 +175,7 @@ fn write_off(connection: &mut PgConnection, name: &str) -> Result<(), Trouble> {
     .load(connection)?;
     let (epoch_ids, numbers): (Vec<i32>, Vec<_>) = gone.into_iter().map(|gone| (gone.epoch_id, gone.numbers)).unzip();
     connection.transaction(|connection| {
-        transaction::lock(connection, &epoch_ids)?;
+        drop(transaction::lock(connection, &epoch_ids)?);
         sql_query(
             "update epochs e set expired = e.expired + d.numbers
              from unnest($1, $2) d(epoch_id, numbers) where e.epoch_id = d.epoch_id",

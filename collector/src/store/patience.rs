@@ -12,9 +12,11 @@ use wire::Content;
 
 use super::Store;
 use super::connect::LOCK_TIMEOUT;
+use super::partitions::Partitions;
 use super::tables::pg_time;
 use super::trouble::{Trouble, describe, failure};
 use crate::batch::Entry;
+use crate::position::{Positions, Written};
 
 /// Pauses between two tries.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
@@ -27,30 +29,50 @@ const TRIES: u32 = 3;
 /// may refuse for reasons of its own that come and go, such as an administrator who cancels statements.
 const LONE_TRIES: u32 = 5;
 
-/// Stores these entries; whether they are stored. They are not only when `is_over` said so.
-pub(super) fn write(store: &mut Store, entries: &[Entry<'_>], is_over: &dyn Fn() -> bool) -> bool {
+/// Stores these entries, after which the partitions are at `ends`. They are given up only when `is_over` said so.
+pub(super) fn write(store: &mut Store, entries: &[Entry<'_>], ends: &Positions, is_over: &dyn Fn() -> bool) -> Written {
+    let mut refusals = 0;
+    let written = persist(store, is_over, |store| {
+        loop {
+            match store.store(entries, ends, None) {
+                Err(Trouble::Refused(_)) if refusals < TRIES => {
+                    refusals += 1;
+                    if !wait(SHORTEST_PAUSE, is_over) {
+                        return Ok(Written::GivenUp);
+                    }
+                }
+                Err(Trouble::Refused(_)) => return settled(sift(store, entries, ends)),
+                outcome => return settled(outcome),
+            }
+        }
+    });
+    written.unwrap_or(Written::GivenUp)
+}
+
+fn settled(outcome: Result<(), Trouble>) -> Result<Written, Trouble> {
+    match outcome {
+        Ok(()) => Ok(Written::Stored),
+        Err(Trouble::Moved) => Ok(Written::Moved),
+        Err(trouble) => Err(trouble),
+    }
+}
+
+/// Tries something until the database does it; none when `is_over` said so.
+pub(super) fn persist<T>(
+    store: &mut Store,
+    is_over: &dyn Fn() -> bool,
+    mut attempt: impl FnMut(&mut Store) -> Result<T, Trouble>,
+) -> Option<T> {
     let began = Instant::now();
     let mut pause = SHORTEST_PAUSE;
-    let mut refusals = 0;
     let mut waited = false;
     loop {
-        let outcome = match store.store(entries, None) {
-            Err(Trouble::Refused(_)) if refusals < TRIES => {
-                refusals += 1;
-                if wait(pause, is_over) {
-                    continue;
-                }
-                return false;
-            }
-            Err(Trouble::Refused(_)) => sift(store, entries),
-            outcome => outcome,
-        };
-        let text = match outcome {
-            Ok(()) => {
+        let text = match attempt(store) {
+            Ok(done) => {
                 if waited && let Some(away) = store.outage.ended(Instant::now()) {
                     log::info!(seconds = away.as_secs(); "the database stores again");
                 }
-                return true;
+                return Some(done);
             }
             Err(Trouble::Locked(text)) => {
                 free_lock(store, began.elapsed());
@@ -63,13 +85,11 @@ pub(super) fn write(store: &mut Store, entries: &[Entry<'_>], is_over: &dyn Fn()
         if let Some(tries) = store.outage.failed(&failure, Instant::now()) {
             log::warn!(tries, error:% = failure; "the database does not store: waiting for it");
         }
-        // It may come back as another one, or empty.
-        store.is_ready = false;
         if !wait(pause, is_over) {
             // Another collector stores it. This one may have nothing more to store by which it would learn that the
             // database is back.
             store.outage.ended(Instant::now());
-            return false;
+            return None;
         }
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
@@ -90,14 +110,16 @@ fn wait(pause: Duration, is_over: &dyn Fn() -> bool) -> bool {
 }
 
 /// Stores what the database takes and sets aside what it refuses alone. Whatever else is wrong with the database
-/// must not be taken for a fault of records, so it has to take sound ones meanwhile.
-fn sift(store: &mut Store, entries: &[Entry<'_>]) -> Result<(), Trouble> {
+/// must not be taken for a fault of records, so it has to take sound ones meanwhile. The positions come last, since they
+/// must not lead their rows.
+fn sift(store: &mut Store, entries: &[Entry<'_>], ends: &Positions) -> Result<(), Trouble> {
     check_soundness(store, Timestamp::now())?;
-    halve(store, entries)
+    halve(store, entries)?;
+    store.store(&[], ends, None)
 }
 
 fn halve(store: &mut Store, entries: &[Entry<'_>]) -> Result<(), Trouble> {
-    match store.store(entries, None) {
+    match store.store(entries, &Positions::new(), None) {
         Err(Trouble::Refused(_)) if entries.len() > 1 => {
             let (left, right) = entries.split_at(entries.len() / 2);
             halve(store, left)?;
@@ -115,13 +137,13 @@ fn store_alone(store: &mut Store, entry: &[Entry<'_>]) -> Result<(), Trouble> {
     for _ in 0..LONE_TRIES {
         check_soundness(store, at)?;
         let began = Instant::now();
-        match store.store(entry, None) {
+        match store.store(entry, &Positions::new(), None) {
             Err(Trouble::Refused(text)) if began.elapsed() < LOCK_TIMEOUT => refusal = Some(text),
             // One record that takes so long waits for a lock.
             outcome => return outcome,
         }
     }
-    store.store(entry, refusal.as_deref())
+    store.store(entry, &Positions::new(), refusal.as_deref())
 }
 
 fn checked_at(entry: &Entry<'_>) -> Option<Timestamp> {
@@ -135,7 +157,7 @@ fn checked_at(entry: &Entry<'_>) -> Option<Timestamp> {
 /// more, for which it needs space on its disk. Their numbers are those that come last of all. Leaves nothing of them.
 fn check_soundness(store: &mut Store, at: Timestamp) -> Result<(), Trouble> {
     let mut session = store.connections.get()?;
-    store.partitions.ensure(&mut session, &BTreeSet::from([super::day(at)]))?;
+    Partitions::default().ensure(&mut session, &BTreeSet::from([super::day(at)]))?;
     let outcome = session.transaction(|connection| {
         for statement in [
             "insert into agents (name) values (gen_random_uuid()::text)",

@@ -60,6 +60,8 @@ pub(super) struct Report<'a> {
 /// What is to be written, by the epochs' ids.
 #[derive(Debug, Default)]
 pub(super) struct Plan<'a> {
+    /// All epochs that are written to, by the ids that the memory has for them.
+    pub(super) epochs: BTreeMap<i32, uuid::Uuid>,
     pub(super) deltas: BTreeMap<i32, Delta>,
     pub(super) results: Vec<Fresh<'a>>,
     pub(super) rejects: Vec<Reject<'a>>,
@@ -99,12 +101,6 @@ impl<'a> Plan<'a> {
     /// Whether there is nothing to write.
     pub(super) fn is_empty(&self) -> bool {
         self.deltas.is_empty() && self.rejects.is_empty()
-    }
-
-    /// The ids of all epochs that are written to.
-    pub(super) fn epoch_ids(&self) -> Vec<i32> {
-        let ids = self.deltas.keys().chain(self.dropped.keys()).chain(self.claims.keys());
-        ids.copied().collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// The days of the results.
@@ -153,6 +149,7 @@ impl<'a> Plan<'a> {
             self.replayed += 1;
             return None;
         }
+        self.epochs.insert(epoch_id, origin.epoch);
         let delta = self.deltas.entry(epoch_id).or_insert_with(|| Delta { epoch: origin.epoch, ..Delta::default() });
         if !delta.accounted.insert(origin.seq) {
             self.replayed += 1;
@@ -180,6 +177,7 @@ impl<'a> Plan<'a> {
     fn declare(&mut self, declaration: &Dropped, memory: &Memory) {
         for range in &declaration.ranges {
             if let Some(epoch_id) = memory.epoch_id(&range.epoch) {
+                self.epochs.insert(epoch_id, range.epoch);
                 let dropped = self.dropped.entry(epoch_id).or_default();
                 *dropped = dropped.union(&Ranges::span(number(range.first), number(range.last)));
             }
@@ -194,6 +192,7 @@ impl<'a> Plan<'a> {
         if let Some(previous) = &report.report.previous
             && let Some(before) = memory.epoch_id(&previous.epoch)
         {
+            self.epochs.insert(before, previous.epoch);
             self.claim(before, number(previous.highest_seq));
         }
         let latest = self.reports.entry(epoch_id).or_insert(report);
@@ -335,6 +334,6 @@ mod tests {
         assert_eq!((plan.reports[&7].seq, plan.claims[&7]), (9, 8));
         assert_eq!(plan.dropped[&7], Ranges::span(2, 3));
         assert_eq!(plan.deltas[&7].notices.to_string(), "5-6,9");
-        assert_eq!(plan.epoch_ids(), [7]);
+        assert_eq!(plan.epochs, BTreeMap::from([(7, EPOCH)]));
     }
 }

@@ -13,16 +13,17 @@ use diesel::sql_types::{Array, BigInt, Integer, Multirange, Text, Uuid as SqlUui
 use uuid::Uuid;
 use wire::Number;
 
-use super::connect::Session;
 use super::memory::{Epoch, Memory};
 use super::names::{self, from_sql};
 use super::plan::{Plan, number};
+use super::positions::Held;
 use super::rejected::{Place, Wanted, select};
 use super::tables;
-use super::transaction::{self, Way, to_sql};
+use super::transaction::{self, Content, Way, to_sql};
 use super::trouble::Trouble;
-use super::{MOST_CONFLICTS, Store, Unavailable};
+use super::{MOST_CONFLICTS, Remembering, Store, Unavailable};
 use crate::batch::{Entry, Message};
+use crate::position::Positions;
 use crate::ranges::Ranges;
 
 /// Messages that are stored in one transaction.
@@ -78,11 +79,8 @@ impl Store {
         let mut replayed = Replayed::default();
         let mut after: Option<(Place, Uuid)> = None;
         loop {
-            let mut session = self.connections.get()?;
-            self.make_ready(&mut session)?;
             let order = "topic, partition, \"offset\", digest";
-            let messages = select(&mut session, wanted, order, PORTION, after.as_ref())?;
-            drop(session);
+            let messages = self.in_session(|_, it| select(&mut it.session, wanted, order, PORTION, after.as_ref()))?;
             let Some(last) = messages.last() else { return Ok(replayed) };
             after = Some((last.place(), last.digest));
             let candidates: Vec<Candidate<'_>> = messages
@@ -120,14 +118,12 @@ impl Store {
         let mut way = Way::Copy;
         let mut conflicts = 0;
         loop {
-            self.memory.forget();
-            let mut session = self.connections.get()?;
-            let outcome = self.attempt_replay(&mut session, candidates, way);
-            match session.judge(outcome) {
+            self.forget(|it| it.memory.forget());
+            match self.in_session(|store, it| store.attempt_replay(it, candidates, way)) {
                 Err(Trouble::Clash) if way == Way::Copy => way = Way::Upsert,
                 Err(Trouble::Stale | Trouble::NoPartition(_)) if conflicts < MOST_CONFLICTS => {
                     conflicts += 1;
-                    self.partitions.forget();
+                    self.forget(|it| it.partitions.forget());
                 }
                 outcome => return outcome,
             }
@@ -135,16 +131,17 @@ impl Store {
     }
 
     fn attempt_replay(
-        &mut self,
-        connection: &mut Session,
+        &self,
+        it: &mut Remembering,
         candidates: &[Candidate<'_>],
         way: Way,
     ) -> Result<Replayed, Trouble> {
+        let (connection, memory): (&mut PgConnection, _) = (&mut it.session, &mut it.memory);
         let window = self.window();
         let all: Vec<Entry<'_>> = candidates.iter().map(|candidate| candidate.entry.clone()).collect();
-        names::learn_epochs(connection, &mut self.memory, &all)?;
+        names::learn_epochs(connection, memory, &all)?;
         // A ledger that knows nothing: in it each message shows what it comes to.
-        let blank = blank(&self.memory, &all);
+        let blank = blank(memory, &all);
         let mut replayed = Replayed::default();
         let mut sound = Vec::new();
         for candidate in candidates {
@@ -162,14 +159,21 @@ impl Store {
         let entries: Vec<Entry<'_>> = sound.iter().map(|candidate| candidate.entry.clone()).collect();
         let whole = Plan::new(&entries, &blank, window, None);
         // Made before anything is locked.
-        names::monitor_ids(connection, &mut self.memory, &whole.results)?;
-        self.partitions.ensure(connection, &whole.days())?;
+        names::monitors(connection, memory, &whole.results)?;
+        it.partitions.ensure(connection, &whole.days())?;
+        let epoch_ids: Vec<i32> = whole.epochs.keys().copied().collect();
         connection.transaction(|connection| {
-            transaction::lock(connection, &whole.epoch_ids())?;
-            let ledger = take_back(connection, &whole.epoch_ids(), &sound)?;
+            if transaction::lock(connection, &epoch_ids)? != whole.epochs {
+                return Err(Trouble::Stale);
+            }
+            let ledger = take_back(connection, &epoch_ids, &sound)?;
             let plan = Plan::new(&entries, &ledger, window, None);
-            let monitor_ids = names::monitor_ids(connection, &mut self.memory, &plan.results)?;
-            transaction::run(connection, &plan, &tables::rows(&plan.results, &monitor_ids), way)?;
+            let monitors = names::monitors(connection, memory, &plan.results)?;
+            let rows = tables::rows(&plan.results, &monitors);
+            let monitors = monitors.iter().map(|monitor| (monitor.id, monitor.hash)).collect();
+            let nowhere = (Held::default(), Positions::new());
+            let positions = (&nowhere.0, &nowhere.1);
+            transaction::run(connection, &Content { plan: &plan, rows: &rows, monitors, positions }, way)?;
             let mut taken = BTreeSet::new();
             let (mut places, mut digests) = (Vec::new(), Vec::new());
             for candidate in &sound {

@@ -8,9 +8,11 @@ use diesel::sql_types::{Array, Bool, Text};
 use super::trouble::Trouble;
 
 /// What a collector does with its tables, as the README's "A role of few rights" grants it.
-const NEEDED: [(&str, &[&str]); 16] = [
+const NEEDED: [(&str, &[&str]); 18] = [
     ("agents", &["select", "insert", "update"]),
     ("epochs", &["select", "insert", "update"]),
+    ("positions", &["select", "insert", "update"]),
+    ("identity", &["select"]),
     ("retirements", &["select", "insert", "update"]),
     ("monitors", &["select", "insert"]),
     ("results", &["select", "insert"]),

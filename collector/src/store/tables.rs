@@ -6,6 +6,7 @@ use diesel::sql_query;
 use diesel::sql_types::Timestamptz;
 use jiff::Timestamp;
 
+use super::memory::Monitor;
 use super::plan::Fresh;
 use super::trouble::Trouble;
 use crate::batch::CheckResult;
@@ -50,12 +51,12 @@ impl Row<'_> {
 }
 
 /// The rows of results, whose monitors have these ids, in the order of the index.
-pub(super) fn rows<'a>(results: &[Fresh<'a>], monitor_ids: &[i32]) -> Vec<Row<'a>> {
-    let row = |(fresh, monitor_id): (&Fresh<'a>, &i32)| {
+pub(super) fn rows<'a>(results: &[Fresh<'a>], monitors: &[Monitor]) -> Vec<Row<'a>> {
+    let row = |(fresh, monitor): (&Fresh<'a>, &Monitor)| {
         let Fresh { epoch_id, seq, result } = *fresh;
-        Row { monitor_id: *monitor_id, checked_at: pg_time(result.checked_at), epoch_id, seq, result }
+        Row { monitor_id: monitor.id, checked_at: pg_time(result.checked_at), epoch_id, seq, result }
     };
-    let mut rows: Vec<_> = results.iter().zip(monitor_ids).map(row).collect();
+    let mut rows: Vec<_> = results.iter().zip(monitors).map(row).collect();
     rows.sort_unstable_by_key(Row::key);
     rows
 }

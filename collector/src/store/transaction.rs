@@ -1,12 +1,15 @@
 //! The transaction of a batch. Its order is what makes it right:
 //!
+//! 0. *Lock* the positions of the partitions, and compare them: a database that is not where it was left gets nothing.
 //! 1. *Lock* the epochs, in the order of their ids: a rival waits here, before it has written anything, and two
-//!    rivals never wait for each other.
+//!    rivals never wait for each other. *Prove* the ids: those of the epochs and of the monitors mean in this database
+//!    what the memory says that they mean. Else the database is not the one that was remembered: roll back, and read.
 //! 2. *Account*: each epoch takes the new numbers only when it has none of them. If one doesn't answer, the memory
 //!    was stale: roll back, read, filter, repeat. The ledger comes before the rows, so a conflict shows before
 //!    anything is written.
 //! 3. *Store* the rows, sorted by their index, by binary COPY.
 //! 4. *Mark* the hours that have new rows, and count those that came late.
+//! 5. *Advance* the positions.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -17,11 +20,14 @@ use diesel::sql_types::{
     Array, BigInt, Binary, Bool, Integer, Multirange, Nullable, Text, Timestamptz, Uuid as SqlUuid,
 };
 use jiff::Timestamp;
+use uuid::Uuid;
 
 use super::plan::{Plan, Report, number};
+use super::positions::Held;
 use super::tables::{ResultRow, Row, pg_time, results};
 use super::trouble::{Statement, Trouble};
 use super::{agents, copy, late, marks, schedules};
+use crate::position::Positions;
 use crate::ranges::Ranges;
 
 /// How the rows are written.
@@ -36,12 +42,28 @@ pub(super) enum Way {
 /// Rows of one `insert` on the slower way: PostgreSQL takes 65,535 parameters.
 const UPSERT_ROWS: usize = 2_000;
 
-/// Writes a plan and its rows, which are sorted by their index. All of it or nothing.
-pub(super) fn run(connection: &mut PgConnection, plan: &Plan<'_>, rows: &[Row<'_>], way: Way) -> Result<(), Trouble> {
+/// What a transaction writes.
+pub(super) struct Content<'a> {
+    pub(super) plan: &'a Plan<'a>,
+    /// Sorted by their index.
+    pub(super) rows: &'a [Row<'a>],
+    /// The hashes of the monitors that the rows name.
+    pub(super) monitors: BTreeMap<i32, Uuid>,
+    /// Where the database has to be, and where it will be.
+    pub(super) positions: (&'a Held, &'a Positions),
+}
+
+/// Writes all of it or nothing.
+pub(super) fn run(connection: &mut PgConnection, content: &Content<'_>, way: Way) -> Result<(), Trouble> {
+    let Content { plan, rows, monitors, positions: (held, next) } = content;
     let now = Timestamp::now();
     let (due, late) = (marks::of(rows, now), late::late(rows, now));
     connection.transaction(|connection| {
-        lock(connection, &plan.epoch_ids())?;
+        held.lock(connection)?;
+        if lock(connection, &plan.epochs.keys().copied().collect::<Vec<_>>())? != plan.epochs {
+            return Err(Trouble::Stale);
+        }
+        prove(connection, monitors)?;
         account(connection, plan)?;
         declare(connection, &plan.dropped)?;
         claim(connection, &plan.claims)?;
@@ -53,17 +75,38 @@ pub(super) fn run(connection: &mut PgConnection, plan: &Plan<'_>, rows: &[Row<'_
         }
         set_aside(connection, plan)?;
         late::store(connection, &late)?;
-        marks::store(connection, &due)
+        marks::store(connection, &due)?;
+        held.advance(connection, next)
     })
 }
 
-/// Locks epochs against other writers, in an order that all keep.
-pub(super) fn lock(connection: &mut PgConnection, epoch_ids: &[i32]) -> Result<(), Trouble> {
-    sql_query("select from epochs where epoch_id = any($1) order by epoch_id for no key update")
-        .bind::<Array<Integer>, _>(epoch_ids)
-        .execute(connection)
-        .map_err(|error| Trouble::of(error, Statement::Lock))?;
-    Ok(())
+#[derive(QueryableByName)]
+struct Locked {
+    #[diesel(sql_type = Integer)]
+    epoch_id: i32,
+    #[diesel(sql_type = SqlUuid)]
+    epoch: Uuid,
+}
+
+/// Locks epochs against other writers, in an order that all keep; which ones these are.
+pub(super) fn lock(connection: &mut PgConnection, epoch_ids: &[i32]) -> Result<BTreeMap<i32, Uuid>, Trouble> {
+    let locked: Vec<Locked> =
+        sql_query("select epoch_id, epoch from epochs where epoch_id = any($1) order by epoch_id for no key update")
+            .bind::<Array<Integer>, _>(epoch_ids)
+            .load(connection)
+            .map_err(|error| Trouble::of(error, Statement::Lock))?;
+    Ok(locked.into_iter().map(|row| (row.epoch_id, row.epoch)).collect())
+}
+
+/// Proves that monitors have these ids, by the hashes of their definitions.
+fn prove(connection: &mut PgConnection, monitors: &BTreeMap<i32, Uuid>) -> Result<(), Trouble> {
+    let proven = sql_query(
+        "select from unnest($1, $2) d(monitor_id, hash) join monitors m on (m.monitor_id, m.hash) = (d.monitor_id, d.hash)",
+    )
+    .bind::<Array<Integer>, _>(monitors.keys().copied().collect::<Vec<_>>())
+    .bind::<Array<SqlUuid>, _>(monitors.values().copied().collect::<Vec<_>>())
+    .execute(connection)?;
+    if proven == monitors.len() { Ok(()) } else { Err(Trouble::Stale) }
 }
 
 pub(super) type SqlRanges = Vec<(Bound<i64>, Bound<i64>)>;

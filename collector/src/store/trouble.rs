@@ -15,8 +15,10 @@ pub(super) enum Trouble {
     Unavailable(String),
     /// A lock was not to be had in time: as above, but the holder may be stuck.
     Locked(String),
-    /// Another writer accounted for some of these numbers: read the ledger again.
+    /// Another writer accounted for some of these numbers, or ids mean something else in this database: read again.
     Stale,
+    /// The database is not at the positions at which it was left: locate them again.
+    Moved,
     /// Rows exist that the ledger doesn't know.
     Clash,
     /// No partition takes a row: those that were known are gone.

@@ -1,0 +1,262 @@
+//! Where the reading of assigned partitions begins: where the database says, in a log that is still the one that was read.
+//!
+//! ```text
+//! assigned, paused ──▶ which topic is it? ──▶ each writer: position in the database ──▶ whose group is it?
+//!                                                         seek, resume ◀── mark the group ◀──┘
+//! ```
+//! The partitions stay paused until all of that is known, while this thread goes on to poll: the group keeps the
+//! collector, also when its database is away. It begins again with each assignment, when a topic was made again, and when
+//! a writer found the database elsewhere than it was left.
+//!
+//! *The log.* A seek names the leader epoch beside the offset. When the log was cut before that offset since, librdkafka
+//! goes on from where it was cut.
+//!
+//! *The group.* Its committed offsets bear what the database is. A collector of another database does not join in: each of
+//! the two would store a part of the partitions only.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartitionListElem};
+use uuid::Uuid;
+
+use super::client::{Context, offsets};
+use super::progress::Progress;
+use super::{Error, leader_epoch};
+use crate::position::{Log, Positions, Start};
+
+/// How long Kafka may take to answer one question.
+const ANSWER: Duration = Duration::from_secs(1);
+
+/// After this time without an id of the topic, its broker is one that gives none.
+const ID: Duration = Duration::from_secs(5);
+
+/// A mark that is not there after this time is made again.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// The way to where reading begins.
+pub(super) struct Beginning {
+    /// The generation and the assignment that it is the beginning of.
+    of: Option<(u64, u64)>,
+    since: Instant,
+    /// The writers that were asked, and those that are to be.
+    asked: usize,
+    unasked: Vec<(usize, Vec<i32>)>,
+    phase: Phase,
+    /// Whether a group of another database is taken over, once.
+    take_over: bool,
+}
+
+enum Phase {
+    Name,
+    Locate,
+    /// The group is being marked.
+    Mark {
+        since: Instant,
+        start: Start,
+    },
+    Begun,
+}
+
+impl Beginning {
+    /// Nothing has begun.
+    pub(super) fn new(take_over: bool) -> Beginning {
+        let (since, unasked) = (Instant::now(), Vec::new());
+        Beginning { of: None, since, asked: 0, unasked, phase: Phase::Begun, take_over }
+    }
+
+    /// Takes the next step; whether reading has begun. `writer_of` says which writer has a partition.
+    ///
+    /// # Errors
+    /// When the group is another database's.
+    pub(super) fn step(
+        &mut self,
+        consumer: &BaseConsumer<Context>,
+        progress: &Progress,
+        writer_of: impl Fn(i32) -> usize,
+    ) -> Result<bool, Error> {
+        let of = (progress.generation(), consumer.context().assignments());
+        if self.of != Some(of) {
+            (self.of, self.since, self.phase) = (Some(of), Instant::now(), Phase::Name);
+        }
+        let outcome = match &self.phase {
+            Phase::Name => self.name(consumer, progress, of.0, writer_of),
+            Phase::Locate => self.locate(consumer, progress, of.0),
+            Phase::Mark { since, start } => self.mark(consumer, *since, &start.clone()),
+            Phase::Begun => Ok(()),
+        };
+        match outcome {
+            Ok(()) => {}
+            Err(Obstacle::Others(error)) => return Err(error),
+            Err(Obstacle::Kafka(error)) => {
+                log::debug!(error:% = error; "partitions can't be read yet")
+            }
+        }
+        Ok(matches!(self.phase, Phase::Begun))
+    }
+
+    /// Learns which topic it is, and which writer is to be asked for what.
+    fn name(
+        &mut self,
+        consumer: &BaseConsumer<Context>,
+        progress: &Progress,
+        generation: u64,
+        writer_of: impl Fn(i32) -> usize,
+    ) -> Result<(), Obstacle> {
+        let partitions = assigned(consumer)?;
+        if partitions.is_empty() {
+            self.phase = Phase::Begun;
+            return Ok(());
+        }
+        if consumer.context().identity().id().is_none() && self.since.elapsed() < ID {
+            return Ok(());
+        }
+        progress.forget_starts();
+        self.unasked.clear();
+        for partition in partitions {
+            let writer = writer_of(partition);
+            match self.unasked.iter_mut().find(|(known, _)| *known == writer) {
+                Some((_, partitions)) => partitions.push(partition),
+                None => self.unasked.push((writer, vec![partition])),
+            }
+        }
+        self.asked = self.unasked.len();
+        self.phase = Phase::Locate;
+        self.ask(consumer, progress, generation);
+        Ok(())
+    }
+
+    /// Asks the writers that have time.
+    fn ask(&mut self, consumer: &BaseConsumer<Context>, progress: &Progress, generation: u64) {
+        let context = consumer.context();
+        let log = Log { topic: context.topic().clone(), id: context.identity().id() };
+        self.unasked.retain(|(writer, partitions)| !progress.ask(*writer, generation, &log, partitions));
+    }
+
+    /// Marks the group once all writers have answered, unless it is another database's.
+    fn locate(
+        &mut self,
+        consumer: &BaseConsumer<Context>,
+        progress: &Progress,
+        generation: u64,
+    ) -> Result<(), Obstacle> {
+        if !self.unasked.is_empty() {
+            self.ask(consumer, progress, generation);
+            return Ok(());
+        }
+        let Some(start) = progress.starts(self.asked) else { return Ok(()) };
+        let Some(start) = together(start) else {
+            // One of them was asked before another database took the address.
+            self.phase = Phase::Name;
+            return Ok(());
+        };
+        self.check(&owners(consumer)?, start.database)?;
+        // This thread has to poll, so it waits for no answer.
+        let mark = offsets(consumer.context(), &start.positions, Some(start.database));
+        consumer.commit(&mark, CommitMode::Async)?;
+        self.phase = Phase::Mark { since: Instant::now(), start };
+        Ok(())
+    }
+
+    /// Begins to read once the group is marked. The mark comes before this second look: of two collectors that come at
+    /// once, one at least sees the other's mark.
+    fn mark(&mut self, consumer: &BaseConsumer<Context>, since: Instant, start: &Start) -> Result<(), Obstacle> {
+        let owners = owners(consumer)?;
+        self.check(&owners, start.database)?;
+        if !start.positions.keys().all(|partition| owners.get(partition) == Some(&start.database)) {
+            if since.elapsed() >= AGAIN {
+                self.phase = Phase::Locate;
+            }
+            return Ok(());
+        }
+        consumer.context().fills(start.database);
+        begin(consumer, &start.positions)?;
+        self.phase = Phase::Begun;
+        Ok(())
+    }
+
+    /// Whether the group is this database's.
+    fn check(&self, owners: &BTreeMap<i32, Uuid>, database: Uuid) -> Result<(), Obstacle> {
+        match owners.values().find(|owner| **owner != database) {
+            Some(group) if !self.take_over => Err(Obstacle::Others(Error::OthersGroup { group: *group, database })),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Why reading can't begin now.
+enum Obstacle {
+    /// It is tried again.
+    Kafka(KafkaError),
+    /// It will not begin.
+    Others(Error),
+}
+
+impl From<KafkaError> for Obstacle {
+    fn from(error: KafkaError) -> Obstacle {
+        Obstacle::Kafka(error)
+    }
+}
+
+/// The answers of several writers as one; none when they are of several databases.
+fn together(starts: Vec<Start>) -> Option<Start> {
+    starts.into_iter().map(Some).reduce(|all, one| {
+        let (mut all, one) = (all?, one?);
+        all.positions.extend(one.positions);
+        (all.database == one.database).then_some(all)
+    })?
+}
+
+/// The partitions of the topic that this consumer has.
+fn assigned(consumer: &BaseConsumer<Context>) -> KafkaResult<Vec<i32>> {
+    let topic = consumer.context().topic();
+    let assigned = consumer.assignment()?;
+    let ours = assigned.elements().into_iter().filter(|one| one.topic() == &**topic).map(|one| one.partition());
+    Ok(ours.collect())
+}
+
+/// The database that each of the topic's partitions is marked with, where one is.
+fn owners(consumer: &BaseConsumer<Context>) -> KafkaResult<BTreeMap<i32, Uuid>> {
+    let topic = consumer.context().topic();
+    let metadata = consumer.fetch_metadata(Some(topic), ANSWER)?;
+    let mut all = TopicPartitionList::new();
+    for partition in metadata.topics().iter().flat_map(|topic| topic.partitions()) {
+        all.add_partition(topic, partition.id());
+    }
+    if all.count() == 0 {
+        return Ok(BTreeMap::new());
+    }
+    let committed = consumer.committed_offsets(all, ANSWER)?;
+    let owner = |one: &TopicPartitionListElem<'_>| Some((one.partition(), Uuid::parse_str(one.metadata()).ok()?));
+    Ok(committed.elements().iter().filter_map(owner).collect())
+}
+
+/// Goes to these positions and reads.
+fn begin(consumer: &BaseConsumer<Context>, positions: &Positions) -> KafkaResult<()> {
+    let topic = consumer.context().topic();
+    let mut list = TopicPartitionList::new();
+    for (partition, position) in positions {
+        list.add_partition_offset(topic, *partition, Offset::Offset(position.next))?;
+        if let Some(epoch) = position.leader_epoch {
+            leader_epoch::set(&mut list, topic, *partition, epoch);
+        }
+    }
+    for partition in consumer.seek_partitions(list, ANSWER)?.elements() {
+        partition.error()?;
+    }
+    let assigned = consumer.assignment()?;
+    consumer.resume(&assigned)?;
+    log::debug!(positions:? = positions; "reading begins");
+    Ok(())
+}
+
+/// Lets nothing more come.
+pub(super) fn pause(consumer: &BaseConsumer<Context>) {
+    let paused = consumer.assignment().and_then(|partitions| consumer.pause(&partitions));
+    if let Err(error) = paused {
+        let error: KafkaError = error;
+        log::debug!(error:% = error; "can't pause partitions");
+    }
+}

@@ -1,0 +1,2 @@
+drop table positions;
+drop table identity;

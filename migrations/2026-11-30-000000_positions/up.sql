@@ -1,0 +1,23 @@
+-- What this database is, whatever server it is on: a copy and a backup of it are it, too. The consumer group that fills it
+-- is marked with it, so that collectors of two databases do not share one group by mistake.
+create table identity (
+    is_only  boolean primary key default true check (is_only),
+    database uuid not null default gen_random_uuid()
+);
+insert into identity default values;
+comment on table identity is 'One row: what this database is.';
+
+-- Up to where each partition of a topic is stored. It changes in the transaction of the rows, so it is true also after this
+-- database was set back; Kafka's own committed offsets are not.
+create table positions (
+    topic        text not null,
+    partition    integer not null,
+    topic_id     text,
+    next_offset  bigint not null default 0,
+    leader_epoch integer,
+    primary key (topic, partition)
+) with (fillfactor = 50);
+comment on table positions is 'Up to where each partition of a topic is stored.';
+comment on column positions.topic_id is 'Kafka''s id of the topic; a topic that is deleted and made again has another one';
+comment on column positions.next_offset is 'the offset from which the partition is read on';
+comment on column positions.leader_epoch is 'Kafka''s leader epoch of the message before that; it tells whether the log was cut since';
