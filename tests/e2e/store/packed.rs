@@ -96,6 +96,18 @@ fn await_packed(stack: &Stack) {
         let packed = "(select distinct is_day, begins from website_monitor.summary_blocks where format > 0) packed";
         let packed = stack.database.count(packed)?;
         ensure!(packed >= 48 + 89, "{packed} are packed");
+        // Those without rows are packed all at once; those with rows come one by one.
+        let left = stack.database.count(
+            "(select false as is_day, hour as begins from website_monitor.hourly
+              where hour between now() - interval '49 hours' and now() - interval '61 minutes'
+              union
+              select true, day from website_monitor.daily where day <= now() - interval '25 hours 1 minute') w
+             where not exists (
+                 select from website_monitor.summary_blocks b
+                 where b.is_day = w.is_day and b.begins = w.begins and b.format > 0
+             )",
+        )?;
+        ensure!(left == 0, "{left} with rows are not packed");
         Ok(())
     });
 }
