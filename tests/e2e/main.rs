@@ -26,6 +26,7 @@ mod said_again;
 mod secrets;
 mod security;
 mod seen;
+mod set_back;
 mod shown;
 mod stack;
 mod store;

@@ -11,7 +11,7 @@ use std::process::{ChildStdin, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 /// Servers that end at the same moment may still write, hence the repetition.
 const JANITOR: &str = "trap '' INT TERM HUP; read -r _; until rm -rf \"$1\" 2>/dev/null; do sleep 0.2; done";
@@ -31,6 +31,16 @@ pub fn directory(name: &str) -> Result<PathBuf> {
     // There are passwords in some.
     DirBuilder::new().mode(0o700).create(&path).with_context(|| format!("cannot make {}", path.display()))?;
     Ok(path)
+}
+
+/// Copies a directory with all that is in it, owners included.
+///
+/// # Errors
+/// When it can't be copied.
+pub fn copy_all(from: &Path, to: &Path) -> Result<()> {
+    let copied = Command::new("cp").arg("-a").args([from, to]).output().context("cannot start cp")?;
+    ensure!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
+    Ok(())
 }
 
 fn root() -> Result<&'static Path> {

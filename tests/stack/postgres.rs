@@ -3,6 +3,7 @@
 mod own;
 mod secured;
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -184,6 +185,27 @@ impl Postgres {
     /// When it was not taken.
     pub fn make_room(&self) -> Result<()> {
         self.own()?.make_room()
+    }
+
+    /// A copy of all its data, as a backup has it. The server is stopped for that, and runs again.
+    ///
+    /// # Errors
+    /// When it isn't ours, or it can't be copied.
+    pub fn back_up(&self) -> Result<PathBuf> {
+        self.stop()?;
+        let copy = self.own()?.keep_copy()?;
+        self.start()?;
+        Ok(copy)
+    }
+
+    /// Puts a copy in the place of its data: the server goes back to what it was then.
+    ///
+    /// # Errors
+    /// When it isn't ours, or it can't be replaced.
+    pub fn set_back(&self, copy: &Path) -> Result<()> {
+        self.stop()?;
+        self.own()?.put_back(copy)?;
+        self.start()
     }
 
     /// Starts the server again, on the same port with the same data.

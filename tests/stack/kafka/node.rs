@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::secured::{Secured, Way};
 use crate::certificates::Authority;
-use crate::directory::directory;
+use crate::directory::{copy_all, directory};
 use crate::ports::free_port;
 use crate::process::Process;
 use crate::proxy::Proxy;
@@ -135,6 +135,31 @@ impl Node {
             _ => format!("{line}\n"),
         });
         Ok(fs::write(&file, changed.collect::<String>())?)
+    }
+
+    /// A copy of the log of a topic's partition, as it is on the disk. The node must not run.
+    ///
+    /// # Errors
+    /// When it can't be copied.
+    pub fn copy_log(&self, topic: &str, partition: i32) -> Result<PathBuf> {
+        let copy = directory("kafka-log")?.join("log");
+        copy_all(&self.log(topic, partition), &copy)?;
+        Ok(copy)
+    }
+
+    /// Puts such a copy in the place of the log: what came later is lost, as on a disk that lost its tail. The node must
+    /// not run.
+    ///
+    /// # Errors
+    /// When it can't be replaced.
+    pub fn set_log_back(&self, topic: &str, partition: i32, copy: &Path) -> Result<()> {
+        let log = self.log(topic, partition);
+        fs::remove_dir_all(&log)?;
+        copy_all(copy, &log)
+    }
+
+    fn log(&self, topic: &str, partition: i32) -> PathBuf {
+        self.directory.join("logs").join(format!("{topic}-{partition}"))
     }
 
     pub(super) fn start_unawaited(&self) -> Result<()> {

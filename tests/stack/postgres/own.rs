@@ -14,7 +14,7 @@ use rustix::process::{Pid, kill_process};
 use uuid::Uuid;
 
 use super::Address;
-use crate::directory::directory;
+use crate::directory::{copy_all, directory};
 use crate::eventually::within;
 use crate::filler::{FILLER, fill};
 use crate::process::{Process, Signal};
@@ -116,6 +116,20 @@ impl Own {
         fs::copy(file, &copy)?;
         fs::set_permissions(&copy, fs::Permissions::from_mode(0o600))?;
         self.give(&copy)
+    }
+
+    /// Copies all its data, while it does not run.
+    pub(super) fn keep_copy(&self) -> Result<PathBuf> {
+        let copy = directory("postgres-copy")?.join("data");
+        copy_all(&self.directory.join("data"), &copy)?;
+        Ok(copy)
+    }
+
+    /// Puts such a copy in the place of its data, while it does not run.
+    pub(super) fn put_back(&self, copy: &Path) -> Result<()> {
+        let data = self.directory.join("data");
+        fs::remove_dir_all(&data)?;
+        copy_all(copy, &data)
     }
 
     /// Puts rules of who may connect before those that `initdb` makes.

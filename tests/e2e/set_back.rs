@@ -1,0 +1,82 @@
+//! What becomes of results when a store goes back: the database to an older copy, a log to before its tail?
+//!
+//! Everything that Kafka still has has to be a row of its own monitor and agent, once, without anybody's word.
+
+mod databases;
+mod logs;
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, ensure};
+use e2e::collector::Collector;
+use e2e::{Stack, eventually};
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::store::assert_proven;
+
+/// What is sent: results of one monitor by one agent, each of a run.
+struct Story<'a> {
+    stack: &'a Stack,
+    sent: BTreeMap<(String, String), u64>,
+}
+
+impl<'a> Story<'a> {
+    fn new(stack: &'a Stack) -> Story<'a> {
+        Story { stack, sent: BTreeMap::new() }
+    }
+
+    /// An agent checks a monitor so many times, and sends that. Its name decides on the partition.
+    fn send(&mut self, agent: &str, monitor: &str, count: u64) -> Result<()> {
+        let epoch = Uuid::new_v4();
+        let messages: Vec<Vec<u8>> =
+            (1..=count).map(|seq| result(epoch, seq, agent, monitor).to_string().into()).collect();
+        let all = messages.iter().map(|message| (Some(agent.as_bytes()), Some(message.as_slice())));
+        self.stack.topic.produce_all(all)?;
+        *self.sent.entry((agent.into(), monitor.into())).or_default() += count;
+        Ok(())
+    }
+
+    /// Waits until each result is a row of its own monitor and agent, once, and nothing else is.
+    fn await_told(&self, collector: &Collector) {
+        eventually("all that was sent is a row of its own", || {
+            let told = told(self.stack)?;
+            ensure!(told == self.sent, "sent {:?}, told {told:?}\n{}", self.sent, collector.log());
+            Ok(())
+        });
+    }
+
+    /// The same, and the proof of it.
+    fn assert_proven(&self, collector: &Collector) -> Result<()> {
+        self.await_told(collector);
+        assert_proven(&collector.verify()?);
+        Ok(())
+    }
+}
+
+fn result(epoch: Uuid, seq: u64, agent: &str, monitor: &str) -> Value {
+    let at = Timestamp::now() - SignedDuration::from_millis(seq as i64);
+    json!({
+        "v": 1, "kind": "result", "epoch": epoch, "seq": seq, "agent": agent, "monitor": monitor, "name": monitor,
+        "url": "http://127.0.0.1/", "scheduled_at": at, "checked_at": at, "outcome": "success",
+    })
+}
+
+/// How many results of each monitor each agent has.
+fn told(stack: &Stack) -> Result<BTreeMap<(String, String), u64>> {
+    #[derive(Deserialize)]
+    struct Told {
+        agent: String,
+        monitor: String,
+        count: u64,
+    }
+    let rows: Vec<Told> = stack.database.rows(
+        "select a.name as agent, m.id as monitor, count(*) as count
+         from website_monitor.results r join website_monitor.monitors m using (monitor_id)
+              join website_monitor.epochs e using (epoch_id) join website_monitor.agents a using (agent_id)
+         group by 1, 2",
+    )?;
+    Ok(rows.into_iter().map(|row| ((row.agent, row.monitor), row.count)).collect())
+}

@@ -1,0 +1,99 @@
+//! The database is set back to a copy, or is another one.
+
+use std::sync::Arc;
+
+use anyhow::{Result, ensure};
+use e2e::collector::CollectorSetup;
+use e2e::postgres::Postgres;
+use e2e::{Stack, eventually};
+
+use super::Story;
+
+#[test]
+fn a_database_that_was_set_back_is_filled_again_and_no_id_means_something_else() -> Result<()> {
+    let server = Arc::new(Postgres::start_own()?);
+    let stack = Stack::with().partitions(2).start_on(&server)?;
+    let collector = stack.collector().start()?;
+    let mut story = Story::new(&stack);
+    story.send("edge-1", "shop", 50)?;
+    story.await_told(&collector);
+    let copy = server.back_up()?;
+    story.send("edge-2", "bank", 100)?;
+    story.await_told(&collector);
+
+    // While no batch is under way. The ids that the collector remembers are those of the newer state.
+    server.set_back(&copy)?;
+    story.send("edge-3", "mail", 60)?;
+    story.send("edge-4", "news", 60)?;
+
+    story.assert_proven(&collector)
+}
+
+#[test]
+fn a_database_that_was_set_back_while_its_collector_was_away_is_filled_again_though_nothing_more_comes() -> Result<()> {
+    let server = Arc::new(Postgres::start_own()?);
+    let stack = Stack::with().partitions(2).start_on(&server)?;
+    let collector = stack.collector().start()?;
+    let mut story = Story::new(&stack);
+    story.send("edge-1", "shop", 50)?;
+    story.await_told(&collector);
+    let copy = server.back_up()?;
+    story.send("edge-2", "bank", 301)?;
+    story.await_told(&collector);
+    collector.kill();
+
+    server.set_back(&copy)?;
+    collector.start()?;
+
+    story.assert_proven(&collector)
+}
+
+#[test]
+fn a_quiet_collector_notices_that_its_database_was_set_back() -> Result<()> {
+    let server = Arc::new(Postgres::start_own()?);
+    let stack = Stack::with().partitions(2).start_on(&server)?;
+    let collectors = [stack.collector().start()?, stack.collector().start()?];
+    let mut story = Story::new(&stack);
+    story.send("edge-1", "shop", 50)?;
+    story.await_told(&collectors[0]);
+    let copy = server.back_up()?;
+    story.send("edge-2", "bank", 80)?;
+    story.send("edge-3", "mail", 80)?;
+    story.await_told(&collectors[0]);
+
+    server.set_back(&copy)?;
+
+    // Nothing more is sent, in no partition.
+    story.assert_proven(&collectors[1])
+}
+
+#[test]
+fn a_collector_of_another_database_does_not_join_a_group_until_it_is_told_to_take_it_over() -> Result<()> {
+    let stack = Stack::with().partitions(2).start()?;
+    let (production, other) = (stack.collector().start()?, stack.database.server.database()?);
+    let mut story = Story::new(&stack);
+    story.send("edge-1", "shop", 40)?;
+    story.await_told(&production);
+    let name = production.group.clone();
+    let staging = CollectorSetup::new(stack.kafka.bootstrap_servers(), stack.topic.name(), &name, &other);
+    let staging = staging.build()?;
+
+    let refused = staging.command(&["run"])?;
+    assert_eq!(refused.code(), Some(78), "{}", refused.stderr);
+    assert!(refused.stderr.contains("another database") && refused.stderr.contains(&name), "{}", refused.stderr);
+    for agent in ["edge-2", "edge-3", "edge-4"] {
+        story.send(agent, "shop", 40)?;
+    }
+    story.assert_proven(&production)?;
+
+    // The one that is given up learns it.
+    staging.start_by(staging.invocation(&["run", "--take-over-group"]))?;
+    let ended = production.wait()?;
+    assert_eq!(ended.code(), Some(78), "{}", ended.stderr);
+    eventually("the other database has all that Kafka has", || {
+        let rows = other.count("website_monitor.results")?;
+        ensure!(rows == 160, "{rows} rows\n{}", staging.log());
+        Ok(())
+    });
+    Ok(())
+}

@@ -1,0 +1,43 @@
+//! A broker loses the tail of a log.
+
+use anyhow::{Context, Result};
+use e2e::Stack;
+
+use super::Story;
+
+/// The log goes back to before 200 messages, which were stored, and fills up again past the place up to which it was read.
+fn lose_a_tail(is_running: bool) -> Result<()> {
+    let stack = Stack::with().own_kafka().partitions(1).start()?;
+    let collector = stack.collector().start()?;
+    let mut story = Story::new(&stack);
+    story.send("edge-1", "shop", 100)?;
+    story.await_told(&collector);
+    stack.kafka.stop()?;
+    let node = stack.kafka.nodes()?.first().context("no node")?;
+    let copy = node.copy_log(stack.topic.name(), 0)?;
+    stack.kafka.start()?;
+    story.send("edge-2", "bank", 200)?;
+    story.await_told(&collector);
+    if !is_running {
+        collector.stop()?;
+    }
+
+    stack.kafka.stop()?;
+    node.set_log_back(stack.topic.name(), 0, &copy)?;
+    stack.kafka.start()?;
+    story.send("edge-3", "mail", 150)?;
+    story.send("edge-4", "news", 150)?;
+    collector.start()?;
+
+    story.assert_proven(&collector)
+}
+
+#[test]
+fn a_log_that_lost_its_tail_and_filled_up_again_while_nobody_read_it_is_read_from_where_it_was_cut() -> Result<()> {
+    lose_a_tail(false)
+}
+
+#[test]
+fn a_log_that_loses_its_tail_under_a_running_collector_is_read_from_where_it_was_cut() -> Result<()> {
+    lose_a_tail(true)
+}
