@@ -3,6 +3,7 @@
 //! Everything that Kafka still has has to be a row of its own monitor and agent, once, without anybody's word.
 
 mod databases;
+mod failover;
 mod logs;
 
 use std::collections::BTreeMap;
@@ -18,39 +19,35 @@ use uuid::Uuid;
 use crate::store::assert_proven;
 
 /// What is sent: results of one monitor by one agent, each of a run.
-struct Story<'a> {
-    stack: &'a Stack,
+#[derive(Default)]
+struct Story {
     sent: BTreeMap<(String, String), u64>,
 }
 
-impl<'a> Story<'a> {
-    fn new(stack: &'a Stack) -> Story<'a> {
-        Story { stack, sent: BTreeMap::new() }
-    }
-
+impl Story {
     /// An agent checks a monitor so many times, and sends that. Its name decides on the partition.
-    fn send(&mut self, agent: &str, monitor: &str, count: u64) -> Result<()> {
+    fn send(&mut self, stack: &Stack, agent: &str, monitor: &str, count: u64) -> Result<()> {
         let epoch = Uuid::new_v4();
         let messages: Vec<Vec<u8>> =
             (1..=count).map(|seq| result(epoch, seq, agent, monitor).to_string().into()).collect();
         let all = messages.iter().map(|message| (Some(agent.as_bytes()), Some(message.as_slice())));
-        self.stack.topic.produce_all(all)?;
+        stack.topic.produce_all(all)?;
         *self.sent.entry((agent.into(), monitor.into())).or_default() += count;
         Ok(())
     }
 
     /// Waits until each result is a row of its own monitor and agent, once, and nothing else is.
-    fn await_told(&self, collector: &Collector) {
+    fn await_told(&self, stack: &Stack, collector: &Collector) {
         eventually("all that was sent is a row of its own", || {
-            let told = told(self.stack)?;
+            let told = told(stack)?;
             ensure!(told == self.sent, "sent {:?}, told {told:?}\n{}", self.sent, collector.log());
             Ok(())
         });
     }
 
     /// The same, and the proof of it.
-    fn assert_proven(&self, collector: &Collector) -> Result<()> {
-        self.await_told(collector);
+    fn assert_proven(&self, stack: &Stack, collector: &Collector) -> Result<()> {
+        self.await_told(stack, collector);
         assert_proven(&collector.verify()?);
         Ok(())
     }

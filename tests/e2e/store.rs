@@ -90,6 +90,39 @@ fn the_whole_topic_replayed_into_a_new_group_changes_nothing() -> Result<()> {
 }
 
 #[test]
+fn results_are_those_of_the_agent_that_made_them_though_it_was_renamed_before_they_were_read() -> Result<()> {
+    let stack = Stack::start()?;
+    let [before, after] = epochs();
+    let start = json!({
+        "v": 1, "kind": "agent", "epoch": after, "seq": 1, "agent": "renamed", "event": "start", "at": Timestamp::now(),
+        "version": "1", "previous": {"epoch": before, "highest_seq": 40}, "highest_seq": 0, "pending": 0,
+        "outbox_bytes": 0, "monitors": [], "configuration": {"revision": "1", "faults": 0},
+    });
+    send(&stack, [start])?;
+    let collector = stack.collector().start()?;
+    eventually("it is known that there was a run before", || {
+        let epochs = stack.database.count("website_monitor.epochs")?;
+        ensure!(epochs == 2, "{epochs} epochs");
+        Ok(())
+    });
+    let now = Timestamp::now();
+    let of = |epoch: Uuid, agent: &str, seq: u64| {
+        let mut value = result(epoch, seq, now);
+        value["agent"] = json!(agent);
+        value
+    };
+    send(&stack, (1..=40).map(|seq| of(before, "edge", seq)).chain((2..=10).map(|seq| of(after, "renamed", seq))))?;
+    await_consumed(&stack, &collector.group);
+
+    let told: Vec<Value> = stack.database.rows(
+        "select a.name, count(*) from website_monitor.results join website_monitor.epochs using (epoch_id)
+         join website_monitor.agents a using (agent_id) group by 1 order by 1",
+    )?;
+    assert_eq!(told, [json!({"name": "edge", "count": 40}), json!({"name": "renamed", "count": 9})]);
+    Ok(())
+}
+
+#[test]
 fn of_the_runs_of_an_agent_a_later_one_has_the_higher_number_however_they_come() -> Result<()> {
     let stack = Stack::start()?;
     let runs = epochs::<9>();

@@ -49,6 +49,13 @@ impl CollectorSetup {
         self.set("kafka.group", group)
     }
 
+    /// Its database by a url, in place of parts.
+    pub fn at(mut self, url: &str) -> CollectorSetup {
+        self.settings.0["database"] = json!({"url": url});
+        self.password.clear();
+        self
+    }
+
     /// Any option by its path, such as `batch.max_wait`. A librdkafka property has dots of its own: set the whole
     /// `kafka.properties`.
     pub fn set(mut self, path: &str, value: impl Into<Value>) -> CollectorSetup {
@@ -72,7 +79,9 @@ impl CollectorSetup {
         let directory = crate::directory::directory("collector")?;
         let password = directory.join("password");
         fs::write(&password, &self.password)?;
-        self.settings.set("database.password_file", password.to_string_lossy());
+        if !self.password.is_empty() {
+            self.settings.set("database.password_file", password.to_string_lossy());
+        }
         let group = self.settings.0["kafka"]["group"].as_str().unwrap_or_default().to_owned();
         Ok(Collector { daemon: Daemon::new_in(PROGRAM, directory, &self.settings)?, group })
     }

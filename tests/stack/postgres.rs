@@ -208,6 +208,37 @@ impl Postgres {
         self.start()
     }
 
+    /// A server that archives its log, as [`recover`](Postgres::recover) needs it.
+    ///
+    /// # Errors
+    /// When it can't be started: says what is missing.
+    pub fn start_own_archiving() -> Result<Postgres> {
+        Postgres::start_own_with(&[
+            "archive_mode=on",
+            "archive_command=mkdir -p ../archive && cp %p ../archive/%f",
+            "wal_level=replica",
+        ])
+    }
+
+    /// A base backup, made while the server runs.
+    ///
+    /// # Errors
+    /// When it isn't ours, or `pg_basebackup` fails.
+    pub fn base_backup(&self) -> Result<PathBuf> {
+        self.own()?.base_backup(&self.address)
+    }
+
+    /// Brings the server to a restore point after a base backup.
+    ///
+    /// # Errors
+    /// When it isn't ours, or does not come up.
+    pub fn recover(&self, base: &Path, point: &str) -> Result<()> {
+        self.stop()?;
+        self.own()?.put_back(base)?;
+        self.own()?.recover_to(point)?;
+        self.start()
+    }
+
     /// Starts the server again, on the same port with the same data.
     ///
     /// # Errors

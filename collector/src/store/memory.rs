@@ -23,6 +23,8 @@ const ENTRY_BYTES: usize = 100;
 #[derive(Clone, Debug)]
 pub(super) struct Epoch {
     pub(super) id: i32,
+    /// Whether its own records have said whose it is.
+    pub(super) is_named: bool,
     pub(super) accounted: Ranges,
 }
 
@@ -63,6 +65,11 @@ impl Memory {
 
     pub(super) fn epoch_id(&self, epoch: &Uuid) -> Option<i32> {
         self.ledger.by_name.get(epoch).map(|known| known.id)
+    }
+
+    /// Whether the epoch is known, and its own records have said whose it is.
+    pub(super) fn is_named(&self, epoch: &Uuid) -> bool {
+        self.ledger.by_name.get(epoch).is_some_and(|known| known.is_named)
     }
 
     /// Takes in what was read. Earlier knowledge of these epochs is replaced.
@@ -149,7 +156,7 @@ mod tests {
         let mut memory = Memory::default();
         committed(&mut memory, Ranges::span(1, 5));
         assert!(memory.epoch_id(&EPOCH).is_none(), "an epoch without an id is not made up");
-        memory.learn_epochs([(EPOCH, Epoch { id: 7, accounted: Ranges::span(1, 2) })]);
+        memory.learn_epochs([(EPOCH, Epoch { id: 7, is_named: true, accounted: Ranges::span(1, 2) })]);
         committed(&mut memory, Ranges::span(3, 5));
         let has = |seq| memory.look_up(&EPOCH, seq).map(|(_, is_accounted)| is_accounted);
         assert_eq!([0, 1, 5, 6].map(has), [false, true, true, false].map(Some));
@@ -161,7 +168,7 @@ mod tests {
     #[test]
     fn many_holes_and_long_texts_are_forgotten_in_time() {
         let mut memory = Memory::default();
-        let known = Epoch { id: 7, accounted: Ranges::new() };
+        let known = Epoch { id: 7, is_named: true, accounted: Ranges::new() };
         memory.learn_epochs([(EPOCH, known.clone()), (EPOCH, known)]);
         let holes = |from: i64| Ranges::from_parts((from..from + 3_000_000).map(|n| (2 * n, 2 * n + 1)).collect());
         committed(&mut memory, holes(0));

@@ -3,13 +3,16 @@
 //! New ones are inserted in the order of their names, each statement on its own, and read back: two collectors that
 //! meet the same new name at once both end up with the same id. Epochs are in the order of their agents' names, and those of
 //! one agent in the order in which it began them, as its messages come: of two, the later one has the higher id.
+//!
+//! An epoch is its agent's by the name that its own records bear. One that is known only since a later epoch names it as the
+//! one before, or declares numbers of it dropped, belongs to that one's agent until then: an agent may be renamed in between.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{Array, BigInt, Integer, Multirange, Nullable, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Bool, Integer, Multirange, Nullable, Text, Uuid as SqlUuid};
 use uuid::Uuid;
 use wire::Content;
 
@@ -28,6 +31,8 @@ struct EpochRow {
     epoch_id: i32,
     #[diesel(sql_type = SqlUuid)]
     epoch: Uuid,
+    #[diesel(sql_type = Bool)]
+    is_named: bool,
     #[diesel(sql_type = Multirange<BigInt>)]
     accounted: Vec<(Bound<i64>, Bound<i64>)>,
 }
@@ -47,8 +52,18 @@ pub(super) fn from_sql(multirange: Vec<(Bound<i64>, Bound<i64>)>) -> Ranges {
     Ranges::from_parts(multirange.into_iter().map(|(from, to)| (start(from), end(to))).collect())
 }
 
-/// Epochs that aren't known yet: how many came before each, and its agent.
-type Wanted<'a> = BTreeMap<Uuid, (i64, &'a str)>;
+/// Epochs that aren't known yet, or not whose they are.
+type Wanted<'a> = BTreeMap<Uuid, Naming<'a>>;
+
+/// Whose an epoch is.
+#[derive(Clone, Copy)]
+struct Naming<'a> {
+    /// How many epochs came before it.
+    before: i64,
+    agent: &'a str,
+    /// Whether its own records say so.
+    is_own: bool,
+}
 
 /// Makes sure that the memory has every epoch that these entries name.
 pub(super) fn learn_epochs(
@@ -56,17 +71,7 @@ pub(super) fn learn_epochs(
     memory: &mut Memory,
     entries: &[Entry<'_>],
 ) -> Result<(), Trouble> {
-    let mut wanted = Wanted::new();
-    let mut last = None;
-    for entry in entries {
-        for_each_epoch(entry, |epoch, agent| {
-            if last != Some(epoch) && memory.epoch_id(&epoch).is_none() {
-                let before = number(wanted.len() as u64);
-                wanted.entry(epoch).or_insert((before, agent));
-            }
-            last = Some(epoch);
-        });
-    }
+    let mut wanted = wanted(memory, entries);
     if wanted.is_empty() {
         return Ok(());
     }
@@ -81,39 +86,67 @@ pub(super) fn learn_epochs(
     }
 }
 
-/// The epochs that an entry names: those of which it declares numbers dropped, the one before, and last its own.
-pub(super) fn for_each_epoch<'a>(entry: &'a Entry<'_>, mut each: impl FnMut(Uuid, &'a str)) {
+fn wanted<'a>(memory: &Memory, entries: &'a [Entry<'_>]) -> Wanted<'a> {
+    let mut wanted = Wanted::new();
+    let mut last = None;
+    for entry in entries {
+        for_each_epoch(entry, |epoch, agent, is_own| {
+            if last == Some((epoch, is_own)) {
+                return;
+            }
+            last = Some((epoch, is_own));
+            if memory.is_named(&epoch) || !is_own && memory.epoch_id(&epoch).is_some() {
+                return;
+            }
+            let before = number(wanted.len() as u64);
+            let naming = wanted.entry(epoch).or_insert(Naming { before, agent, is_own });
+            if is_own && !naming.is_own {
+                (naming.agent, naming.is_own) = (agent, true);
+            }
+        });
+    }
+    wanted
+}
+
+/// The epochs that an entry names, with its agent: those of which it declares numbers dropped, the one before, and last its
+/// own, which it says.
+pub(super) fn for_each_epoch<'a>(entry: &'a Entry<'_>, mut each: impl FnMut(Uuid, &'a str, bool)) {
     match entry.decoded() {
         Ok(record) => {
+            let agent: &str = &record.agent;
             match &record.content {
                 Content::Result(_) => {}
-                Content::Dropped(dropped) => dropped.ranges.iter().for_each(|range| each(range.epoch, &record.agent)),
-                Content::Agent(report) => report.previous.iter().for_each(|before| each(before.epoch, &record.agent)),
+                Content::Dropped(dropped) => dropped.ranges.iter().for_each(|range| each(range.epoch, agent, false)),
+                Content::Agent(report) => report.previous.iter().for_each(|before| each(before.epoch, agent, false)),
             }
-            each(record.epoch, &record.agent);
+            each(record.epoch, agent, true);
         }
-        Err(rejection) => rejection.number.iter().for_each(|number| each(number.epoch, &number.agent)),
+        Err(rejection) => rejection.number.iter().for_each(|number| each(number.epoch, &number.agent, true)),
     }
 }
 
 fn read_epochs(connection: &mut PgConnection, memory: &mut Memory, wanted: &mut Wanted<'_>) -> Result<(), Trouble> {
-    let rows: Vec<EpochRow> = sql_query("select epoch_id, epoch, accounted from epochs where epoch = any($1)")
-        .bind::<Array<SqlUuid>, _>(wanted.keys().copied().collect::<Vec<_>>())
-        .load(connection)?;
+    let rows: Vec<EpochRow> =
+        sql_query("select epoch_id, epoch, is_named, accounted from epochs where epoch = any($1)")
+            .bind::<Array<SqlUuid>, _>(wanted.keys().copied().collect::<Vec<_>>())
+            .load(connection)?;
     memory.learn_epochs(rows.into_iter().map(|row| {
-        wanted.remove(&row.epoch);
+        if row.is_named || wanted.get(&row.epoch).is_some_and(|naming| !naming.is_own) {
+            wanted.remove(&row.epoch);
+        }
         let accounted = from_sql(row.accounted);
         if accounted.parts().len() > MANY_HOLES {
             log::warn!(epoch:% = row.epoch, ranges = accounted.parts().len(); "the ledger of an epoch has many holes");
         }
-        (row.epoch, Epoch { id: row.epoch_id, accounted })
+        (row.epoch, Epoch { id: row.epoch_id, is_named: row.is_named, accounted })
     }));
     Ok(())
 }
 
+/// Makes epochs, and gives those that are there by another's word to whom their own records name.
 fn make_epochs(connection: &mut PgConnection, wanted: &Wanted<'_>) -> Result<(), Trouble> {
     let of_records = |error| Trouble::of(error, Statement::Records);
-    let agents: Vec<&str> = wanted.values().map(|(_, agent)| *agent).collect();
+    let agents: Vec<&str> = wanted.values().map(|naming| naming.agent).collect();
     sql_query(
         "insert into agents (name)
          select distinct d.name from unnest($1) d(name)
@@ -124,15 +157,27 @@ fn make_epochs(connection: &mut PgConnection, wanted: &Wanted<'_>) -> Result<(),
     .execute(connection)
     .map_err(of_records)?;
     sql_query(
-        "insert into epochs (epoch, agent_id)
-         select d.epoch, a.agent_id from unnest($1, $2, $3) d(epoch, agent, before) join agents a on a.name = d.agent
+        "insert into epochs (epoch, agent_id, is_named)
+         select d.epoch, a.agent_id, d.is_own
+         from unnest($1, $2, $3, $4) d(epoch, agent, before, is_own) join agents a on a.name = d.agent
          order by d.agent, d.before on conflict do nothing",
     )
     .bind::<Array<SqlUuid>, _>(wanted.keys().copied().collect::<Vec<_>>())
     .bind::<Array<Text>, _>(&agents)
-    .bind::<Array<BigInt>, _>(wanted.values().map(|(before, _)| *before).collect::<Vec<_>>())
+    .bind::<Array<BigInt>, _>(wanted.values().map(|naming| naming.before).collect::<Vec<_>>())
+    .bind::<Array<Bool>, _>(wanted.values().map(|naming| naming.is_own).collect::<Vec<_>>())
     .execute(connection)
     .map_err(of_records)?;
+    let own = || wanted.iter().filter(|(_, naming)| naming.is_own);
+    sql_query(
+        "update epochs e set agent_id = a.agent_id, is_named = true
+         from unnest($1, $2) d(epoch, agent) join agents a on a.name = d.agent
+         where e.epoch = d.epoch and not e.is_named",
+    )
+    .bind::<Array<SqlUuid>, _>(own().map(|(epoch, _)| *epoch).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(own().map(|(_, naming)| naming.agent).collect::<Vec<_>>())
+    .execute(connection)
+    .map_err(|error| Trouble::of(error, Statement::Lock))?;
     Ok(())
 }
 

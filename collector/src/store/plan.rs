@@ -260,7 +260,7 @@ mod tests {
 
     fn memory(accounted: Ranges) -> Memory {
         let mut memory = Memory::default();
-        memory.learn_epochs([(EPOCH, Epoch { id: 7, accounted })]);
+        memory.learn_epochs([(EPOCH, Epoch { id: 7, is_named: true, accounted })]);
         memory
     }
 

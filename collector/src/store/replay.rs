@@ -198,9 +198,9 @@ impl Store {
 fn blank(memory: &Memory, entries: &[Entry<'_>]) -> Memory {
     let mut blank = Memory::default();
     for entry in entries {
-        names::for_each_epoch(entry, |epoch, _| {
+        names::for_each_epoch(entry, |epoch, _, _| {
             if let Some(id) = memory.epoch_id(&epoch) {
-                blank.learn_epochs([(epoch, Epoch { id, accounted: Ranges::new() })]);
+                blank.learn_epochs([(epoch, Epoch { id, is_named: true, accounted: Ranges::new() })]);
             }
         });
     }
@@ -228,7 +228,8 @@ fn take_back(
         let (accounted, rejected) = (from_sql(row.accounted), from_sql(row.rejected));
         let wanted = Ranges::from_parts(wanted.remove(&row.epoch).unwrap_or_default());
         let back = rejected.common(&wanted);
-        ledger.learn_epochs([(row.epoch, Epoch { id: row.epoch_id, accounted: accounted.minus(&back) })]);
+        ledger
+            .learn_epochs([(row.epoch, Epoch { id: row.epoch_id, is_named: true, accounted: accounted.minus(&back) })]);
         if !back.is_empty() {
             ids.push(row.epoch_id);
             numbers.push(to_sql(&back));

@@ -14,19 +14,19 @@ fn a_database_that_was_set_back_is_filled_again_and_no_id_means_something_else()
     let server = Arc::new(Postgres::start_own()?);
     let stack = Stack::with().partitions(2).start_on(&server)?;
     let collector = stack.collector().start()?;
-    let mut story = Story::new(&stack);
-    story.send("edge-1", "shop", 50)?;
-    story.await_told(&collector);
+    let mut story = Story::default();
+    story.send(&stack, "edge-1", "shop", 50)?;
+    story.await_told(&stack, &collector);
     let copy = server.back_up()?;
-    story.send("edge-2", "bank", 100)?;
-    story.await_told(&collector);
+    story.send(&stack, "edge-2", "bank", 100)?;
+    story.await_told(&stack, &collector);
 
     // While no batch is under way. The ids that the collector remembers are those of the newer state.
     server.set_back(&copy)?;
-    story.send("edge-3", "mail", 60)?;
-    story.send("edge-4", "news", 60)?;
+    story.send(&stack, "edge-3", "mail", 60)?;
+    story.send(&stack, "edge-4", "news", 60)?;
 
-    story.assert_proven(&collector)
+    story.assert_proven(&stack, &collector)
 }
 
 #[test]
@@ -34,18 +34,18 @@ fn a_database_that_was_set_back_while_its_collector_was_away_is_filled_again_tho
     let server = Arc::new(Postgres::start_own()?);
     let stack = Stack::with().partitions(2).start_on(&server)?;
     let collector = stack.collector().start()?;
-    let mut story = Story::new(&stack);
-    story.send("edge-1", "shop", 50)?;
-    story.await_told(&collector);
+    let mut story = Story::default();
+    story.send(&stack, "edge-1", "shop", 50)?;
+    story.await_told(&stack, &collector);
     let copy = server.back_up()?;
-    story.send("edge-2", "bank", 301)?;
-    story.await_told(&collector);
+    story.send(&stack, "edge-2", "bank", 301)?;
+    story.await_told(&stack, &collector);
     collector.kill();
 
     server.set_back(&copy)?;
     collector.start()?;
 
-    story.assert_proven(&collector)
+    story.assert_proven(&stack, &collector)
 }
 
 #[test]
@@ -53,27 +53,27 @@ fn a_quiet_collector_notices_that_its_database_was_set_back() -> Result<()> {
     let server = Arc::new(Postgres::start_own()?);
     let stack = Stack::with().partitions(2).start_on(&server)?;
     let collectors = [stack.collector().start()?, stack.collector().start()?];
-    let mut story = Story::new(&stack);
-    story.send("edge-1", "shop", 50)?;
-    story.await_told(&collectors[0]);
+    let mut story = Story::default();
+    story.send(&stack, "edge-1", "shop", 50)?;
+    story.await_told(&stack, &collectors[0]);
     let copy = server.back_up()?;
-    story.send("edge-2", "bank", 80)?;
-    story.send("edge-3", "mail", 80)?;
-    story.await_told(&collectors[0]);
+    story.send(&stack, "edge-2", "bank", 80)?;
+    story.send(&stack, "edge-3", "mail", 80)?;
+    story.await_told(&stack, &collectors[0]);
 
     server.set_back(&copy)?;
 
     // Nothing more is sent, in no partition.
-    story.assert_proven(&collectors[1])
+    story.assert_proven(&stack, &collectors[1])
 }
 
 #[test]
 fn a_collector_of_another_database_does_not_join_a_group_until_it_is_told_to_take_it_over() -> Result<()> {
     let stack = Stack::with().partitions(2).start()?;
     let (production, other) = (stack.collector().start()?, stack.database.server.database()?);
-    let mut story = Story::new(&stack);
-    story.send("edge-1", "shop", 40)?;
-    story.await_told(&production);
+    let mut story = Story::default();
+    story.send(&stack, "edge-1", "shop", 40)?;
+    story.await_told(&stack, &production);
     let name = production.group.clone();
     let staging = CollectorSetup::new(stack.kafka.bootstrap_servers(), stack.topic.name(), &name, &other);
     let staging = staging.build()?;
@@ -82,9 +82,9 @@ fn a_collector_of_another_database_does_not_join_a_group_until_it_is_told_to_tak
     assert_eq!(refused.code(), Some(78), "{}", refused.stderr);
     assert!(refused.stderr.contains("another database") && refused.stderr.contains(&name), "{}", refused.stderr);
     for agent in ["edge-2", "edge-3", "edge-4"] {
-        story.send(agent, "shop", 40)?;
+        story.send(&stack, agent, "shop", 40)?;
     }
-    story.assert_proven(&production)?;
+    story.assert_proven(&stack, &production)?;
 
     // The one that is given up learns it.
     staging.start_by(staging.invocation(&["run", "--take-over-group"]))?;

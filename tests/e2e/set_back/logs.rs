@@ -9,15 +9,15 @@ use super::Story;
 fn lose_a_tail(is_running: bool) -> Result<()> {
     let stack = Stack::with().own_kafka().partitions(1).start()?;
     let collector = stack.collector().start()?;
-    let mut story = Story::new(&stack);
-    story.send("edge-1", "shop", 100)?;
-    story.await_told(&collector);
+    let mut story = Story::default();
+    story.send(&stack, "edge-1", "shop", 100)?;
+    story.await_told(&stack, &collector);
     stack.kafka.stop()?;
     let node = stack.kafka.nodes()?.first().context("no node")?;
     let copy = node.copy_log(stack.topic.name(), 0)?;
     stack.kafka.start()?;
-    story.send("edge-2", "bank", 200)?;
-    story.await_told(&collector);
+    story.send(&stack, "edge-2", "bank", 200)?;
+    story.await_told(&stack, &collector);
     if !is_running {
         collector.stop()?;
     }
@@ -25,11 +25,11 @@ fn lose_a_tail(is_running: bool) -> Result<()> {
     stack.kafka.stop()?;
     node.set_log_back(stack.topic.name(), 0, &copy)?;
     stack.kafka.start()?;
-    story.send("edge-3", "mail", 150)?;
-    story.send("edge-4", "news", 150)?;
+    story.send(&stack, "edge-3", "mail", 150)?;
+    story.send(&stack, "edge-4", "news", 150)?;
     collector.start()?;
 
-    story.assert_proven(&collector)
+    story.assert_proven(&stack, &collector)
 }
 
 #[test]

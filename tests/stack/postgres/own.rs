@@ -54,14 +54,40 @@ impl Own {
     /// A copy of a running server, that follows it as a standby.
     pub(super) fn standby_of(primary: &Address) -> Result<Own> {
         let own = Own::empty(&["hot_standby=on"])?;
-        let mut copy = own.command("pg_basebackup");
-        copy.args(["--pgdata=data", "--checkpoint=fast", "--no-sync", "--write-recovery-conf", "--wal-method=stream"]);
-        let Address { user, password, host, port } = primary;
+        own.copy_running(primary, "data", &["--write-recovery-conf"])?;
+        Ok(own)
+    }
+
+    /// A base backup of the running server, from which it can be brought to a point in time.
+    pub(super) fn base_backup(&self, address: &Address) -> Result<PathBuf> {
+        let name = format!("base-{}", Uuid::new_v4().simple());
+        self.copy_running(address, &name, &[])?;
+        Ok(self.directory.join(name))
+    }
+
+    fn copy_running(&self, running: &Address, to: &str, more: &[&str]) -> Result<()> {
+        let mut copy = self.command("pg_basebackup");
+        copy.arg(format!("--pgdata={to}")).args(["--checkpoint=fast", "--no-sync", "--wal-method=stream"]).args(more);
+        let Address { user, password, host, port } = running;
         copy.arg(format!("--dbname=host={host} port={port} user={user} application_name=standby"));
         copy.env("PGPASSWORD", password);
         let ended = Process::run("pg_basebackup", copy, BOUND)?;
         ensure!(ended.status.success(), "pg_basebackup failed: {}{}", ended.stdout, ended.stderr);
-        Ok(own)
+        Ok(())
+    }
+
+    /// From its next start on the server replays its archive up to a restore point, and goes on from there.
+    pub(super) fn recover_to(&self, point: &str) -> Result<()> {
+        let data = self.directory.join("data");
+        let settings = data.join("postgresql.auto.conf");
+        let before = fs::read_to_string(&settings)?;
+        let recovery = format!(
+            "restore_command = 'cp ../archive/%f %p'\nrecovery_target_name = '{point}'\nrecovery_target_action = 'promote'\n"
+        );
+        fs::write(&settings, before + &recovery)?;
+        let signal = data.join("recovery.signal");
+        fs::write(&signal, "")?;
+        self.give(&signal)
     }
 
     fn empty(settings: &'static [&'static str]) -> Result<Own> {

@@ -21,3 +21,8 @@ comment on table positions is 'Up to where each partition of a topic is stored.'
 comment on column positions.topic_id is 'Kafka''s id of the topic; a topic that is deleted and made again has another one';
 comment on column positions.next_offset is 'the offset from which the partition is read on';
 comment on column positions.leader_epoch is 'Kafka''s leader epoch of the message before that; it tells whether the log was cut since';
+
+-- An epoch that is known only since a later one names it belongs to that one's agent until its own records come: in between
+-- the agent may have been renamed.
+alter table epochs add column is_named boolean not null default true;
+comment on column epochs.is_named is 'whether its own records have said whose it is';
