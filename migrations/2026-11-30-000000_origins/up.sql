@@ -26,3 +26,24 @@ comment on column positions.leader_epoch is 'Kafka''s leader epoch of the messag
 -- the agent may have been renamed.
 alter table epochs add column is_named boolean not null default true;
 comment on column epochs.is_named is 'whether its own records have said whose it is';
+
+-- What an agent's schedules have of slots of one interval is added up before it is rounded: one that begins again and again
+-- owes no less than one that goes on.
+create or replace function results_due(since timestamptz, until timestamptz)
+    returns table (agent_id integer, monitor text, due bigint)
+    language sql stable parallel safe
+begin atomic
+    select d.agent_id, d.monitor, sum(floor(d.slots + 0.000001))::bigint
+    from (
+        select s.agent_id, s.monitor, s.interval_ms,
+               sum(greatest(
+                   0,
+                   extract(epoch from least(s.ends, results_due.until) - greatest(s.begins, results_due.since)) * 1000
+                   / s.interval_ms
+               )) as slots
+        from schedule_spans(results_due.since, results_due.until) s
+        where coalesce(s.ends > results_due.since, true)
+        group by 1, 2, 3
+    ) d
+    group by 1, 2;
+end;

@@ -17,6 +17,9 @@ use serde::Deserialize;
 /// Clocks are read one after the other, and times are cut to microseconds.
 const SLACK_US: i64 = 1_000;
 
+/// How long a request may wait in the queue of the web server.
+const QUEUED_US: i64 = 5_000_000;
+
 /// The table of results.
 pub(crate) const RESULTS: &str = "website_monitor.results";
 
@@ -65,6 +68,13 @@ impl Row {
     fn ended_us(&self) -> i64 {
         self.began_us + self.response_time_us
     }
+
+    /// Up to when the web server may have seen the request. On a busy machine it sees one that waits in its queue after the
+    /// check has given up waiting for the answer.
+    fn seen_until_us(&self) -> i64 {
+        let queued = if self.outcome == "timeout" { QUEUED_US } else { 0 };
+        self.ended_us() + SLACK_US + queued
+    }
 }
 
 impl Mismatches {
@@ -99,7 +109,7 @@ fn compare(requests: Vec<Request>, rows: impl Iterator<Item = Row>, url: impl Fn
         let at = request.seen_at.as_microsecond();
         let mut of_its_url = unasked.get_mut(&url(&request.path));
         let begun = of_its_url.iter().flat_map(|rows| rows.range(..=at + SLACK_US));
-        let of_its_time = begun.filter(|(_, rows)| at <= rows[0].ended_us() + SLACK_US);
+        let of_its_time = begun.filter(|(_, rows)| at <= rows[0].seen_until_us());
         let began = of_its_time.min_by_key(|(_, rows)| rows[0].ended_us()).map(|(began, _)| *began);
         let its_rows = began.and_then(|began| of_its_url.as_mut()?.remove(&began)).unwrap_or_default();
         match its_rows.len() {
@@ -224,6 +234,12 @@ fn a_request_at_the_end_of_its_check_is_not_taken_for_one_of_the_next_check() {
     assert!(found.is_empty(), "{found:#?}");
     let found = compare(vec![request(10_800), request(12_500)], [row(11_000, 2_000)].into_iter(), str::to_owned);
     assert_eq!(found.requests_without_row.len(), 1, "{found:#?}");
+
+    let given_up = || Row { outcome: "timeout".into(), ..row(11_000, 2_000) };
+    let found = compare(vec![request(90_000)], [given_up()].into_iter(), str::to_owned);
+    assert!(found.is_empty(), "it is seen after its check gave up: {found:#?}");
+    let found = compare(vec![request(90_000)], [row(11_000, 2_000)].into_iter(), str::to_owned);
+    assert!(!found.is_empty(), "it was answered before it was seen");
 }
 
 #[test]

@@ -80,19 +80,28 @@ impl Schedule {
         latest.into_iter().chain(now).flat_map(|span| span.tags.clone()).collect()
     }
 
-    /// How many results each agent owes of a time.
+    /// How many results each agent owes of a time. An agent that begins again and again owes no less than one that goes on:
+    /// what its times have of slots of one interval is added up before it is rounded.
     pub fn due(&self, since: Timestamp, until: Timestamp) -> BTreeMap<i32, i64> {
-        let mut due = BTreeMap::new();
+        let mut parts: BTreeMap<(i32, SignedDuration), f64> = BTreeMap::new();
         for span in &self.spans {
-            let slots = whole(slots(span.begins, span.ends.unwrap_or(until), span.interval, since, until));
-            *due.entry(span.agent_id).or_default() += slots;
+            let slots = slots(span.begins, span.ends.unwrap_or(until), span.interval, since, until);
+            *parts.entry((span.agent_id, span.interval)).or_default() += slots;
+        }
+        let mut due = BTreeMap::new();
+        for ((agent_id, _), slots) in parts {
+            *due.entry(agent_id).or_default() += whole(slots);
         }
         due
     }
 
     /// How many results nobody owes: those of a time in which nobody looked.
     pub fn nobodys(&self, since: Timestamp, until: Timestamp) -> i64 {
-        self.idle.iter().map(|idle| whole(slots(idle.begins, idle.ends, idle.interval, since, until))).sum()
+        let mut parts: BTreeMap<SignedDuration, f64> = BTreeMap::new();
+        for idle in &self.idle {
+            *parts.entry(idle.interval).or_default() += slots(idle.begins, idle.ends, idle.interval, since, until);
+        }
+        parts.into_values().map(whole).sum()
     }
 
     /// Who was to look at some time.
@@ -140,20 +149,27 @@ fn slots(begins: Timestamp, ends: Timestamp, interval: SignedDuration, since: Ti
     (inside.as_secs_f64() / interval.as_secs_f64().max(0.001)).max(0.0)
 }
 
-/// Whole slots by bar: those up to its end that no bar before has.
+/// Whole slots by bar: of each interval those up to its end that no bar before has.
 fn spread(
     spans: impl Iterator<Item = (Timestamp, Option<Timestamp>, SignedDuration)>,
     edges: &[Timestamp],
 ) -> Vec<i64> {
     let mut due = vec![0; edges.len().saturating_sub(1)];
+    let mut parts: BTreeMap<SignedDuration, Vec<f64>> = BTreeMap::new();
     for (begins, ends, interval) in spans {
+        let parts = parts.entry(interval).or_insert_with(|| vec![0.0; due.len()]);
         let first = edges.partition_point(|edge| *edge <= begins).saturating_sub(1);
-        let (mut so_far, mut counted) = (0.0, 0);
-        for (n, bar) in due.iter_mut().enumerate().skip(first) {
+        for (n, part) in parts.iter_mut().enumerate().skip(first) {
             if ends.is_some_and(|ends| ends <= edges[n]) {
                 break;
             }
-            so_far += slots(begins, ends.unwrap_or(Timestamp::MAX), interval, edges[n], edges[n + 1]);
+            *part += slots(begins, ends.unwrap_or(Timestamp::MAX), interval, edges[n], edges[n + 1]);
+        }
+    }
+    for parts in parts.into_values() {
+        let (mut so_far, mut counted) = (0.0, 0);
+        for (part, bar) in parts.into_iter().zip(&mut due) {
+            so_far += part;
             *bar += whole(so_far) - counted;
             counted = whole(so_far);
         }
@@ -239,6 +255,18 @@ mod tests {
         assert_eq!(schedule.of_agent(2, &[at(0), at(15), at(30), at(45), at(60)]), [1, 2, 1, 2]);
         assert_eq!(schedule.agents(), [1, 2].into());
         assert_eq!(schedule.nobodys(at(0), at(1_000)), 0, "one that died is still expected");
+    }
+
+    #[test]
+    fn an_agent_that_begins_more_often_than_it_checks_owes_what_one_owes_that_goes_on() {
+        let restless = (0..100).map(|n| span(1, 7 * n, Some(7 * n + 7))).collect();
+        let schedule = Schedule::new(restless, at(1_000));
+        assert_eq!(schedule.due(at(0), at(700)), [(1, 70)].into());
+        assert_eq!(schedule.of_agent(1, &[at(0), at(350), at(700)]), [35, 35]);
+        let upgraded = (0..100).map(|n| stopped(1, 14 * n, 14 * n + 7, Some(14 * n + 14))).collect();
+        let schedule = Schedule::new(upgraded, at(1_400));
+        assert_eq!((schedule.due(at(0), at(1_400)), schedule.nobodys(at(0), at(1_400))), ([(1, 70)].into(), 70));
+        assert_eq!(schedule.of_nobody(&[at(0), at(700), at(1_400)]), [35, 35]);
     }
 
     #[test]
