@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use settings::terminal::write_line;
 
 use crate::args::{Arguments, Command, Format, Report, ReportFormat, Run, Verify};
 use crate::config::Config;
@@ -40,12 +41,13 @@ pub fn execute(arguments: &Arguments, stop: impl Future<Output = ()>) -> anyhow:
     match &arguments.command {
         Command::Run(of) => with_config(&of.config, |config| consume_until(config, of, stop)),
         Command::CheckConfig(of) => with_config(&of.config, |_| {
-            writeln!(stdout(), "{}: no faults", of.config.display())?;
+            write_line(&mut stdout(), format_args!("{}: no faults", of.config.display()))?;
             Ok(ExitCode::SUCCESS)
         }),
         Command::Migrate(of) => with_config(&of.config, |config| match store::migrate(&config.database) {
             Ok(run) => {
-                writeln!(stdout(), "{} is up to date; migrations run: {run}", config.database.schema)?;
+                let schema = &config.database.schema;
+                write_line(&mut stdout(), format_args!("{schema} is up to date; migrations run: {run}"))?;
                 Ok(ExitCode::SUCCESS)
             }
             Err(error) => unavailable(&config, &error),
@@ -151,11 +153,11 @@ fn tell(config: &Config, of: &Report) -> anyhow::Result<ExitCode> {
 
 fn bad_configuration(faults: &[impl std::fmt::Display]) -> anyhow::Result<ExitCode> {
     let mut stderr = stderr().lock();
-    faults.iter().try_for_each(|fault| writeln!(stderr, "{fault}"))?;
+    faults.iter().try_for_each(|fault| write_line(&mut stderr, fault))?;
     Ok(ExitCode::from(BAD_CONFIGURATION))
 }
 
 fn unavailable(config: &Config, error: &store::Unavailable) -> anyhow::Result<ExitCode> {
-    writeln!(stderr(), "database {}: {error}", config.database.address)?;
+    write_line(&mut stderr(), format_args!("database {}: {error}", config.database.address))?;
     Ok(ExitCode::from(UNAVAILABLE))
 }

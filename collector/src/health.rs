@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 pub use alerting::Alerting;
 use prometheus_client::metrics::histogram::Histogram;
 use sd_notify::NotifyState;
-use settings::Outage;
+use settings::{Outage, terminal};
 pub use tally::Tally;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -252,7 +252,7 @@ impl Health {
             }
             let status = self.status(counts[counts.len() - 1] - counts[0], counts.len() as u64 - 1);
             if said != status {
-                notify(&[NotifyState::Status(&status)]);
+                notify(&[NotifyState::Status(&terminal::shown(&status))]);
                 said = status;
             }
             let stalled = self.stalled(self.began.elapsed());

@@ -28,7 +28,6 @@ pub mod position;
 pub mod ranges;
 pub mod report;
 pub mod store;
-pub mod terminal;
 pub mod verify;
 pub mod web;
 

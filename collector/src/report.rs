@@ -2,10 +2,10 @@
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
+use settings::terminal;
 
 use crate::figures::counts::Bounds;
 use crate::figures::{Figures, Outage, ResponseTimes, Window};
-use crate::terminal;
 
 /// A monitor in JSON.
 #[derive(Serialize)]
@@ -117,8 +117,8 @@ pub fn table(figures: &[Figures], window: Window) -> String {
         let (times, counts) = (of.response_times, of.counts());
         let bounds = counts.bounds();
         vec![
-            terminal::shown(&of.monitor),
-            of.agent.as_deref().map_or_else(|| "all".into(), terminal::shown),
+            of.monitor.clone(),
+            of.agent.clone().unwrap_or_else(|| "all".into()),
             percent(counts.uptime()),
             percent(bounds.map(|bounds| bounds.lower)),
             percent(bounds.map(|bounds| bounds.upper)),
@@ -159,11 +159,11 @@ fn outage_row(monitor: &str, outage: &Outage, until: Timestamp) -> Vec<String> {
     }
     if let Some(error) = &outage.error {
         reason.push_str(": ");
-        reason.push_str(&terminal::shown(error));
+        reason.push_str(error);
     }
     vec![
-        terminal::shown(monitor),
-        terminal::shown(&outage.agent),
+        monitor.to_owned(),
+        outage.agent.clone(),
         to_seconds(outage.began).to_string(),
         outage.ended.map_or_else(|| "-".into(), |ended| to_seconds(ended).to_string()),
         shortly(outage.ended.unwrap_or(until).duration_since(outage.began)),

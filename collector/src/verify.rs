@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
 use serde::Serialize;
+use settings::terminal;
 use uuid::Uuid;
 
 use crate::ranges::Ranges;
@@ -167,6 +168,11 @@ impl Counts {
             missing: self.missing.saturating_add(other.missing),
         }
     }
+
+    fn cells(&self) -> Vec<String> {
+        let Counts { issued, stored, dropped, rejected, pending, missing } = self;
+        [issued, stored, dropped, rejected, pending, missing].map(i64::to_string).to_vec()
+    }
 }
 
 impl Proof {
@@ -192,38 +198,20 @@ impl Proof {
     }
 }
 
-/// A table for people.
+/// A table for people, with what is missing below its epoch.
 impl fmt::Display for Proof {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let agents = self.accounts.iter().map(|account| account.agent.chars().count());
-        let width = agents.max().unwrap_or(0).max("agent".len());
-        let numbers = |f: &mut fmt::Formatter<'_>, counts: &Counts| {
-            let Counts { issued, stored, dropped, rejected, pending, missing } = counts;
-            write!(f, " {issued:>10} {stored:>10} {dropped:>9} {rejected:>9} {pending:>9} {missing:>9}")
-        };
-        write!(f, "{:36}  {:width$}  {:6}", "epoch", "agent", "end")?;
-        let heads = ["issued", "stored", "dropped", "rejected", "pending", "missing"];
-        writeln!(
-            f,
-            " {:>10} {:>10} {:>9} {:>9} {:>9} {:>9}",
-            heads[0], heads[1], heads[2], heads[3], heads[4], heads[5]
-        )?;
-        for account in &self.accounts {
-            let end = match (account.forked, account.closed) {
-                (true, _) => "forked",
-                (false, true) => "known",
-                (false, false) => "open",
-            };
-            write!(f, "{:36}  {:width$}  {end:6}", account.epoch, account.agent)?;
-            numbers(f, &account.counts)?;
-            writeln!(f)?;
-            if !account.missing.is_empty() {
+        let heads = ["epoch", "agent", "end", "issued", "stored", "dropped", "rejected", "pending", "missing"];
+        let total = [["total", "", ""].map(str::to_owned).to_vec(), self.total.cells()].concat();
+        let rows: Vec<Vec<String>> = self.accounts.iter().map(Account::cells).chain([total]).collect();
+        let lines = terminal::columns(&heads, 3, &rows);
+        for (number, line) in lines.iter().enumerate() {
+            writeln!(f, "{line}")?;
+            let account = number.checked_sub(1).and_then(|below_heads| self.accounts.get(below_heads));
+            if let Some(account) = account.filter(|account| !account.missing.is_empty()) {
                 writeln!(f, "  missing: {}", account.missing)?;
             }
         }
-        write!(f, "{:36}  {:width$}  {:6}", "total", "", "")?;
-        numbers(f, &self.total)?;
-        writeln!(f)?;
         if self.duplicates > 0 {
             writeln!(f, "{} rows are there more than once", self.duplicates)?;
         }
@@ -231,6 +219,17 @@ impl fmt::Display for Proof {
             writeln!(f, "{} rows are there of which the ledger does not know", self.strays)?;
         }
         Ok(())
+    }
+}
+
+impl Account {
+    fn cells(&self) -> Vec<String> {
+        let end = match (self.forked, self.closed) {
+            (true, _) => "forked",
+            (false, true) => "known",
+            (false, false) => "open",
+        };
+        [vec![self.epoch.to_string(), self.agent.clone(), end.into()], self.counts.cells()].concat()
     }
 }
 

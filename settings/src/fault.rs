@@ -3,6 +3,8 @@
 use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use crate::terminal;
+
 /// One fault: where it is, what is wrong, and what to do.
 ///
 /// Shown as one line: `agent.yaml:12: monitor 2 (shop): timeout: "fast" is no duration; write 30 (seconds) or 1m30s`.
@@ -44,8 +46,7 @@ impl fmt::Display for Fault {
         line.push_str("; ");
         line.push_str(&self.mend);
         // A configured text may hold anything, and a fault goes to terminals and logs: it stays one line.
-        line.chars()
-            .try_for_each(|c| if c.is_control() { write!(f, "{}", c.escape_default()) } else { f.write_char(c) })
+        f.write_str(&terminal::shown(&line))
     }
 }
 

@@ -1,5 +1,5 @@
 //! What both daemons read, and set, in the same way: YAML files, variables, durations and sizes, secrets, the `kafka`, the
-//! `http` and the `log` section.
+//! `http` and the `log` section; and how both print what strangers wrote ([`terminal`]).
 //!
 //! ```text
 //! file ──read──▶ serde_yaml::Value ──Section──▶ the daemon's own checked types, and every Fault at once
@@ -23,6 +23,7 @@ pub mod quantity;
 mod read;
 mod secret;
 mod section;
+pub mod terminal;
 mod variables;
 
 pub use fault::Fault;

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use log::kv::{Key, Value, VisitSource};
 use log::{Level, LevelFilter, Record};
 
-use crate::Section;
+use crate::{Section, terminal};
 
 /// The `log` section with its defaults applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,11 +126,11 @@ struct Fields {
 impl Fields {
     fn add(&mut self, key: &str, value: &str) {
         let quoted = serde_json::Value::from(value).to_string();
-        let bare =
-            !value.is_empty() && !value.contains(|c: char| c.is_whitespace() || c.is_control() || "\"=\\".contains(c));
         match self.format {
-            LogFormat::Logfmt if bare => self.add_raw(key, value),
-            LogFormat::Logfmt | LogFormat::Json => self.add_raw(key, &quoted),
+            LogFormat::Logfmt if is_bare(value) => self.add_raw(key, value),
+            // What JSON leaves as it is may act on a terminal all the same.
+            LogFormat::Logfmt => self.add_raw(key, &terminal::shown(&quoted)),
+            LogFormat::Json => self.add_raw(key, &quoted),
         }
     }
 
@@ -146,6 +146,12 @@ impl Fields {
         }
         .expect("a String takes everything");
     }
+}
+
+/// Whether a value needs no quotes.
+fn is_bare(value: &str) -> bool {
+    let is_plain = |c: char| !c.is_whitespace() && !"\"=\\".contains(c);
+    !value.is_empty() && value.chars().all(is_plain) && terminal::shown(value) == value
 }
 
 impl<'kvs> VisitSource<'kvs> for Fields {
@@ -188,6 +194,16 @@ mod tests {
             rest,
             "level=warn target=agent::publish msg=\"kafka is \\\"back\\\"\\nagain\" pending=3 path=\"/a b\" ok=true rate=0.5\n"
         );
+    }
+
+    #[test]
+    fn what_a_terminal_would_obey_is_shown() {
+        let mut fields = Fields { format: LogFormat::Logfmt, line: String::new() };
+        fields.add("agent", "a\u{9b}2J\u{202e}b");
+        assert_eq!(fields.line, "agent=\"a\\u{9b}2J\\u{202e}b\"");
+        let mut fields = Fields { format: LogFormat::Json, line: String::new() };
+        fields.add("agent", "a\u{9b}2J\u{202e}b");
+        assert_eq!(fields.line, "\"agent\":\"a\u{9b}2J\u{202e}b\"", "it keeps the text");
     }
 
     #[test]

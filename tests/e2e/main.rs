@@ -16,6 +16,7 @@ mod kills;
 mod late;
 mod offline_site;
 mod outage;
+mod printed;
 mod proof;
 mod reasons;
 mod rebalance;

@@ -1,14 +1,16 @@
 //! `check-config`: what would run, and every fault at once.
 
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::Path;
 
 use serde_json::{Value, json};
 use settings::Fault;
 use settings::quantity::{show_duration, show_size};
+use settings::terminal::write_line;
 
 use super::{CONFIGURATION, FOUND, Format};
-use crate::config::{Config, Target};
+use crate::config::{Config, Monitor, Target};
 use crate::publish;
 
 /// Checks the file at `path`. Returns 0, 1 when entries would be skipped, or 78 when the file is refused.
@@ -82,54 +84,52 @@ fn write_table(checked: &Result<Config, Vec<Fault>>, out: &mut impl Write) -> io
         }
         Err(faults) => {
             write_faults(faults, out)?;
-            writeln!(out, "refused: nothing runs until this is mended")
+            write_line(out, "refused: nothing runs until this is mended")
         }
     }
 }
 
 fn write_config(config: &Config, out: &mut impl Write) -> io::Result<()> {
     let (kafka, outbox) = (&config.kafka, &config.outbox);
-    writeln!(out, "agent     {} (configuration {})", config.agent.name, config.revision)?;
+    let mut row = |name: &str, value: &dyn Display| write_line(out, format_args!("{name:<8}  {value}"));
+    row("agent", &format_args!("{} (configuration {})", config.agent.name, config.revision))?;
     let protocol = kafka.security.protocol.as_str();
-    writeln!(out, "kafka     {}, topic {}, {protocol}", kafka.bootstrap_servers, kafka.topic)?;
+    row("kafka", &format_args!("{}, topic {}, {protocol}", kafka.bootstrap_servers, kafka.topic))?;
     let (size, policy) = (show_size(outbox.max_size), outbox.when_full.as_str());
-    writeln!(out, "outbox    {}, at most {size}, then {policy}", outbox.path.display())?;
-    let (rate, busy) = (checks_per_minute(config), workers_at_worst(config));
-    writeln!(out, "checks    {rate:.1} a minute")?;
-    writeln!(out, "workers   {}; checks that all take their whole timeout keep {busy} of them busy", config.workers)?;
-    writeln!(out, "monitors  {}", config.monitors.len())?;
-    for monitor in &config.monitors {
-        let (interval, timeout) = (show_duration(monitor.interval), show_duration(monitor.timeout));
-        write!(out, "  {}: {} every {interval}, timeout {timeout}", monitor.id, monitor.url)?;
-        if let Some(pattern) = &monitor.pattern {
-            write!(out, ", pattern {}", pattern.as_str())?;
-        }
-        write_request(&monitor.target, out)?;
-        writeln!(out)?;
-    }
-    Ok(())
+    row("outbox", &format_args!("{}, at most {size}, then {policy}", outbox.path.display()))?;
+    let (rate, busy, workers) = (checks_per_minute(config), workers_at_worst(config), config.workers);
+    row("checks", &format_args!("{rate:.1} a minute"))?;
+    row("workers", &format_args!("{workers}; checks that all take their whole timeout keep {busy} of them busy"))?;
+    row("monitors", &config.monitors.len())?;
+    config.monitors.iter().try_for_each(|monitor| write_line(out, format_args!("  {}", in_a_line(monitor))))
+}
+
+fn in_a_line(monitor: &Monitor) -> String {
+    let (interval, timeout) = (show_duration(monitor.interval), show_duration(monitor.timeout));
+    let pattern = monitor.pattern.as_ref().map(|pattern| format!(", pattern {}", pattern.as_str())).unwrap_or_default();
+    let request = special(&monitor.target);
+    format!("{}: {} every {interval}, timeout {timeout}{pattern}{request}", monitor.id, monitor.url)
 }
 
 /// What is special about a request; never what may be secret.
-fn write_request(target: &Target, out: &mut impl Write) -> io::Result<()> {
-    let Target::Http(request) = target else { return Ok(()) };
-    if request.method != http::Method::GET {
-        write!(out, ", {}", request.method)?;
-    }
-    match request.authorization.as_ref().map(|value| value.as_bytes().starts_with(b"Basic ")) {
-        Some(true) => write!(out, ", with user and password"),
-        Some(false) => write!(out, ", with a token"),
-        None => Ok(()),
-    }
+fn special(target: &Target) -> String {
+    let Target::Http(request) = target else { return String::new() };
+    let method = if request.method == http::Method::GET { String::new() } else { format!(", {}", request.method) };
+    let login = match request.authorization.as_ref().map(|value| value.as_bytes().starts_with(b"Basic ")) {
+        Some(true) => ", with user and password",
+        Some(false) => ", with a token",
+        None => "",
+    };
+    method + login
 }
 
 fn write_faults(faults: &[Fault], out: &mut impl Write) -> io::Result<()> {
     match faults {
-        [] => return writeln!(out, "no faults"),
-        [_] => writeln!(out, "1 fault")?,
-        faults => writeln!(out, "{} faults", faults.len())?,
+        [] => return write_line(out, "no faults"),
+        [_] => write_line(out, "1 fault")?,
+        faults => write_line(out, format_args!("{} faults", faults.len()))?,
     }
-    faults.iter().try_for_each(|fault| writeln!(out, "  {fault}"))
+    faults.iter().try_for_each(|fault| write_line(out, format_args!("  {fault}")))
 }
 
 #[cfg(test)]
@@ -162,6 +162,19 @@ mod tests {
                 "no faults",
             ]
         );
+    }
+
+    #[test]
+    fn each_monitor_is_one_line_whatever_it_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("agent.yaml");
+        let text = "interval: 5\nmonitors: [{name: \"a\\r\\nno faults\\e[2J\\u202e\", url: 'http://localhost/'}]\n";
+        std::fs::write(&file, text).unwrap();
+        let mut out = Vec::new();
+        assert_eq!(run(&file, Format::Table, &mut out).unwrap(), 0);
+        let out = String::from_utf8(out).unwrap();
+        let monitor = r"  a\r\nno faults\u{1b}[2J\u{202e}: http://localhost/ every 5s, timeout 5s";
+        assert_eq!(out.lines().collect::<Vec<_>>()[6..], [monitor, "no faults"], "{out}");
     }
 
     #[test]

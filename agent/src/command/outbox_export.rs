@@ -3,6 +3,8 @@
 use std::io::{self, Write};
 use std::path::Path;
 
+use settings::terminal::write_line;
+
 use super::{CONFIGURATION, LOCKED, UNAVAILABLE};
 use crate::config::Config;
 use crate::export::Export;
@@ -34,7 +36,7 @@ pub fn run(config: &Config, file: &Path, out: &mut impl Write) -> io::Result<u8>
     };
     match export(&outbox, &config.agent.name, file) {
         Ok((records, bytes)) => {
-            writeln!(out, "{}: {records} records in {bytes} bytes", file.display())?;
+            write_line(out, format_args!("{}: {records} records in {bytes} bytes", file.display()))?;
             Ok(0)
         }
         Err(error) => {

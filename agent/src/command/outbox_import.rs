@@ -3,6 +3,8 @@
 use std::io::{self, Write};
 use std::path::Path;
 
+use settings::terminal::write_line;
+
 use super::{CONFIGURATION, UNAVAILABLE};
 use crate::config::Config;
 use crate::export::{Import, Refused};
@@ -28,7 +30,7 @@ pub fn run(config: &Config, file: &Path, out: &mut impl Write) -> io::Result<u8>
     match sent {
         Ok(()) => {
             let (topic, agent) = (&config.kafka.topic, &import.header.agent);
-            writeln!(out, "{} records of {agent} are in the topic {topic}", import.records)?;
+            write_line(out, format_args!("{} records of {agent} are in the topic {topic}", import.records))?;
             Ok(0)
         }
         Err(error) => {

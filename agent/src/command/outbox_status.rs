@@ -1,8 +1,10 @@
 //! `outbox status`: what waits, beside a running agent or after its death.
 
+use std::fmt::Display;
 use std::io::{self, Write};
 
 use jiff::Timestamp;
+use settings::terminal::write_line;
 
 use super::{Format, UNAVAILABLE};
 use crate::config::Config;
@@ -29,7 +31,7 @@ pub fn run(config: &Config, format: Format, out: &mut impl Write) -> io::Result<
 }
 
 fn write_table(status: &Status, out: &mut impl Write) -> io::Result<()> {
-    let mut row = |name: &str, value: &dyn std::fmt::Display| writeln!(out, "{name:<13} {value}");
+    let mut row = |name: &str, value: &dyn Display| write_line(out, format_args!("{name:<13} {value}"));
     match status.epoch {
         Some(epoch) => row("epoch", &format_args!("{epoch}, {} numbers issued", status.highest_seq))?,
         None => row("epoch", &"none yet")?,

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use sd_notify::NotifyState;
-use settings::{Asked, Failure};
+use settings::{Asked, Failure, terminal};
 use wire::Outcome;
 
 use super::locked;
@@ -119,7 +119,7 @@ impl Health {
         *locked(&self.ticked) = Some(Instant::now());
         let mut said = locked(&self.said);
         if *said != status {
-            tell(&[NotifyState::Status(&status)]);
+            tell(&[NotifyState::Status(&terminal::shown(&status))]);
             *said = status;
         }
     }

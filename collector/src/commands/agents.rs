@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use jiff::Timestamp;
 use serde_json::json;
+use settings::terminal::{columns, write_line};
 
 use super::{FOUND, unavailable, with_config};
 use crate::args::{AgentsCommand, AgentsList, AgentsRetire, Format};
@@ -13,7 +14,6 @@ use crate::figures::agent::AgentRow;
 use crate::figures::word;
 use crate::report::to_seconds;
 use crate::store::{self, Reader, Retirement};
-use crate::terminal;
 use crate::web::Source;
 
 /// Does one of them.
@@ -42,9 +42,9 @@ fn table(agents: &[AgentRow]) -> Vec<String> {
     let moment = |at: Option<Timestamp>| at.map_or_else(|| "-".into(), |at| to_seconds(at).to_string());
     let row = |it: &AgentRow| {
         vec![
-            terminal::shown(&it.name),
+            it.name.clone(),
             word(it.presence),
-            it.version.as_deref().map_or_else(|| "-".into(), terminal::shown),
+            it.version.clone().unwrap_or_else(|| "-".into()),
             moment(it.last_seen),
             moment(it.last_report),
             moment(it.retired_since),
@@ -52,7 +52,7 @@ fn table(agents: &[AgentRow]) -> Vec<String> {
         ]
     };
     let rows: Vec<Vec<String>> = agents.iter().map(row).collect();
-    terminal::columns(&["agent", "state", "version", "last seen", "last report", "retired since", "pending"], 6, &rows)
+    columns(&["agent", "state", "version", "last seen", "last report", "retired since", "pending"], 6, &rows)
 }
 
 fn retire(config: &Config, of: &AgentsRetire) -> anyhow::Result<ExitCode> {
@@ -61,15 +61,12 @@ fn retire(config: &Config, of: &AgentsRetire) -> anyhow::Result<ExitCode> {
     }
     match store::retire(&config.database, &of.name, of.since) {
         Ok(Retirement::Since(since)) => {
-            let name = terminal::shown(&of.name);
-            writeln!(
-                stdout(),
-                "nothing is due from {name} since {since}; when it reports again, it is an agent again"
-            )?;
+            let told = "when it reports again, it is an agent again";
+            write_line(&mut stdout(), format_args!("nothing is due from {} since {since}; {told}", of.name))?;
             Ok(ExitCode::SUCCESS)
         }
         Ok(Retirement::Unknown(known)) => {
-            writeln!(stderr(), "{}", unknown(&of.name, &known))?;
+            write_line(&mut stderr(), unknown(&of.name, &known))?;
             Ok(ExitCode::from(FOUND))
         }
         Err(error) => unavailable(config, &error),
@@ -101,6 +98,14 @@ mod tests {
             (gone[1], gone[5]),
             ("retired", &*to_seconds(fixture::agents()[4].retired_since.unwrap()).to_string())
         );
+    }
+
+    #[test]
+    fn a_forged_agent_in_a_name_is_part_of_one_line() {
+        let forged = AgentRow { name: "a\nedge-9  running\u{9b}2J".into(), ..fixture::agents().remove(0) };
+        let lines = table(&[forged]);
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        assert!(lines[1].starts_with(r"a\nedge-9  running\u{9b}2J  "), "{lines:?}");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use jiff::Timestamp;
 use serde_json::json;
+use settings::terminal::{columns, write_line};
 use uuid::Uuid;
 
 use super::{FOUND, UNAVAILABLE, unavailable, with_config};
@@ -12,7 +13,6 @@ use crate::alerts::{Alert, Item, Message, send};
 use crate::args::{AlertsCommand, AlertsList, AlertsTest, Format};
 use crate::config::Config;
 use crate::store::{AlertStore, Firing};
-use crate::terminal;
 
 /// Does one of them.
 pub(super) fn execute(command: &AlertsCommand) -> anyhow::Result<ExitCode> {
@@ -48,15 +48,10 @@ fn list(config: &Config, of: &AlertsList) -> anyhow::Result<ExitCode> {
                 let stale = is_stale.then(|| format!(" [nobody has looked since {}]", seconds(alert.judged_at)));
                 let notes = [silenced, stale].into_iter().flatten().collect::<String>();
                 let reason = format!("{}{notes}", alert.details.reason);
-                vec![
-                    terminal::shown(rule),
-                    terminal::shown(&alert.details.name),
-                    seconds(alert.since),
-                    terminal::shown(&reason),
-                ]
+                vec![rule.clone(), alert.details.name.clone(), seconds(alert.since), reason]
             };
             let rows: Vec<Vec<String>> = firing.iter().map(row).collect();
-            let lines = terminal::columns(&["rule", "of", "since", "reason"], 4, &rows);
+            let lines = columns(&["rule", "of", "since", "reason"], 4, &rows);
             lines.iter().try_for_each(|line| writeln!(stdout, "{line}"))?;
         }
     }
@@ -83,9 +78,9 @@ fn test(config: &Config, of: &AlertsTest) -> anyhow::Result<ExitCode> {
             let message = Message { id: Uuid::new_v4(), receiver: receiver.name.clone(), address, items };
             let whom = message.whom();
             match send(receiver, &message) {
-                Ok(()) => writeln!(stdout(), "{whom}: told")?,
+                Ok(()) => write_line(&mut stdout(), format_args!("{whom}: told"))?,
                 Err(failure) => {
-                    writeln!(stderr(), "{whom}: {failure}")?;
+                    write_line(&mut stderr(), format_args!("{whom}: {failure}"))?;
                     code = ExitCode::from(UNAVAILABLE);
                 }
             }

@@ -3,11 +3,12 @@
 use std::io::{Write, stderr, stdout};
 use std::process::ExitCode;
 
+use settings::terminal::{columns, write_line};
+
 use super::{FOUND, unavailable, with_config};
 use crate::args::{Format, RejectedCommand, RejectedList, RejectedReplay, RejectedShow};
 use crate::config::Config;
 use crate::store::{RejectedMessage, Store, Wanted};
-use crate::terminal;
 
 /// Does one of them.
 pub(super) fn execute(command: &RejectedCommand) -> anyhow::Result<ExitCode> {
@@ -29,11 +30,11 @@ fn list(config: &Config, of: &RejectedList) -> anyhow::Result<ExitCode> {
         Format::Json => messages.iter().try_for_each(|message| writeln!(stdout, "{}", json(message, false)))?,
         Format::Table => {
             let row = |it: &RejectedMessage| {
-                let (place, detail) = (it.place().to_string(), terminal::shown(&it.detail));
-                vec![place, it.received_at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(), it.reason.clone(), detail]
+                let received_at = it.received_at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+                vec![it.place().to_string(), received_at, it.reason.clone(), it.detail.clone()]
             };
             let rows: Vec<Vec<String>> = messages.iter().map(row).collect();
-            let lines = terminal::columns(&["message", "received at", "reason", "detail"], 4, &rows);
+            let lines = columns(&["message", "received at", "reason", "detail"], 4, &rows);
             lines.iter().try_for_each(|line| writeln!(stdout, "{line}"))?;
         }
     }
@@ -52,17 +53,19 @@ fn show(config: &Config, of: &RejectedShow) -> anyhow::Result<ExitCode> {
         match of.format {
             Format::Json => writeln!(stdout, "{}", json(message, true))?,
             Format::Table => {
-                writeln!(stdout, "message   {}", message.place())?;
-                writeln!(stdout, "received  {}", message.received_at)?;
-                writeln!(stdout, "reason    {}: {}", message.reason, terminal::shown(&message.detail))?;
-                writeln!(stdout, "key       {}", bytes(message.key.as_deref()))?;
-                writeln!(stdout, "value     {}\n", bytes(message.value.as_deref()))?;
+                let mut row = |head: &str, text: &str| write_line(&mut stdout, format_args!("{head:<8}  {text}"));
+                row("message", &message.place().to_string())?;
+                row("received", &message.received_at.to_string())?;
+                row("reason", &format!("{}: {}", message.reason, message.detail))?;
+                row("key", &bytes(message.key.as_deref()))?;
+                row("value", &bytes(message.value.as_deref()))?;
+                writeln!(stdout)?;
             }
         }
     }
     let mut code = ExitCode::SUCCESS;
     for place in of.places.iter().filter(|place| !messages.iter().any(|message| message.place() == **place)) {
-        writeln!(stderr(), "{place}: no such message was set aside")?;
+        write_line(&mut stderr(), format_args!("{place}: no such message was set aside"))?;
         code = ExitCode::from(FOUND);
     }
     Ok(code)
@@ -77,7 +80,7 @@ fn replay(config: &Config, of: &RejectedReplay) -> anyhow::Result<ExitCode> {
         Ok(replayed) => {
             let mut stdout = stdout().lock();
             for (place, why) in &replayed.kept {
-                writeln!(stdout, "{place} stays aside: {}", terminal::shown(why))?;
+                write_line(&mut stdout, format_args!("{place} stays aside: {why}"))?;
             }
             writeln!(stdout, "stored {}, still aside {}", replayed.stored, replayed.kept.len())?;
             Ok(if replayed.kept.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
@@ -90,7 +93,7 @@ fn replay(config: &Config, of: &RejectedReplay) -> anyhow::Result<ExitCode> {
 fn bytes(bytes: Option<&[u8]>) -> String {
     match bytes.map(|bytes| (bytes, std::str::from_utf8(bytes))) {
         None => "(none)".into(),
-        Some((_, Ok(text))) => terminal::shown(text),
+        Some((_, Ok(text))) => text.into(),
         Some((bytes, Err(_))) => format!("(hex) {}", hex(bytes)),
     }
 }

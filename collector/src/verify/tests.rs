@@ -227,3 +227,22 @@ fn an_epoch_that_was_not_asked_for_still_tells_of_the_one_before() {
     assert_eq!(counts(&proof.accounts[0]), [20, 10, 0, 0, 6, 4]);
     assert_eq!(proof.total.missing, 4);
 }
+
+#[test]
+fn a_forged_total_in_an_agents_name_is_part_of_one_line() {
+    let forged = format!("edge\r\n{:36}  {:30}  {:3}  10  10  0  0  0  0\u{1b}[8m\u{202e}", "total", "", "");
+    let honest = said(seen(1, &[(1, 3), (6, 10)]), 10, None);
+    let proof = prove(&[honest, EpochFacts { agent: forged.clone(), ..seen(2, &[(1, 10)]) }]);
+    let table = proof.to_string();
+    let lines: Vec<&str> = table.lines().collect();
+    assert_eq!(lines.len(), 5, "heads, two epochs, what is missing of the first, the total: {table}");
+    assert_eq!(lines[2], "  missing: 4-5");
+    assert!(lines[3].contains(r"edge\r\ntotal") && lines[3].contains(r"0\u{1b}[8m\u{202e}  open"), "{table}");
+    let totals: Vec<&&str> = lines.iter().filter(|line| line.starts_with("total")).collect();
+    assert_eq!(totals[0].split_whitespace().collect::<Vec<_>>(), ["total", "20", "18", "0", "0", "0", "2"], "{table}");
+    assert_eq!(totals.len(), 1, "{table}");
+    assert!(!table.contains(|c: char| c.is_control() && c != '\n' || c == '\u{202e}'), "{table:?}");
+    let json = proof.to_json();
+    let object: serde_json::Value = serde_json::from_str(json.lines().nth(1).unwrap()).unwrap();
+    assert_eq!((json.lines().count(), &object["agent"]), (3, &serde_json::json!(forged)), "JSON keeps the exact text");
+}

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table, presets};
 use jiff::Timestamp;
+use settings::terminal::{shown, write_line};
 use wire::{CheckResult, Outcome, Phases};
 
 /// Cells of a bar.
@@ -22,7 +23,8 @@ pub(super) fn write(results: &[CheckResult], now: Timestamp, out: &mut impl Writ
     writeln!(out, "{}", table.trim_fmt())?;
     for result in results {
         if let Some(error) = &result.error {
-            writeln!(out, "\n{}: {error}", result.name)?;
+            writeln!(out)?;
+            write_line(out, format_args!("{}: {error}", result.name))?;
         }
     }
     let good = results.iter().filter(|result| result.outcome == Outcome::Success).count();
@@ -68,7 +70,7 @@ fn row(result: &CheckResult, now: Timestamp) -> [Cell; 6] {
         _ => Color::Red,
     };
     [
-        Cell::new(&result.name),
+        Cell::new(shown(&result.name)),
         Cell::new(result.outcome.as_str()).fg(verdict),
         Cell::new(result.status_code.map_or_else(|| "-".to_owned(), |code| code.to_string())),
         Cell::new(time(result.response_time_us.unwrap_or(0))),
@@ -127,7 +129,7 @@ mod tests {
         serde_json::from_value(flat).unwrap()
     }
 
-    fn shown(results: &[CheckResult]) -> String {
+    fn written(results: &[CheckResult]) -> String {
         let mut out = Vec::new();
         write(results, Timestamp::from_second(1_000_000).unwrap(), &mut out).unwrap();
         String::from_utf8(out).unwrap()
@@ -149,7 +151,7 @@ mod tests {
         let mut bad = result("näme", Outcome::ConnectionRefused);
         bad.error = Some("connecting to 127.0.0.1:1: refused".into());
         bad.response_time_us = Some(5_012_345);
-        let table = shown(&[good, bad]);
+        let table = written(&[good, bad]);
         let lines: Vec<&str> = table.lines().collect();
         assert_eq!(
             lines,
@@ -169,8 +171,20 @@ mod tests {
     }
 
     #[test]
+    fn a_forged_sum_in_a_name_or_an_error_is_part_of_one_line() {
+        let mut bad = result("a\r\n2 of 2 succeeded\u{1b}[8m", Outcome::ProtocolError);
+        bad.error = Some("\u{202e}\n2 of 2 succeeded".into());
+        let table = written(&[bad]);
+        let lines: Vec<&str> = table.lines().collect();
+        assert_eq!(lines.len(), 6, "{table}");
+        assert!(lines[1].starts_with(r"a\r\n2 of 2 succeeded\u{1b}[8m  protocol_error"), "{table}");
+        assert_eq!(lines[3], r"a\r\n2 of 2 succeeded\u{1b}[8m: \u{202e}\n2 of 2 succeeded");
+        assert_eq!(lines[5], "0 of 1 succeeded");
+    }
+
+    #[test]
     fn what_nobody_needs_is_left_out() {
-        let table = shown(&[result("shop", Outcome::Success)]);
+        let table = written(&[result("shop", Outcome::Success)]);
         assert!(!table.contains("CERTIFICATE") && !table.contains("phases:"), "{table}");
         assert!(table.ends_with("\n1 of 1 succeeded\n"), "{table}");
     }
