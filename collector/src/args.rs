@@ -110,7 +110,7 @@ pub struct Report {
     /// from when on: 7d (ago), 2026-11-24, 2026-11-24T10:00:00Z
     #[argh(option, from_str_fn(moment))]
     pub from: Option<Timestamp>,
-    /// until when (default: now)
+    /// until when, but not beyond now (default: now)
     #[argh(option, from_str_fn(moment))]
     pub to: Option<Timestamp>,
     /// how long before the end, in place of --from (default: 24h)

@@ -5,12 +5,11 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use settings::terminal::write_line;
 
 use crate::args::{Arguments, Command, Format, Report, ReportFormat, Run, Verify};
 use crate::config::Config;
-use crate::figures::{Query, Window};
+use crate::figures::{Answer, Begin, Query, Window};
 use crate::{consume, report, run, store, verify};
 
 mod agents;
@@ -123,32 +122,29 @@ fn prove(config: &Config, of: &Verify) -> anyhow::Result<ExitCode> {
 }
 
 fn tell(config: &Config, of: &Report) -> anyhow::Result<ExitCode> {
-    let until = of.to.unwrap_or_else(Timestamp::now);
-    let last = of.last.unwrap_or(LAST);
-    let since = match of.from {
-        Some(from) if of.last.is_none() => from,
-        Some(_) => anyhow::bail!("--from and --last exclude each other; keep one of the two"),
-        None => until.checked_sub(last)?,
+    let begin = match (of.from, of.last) {
+        (Some(_), Some(_)) => anyhow::bail!("--from and --last exclude each other; keep one of the two"),
+        (Some(from), None) => Begin::At(from),
+        (None, last) => Begin::BeforeEnd(last.unwrap_or(LAST)),
     };
-    anyhow::ensure!(since < until, "the window from {since} to {until} is empty; let it end after its begin");
-    let window = Window { since, until };
-    let query = Query { window, monitors: of.monitor.clone(), agents: of.agent.clone(), by_agent: of.by_agent };
-    match store::Reader::new(&config.database).figures(&query) {
-        Ok(figures) if figures.is_empty() && !(of.monitor.is_empty() && of.agent.is_empty()) => {
-            writeln!(stderr(), "nothing is known of such a monitor or agent from {since} to {until}")?;
-            Ok(ExitCode::from(FOUND))
-        }
-        Ok(figures) => {
-            let shown = match of.format {
-                ReportFormat::Table => report::table(&figures, window),
-                ReportFormat::Csv => report::csv(&figures, window),
-                ReportFormat::Json => report::json(&figures, window),
-            };
-            stdout().write_all(shown.as_bytes())?;
-            Ok(ExitCode::SUCCESS)
-        }
-        Err(error) => unavailable(config, &error),
+    let (monitors, agents) = (of.monitor.clone(), of.agent.clone());
+    let query = Query { begin, until: of.to, monitors, agents, by_agent: of.by_agent };
+    let Answer { window, figures } = match store::Reader::new(&config.database).figures(&query) {
+        Ok(answer) => answer?,
+        Err(error) => return unavailable(config, &error),
+    };
+    if figures.is_empty() && !(of.monitor.is_empty() && of.agent.is_empty()) {
+        let Window { since, until } = window;
+        writeln!(stderr(), "nothing is known of such a monitor or agent from {since} to {until}")?;
+        return Ok(ExitCode::from(FOUND));
     }
+    let shown = match of.format {
+        ReportFormat::Table => report::table(&figures, window),
+        ReportFormat::Csv => report::csv(&figures, window),
+        ReportFormat::Json => report::json(&figures, window),
+    };
+    stdout().write_all(shown.as_bytes())?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn bad_configuration(faults: &[impl std::fmt::Display]) -> anyhow::Result<ExitCode> {

@@ -17,6 +17,8 @@ pub mod overview;
 pub mod period;
 pub mod state;
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
@@ -31,17 +33,51 @@ pub struct Window {
     pub until: Timestamp,
 }
 
+/// From when on is looked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// From this moment on.
+    At(Timestamp),
+    /// So long before the end.
+    BeforeEnd(Duration),
+}
+
 /// What is asked for.
 #[derive(Clone, Debug)]
 pub struct Query {
-    /// When.
-    pub window: Window,
+    /// From when on.
+    pub begin: Begin,
+    /// Up to when, but never beyond now; none: up to now.
+    pub until: Option<Timestamp>,
     /// Ids of monitors; empty means all.
     pub monitors: Vec<String>,
     /// Names of agents; empty means all.
     pub agents: Vec<String>,
     /// Whether each agent's view stands alone.
     pub by_agent: bool,
+}
+
+/// What is answered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// When: up to now where a later end was asked for.
+    pub window: Window,
+    /// By the monitors' ids.
+    pub figures: Vec<Figures>,
+}
+
+/// Why there is no window to look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoWindow {
+    /// It ends where it begins, or before.
+    #[error("the window from {0} to {1} is empty; let it end after its begin")]
+    Empty(Timestamp, Timestamp),
+    /// It begins later than now.
+    #[error("the window begins at {0}, which is yet to come: now it is {1}; let it begin earlier")]
+    ToCome(Timestamp, Timestamp),
+    /// It begins before all time.
+    #[error("the window begins too long before {0}; let it begin later")]
+    TooLong(Timestamp),
 }
 
 /// What is known of a monitor in a window.
@@ -109,6 +145,25 @@ pub struct Outage {
     pub error: Option<String>,
 }
 
+impl Query {
+    /// When is looked, at a moment. A window ends then at the latest: what is yet to come is neither unseen nor down.
+    ///
+    /// # Errors
+    /// When nothing of it has been yet.
+    pub fn window(&self, now: Timestamp) -> Result<Window, NoWindow> {
+        let until = self.until.map_or(now, |until| until.min(now));
+        let since = match self.begin {
+            Begin::At(since) => since,
+            Begin::BeforeEnd(lasting) => until.checked_sub(lasting).map_err(|_| NoWindow::TooLong(until))?,
+        };
+        match since {
+            since if since > now => Err(NoWindow::ToCome(since, now)),
+            since if since >= until => Err(NoWindow::Empty(since, until)),
+            since => Ok(Window { since, until }),
+        }
+    }
+}
+
 impl Figures {
     /// What was seen, and what that leaves open.
     pub fn counts(&self) -> Counts {
@@ -165,6 +220,39 @@ mod tests {
             status_code: None,
             error: None,
         }
+    }
+
+    fn query(begin: Begin, until: Option<i64>) -> Query {
+        Query { begin, until: until.map(at), monitors: Vec::new(), agents: Vec::new(), by_agent: false }
+    }
+
+    #[test]
+    fn a_window_ends_now_whatever_end_is_asked_for() {
+        let window = |begin, until| query(begin, until).window(at(1_000)).unwrap();
+        let up_to = |since, until| Window { since: at(since), until: at(until) };
+        assert_eq!(window(Begin::At(at(10)), None), up_to(10, 1_000));
+        assert_eq!(window(Begin::At(at(10)), Some(9_999)), up_to(10, 1_000));
+        assert_eq!(window(Begin::At(at(10)), Some(500)), up_to(10, 500));
+        let hundred = Begin::BeforeEnd(Duration::from_secs(100));
+        assert_eq!(window(hundred, Some(9_999)), up_to(900, 1_000), "it is counted back from the real end");
+        assert_eq!(window(hundred, Some(500)), up_to(400, 500));
+    }
+
+    #[test]
+    fn a_window_of_which_nothing_has_been_is_refused() {
+        let refused = |begin, until| query(begin, until).window(at(1_000)).unwrap_err();
+        assert_eq!(refused(Begin::At(at(1_001)), None), NoWindow::ToCome(at(1_001), at(1_000)));
+        assert_eq!(refused(Begin::At(at(1_001)), Some(2_000)), NoWindow::ToCome(at(1_001), at(1_000)));
+        assert_eq!(refused(Begin::At(at(600)), Some(500)), NoWindow::Empty(at(600), at(500)));
+        assert_eq!(refused(Begin::At(at(1_000)), Some(2_000)), NoWindow::Empty(at(1_000), at(1_000)));
+        assert_eq!(refused(Begin::BeforeEnd(Duration::ZERO), Some(500)), NoWindow::Empty(at(500), at(500)));
+        assert_eq!(refused(Begin::BeforeEnd(Duration::MAX), None), NoWindow::TooLong(at(1_000)));
+        let told = refused(Begin::At(at(1_001)), None).to_string();
+        assert_eq!(
+            told,
+            "the window begins at 1970-01-01T00:16:41Z, which is yet to come: now it is 1970-01-01T00:16:40Z; \
+             let it begin earlier"
+        );
     }
 
     #[test]

@@ -64,7 +64,8 @@ pub fn json(figures: &[Figures], window: Window) -> String {
 /// A line each, below their names; an empty field is not known.
 pub fn csv(figures: &[Figures], window: Window) -> String {
     const HEAD: &str = "monitor,name,url,agent,uptime,uptime_lower,uptime_upper,checks,success,failed,agent_errors,\
-                        coverage,arrived,due,unseen,outages,downtime_seconds,answered,mean_us,p50_us,p95_us,p99_us,max_us\n";
+                        coverage,arrived,due,unseen,outages,downtime_seconds,answered,mean_us,p50_us,p95_us,p99_us,max_us,\
+                        since,until\n";
     let line = |of: &Figures| {
         let (times, counts) = (of.response_times, of.counts());
         let bounds = counts.bounds();
@@ -94,6 +95,8 @@ pub fn csv(figures: &[Figures], window: Window) -> String {
             us(times.p95_us),
             us(times.p99_us),
             times.max_us.map(|us| us.to_string()).unwrap_or_default(),
+            window.since.to_string(),
+            window.until.to_string(),
         ];
         cells.map(|cell| quoted(&cell)).join(",") + "\n"
     };
@@ -252,9 +255,9 @@ mod tests {
         assert_eq!(
             line,
             "\"shop, \"\"new\"\"\",shop,http://127.0.0.1/,,0.999999,0.999949,0.999999,1000000,999999,1,0,0.500000,50,100,\
-             50,1,50399.500,1,,1500,,,2003999"
+             50,1,50399.500,1,,1500,,,2003999,2026-11-24T00:00:00Z,2026-11-25T00:00:00Z"
         );
-        assert_eq!(shown.lines().next().unwrap().split(',').count(), 23);
+        assert_eq!(shown.lines().next().unwrap().split(',').count(), 25);
     }
 
     #[test]

@@ -15,11 +15,11 @@ use coverage::Coverage;
 
 use super::connect::Connections;
 use super::seen::{Definition, schedules};
-use super::tables::{pg_time, time};
+use super::tables::{now, pg_time, time};
 use super::trouble::Trouble;
 use super::{Unavailable, migrate};
 use crate::config::Database;
-use crate::figures::{Figures, Outage, Query, ResponseTimes, Window};
+use crate::figures::{Answer, Figures, NoWindow, Outage, Query, ResponseTimes, Window};
 
 #[derive(QueryableByName)]
 struct Agent {
@@ -104,22 +104,33 @@ impl Reader {
         Reader { connections: Connections::new(database), schema: database.schema.clone() }
     }
 
-    /// The figures that a query asks for, by monitors' ids.
+    /// The figures that a query asks for, up to now by the database's clock at the latest; or why there is no such time.
     ///
     /// # Errors
     /// Why the database can't be read.
-    pub fn figures(&self, query: &Query) -> Result<Vec<Figures>, Unavailable> {
+    pub fn figures(&self, query: &Query) -> Result<Result<Answer, NoWindow>, Unavailable> {
         let mut session = self.connections.get()?;
         migrate::check(&mut session, &self.schema)?;
         let mut transaction = session.build_transaction().repeatable_read().read_only();
-        let read = transaction.run(|connection| Read::of(connection, query));
-        Ok(session.judge(read)?.figures(query.by_agent))
+        let read = transaction.run(|connection| {
+            Ok::<_, Trouble>(match query.window(now(connection)?) {
+                Ok(window) => Ok((window, Read::of(connection, query, window)?)),
+                Err(none) => Err(none),
+            })
+        });
+        let read = session.judge(read)?;
+        Ok(read.map(|(window, read)| Answer { window, figures: read.figures(query.by_agent) }))
     }
 }
 
 /// What the agents that are asked for owe, and what nobody does where all are.
-fn due(connection: &mut PgConnection, query: &Query, agents: &BTreeMap<i32, String>) -> Result<Vec<Due>, Trouble> {
-    let Window { since, until } = query.window;
+fn due(
+    connection: &mut PgConnection,
+    query: &Query,
+    window: Window,
+    agents: &BTreeMap<i32, String>,
+) -> Result<Vec<Due>, Trouble> {
+    let Window { since, until } = window;
     let schedules = schedules::read(connection, since, until, None)?;
     let is_asked_for = |monitor: &String| query.monitors.is_empty() || query.monitors.contains(monitor);
     let mut found = Vec::new();
@@ -146,7 +157,7 @@ struct Read {
 }
 
 impl Read {
-    fn of(connection: &mut PgConnection, query: &Query) -> Result<Read, Trouble> {
+    fn of(connection: &mut PgConnection, query: &Query, window: Window) -> Result<Read, Trouble> {
         connection.batch_execute("set local jit = off")?;
         let agents: Vec<Agent> = sql_query("select agent_id, name from agents where $1 or name = any($2)")
             .bind::<Bool, _>(query.agents.is_empty())
@@ -162,7 +173,7 @@ impl Read {
         // Null, of which there is no doubt that it means all, is the cheapest.
         let agent_ids: Option<Vec<i32>> = (!query.agents.is_empty()).then(|| agents.keys().copied().collect());
         let monitor_ids: Option<Vec<i32>> = (!query.monitors.is_empty()).then(|| monitors.keys().copied().collect());
-        let Window { since, until } = query.window;
+        let Window { since, until } = window;
         let (since, until) = (pg_time(since), pg_time(until));
         let uptimes: Vec<Uptime> = sql_query(
             "select monitor_id, agent_id, checks, success, agent_error, answered, mean_us, p50_us, p95_us, p99_us,
@@ -188,7 +199,7 @@ impl Read {
                 .bind::<Nullable<Array<Integer>>, _>(&monitor_ids)
                 .load(connection)?,
         };
-        let due = due(connection, query, &agents)?;
+        let due = due(connection, query, window, &agents)?;
         let outages = sql_query(
             "select monitor_id, agent_id, began, ended, failures, outcome, status_code, error
              from outages($1, $2, $3) where $4 is null or agent_id = any($4) order by began, agent_id",

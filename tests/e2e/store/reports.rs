@@ -23,6 +23,11 @@ fn minutes(minutes: i64) -> SignedDuration {
     SignedDuration::from_mins(minutes)
 }
 
+/// How many whole minutes have passed.
+fn minutes_since(begin: Timestamp) -> i64 {
+    Timestamp::now().duration_since(begin).as_mins()
+}
+
 /// One check of the shop each minute, with these outcomes.
 fn checks(epoch: Uuid, first: u64, outcomes: &[&str]) -> Vec<Value> {
     let check = |(minute, outcome): (u64, &&str)| {
@@ -158,6 +163,40 @@ fn coverage_is_what_arrived_of_what_agents_said_should() -> Result<()> {
     assert!(table.contains("100.000%   33.333%"), "{table}");
     let csv = collector.command(&["report", "--from", &from, "--to", &to, "--format", "csv"])?.stdout;
     assert_eq!(csv.lines().count(), 3, "{csv}");
+    Ok(())
+}
+
+#[test]
+fn what_is_yet_to_come_is_neither_unseen_nor_down() -> Result<()> {
+    let stack = Stack::with().partitions(1).start()?;
+    let [epoch] = epochs();
+    let each_minute = json!([{"id": "shop", "interval_ms": 60_000}]);
+    send(&stack, [start(epoch, 1, begin(), "start", each_minute)])?;
+    // It is down since the hour's end, and checked each minute since it began.
+    let checked = minutes_since(begin());
+    let outcomes: Vec<&str> = (0..=checked).map(|minute| if minute < 60 { "success" } else { "timeout" }).collect();
+    send(&stack, checks(epoch, 2, &outcomes))?;
+    let collector = stack.collector().start()?;
+    await_consumed(&stack, &collector.group);
+
+    let (from, tomorrow) = (begin().to_string(), (Timestamp::now() + minutes(24 * 60)).to_string());
+    let ended = collector.command(&["report", "--from", &from, "--to", &tomorrow, "--format", "json"])?;
+    let shop: Value = serde_json::from_str(&ended.stdout).with_context(|| ended.stderr.clone())?;
+    let until: Timestamp = shop["until"].as_str().context("until")?.parse()?;
+    assert!(until <= Timestamp::now() && until > Timestamp::now() - minutes(2), "{shop}");
+    // A slot may have come since the checks were made up.
+    let [due, unseen] = ["due", "unseen"].map(|name| shop[name].as_i64().unwrap_or(-1));
+    assert!((checked..=checked + 2).contains(&due) && (0..=1).contains(&unseen), "{shop}");
+    let down = until.duration_since(begin() + minutes(60)).as_secs_f64();
+    assert_eq!(shop["downtime_seconds"], json!(down), "{shop}");
+
+    let later = (Timestamp::now() + minutes(60)).to_string();
+    let ended = collector.command(&["report", "--from", &later, "--to", &tomorrow])?;
+    assert_eq!(ended.code(), Some(1));
+    assert!(ended.stderr.contains(&format!("begins at {later}, which is yet to come: now it is ")), "{}", ended.stderr);
+    let ended = collector.command(&["report", "--from", &until.to_string(), "--to", &from])?;
+    assert_eq!(ended.code(), Some(1));
+    assert!(ended.stderr.contains("is empty; let it end after its begin"), "{}", ended.stderr);
     Ok(())
 }
 
