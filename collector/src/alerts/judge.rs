@@ -9,6 +9,11 @@ use crate::figures::agent::{AgentRow, Presence};
 use crate::figures::incident::Blame;
 use crate::figures::state::{Look, State, Verdict};
 
+/// What an agent dropped before a rule first looked at it is news only of an agent that was first heard of within this
+/// time. So it is told where it is the first that is heard of an agent, and no new rule or collector over old tables tells
+/// old drops. It is as long as a message is worth telling: however long a batch or an evaluation was held up, it counts.
+const NEW_AGENT: SignedDuration = SignedDuration::from_hours(24);
+
 /// After so long without another one, dropped records are over.
 const NO_MORE_DROPPED: SignedDuration = SignedDuration::from_mins(10);
 
@@ -152,7 +157,7 @@ fn of_agent(what: What, facts: &Facts, agent: &AgentRow, previous: Option<&Alert
         }
         What::Dropped => {
             mark = Some(agent.dropped);
-            let known = previous.and_then(|alert| alert.mark).unwrap_or(agent.dropped);
+            let known = previous.and_then(|alert| alert.mark).unwrap_or_else(|| dropped_before(agent, now));
             details.reason =
                 format!("it declared {} records dropped, of {} in all", agent.dropped - known, agent.dropped);
             match previous {
@@ -164,6 +169,12 @@ fn of_agent(what: What, facts: &Facts, agent: &AgentRow, previous: Option<&Alert
         What::Down { .. } | What::Slow { .. } | What::CertificateExpiring { .. } => Finding::Unclear,
     };
     Judgement { subject: agent.name.clone(), finding, details, mark }
+}
+
+/// How many dropped records of an agent are no news to a rule that looks at it for the first time.
+fn dropped_before(agent: &AgentRow, now: Timestamp) -> i64 {
+    let is_new = agent.first_seen.is_some_and(|at| now.duration_since(at) < NEW_AGENT);
+    if is_new { 0 } else { agent.dropped }
 }
 
 /// Whether nothing is to be heard of it: it said that it stops, or somebody that it is gone.

@@ -14,6 +14,9 @@ pub struct AgentRow {
     pub version: Option<String>,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
+    /// When it was first heard of, by the database's clock; for alerts alone.
+    #[serde(skip)]
+    pub first_seen: Option<Timestamp>,
     /// When its latest report was stored, by the database's clock.
     pub last_seen: Option<Timestamp>,
     /// When it made its latest report, by its own clock.

@@ -271,6 +271,7 @@ pub(crate) fn agents() -> Vec<AgentRow> {
         name: name.into(),
         version: Some("0.1.0".into()),
         labels: Tags::from([("region".into(), name.trim_start_matches("edge-").into())]),
+        first_seen: Some(now() - SignedDuration::from_hours(24 * 30)),
         last_seen: Some(now() - SignedDuration::from_secs(back)),
         last_report: Some(now() - SignedDuration::from_secs(back + 1)),
         presence,

@@ -27,11 +27,7 @@ fn an_agent_that_drops_records_and_one_whose_records_wait_are_told_and_their_sit
     });
     let mut waiting = report(epoch, 12, "periodic");
     waiting["pending"] = json!(100);
-    let dropped = json!({
-        "v": 1, "kind": "dropped", "epoch": epoch, "seq": 11, "agent": "forged", "dropped_at": Timestamp::now(),
-        "ranges": [{"epoch": epoch, "first": 2, "last": 10}], "reason": "outbox_full",
-    });
-    send(&stack, &[dropped, waiting])?;
+    send(&stack, &[dropped(epoch, 11, 2, 10), waiting])?;
 
     assert_eq!(await_told(&stack.web, 1, &[&collector]), [firing(&["forged", "forged"])]);
     let body: Value = serde_json::from_slice(&hooked(&stack.web)[0].body)?;
@@ -40,6 +36,48 @@ fn an_agent_that_drops_records_and_one_whose_records_wait_are_told_and_their_sit
     assert_eq!(of(1), (&json!("late"), &json!("100 records wait in its outbox")));
     assert_eq!(body["alerts"][0]["blame"], "agent");
     Ok(())
+}
+
+#[test]
+fn what_a_new_agent_dropped_is_told_and_by_a_new_collector_over_old_tables_nothing_of_old_agents() -> Result<()> {
+    let stack = Stack::start()?;
+    let lost = |name: &str| alerts(&stack.web, json!({"rules": [{"name": name, "what": "dropped"}]}));
+    let first = stack.collector().set("alerts", lost("lost")).start()?;
+    let epoch = Uuid::new_v4();
+    send(&stack, &[dropped(epoch, 9_002, 1, 9_001)])?;
+    assert_eq!(await_told(&stack.web, 1, &[&first]), [firing(&["forged"])]);
+    assert_eq!(reason(&stack, 0)?, "it declared 9001 records dropped, of 9001 in all");
+    first.stop()?;
+
+    // As if that were old, and no rule had looked at it.
+    stack.database.execute(
+        "update website_monitor.epochs set first_seen = now() - interval '25 hours';
+         delete from website_monitor.alerts",
+    )?;
+    let second = stack.collector().set("alerts", lost("lost")).start()?;
+    eventually("it is known what was dropped before", || {
+        let known = stack.database.count("website_monitor.alerts where mark = 9001")?;
+        ensure!(known == 1, "{}", second.log());
+        Ok(())
+    });
+    send(&stack, &[dropped(epoch, 9_005, 9_003, 9_004)])?;
+    assert_eq!(await_told(&stack.web, 2, &[&second])[1..], [firing(&["forged"])]);
+    assert_eq!(reason(&stack, 1)?, "it declared 2 records dropped, of 9003 in all");
+    Ok(())
+}
+
+/// A record by which the numbers from `first` to `last` of its own epoch are declared dropped.
+fn dropped(epoch: Uuid, seq: u64, first: u64, last: u64) -> Value {
+    json!({
+        "v": 1, "kind": "dropped", "epoch": epoch, "seq": seq, "agent": "forged", "dropped_at": Timestamp::now(),
+        "ranges": [{"epoch": epoch, "first": first, "last": last}], "reason": "outbox_full",
+    })
+}
+
+/// Why the first alert of a message fires.
+fn reason(stack: &Stack, message: usize) -> Result<String> {
+    let body: Value = serde_json::from_slice(&hooked(&stack.web)[message].body)?;
+    Ok(body["alerts"][0]["reason"].as_str().unwrap_or_default().to_owned())
 }
 
 #[test]

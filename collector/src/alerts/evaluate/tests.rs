@@ -307,6 +307,7 @@ fn agent(last_seen: i64) -> AgentRow {
         name: "edge-1".into(),
         version: None,
         labels: BTreeMap::new(),
+        first_seen: Some(at(-86_400)),
         last_seen: Some(at(last_seen)),
         last_report: Some(at(last_seen)),
         presence: Presence::Running,
@@ -378,7 +379,7 @@ fn a_backlog_and_newly_dropped_records_are_told() {
 
     let mut story = Story::new(config(vec![rule(What::Dropped)]));
     let dropped = |dropped| AgentRow { dropped, ..agent(0) };
-    assert_eq!(story.agent(0, dropped(500)), [], "what was dropped before is no news");
+    assert_eq!(story.agent(0, dropped(500)), [], "what was dropped before is no news of an agent that is known");
     let told = story.told(&facts(10, vec![], vec![dropped(510)]));
     assert_eq!(told[0].details.reason, "it declared 10 records dropped, of 510 in all");
     assert_eq!(story.agent(20, dropped(510)), []);
@@ -386,6 +387,28 @@ fn a_backlog_and_newly_dropped_records_are_told() {
     assert_eq!(story.agent(899, dropped(520)), []);
     assert_eq!(story.agent(900, dropped(520)), [Kind::Resolved]);
     assert_eq!(story.agent(910, dropped(521)), [Kind::Firing]);
+}
+
+#[test]
+fn what_was_dropped_is_told_though_it_is_the_first_that_is_heard_of_an_agent() {
+    let dropped = |dropped, first_seen| AgentRow { dropped, first_seen: Some(at(first_seen)), ..agent(0) };
+    let rule = || config(vec![rule(What::Dropped)]);
+    let mut story = Story::new(rule());
+    let told = story.told(&facts(10, vec![], vec![dropped(9_001, 5)]));
+    assert_eq!((told.len(), told[0].kind), (1, Kind::Firing));
+    assert_eq!(told[0].details.reason, "it declared 9001 records dropped, of 9001 in all");
+    assert_eq!(story.agent(20, dropped(9_001, 5)), [], "once");
+    assert_eq!(story.agent(610, dropped(9_001, 5)), [Kind::Resolved]);
+    assert_eq!(story.agent(620, dropped(9_001, 5)), []);
+
+    // A rule that is new, or whose name is, over agents of today and of before.
+    assert_eq!(Story::new(rule()).agent(86_404, dropped(9_001, 5)), [Kind::Firing]);
+    let mut story = Story::new(rule());
+    assert_eq!(story.agent(86_405, dropped(9_001, 5)), []);
+    let told = story.told(&facts(86_415, vec![], vec![dropped(9_003, 5)]));
+    assert_eq!(told[0].details.reason, "it declared 2 records dropped, of 9003 in all");
+    // What never dropped anything is not told, however new it is.
+    assert_eq!(Story::new(rule()).agent(10, dropped(0, 5)), []);
 }
 
 #[test]

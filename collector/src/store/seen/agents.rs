@@ -27,6 +27,8 @@ struct Row {
     #[diesel(sql_type = Jsonb)]
     labels: serde_json::Value,
     #[diesel(sql_type = Nullable<Timestamptz>)]
+    first_seen: Option<PgTimestamp>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
     last_seen: Option<PgTimestamp>,
     #[diesel(sql_type = Nullable<Timestamptz>)]
     last_report: Option<PgTimestamp>,
@@ -71,7 +73,7 @@ pub(in crate::store) fn as_reported(connection: &mut PgConnection, now: Timestam
 fn rows(connection: &mut PgConnection, now: Timestamp, with_monitors: bool) -> Result<Vec<AgentRow>, Trouble> {
     let rows: Vec<Row> = sql_query(
         "with counted as (
-             select e.agent_id,
+             select e.agent_id, min(e.first_seen) as first_seen,
                     sum((select coalesce(sum(upper(r) - lower(r)), 0) from unnest(e.dropped - e.accounted) r)) as dropped,
                     sum((select coalesce(sum(upper(r) - lower(r)), 0) from unnest(e.rejected) r)) as rejected
              from epochs e group by 1
@@ -81,8 +83,8 @@ fn rows(connection: &mut PgConnection, now: Timestamp, with_monitors: bool) -> R
              order by agent_id, reported_at desc nulls last, epoch_id desc
          ),
          due as (select s.agent_id, count(*) as monitors from schedule_spans($1, $1) s where $2 and s.ends is null group by 1)
-         select a.name, a.version, a.labels, a.last_seen, a.last_report, r.since as retired_since, a.report,
-                a.clock_behind_us, l.ended_at is not null as is_stopped,
+         select a.name, a.version, a.labels, c.first_seen, a.last_seen, a.last_report, r.since as retired_since,
+                a.report, a.clock_behind_us, l.ended_at is not null as is_stopped,
                 coalesce(d.monitors, 0) as monitors, coalesce(l.pending, 0) as pending,
                 coalesce(c.dropped, 0)::bigint as dropped, coalesce(c.rejected, 0)::bigint as rejected
          from agents a
@@ -106,6 +108,7 @@ impl Row {
             name: self.name,
             version: self.version,
             labels: serde_json::from_value(self.labels).unwrap_or_default(),
+            first_seen: self.first_seen.map(time),
             last_seen,
             last_report: self.last_report.map(time),
             presence: match (self.retired_since, self.is_stopped, is_heard) {
