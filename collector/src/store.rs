@@ -170,7 +170,7 @@ impl Store {
 
     /// Upkeep of the same tables.
     pub fn upkeep(&self, retention: Retention) -> Upkeep {
-        Upkeep::new(self.connections.clone(), retention)
+        Upkeep::new(self.connections.clone(), self.schema.clone(), retention)
     }
 
     /// Summaries of the same tables.

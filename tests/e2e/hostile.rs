@@ -136,6 +136,7 @@ fn each_class_of_bad_messages_comes_to_its_end_and_its_good_neighbours_are_store
     // Once more, and nothing changes.
     collector.stop()?;
     stack.topic.rewind(&collector.group)?;
+    stack.read_again()?;
     collector.start()?;
     await_no_lag(&stack, &collector);
     assert_eq!(aside()?.len(), by_offset.len());

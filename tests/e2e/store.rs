@@ -79,6 +79,7 @@ fn the_whole_topic_replayed_into_a_new_group_changes_nothing() -> Result<()> {
     assert_eq!((rows(&stack)?, numbers(&stack)?), (6_000, 6_000));
     collector.stop()?;
 
+    stack.read_again()?;
     let again = stack.collector().group("once more").start()?;
     await_consumed(&stack, "once more");
 
@@ -206,6 +207,7 @@ fn rows_that_a_restored_ledger_does_not_know_are_met_without_a_copy_of_them() ->
     collector.stop()?;
     stack.database.execute("update website_monitor.epochs set accounted = '{[1,100)}'")?;
 
+    stack.read_again()?;
     let again = stack.collector().group("again").start()?;
     await_consumed(&stack, "again");
 

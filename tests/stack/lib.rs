@@ -108,6 +108,14 @@ impl Stack {
         });
     }
 
+    /// Makes the database say that nothing of the topic was read: collectors read it again from its beginning.
+    ///
+    /// # Errors
+    /// When the database is away, or has no tables.
+    pub fn read_again(&self) -> Result<()> {
+        self.database.execute(&format!("delete from website_monitor.positions where topic = '{}'", self.topic.name()))
+    }
+
     /// Rows of results of a url.
     ///
     /// # Errors

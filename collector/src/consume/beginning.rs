@@ -36,11 +36,15 @@ const ID: Duration = Duration::from_secs(5);
 /// A mark that is not there after this time is made again.
 const AGAIN: Duration = Duration::from_secs(2);
 
+/// How often it is looked whose group it is.
+const LOOK: Duration = Duration::from_secs(10);
+
 /// The way to where reading begins.
 pub(super) struct Beginning {
     /// The generation and the assignment that it is the beginning of.
     of: Option<(u64, u64)>,
     since: Instant,
+    looked: Instant,
     /// The writers that were asked, and those that are to be.
     asked: usize,
     unasked: Vec<(usize, Vec<i32>)>,
@@ -63,8 +67,8 @@ enum Phase {
 impl Beginning {
     /// Nothing has begun.
     pub(super) fn new(take_over: bool) -> Beginning {
-        let (since, unasked) = (Instant::now(), Vec::new());
-        Beginning { of: None, since, asked: 0, unasked, phase: Phase::Begun, take_over }
+        let (now, unasked) = (Instant::now(), Vec::new());
+        Beginning { of: None, since: now, looked: now, asked: 0, unasked, phase: Phase::Begun, take_over }
     }
 
     /// Takes the next step; whether reading has begun. `writer_of` says which writer has a partition.
@@ -85,7 +89,7 @@ impl Beginning {
             Phase::Name => self.name(consumer, progress, of.0, writer_of),
             Phase::Locate => self.locate(consumer, progress, of.0),
             Phase::Mark { since, start } => self.mark(consumer, *since, &start.clone()),
-            Phase::Begun => Ok(()),
+            Phase::Begun => self.look(consumer),
         };
         match outcome {
             Ok(()) => {}
@@ -152,7 +156,7 @@ impl Beginning {
             self.phase = Phase::Name;
             return Ok(());
         };
-        self.check(&owners(consumer)?, start.database)?;
+        self.check(consumer, &owners(consumer)?, start.database)?;
         // This thread has to poll, so it waits for no answer.
         let mark = offsets(consumer.context(), &start.positions, Some(start.database));
         consumer.commit(&mark, CommitMode::Async)?;
@@ -164,7 +168,7 @@ impl Beginning {
     /// once, one at least sees the other's mark.
     fn mark(&mut self, consumer: &BaseConsumer<Context>, since: Instant, start: &Start) -> Result<(), Obstacle> {
         let owners = owners(consumer)?;
-        self.check(&owners, start.database)?;
+        self.check(consumer, &owners, start.database)?;
         if !start.positions.keys().all(|partition| owners.get(partition) == Some(&start.database)) {
             if since.elapsed() >= AGAIN {
                 self.phase = Phase::Locate;
@@ -177,9 +181,25 @@ impl Beginning {
         Ok(())
     }
 
+    /// Looks now and then whether another database has taken the group over.
+    fn look(&mut self, consumer: &BaseConsumer<Context>) -> Result<(), Obstacle> {
+        let Some(database) = consumer.context().filled() else { return Ok(()) };
+        if self.looked.elapsed() < LOOK || consumer.context().is_in_doubt() {
+            return Ok(());
+        }
+        self.looked = Instant::now();
+        self.check(consumer, &owners(consumer)?, database)
+    }
+
     /// Whether the group is this database's.
-    fn check(&self, owners: &BTreeMap<i32, Uuid>, database: Uuid) -> Result<(), Obstacle> {
-        match owners.values().find(|owner| **owner != database) {
+    fn check(
+        &self,
+        consumer: &BaseConsumer<Context>,
+        owners: &BTreeMap<i32, Uuid>,
+        database: Uuid,
+    ) -> Result<(), Obstacle> {
+        let is_ours = |owner: &Uuid| *owner == database || consumer.context().has_filled(*owner);
+        match owners.values().find(|owner| !is_ours(owner)) {
             Some(group) if !self.take_over => Err(Obstacle::Others(Error::OthersGroup { group: *group, database })),
             _ => Ok(()),
         }

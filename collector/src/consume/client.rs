@@ -96,7 +96,7 @@ pub(super) fn consumer(
         suspicion: Mutex::default(),
         uncommitted: Mutex::default(),
         membership: Mutex::default(),
-        database: Mutex::default(),
+        filled: Mutex::default(),
     })
 }
 
@@ -146,8 +146,8 @@ pub(super) struct Context {
     suspicion: Mutex<Option<Failure>>,
     uncommitted: Mutex<LogThrottle>,
     membership: Mutex<Membership>,
-    /// The database that is filled, once that is known.
-    database: Mutex<Option<Uuid>>,
+    /// The databases that this collector filled, the present one last.
+    filled: Mutex<Vec<Uuid>>,
 }
 
 /// How the consumer stands to its group.
@@ -177,14 +177,22 @@ impl Context {
         lock(&self.membership).assignments
     }
 
-    /// The database that is filled.
+    /// From now on this database is filled.
     pub(super) fn fills(&self, database: Uuid) {
-        *lock(&self.database) = Some(database);
+        let mut filled = lock(&self.filled);
+        filled.retain(|before| *before != database);
+        filled.push(database);
     }
 
     /// The database that is filled, once that is known.
     pub(super) fn filled(&self) -> Option<Uuid> {
-        *lock(&self.database)
+        lock(&self.filled).last().copied()
+    }
+
+    /// Whether this collector filled it. When its tables vanish and are made again, it is another database, and the marks
+    /// of the one before are its own.
+    pub(super) fn has_filled(&self, database: Uuid) -> bool {
+        lock(&self.filled).contains(&database)
     }
 
     /// Something may be wrong with Kafka: it is to be asked.

@@ -7,6 +7,7 @@ use rdkafka::Message as _;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Timestamp as Stamp};
+use settings::LogThrottle;
 
 use super::beginning::{self, Beginning};
 use super::client::{Context, offsets};
@@ -61,6 +62,7 @@ pub(super) struct Gathering<'a> {
     paused: Option<u64>,
     ends: Ends,
     beginning: Beginning,
+    moves: LogThrottle,
     /// When each writer last compared positions.
     compared: Vec<Instant>,
     /// The messages and bytes of the last batch: the next one will be like it.
@@ -100,6 +102,7 @@ impl<'a> Gathering<'a> {
             paused: None,
             ends: Ends::default(),
             beginning: Beginning::new(take_over),
+            moves: LogThrottle::default(),
             compared: vec![Instant::now(); writers],
             usual: (0, 0),
         }
@@ -171,7 +174,9 @@ impl<'a> Gathering<'a> {
             (false, true) => "the database is not where this collector left it",
             (false, false) => return,
         };
-        log::warn!("{why}: partitions are read from where the database is");
+        if let Some(times) = self.moves.happened(why, 1, Instant::now()) {
+            log::warn!(times; "{why}: partitions are read from where the database is");
+        }
         beginning::pause(self.consumer);
         identity.begun_anew();
         self.progress.end_generation(PATIENCE, drop);

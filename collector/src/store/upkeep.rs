@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{BigInt, Bool};
+use diesel::sql_types::BigInt;
 use jiff::Timestamp;
 
 use super::connect::{Connections, Session};
@@ -13,7 +13,7 @@ use super::partitions::{self, Partitions};
 use super::plan::day;
 use super::rollup::{self, Rival};
 use super::trouble::Trouble;
-use super::{Unavailable, alerts};
+use super::{Unavailable, alerts, migrate};
 use crate::config::Retention;
 
 /// How many days ahead have their partition.
@@ -22,6 +22,7 @@ const DAYS_AHEAD: i64 = 3;
 /// Looks after the tables.
 pub struct Upkeep {
     connections: Connections,
+    schema: String,
     retention: Retention,
 }
 
@@ -29,8 +30,8 @@ impl Upkeep {
     /// How often it is due.
     pub const INTERVAL: Duration = Duration::from_secs(600);
 
-    pub(super) fn new(connections: Connections, retention: Retention) -> Upkeep {
-        Upkeep { connections, retention }
+    pub(super) fn new(connections: Connections, schema: String, retention: Retention) -> Upkeep {
+        Upkeep { connections, schema, retention }
     }
 
     /// Does what is due; false while the database or its tables are not there, of which the store speaks.
@@ -56,14 +57,8 @@ impl Upkeep {
     }
 
     fn run_in(&self, connection: &mut Session) -> Result<bool, Trouble> {
-        #[derive(QueryableByName)]
-        struct There {
-            #[diesel(sql_type = Bool)]
-            there: bool,
-        }
-        let there: There = sql_query("select to_regprocedure('make_results_partition(date)') is not null as there")
-            .get_result(&mut **connection)?;
-        if !there.there {
+        // Another collector may be making the tables right now.
+        if migrate::check(connection, &self.schema).is_err() {
             return Ok(false);
         }
         let today = day(Timestamp::now());
