@@ -62,7 +62,8 @@ impl Ends {
     /// It was asked for at that moment, and was there, if there was an answer.
     pub(super) fn asked(&mut self, partition: i32, at: Moment, answer: Option<i64>) {
         let end = self.partitions.entry(partition).or_default();
-        (end.tried, end.has_news) = (Some(at), false);
+        // One without an answer is asked for again later.
+        (end.tried, end.has_news) = (Some(at), end.has_news && answer.is_none());
         end.ahead = answer.map(|answer| (answer, at));
     }
 
@@ -111,9 +112,11 @@ mod tests {
         ends.comes(0, 0, 0);
         assert_eq!([ends.to_ask(0, after(0)), ends.to_ask(1, after(0))], [Some(0), None]);
         ends.asked(0, after(0), None);
+        assert_eq!([9, 10].map(|seconds| ends.to_ask(0, after(seconds))), [None, Some(0)], "there was no answer");
+        ends.asked(0, after(10), Some(1));
         assert_eq!(ends.to_ask(0, after(60)), None, "nothing came");
         ends.comes(0, 0, 1);
-        assert_eq!([9, 10].map(|seconds| ends.to_ask(0, after(seconds))), [None, Some(0)]);
+        assert_eq!([19, 20].map(|seconds| ends.to_ask(0, after(seconds))), [None, Some(0)]);
         ends.asked(0, after(30), Some(100));
         ends.comes(0, 0, 2);
         assert_eq!(
