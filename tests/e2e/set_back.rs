@@ -2,6 +2,7 @@
 //!
 //! Everything that Kafka still has has to be a row of its own monitor and agent, once, without anybody's word.
 
+mod any_order;
 mod databases;
 mod failover;
 mod logs;

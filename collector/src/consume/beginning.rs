@@ -12,7 +12,7 @@
 //! goes on from where it was cut.
 //!
 //! *The group.* Its committed offsets bear what the database is. A collector of another database does not join in: each of
-//! the two would store a part of the partitions only.
+//! the two would store a part of the partitions only. A partition without such a mark is read by nobody.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -39,12 +39,17 @@ const AGAIN: Duration = Duration::from_secs(2);
 /// How often it is looked whose group it is.
 const LOOK: Duration = Duration::from_secs(10);
 
+/// A partition that is added is dealt out within this time.
+const ORPHANED: Duration = Duration::from_secs(15);
+
 /// The way to where reading begins.
 pub(super) struct Beginning {
     /// The generation and the assignment that it is the beginning of.
     of: Option<(u64, u64)>,
     since: Instant,
     looked: Instant,
+    /// Since when a partition has no mark.
+    orphaned: Option<Instant>,
     /// The writers that were asked, and those that are to be.
     asked: usize,
     unasked: Vec<(usize, Vec<i32>)>,
@@ -68,7 +73,16 @@ impl Beginning {
     /// Nothing has begun.
     pub(super) fn new(take_over: bool) -> Beginning {
         let (now, unasked) = (Instant::now(), Vec::new());
-        Beginning { of: None, since: now, looked: now, asked: 0, unasked, phase: Phase::Begun, take_over }
+        Beginning {
+            of: None,
+            since: now,
+            looked: now,
+            orphaned: None,
+            asked: 0,
+            unasked,
+            phase: Phase::Begun,
+            take_over,
+        }
     }
 
     /// Takes the next step; whether reading has begun. `writer_of` says which writer has a partition.
@@ -169,7 +183,7 @@ impl Beginning {
     fn mark(&mut self, consumer: &BaseConsumer<Context>, since: Instant, start: &Start) -> Result<(), Obstacle> {
         let owners = owners(consumer)?;
         self.check(consumer, &owners, start.database)?;
-        if !start.positions.keys().all(|partition| owners.get(partition) == Some(&start.database)) {
+        if !start.positions.keys().all(|partition| owners.get(partition) == Some(&Some(start.database))) {
             if since.elapsed() >= AGAIN {
                 self.phase = Phase::Locate;
             }
@@ -188,18 +202,25 @@ impl Beginning {
             return Ok(());
         }
         self.looked = Instant::now();
-        self.check(consumer, &owners(consumer)?, database)
+        let owners = owners(consumer)?;
+        self.orphaned = match owners.values().any(Option::is_none) {
+            true => self.orphaned.or(Some(self.looked)),
+            false => None,
+        };
+        self.check(consumer, &owners, database)
+    }
+
+    /// Whether a partition has had no reader for long. Then this collector has to leave its group and join it again: a
+    /// member that the group knows by its name gets what it had, though partitions were added while it was away, and
+    /// librdkafka deals them out only when it sees their number change.
+    pub(super) fn has_orphans(&mut self) -> bool {
+        self.orphaned.take_if(|since| since.elapsed() >= ORPHANED).is_some()
     }
 
     /// Whether the group is this database's.
-    fn check(
-        &self,
-        consumer: &BaseConsumer<Context>,
-        owners: &BTreeMap<i32, Uuid>,
-        database: Uuid,
-    ) -> Result<(), Obstacle> {
+    fn check(&self, consumer: &BaseConsumer<Context>, owners: &Owners, database: Uuid) -> Result<(), Obstacle> {
         let is_ours = |owner: &Uuid| *owner == database || consumer.context().has_filled(*owner);
-        match owners.values().find(|owner| !is_ours(owner)) {
+        match owners.values().flatten().find(|owner| !is_ours(owner)) {
             Some(group) if !self.take_over => Err(Obstacle::Others(Error::OthersGroup { group: *group, database })),
             _ => Ok(()),
         }
@@ -237,8 +258,10 @@ fn assigned(consumer: &BaseConsumer<Context>) -> KafkaResult<Vec<i32>> {
     Ok(ours.collect())
 }
 
-/// The database that each of the topic's partitions is marked with, where one is.
-fn owners(consumer: &BaseConsumer<Context>) -> KafkaResult<BTreeMap<i32, Uuid>> {
+/// The database that each of the topic's partitions is marked with; none where nobody has read it yet.
+type Owners = BTreeMap<i32, Option<Uuid>>;
+
+fn owners(consumer: &BaseConsumer<Context>) -> KafkaResult<Owners> {
     let topic = consumer.context().topic();
     let metadata = consumer.fetch_metadata(Some(topic), ANSWER)?;
     let mut all = TopicPartitionList::new();
@@ -249,8 +272,8 @@ fn owners(consumer: &BaseConsumer<Context>) -> KafkaResult<BTreeMap<i32, Uuid>> 
         return Ok(BTreeMap::new());
     }
     let committed = consumer.committed_offsets(all, ANSWER)?;
-    let owner = |one: &TopicPartitionListElem<'_>| Some((one.partition(), Uuid::parse_str(one.metadata()).ok()?));
-    Ok(committed.elements().iter().filter_map(owner).collect())
+    let owner = |one: &TopicPartitionListElem<'_>| (one.partition(), Uuid::parse_str(one.metadata()).ok());
+    Ok(committed.elements().iter().map(owner).collect())
 }
 
 /// Goes to these positions and reads.

@@ -117,6 +117,7 @@ impl<'a> Gathering<'a> {
         let writers = self.open.len();
         if self.beginning.step(self.consumer, self.progress, |partition| writer_of(partition, writers))? {
             commit(self.consumer, self.progress, CommitMode::Async);
+            self.join_again_for_orphans();
             self.look_for_an_end();
             self.look_at_positions();
             return Ok(self.gather());
@@ -181,6 +182,20 @@ impl<'a> Gathering<'a> {
         identity.begun_anew();
         self.progress.end_generation(PATIENCE, drop);
         self.paused = None;
+    }
+
+    /// Has partitions dealt out that nobody reads.
+    fn join_again_for_orphans(&mut self) {
+        if !self.beginning.has_orphans() {
+            return;
+        }
+        let topic = self.consumer.context().topic();
+        log::warn!(topic = &**topic; "a partition of the topic is read by nobody: joining the group again");
+        self.consumer.unsubscribe();
+        if let Err(error) = self.consumer.subscribe(&[topic]) {
+            log::error!(error:% = error; "can't join the group again");
+        }
+        self.consumer.context().asks_in();
     }
 
     /// Lets writers that have had nothing to store for some time compare positions.

@@ -41,3 +41,17 @@ fn a_log_that_lost_its_tail_and_filled_up_again_while_nobody_read_it_is_read_fro
 fn a_log_that_loses_its_tail_under_a_running_collector_is_read_from_where_it_was_cut() -> Result<()> {
     lose_a_tail(true)
 }
+
+#[test]
+fn a_partition_that_is_added_is_read_too() -> Result<()> {
+    let stack = Stack::with().own_kafka().partitions(2).start()?;
+    let collectors = [stack.collector().start()?, stack.collector().start()?];
+    let mut story = Story::default();
+    story.send(&stack, "edge-1", "shop", 20)?;
+    story.await_told(&stack, &collectors[0]);
+    stack.topic.add_partition()?;
+    for n in 2..9 {
+        story.send(&stack, &format!("edge-{n}"), "bank", 20)?;
+    }
+    story.assert_proven(&stack, &collectors[0])
+}

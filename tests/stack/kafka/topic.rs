@@ -1,11 +1,14 @@
 //! A topic of a test's own, seen from outside: its messages, and how far a group has come.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use rdkafka::Offset;
-use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
@@ -22,7 +25,7 @@ pub(super) const BOUND: Duration = Duration::from_secs(30);
 pub struct Topic {
     broker: String,
     name: String,
-    partitions: i32,
+    partitions: AtomicI32,
     /// Kept so that the broker runs as long as its topic is used; absent for a topic that is somebody else's.
     kafka: Option<Arc<Kafka>>,
 }
@@ -51,7 +54,7 @@ impl Topic {
 
     /// A topic that somebody else makes, at a broker.
     pub fn at(broker: &str, name: &str, partitions: i32) -> Topic {
-        Topic { broker: broker.into(), name: name.into(), partitions, kafka: None }
+        Topic { broker: broker.into(), name: name.into(), partitions: AtomicI32::new(partitions), kafka: None }
     }
 
     /// Its name.
@@ -60,7 +63,22 @@ impl Topic {
     }
 
     pub(super) fn partitions(&self) -> i32 {
-        self.partitions
+        self.partitions.load(Ordering::Relaxed)
+    }
+
+    /// Adds a partition, as an administrator does who wants more work to be done side by side.
+    ///
+    /// # Errors
+    /// When the broker refuses.
+    pub fn add_partition(&self) -> Result<()> {
+        let admin: AdminClient<DefaultClientContext> = self.client().create()?;
+        let count = usize::try_from(self.partitions() + 1)?;
+        let options = AdminOptions::new().operation_timeout(Some(BOUND));
+        for added in block_on(admin.create_partitions([&NewPartitions::new(&self.name, count)], &options))?? {
+            added.map_err(|(topic, error)| anyhow::anyhow!("topic {topic} gets no more partitions: {error}"))?;
+        }
+        self.partitions.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Writes one message, whatever it is, and waits for the broker's word.
@@ -171,7 +189,7 @@ impl Topic {
     pub fn rewind(&self, group: &str) -> Result<()> {
         let consumer: BaseConsumer = self.client().set("group.id", group).create()?;
         let mut start = TopicPartitionList::new();
-        for partition in 0..self.partitions {
+        for partition in 0..self.partitions() {
             start.add_partition_offset(&self.name, partition, Offset::Offset(0))?;
         }
         consumer.commit(&start, CommitMode::Sync).context("does the group still have members?")
@@ -184,7 +202,7 @@ impl Topic {
     pub fn make(&self) -> Result<()> {
         let replicas = self.kafka.as_ref().map_or(1, |kafka| kafka.nodes.len().max(1)) as i32;
         let admin: AdminClient<DefaultClientContext> = self.client().create()?;
-        let new = NewTopic::new(&self.name, self.partitions, TopicReplication::Fixed(replicas));
+        let new = NewTopic::new(&self.name, self.partitions(), TopicReplication::Fixed(replicas));
         let options = AdminOptions::new().operation_timeout(Some(BOUND));
         for created in block_on(admin.create_topics([&new], &options))?? {
             created.map_err(|(topic, error)| anyhow::anyhow!("topic {topic} could not be created: {error}"))?;
@@ -225,7 +243,7 @@ impl Topic {
     }
 
     fn ends(&self, consumer: &BaseConsumer) -> Result<Vec<i64>> {
-        (0..self.partitions).map(|partition| Ok(consumer.fetch_watermarks(&self.name, partition, BOUND)?.1)).collect()
+        (0..self.partitions()).map(|partition| Ok(consumer.fetch_watermarks(&self.name, partition, BOUND)?.1)).collect()
     }
 }
 

@@ -1,0 +1,234 @@
+//! Stores go back and collectors die in any order while results stream in: what Kafka has in the end is stored, once.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use e2e::collector::Collector;
+use e2e::postgres::Postgres;
+use e2e::{Stack, eventually, within};
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use rand::{Rng, SeedableRng};
+use serde::Deserialize;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::result;
+
+/// What befalls the stores and the collectors.
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    BackUp,
+    SetBack,
+    Kill,
+    Rebalance,
+    CopyLogs,
+    Truncate,
+    RemakeTopic,
+    AddPartition,
+}
+
+const FAULTS: [Fault; 8] = [
+    Fault::BackUp,
+    Fault::SetBack,
+    Fault::Kill,
+    Fault::Rebalance,
+    Fault::CopyLogs,
+    Fault::Truncate,
+    Fault::RemakeTopic,
+    Fault::AddPartition,
+];
+
+/// Faults of one sequence.
+const STEPS: usize = 6;
+
+/// How soon everything that Kafka has is stored after the last fault.
+const WHOLE: Duration = Duration::from_secs(60);
+
+/// A number of an epoch.
+type Number = (Uuid, u64);
+
+/// Whose a number is: its agent and its monitor.
+type Whose = (String, String);
+
+type Truth = BTreeMap<Number, Whose>;
+
+#[derive(Deserialize)]
+struct Row {
+    epoch: Uuid,
+    seq: u64,
+    agent: String,
+    monitor: String,
+}
+
+#[test]
+fn whatever_goes_back_in_any_order_all_that_kafka_has_is_stored_once_as_what_it_is() -> Result<()> {
+    let sequences = if std::env::var("TORTURE").is_ok_and(|how| how == "full") { 200 } else { 1 };
+    let first: u64 = match std::env::var("SEED") {
+        Ok(seed) => seed.parse()?,
+        Err(_) => rand::rng().random_range(0..1_000_000),
+    };
+    for seed in first..first + sequences {
+        sequence(seed).with_context(|| format!("SEED={seed}"))?;
+    }
+    Ok(())
+}
+
+fn sequence(seed: u64) -> Result<()> {
+    let mut dice = StdRng::seed_from_u64(seed);
+    let server = Arc::new(Postgres::start_own()?);
+    let stack = Stack::with().own_kafka().partitions(2).start_on(&server)?;
+    let collectors = [stack.collector().start()?, stack.collector().start()?];
+    let mut world = World { stack: &stack, server: &server, collectors: &collectors, copies: vec![], logs: vec![] };
+    let (truth, is_over) = (Mutex::new(Truth::new()), AtomicBool::new(false));
+    let mut faults = Vec::new();
+    thread::scope(|scope| {
+        let feeding = scope.spawn(|| feed(&stack, &truth, &is_over));
+        let outcome = (0..STEPS).try_for_each(|_| {
+            await_more(&truth);
+            let fault = *FAULTS.choose(&mut dice).context("a fault")?;
+            faults.push(fault);
+            world.befall(fault, &mut dice)
+        });
+        is_over.store(true, Ordering::Relaxed);
+        feeding.join().expect("no panic");
+        outcome.with_context(|| format!("{faults:?}"))
+    })?;
+    let truth = truth.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let messages = in_kafka(&stack)?;
+    writeln!(io::stderr(), "SEED={seed} {faults:?}: {} sent, {} in Kafka", truth.len(), messages.len())?;
+
+    within(WHOLE, "all that Kafka has is stored", || {
+        let rows = rows(&stack)?;
+        let lacking = messages.iter().filter(|number| !rows.contains_key(number)).count();
+        ensure!(lacking == 0, "{lacking} of {} lack\n{}\n{}", messages.len(), collectors[0].log(), collectors[1].log());
+        Ok(())
+    })
+    .with_context(|| format!("{faults:?}"))?;
+    for (number, found) in rows(&stack)? {
+        ensure!(found.len() == 1 && truth.get(&number) == found.first(), "{faults:?}: {number:?} is {found:?}");
+    }
+    Ok(())
+}
+
+struct World<'a> {
+    stack: &'a Stack,
+    server: &'a Postgres,
+    collectors: &'a [Collector; 2],
+    copies: Vec<PathBuf>,
+    /// Copies of the logs of some partitions, each taken together.
+    logs: Vec<Vec<PathBuf>>,
+}
+
+impl World<'_> {
+    fn befall(&mut self, fault: Fault, dice: &mut StdRng) -> Result<()> {
+        let collector = self.collectors.choose(dice).context("a collector")?;
+        match fault {
+            Fault::BackUp => self.copies.push(self.server.back_up()?),
+            Fault::SetBack => {
+                if let Some(copy) = self.copies.choose(dice) {
+                    self.server.set_back(copy)?;
+                }
+            }
+            Fault::Kill => {
+                collector.kill();
+                collector.start()?;
+            }
+            Fault::Rebalance => {
+                collector.stop()?;
+                collector.start()?;
+            }
+            Fault::CopyLogs => self.with_logs(|logs, node, topic, partitions| {
+                logs.push((0..partitions).map(|partition| node.copy_log(topic, partition)).collect::<Result<_>>()?);
+                Ok(())
+            })?,
+            Fault::Truncate => {
+                let which = dice.random_range(0..self.logs.len().max(1));
+                self.with_logs(|logs, node, topic, _| {
+                    let copies = logs.get(which).into_iter().flatten();
+                    (0..).zip(copies).try_for_each(|(partition, copy)| node.set_log_back(topic, partition, copy))
+                })?;
+            }
+            Fault::RemakeTopic => {
+                self.logs.clear();
+                self.stack.topic.delete()?;
+                eventually("the topic is made again", || self.stack.topic.make());
+            }
+            Fault::AddPartition => self.stack.topic.add_partition()?,
+        }
+        Ok(())
+    }
+
+    /// Does something with the logs on the disk while Kafka is stopped.
+    fn with_logs(
+        &mut self,
+        work: impl FnOnce(&mut Vec<Vec<PathBuf>>, &e2e::kafka::Node, &str, i32) -> Result<()>,
+    ) -> Result<()> {
+        let partitions = i32::try_from(self.stack.topic.high_watermarks()?.len())?;
+        self.stack.kafka.stop()?;
+        let node = self.stack.kafka.nodes()?.first().context("a node")?;
+        work(&mut self.logs, node, self.stack.topic.name(), partitions)?;
+        self.stack.kafka.start()
+    }
+}
+
+/// Sends results of four agents until it is over. What Kafka does not take is lost, as far as this test knows.
+fn feed(stack: &Stack, truth: &Mutex<Truth>, is_over: &AtomicBool) {
+    let epochs: [Uuid; 4] = std::array::from_fn(|_| Uuid::new_v4());
+    let mut seq = 0;
+    while !is_over.load(Ordering::Relaxed) {
+        let mut messages = Vec::new();
+        for (n, epoch) in epochs.iter().enumerate() {
+            let (agent, monitor) = (format!("edge-{n}"), format!("monitor-{n}-{}", seq / 100));
+            for seq in seq + 1..=seq + 5 {
+                messages.push((agent.clone(), result(*epoch, seq, &agent, &monitor).to_string()));
+                let mut truth = truth.lock().unwrap_or_else(PoisonError::into_inner);
+                truth.insert((*epoch, seq), (agent.clone(), monitor.clone()));
+            }
+        }
+        seq += 5;
+        let all = messages.iter().map(|(agent, message)| (Some(agent.as_bytes()), Some(message.as_bytes())));
+        stack.topic.produce_all(all).ok();
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Waits until the stream went on for a while.
+fn await_more(truth: &Mutex<Truth>) {
+    let sent = || truth.lock().unwrap_or_else(PoisonError::into_inner).len();
+    let before = sent();
+    eventually("more is sent", || {
+        ensure!(sent() >= before + 100, "{} more", sent() - before);
+        Ok(())
+    });
+}
+
+/// The numbers of the messages that Kafka has.
+fn in_kafka(stack: &Stack) -> Result<Vec<Number>> {
+    let number = |value: Option<Vec<u8>>| {
+        let value: Value = serde_json::from_slice(&value.unwrap_or_default())?;
+        let epoch: Uuid = serde_json::from_value(value["epoch"].clone())?;
+        Ok((epoch, value["seq"].as_u64().context("a number")?))
+    };
+    stack.topic.messages()?.into_iter().map(|message| number(message.value)).collect()
+}
+
+/// Whose each number is in the tables, each time that it is there.
+fn rows(stack: &Stack) -> Result<BTreeMap<Number, Vec<Whose>>> {
+    let rows: Vec<Row> = stack.database.rows(
+        "select epoch, seq, a.name as agent, m.id as monitor
+         from website_monitor.results join website_monitor.monitors m using (monitor_id)
+              join website_monitor.epochs using (epoch_id) join website_monitor.agents a using (agent_id)",
+    )?;
+    let mut found: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for row in rows {
+        found.entry((row.epoch, row.seq)).or_default().push((row.agent, row.monitor));
+    }
+    Ok(found)
+}
