@@ -25,6 +25,7 @@
 mod product {
     pub(crate) mod batch;
     pub(crate) mod passage;
+    pub(crate) mod position;
     pub(crate) mod ranges;
     pub(crate) mod verify;
 }
@@ -53,7 +54,7 @@ mod truth;
 mod world;
 
 // The product's files know each other under these names.
-use product::{batch, passage, ranges, verify};
+use product::{batch, passage, position, ranges, verify};
 
 pub use action::{Action, Kind};
 pub use cover::{Cover, Rare};

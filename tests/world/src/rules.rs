@@ -104,7 +104,8 @@ impl Rules {
     pub const ALL: Rules = Rules::of(&Rule::ALL);
 
     /// Only the rules that the product has today are on.
-    pub const PRODUCT: Rules = Rules::of(&[]);
+    pub const PRODUCT: Rules =
+        Rules::of(&[Rule::Memory, Rule::Positions, Rule::Tail, Rule::Group, Rule::Name, Rule::Due]);
 
     /// Only these rules are on.
     pub const fn of(rules: &[Rule]) -> Rules {

@@ -121,7 +121,7 @@ impl Collector {
             Step::Stored => {
                 common.say(|| format!("  collector {} has stored up to {:?}", self.number, batch.ends()));
                 self.known.left_at(&ends);
-                self.done.extend(batch.ends());
+                self.done.extend(batch.ends().iter().map(|(partition, end)| (*partition, end.next)));
                 if self.generation != Some(kafka.groups[group].generation()) {
                     common.meets(Rare::Zombie);
                 }

@@ -20,14 +20,14 @@ pub(super) fn is_enough(case: &mut Case<'_>) {
     for agent in case.world.agents.iter().filter(|agent| agent.was_never_reloaded()) {
         let times = ended(&agent.times);
         let real = slots(agent, &times, until);
-        let told = match case.world.common.has(Rule::Due) {
-            true => sum(&times, until),
+        let due = match case.world.common.has(Rule::Due) {
+            true => told(&times, until),
             false => rounded(&times, until),
         };
         let gaps = times.iter().filter(|time| time.is_stopped).count() as i64;
-        if told + gaps + 1 < real {
+        if due + gaps + 1 < real {
             let runs = times.len();
-            case.finds(FaultKind::TooFewDue, || format!("{}: {told} of {real} slots in {runs} runs", agent.name));
+            case.finds(FaultKind::TooFewDue, || format!("{}: {due} of {real} slots in {runs} runs", agent.name));
         }
     }
 }
@@ -55,13 +55,13 @@ fn slots(agent: &Agent, times: &[Ended], until: i64) -> i64 {
     times.iter().map(|time| monitor.slots(time.begins, time.ends.unwrap_or(until))).sum()
 }
 
-/// Counts the slots that fit into all times together.
-fn sum(times: &[Ended], until: i64) -> i64 {
-    times.iter().map(|time| time.ends.unwrap_or(until) - time.begins).sum::<i64>() / INTERVAL
+/// Counts the slots that fit into each time.
+fn rounded(times: &[Ended], until: i64) -> i64 {
+    times.iter().map(|time| (time.ends.unwrap_or(until) - time.begins) / INTERVAL).sum()
 }
 
 /// Counts the slots as the product does.
-fn rounded(times: &[Ended], until: i64) -> i64 {
+fn told(times: &[Ended], until: i64) -> i64 {
     let span = |time: &Ended| Span {
         agent_id: AGENT,
         interval: SignedDuration::from_millis(INTERVAL),

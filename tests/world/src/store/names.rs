@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 use wire::Content;
 
-use super::memory::{Epoch, Memory, definition};
+use super::memory::{Epoch, Memory, Monitor, definition};
 use super::plan::Fresh;
 use super::tables::{EpochRow, MonitorRow, Tables, id, place, row};
 use crate::batch::Entry;
@@ -34,7 +34,7 @@ pub(super) fn learn_epochs(tables: &mut Tables, memory: &mut Memory, entries: &[
         let found = tables.epochs.iter().position(|row| row.epoch == epoch);
         memory.learn_epochs(found.map(|found| {
             let accounted = tables.epochs[found].accounted.clone();
-            (epoch, Epoch { id: id(found), accounted })
+            (epoch, Epoch { id: id(found), is_named: true, accounted })
         }));
     }
     if rules.has(Rule::Name) {
@@ -70,7 +70,7 @@ pub(super) fn monitor_ids(tables: &mut Tables, memory: &mut Memory, results: &[F
     let id_of = |fresh: &Fresh<'_>| {
         definition(fresh.result, &mut key);
         if let Some(known) = memory.monitor(&key) {
-            return row(known);
+            return row(known.id);
         }
         let make = || MonitorRow {
             definition: key.clone(),
@@ -78,7 +78,7 @@ pub(super) fn monitor_ids(tables: &mut Tables, memory: &mut Memory, results: &[F
             url: fresh.result.url.to_string(),
         };
         let found = place(&mut tables.monitors, |row| row.definition == key, make);
-        memory.learn_monitor(key.clone(), id(found));
+        memory.learn_monitor(key.clone(), Monitor { id: id(found), hash: Uuid::nil() });
         found
     };
     results.iter().map(id_of).collect()

@@ -38,7 +38,7 @@ impl Transaction {
             reports: agents::rows(plan, entries),
             schedules: schedules.collect(),
             results: results.collect(),
-            locks: plan.epoch_ids().into_iter().map(row).collect(),
+            locks: plan.epochs.keys().copied().map(row).collect(),
         }
     }
 
