@@ -121,6 +121,8 @@ impl Bench {
         let one = self.postgres.database()?;
         let first_pass = self.collect(&self.usual, &one, 1)?;
         let bytes = self.check(&one)?;
+        // Or it would go on where it was.
+        one.execute("delete from website_monitor.positions")?;
         let again = self.collect(&self.usual, &one, 1)?;
         self.check(&one)?;
         ways::export(&one, &self.file)?;

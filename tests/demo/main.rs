@@ -95,9 +95,10 @@ fn show(arguments: &Arguments) -> Result<bool> {
     demo.agent.stop()?;
     demo.arrive(&mut screen)?;
 
-    screen.say("The whole topic is read once more, by a collector that has never seen it.")?;
+    screen.say("The database forgets how far it had read, and the whole topic is read once more.")?;
     let rows = demo.rows()?;
     demo.collector.stop()?;
+    demo.database.execute("delete from website_monitor.positions")?;
     demo.collector = collector(&demo.broker, &demo.database, "replay", &demo.pages)?;
     demo.arrive(&mut screen)?;
     screen.clear()?;
