@@ -69,10 +69,13 @@ struct Row {
 
 #[test]
 fn whatever_goes_back_in_any_order_all_that_kafka_has_is_stored_once_as_what_it_is() -> Result<()> {
-    let sequences = if std::env::var("TORTURE").is_ok_and(|how| how == "full") { 200 } else { 1 };
+    let is_at_length = std::env::var("TORTURE").is_ok_and(|how| how == "full");
+    let sequences = if is_at_length { 200 } else { 1 };
     let first: u64 = match std::env::var("SEED") {
         Ok(seed) => seed.parse()?,
-        Err(_) => rand::rng().random_range(0..1_000_000),
+        Err(_) if is_at_length => rand::rng().random_range(0..1_000_000),
+        // A backup, a partition that is added, a kill, a rebalance and a log that loses its tail.
+        Err(_) => 2,
     };
     for seed in first..first + sequences {
         sequence(seed).with_context(|| format!("SEED={seed}"))?;
