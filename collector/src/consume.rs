@@ -53,9 +53,9 @@ mod client;
 mod ends;
 mod gathering;
 mod identity;
-mod leader_epoch;
 mod name;
 mod progress;
+mod raw;
 mod topic;
 
 use gathering::{Gathering, commit};

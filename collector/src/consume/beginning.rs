@@ -12,7 +12,8 @@
 //! goes on from where it was cut.
 //!
 //! *The group.* Its committed offsets bear what the database is. A collector of another database does not join in: each of
-//! the two would store a part of the partitions only. A partition without such a mark is read by nobody.
+//! the two would store a part of the partitions only. A partition that has no such mark for long may have been dealt out to
+//! no member.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -24,7 +25,7 @@ use uuid::Uuid;
 
 use super::client::{Context, offsets};
 use super::progress::Progress;
-use super::{Error, leader_epoch};
+use super::{Error, raw};
 use crate::position::{Log, Positions, Start};
 
 /// How long Kafka may take to answer one question.
@@ -48,8 +49,10 @@ pub(super) struct Beginning {
     of: Option<(u64, u64)>,
     since: Instant,
     looked: Instant,
-    /// Since when a partition has no mark.
-    orphaned: Option<Instant>,
+    /// Since when a partition has no mark, and how many partitions there are.
+    orphaned: Option<(Instant, usize)>,
+    /// For so many partitions the group was joined again.
+    joined_for: usize,
     /// The writers that were asked, and those that are to be.
     asked: usize,
     unasked: Vec<(usize, Vec<i32>)>,
@@ -78,6 +81,7 @@ impl Beginning {
             since: now,
             looked: now,
             orphaned: None,
+            joined_for: 0,
             asked: 0,
             unasked,
             phase: Phase::Begun,
@@ -204,7 +208,7 @@ impl Beginning {
         self.looked = Instant::now();
         let owners = owners(consumer)?;
         self.orphaned = match owners.values().any(Option::is_none) {
-            true => self.orphaned.or(Some(self.looked)),
+            true => self.orphaned.or(Some((self.looked, owners.len()))),
             false => None,
         };
         self.check(consumer, &owners, database)
@@ -212,9 +216,13 @@ impl Beginning {
 
     /// Whether a partition has had no reader for long. Then this collector has to leave its group and join it again: a
     /// member that the group knows by its name gets what it had, though partitions were added while it was away, and
-    /// librdkafka deals them out only when it sees their number change.
+    /// librdkafka deals them out only when it sees their number change. It does so once: a partition that still has no
+    /// mark then has a reader, whose database is away.
     pub(super) fn has_orphans(&mut self) -> bool {
-        self.orphaned.take_if(|since| since.elapsed() >= ORPHANED).is_some()
+        match self.orphaned.take_if(|(since, _)| since.elapsed() >= ORPHANED) {
+            Some((_, partitions)) => std::mem::replace(&mut self.joined_for, partitions) != partitions,
+            None => false,
+        }
     }
 
     /// Whether the group is this database's.
@@ -272,8 +280,12 @@ fn owners(consumer: &BaseConsumer<Context>) -> KafkaResult<Owners> {
         return Ok(BTreeMap::new());
     }
     let committed = consumer.committed_offsets(all, ANSWER)?;
-    let owner = |one: &TopicPartitionListElem<'_>| (one.partition(), Uuid::parse_str(one.metadata()).ok());
-    Ok(committed.elements().iter().map(owner).collect())
+    let owner = |one: &TopicPartitionListElem<'_>| {
+        one.error()?;
+        let mark = raw::metadata(&committed, topic, one.partition());
+        Ok((one.partition(), Uuid::try_parse_ascii(&mark).ok()))
+    };
+    committed.elements().iter().map(owner).collect()
 }
 
 /// Goes to these positions and reads.
@@ -283,7 +295,7 @@ fn begin(consumer: &BaseConsumer<Context>, positions: &Positions) -> KafkaResult
     for (partition, position) in positions {
         list.add_partition_offset(topic, *partition, Offset::Offset(position.next))?;
         if let Some(epoch) = position.leader_epoch {
-            leader_epoch::set(&mut list, topic, *partition, epoch);
+            raw::set_leader_epoch(&mut list, topic, *partition, epoch);
         }
     }
     for partition in consumer.seek_partitions(list, ANSWER)?.elements() {
@@ -297,9 +309,7 @@ fn begin(consumer: &BaseConsumer<Context>, positions: &Positions) -> KafkaResult
 
 /// Lets nothing more come.
 pub(super) fn pause(consumer: &BaseConsumer<Context>) {
-    let paused = consumer.assignment().and_then(|partitions| consumer.pause(&partitions));
-    if let Err(error) = paused {
-        let error: KafkaError = error;
+    if let Err(error) = consumer.assignment().and_then(|partitions| consumer.pause(&partitions)) {
         log::debug!(error:% = error; "can't pause partitions");
     }
 }

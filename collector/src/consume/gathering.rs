@@ -13,7 +13,7 @@ use super::beginning::{self, Beginning};
 use super::client::{Context, offsets};
 use super::ends::Ends;
 use super::progress::Progress;
-use super::{Error, leader_epoch};
+use super::{Error, raw};
 use crate::batch::Batch;
 use crate::config::BatchBounds;
 use crate::passage::{Moment, Reading};
@@ -285,7 +285,7 @@ impl<'a> Gathering<'a> {
         let end_seen = self.ends.comes(generation, partition, message.offset());
         open.batch.read(Reading { at: read, end_seen });
         open.batch.push(partition, message.offset(), message.key(), message.payload(), sent(message));
-        open.batch.led(partition, leader_epoch::of(message));
+        open.batch.led(partition, raw::leader_epoch(message));
         let is_full = self.is_full(&open.batch);
         self.open[writer] = Some(open);
         is_full
