@@ -40,8 +40,13 @@ impl Upkeep {
     /// Why it could not; it is to be tried again later.
     pub fn run(&self) -> Result<bool, Unavailable> {
         let Ok(mut session) = self.connections.get() else { return Ok(false) };
-        let outcome = self.run_in(&mut session);
-        Ok(session.judge(outcome)?)
+        // Another collector may be making the tables right now.
+        if migrate::check(&mut session, &self.schema).is_err() {
+            return Ok(false);
+        }
+        let outcome = self.look_after(&mut session);
+        session.judge(outcome)?;
+        Ok(true)
     }
 
     /// The same once, for a command: tells also why there is nothing to look after.
@@ -50,17 +55,11 @@ impl Upkeep {
     /// Why it could not.
     pub fn run_or_tell(&self) -> Result<(), Unavailable> {
         let mut session = self.connections.get()?;
-        match self.run_in(&mut session)? {
-            true => Ok(()),
-            false => Err(Unavailable("its tables are not there; run: website-monitor-collector migrate".into())),
-        }
+        migrate::check(&mut session, &self.schema)?;
+        Ok(self.look_after(&mut session)?)
     }
 
-    fn run_in(&self, connection: &mut Session) -> Result<bool, Trouble> {
-        // Another collector may be making the tables right now.
-        if migrate::check(connection, &self.schema).is_err() {
-            return Ok(false);
-        }
+    fn look_after(&self, connection: &mut Session) -> Result<(), Trouble> {
         let today = day(Timestamp::now());
         Partitions::default().ensure(connection, &(today..=today + DAYS_AHEAD).collect())?;
         // What goes with a partition is summed up before.
@@ -89,8 +88,7 @@ impl Upkeep {
             .execute(&mut **connection)?;
         alerts::expire(connection)?;
         // Last: whether rights on a newer table are given yet or not.
-        rollup::blocks::expire(connection)?;
-        Ok(true)
+        rollup::blocks::expire(connection)
     }
 }
 
