@@ -65,7 +65,7 @@ impl Rule {
             }
             Rule::Tail => {
                 "A position bears the leader epoch of the message before it; where that epoch ends before the position, \
-                 the log lost its tail and is read from its beginning. It takes the rule of positions."
+                 the log lost its tail and is read from there. It takes the rule of positions."
             }
             Rule::Group => "The collectors of a database share partitions with those of no other database.",
             Rule::List => "An agent says with each report which monitors are due, and since when.",

@@ -48,22 +48,23 @@ impl Collector {
         }
     }
 
-    /// Takes in that a partition lost its tail. A running consumer is told so by Kafka, and goes to the log's beginning.
+    /// Takes in that a partition lost its tail. A running consumer is told so by Kafka, and goes to where the log was cut.
     pub(crate) fn tail_lost(&mut self, partition: i32, log: &Partition) {
         if self.life == Life::Running
             && let Some(offset) = self.reading.get_mut(&partition)
             && *offset > log.end()
         {
-            *offset = log.begin();
+            *offset = log.end();
         }
     }
 }
 
-/// Finds where to read on from a position. That is the log's beginning where the log lost what was before the position.
+/// Finds where to read on from a position. Where the log lost what was before the position, that is where it was cut.
 fn stored(position: Position, log: &Partition, common: &mut Common) -> i64 {
-    if common.has(Rule::Tail) && log.end_of_epoch(position.leader_epoch) < position.next {
+    let end = log.end_of_epoch(position.leader_epoch);
+    if common.has(Rule::Tail) && end < position.next {
         common.meets(Rare::LostTail);
-        return log.begin();
+        return end;
     }
     position.next
 }
