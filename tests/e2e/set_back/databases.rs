@@ -1,16 +1,24 @@
 //! The database is set back to a copy, or is another one.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Result, ensure};
-use e2e::collector::CollectorSetup;
+use e2e::collector::{Collector, CollectorSetup};
 use e2e::postgres::Postgres;
 use e2e::{Stack, eventually};
 
 use super::Story;
 
-#[test]
-fn a_database_that_was_set_back_is_filled_again_and_no_id_means_something_else() -> Result<()> {
+/// A database with results of one agent, of which there is a copy.
+struct Begun {
+    stack: Stack,
+    collector: Collector,
+    story: Story,
+    copy: PathBuf,
+}
+
+fn begin() -> Result<Begun> {
     let server = Arc::new(Postgres::start_own()?);
     let stack = Stack::with().partitions(2).start_on(&server)?;
     let collector = stack.collector().start()?;
@@ -18,11 +26,17 @@ fn a_database_that_was_set_back_is_filled_again_and_no_id_means_something_else()
     story.send(&stack, "edge-1", "shop", 50)?;
     story.await_told(&stack, &collector);
     let copy = server.back_up()?;
+    Ok(Begun { stack, collector, story, copy })
+}
+
+#[test]
+fn a_database_that_was_set_back_is_filled_again_and_no_id_means_something_else() -> Result<()> {
+    let Begun { stack, collector, mut story, copy } = begin()?;
     story.send(&stack, "edge-2", "bank", 100)?;
     story.await_told(&stack, &collector);
 
     // While no batch is under way. The ids that the collector remembers are those of the newer state.
-    server.set_back(&copy)?;
+    stack.database.server.set_back(&copy)?;
     story.send(&stack, "edge-3", "mail", 60)?;
     story.send(&stack, "edge-4", "news", 60)?;
 
@@ -31,18 +45,12 @@ fn a_database_that_was_set_back_is_filled_again_and_no_id_means_something_else()
 
 #[test]
 fn a_database_that_was_set_back_while_its_collector_was_away_is_filled_again_though_nothing_more_comes() -> Result<()> {
-    let server = Arc::new(Postgres::start_own()?);
-    let stack = Stack::with().partitions(2).start_on(&server)?;
-    let collector = stack.collector().start()?;
-    let mut story = Story::default();
-    story.send(&stack, "edge-1", "shop", 50)?;
-    story.await_told(&stack, &collector);
-    let copy = server.back_up()?;
+    let Begun { stack, collector, mut story, copy } = begin()?;
     story.send(&stack, "edge-2", "bank", 301)?;
     story.await_told(&stack, &collector);
     collector.kill();
 
-    server.set_back(&copy)?;
+    stack.database.server.set_back(&copy)?;
     collector.start()?;
 
     story.assert_proven(&stack, &collector)
@@ -50,21 +58,16 @@ fn a_database_that_was_set_back_while_its_collector_was_away_is_filled_again_tho
 
 #[test]
 fn a_quiet_collector_notices_that_its_database_was_set_back() -> Result<()> {
-    let server = Arc::new(Postgres::start_own()?);
-    let stack = Stack::with().partitions(2).start_on(&server)?;
-    let collectors = [stack.collector().start()?, stack.collector().start()?];
-    let mut story = Story::default();
-    story.send(&stack, "edge-1", "shop", 50)?;
-    story.await_told(&stack, &collectors[0]);
-    let copy = server.back_up()?;
+    let Begun { stack, collector, mut story, copy } = begin()?;
+    let other = stack.collector().start()?;
     story.send(&stack, "edge-2", "bank", 80)?;
     story.send(&stack, "edge-3", "mail", 80)?;
-    story.await_told(&stack, &collectors[0]);
+    story.await_told(&stack, &collector);
 
-    server.set_back(&copy)?;
+    stack.database.server.set_back(&copy)?;
 
     // Nothing more is sent, in no partition.
-    story.assert_proven(&stack, &collectors[1])
+    story.assert_proven(&stack, &other)
 }
 
 #[test]
