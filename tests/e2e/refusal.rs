@@ -214,10 +214,7 @@ fn an_agent_stops_cleanly_and_in_time_while_kafka_is_away() -> Result<()> {
 
     stops_in_time(&agent)?;
 
-    eventually("nobody is asked any more", || {
-        ensure!(web.in_flight() == 0, "{} in flight", web.in_flight());
-        Ok(())
-    });
+    web.await_idle();
     // One report at the start, one at the stop, and of each check its result, also of the one that hung.
     assert_eq!(agent.outbox_status()?.pending, web.total() + 2);
     Ok(())

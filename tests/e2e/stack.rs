@@ -113,10 +113,7 @@ fn a_web_server_knows_what_it_was_asked() -> Result<()> {
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     assert!(answer.starts_with("HTTP/1.1 500 Internal Server Error\r\n"), "{answer}");
-    eventually("the request is served", || {
-        ensure!(web.in_flight() == 0, "{:?}", web.requests());
-        Ok(())
-    });
+    web.await_idle();
     let request = &web.requests()[0];
     assert_eq!((request.path.as_str(), request.headers["host"].as_str()), ("/slow?x=1", "Here"));
     Ok(())

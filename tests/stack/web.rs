@@ -2,16 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
 use openssl::ssl::{SslAcceptor, SslFiletype, SslMethod};
 
 use crate::certificates::Authority;
+use crate::eventually;
 
 /// A web server with sites, one per path.
 pub struct Web {
@@ -98,6 +99,8 @@ pub struct Request {
 struct State {
     answers: BTreeMap<String, Answer>,
     requests: Vec<Request>,
+    /// Connections that were accepted and have not ended.
+    connections: u64,
 }
 
 impl Web {
@@ -129,9 +132,16 @@ impl Web {
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (shared, acceptor) = (shared.clone(), acceptor.clone());
-                thread::spawn(move || match acceptor {
-                    None => serve(&shared, stream),
-                    Some(acceptor) => serve(&shared, acceptor.accept(stream).map_err(io::Error::other)?),
+                lock(&shared).connections += 1;
+                thread::spawn(move || {
+                    let served = match acceptor {
+                        None => serve(&shared, stream),
+                        Some(acceptor) => {
+                            acceptor.accept(stream).map_err(io::Error::other).and_then(|stream| serve(&shared, stream))
+                        }
+                    };
+                    lock(&shared).connections -= 1;
+                    served
                 });
             }
         });
@@ -169,9 +179,22 @@ impl Web {
         lock(&self.shared).requests.len() as u64
     }
 
-    /// How many requests are being served now.
-    pub fn in_flight(&self) -> u64 {
-        lock(&self.shared).requests.iter().filter(|request| request.served_at.is_none()).count() as u64
+    /// How many requests are being served now, or are on their way.
+    fn in_flight(&self) -> Result<u64> {
+        // Connections are accepted in their order. When the server has ended this one, it has counted all before it.
+        let mut knock = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
+        knock.shutdown(Shutdown::Write)?;
+        let _ended_either_way = knock.read_to_end(&mut Vec::new());
+        Ok(lock(&self.shared).connections)
+    }
+
+    /// Waits until no request is being served or is on its way.
+    pub fn await_idle(&self) {
+        eventually("no request is being served", || {
+            let in_flight = self.in_flight()?;
+            ensure!(in_flight == 0, "{in_flight}");
+            Ok(())
+        });
     }
 }
 
