@@ -163,9 +163,13 @@ fn time_in_which_nobody_looked_is_no_uptime_though_the_only_agent_stopped_cleanl
     Ok(())
 }
 
-/// What the collector answers at a path of its API.
+/// What the collector answers at a path of its API. A collector on a busy machine may ask to come again.
 pub(crate) fn api(collector: &Collector, path: &str) -> Result<Value> {
-    let answer = collector.get(&format!("/api/v1/{path}"))?;
+    let answer = eventually("the collector has time for an answer", || {
+        let answer = collector.get(&format!("/api/v1/{path}"))?;
+        ensure!(!answer.starts_with("HTTP/1.1 503 "), "{answer}\n{}", collector.log());
+        Ok(answer)
+    });
     let (head, body) = answer.split_once("\r\n\r\n").with_context(|| answer.clone())?;
     ensure!(head.starts_with("HTTP/1.1 200 "), "{answer}");
     serde_json::from_str(body).with_context(|| body.to_owned())

@@ -335,15 +335,19 @@ fn connections_that_are_cut_at_any_moment_cost_nothing() -> Result<()> {
     let epochs = epochs::<4>();
     let collector = stack.collector().set("batch.max_messages", 100).start()?;
     send_results(&stack, &epochs, 3_000)?;
-    let mut cuts = 0;
-    eventually("everything is consumed and committed", || {
+    let (mut cuts, mut stored) = (0, 0);
+    while stored < 12_000 {
         stack.database.proxy.cut();
         cuts += 1;
-        let lag = stack.topic.lag(&collector.group)?;
-        ensure!(lag == 0, "{lag} messages are left");
-        Ok(())
-    });
+        // On a busy machine a batch may take longer than the time from one look to the next.
+        stored = eventually("more is stored since the last cut", || {
+            let now = rows(&stack)?;
+            ensure!(now > stored, "{now} rows\n{}", collector.log());
+            Ok(now)
+        });
+    }
     assert!(cuts > 1);
+    await_consumed(&stack, &collector.group);
     assert_eq!((rows(&stack)?, numbers(&stack)?), (12_000, 12_000));
     assert_eq!(stack.database.count("website_monitor.rejected")?, 0);
     assert_proven(&collector.verify()?);
