@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Instant;
 
-use agent::config::{OutboxConfig, WhenFull};
+use agent::config::OutboxConfig;
 use agent::outbox::Outbox;
 use anyhow::{Context, Result};
 use jiff::Timestamp;
@@ -25,7 +25,7 @@ fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     let path = PathBuf::from(arguments.next().context("which directory?")?);
     let count: usize = arguments.next().context("how many?")?.parse()?;
-    let outbox = Outbox::open(&OutboxConfig { path, max_size: 8 << 30, when_full: WhenFull::DropOldest })?;
+    let outbox = Outbox::open(&OutboxConfig { max_size: 8 << 30, ..OutboxConfig::at(path) })?;
     let start = AgentReport {
         event: AgentEvent::Start,
         at: Timestamp::now(),

@@ -101,6 +101,34 @@ pub struct OutboxConfig {
     pub max_size: u64,
     /// What happens at the bound.
     pub when_full: WhenFull,
+    /// When results are synced to the disk.
+    pub sync: Sync,
+}
+
+impl OutboxConfig {
+    /// The outbox in a directory, as far as nothing else is configured.
+    pub fn at(path: PathBuf) -> OutboxConfig {
+        OutboxConfig { path, max_size: 1 << 30, when_full: WhenFull::DropOldest, sync: Sync::Interval }
+    }
+}
+
+/// When results are synced to the disk, so that a power cut does not take them. A killed agent loses none either way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sync {
+    /// Together, at most ten times a second.
+    Interval,
+    /// Each as soon as it is handed in, together with those that come during the sync before.
+    Always,
+}
+
+impl Sync {
+    /// The choice's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Sync::Interval => "interval",
+            Sync::Always => "always",
+        }
+    }
 }
 
 /// The policy of a full outbox.

@@ -11,6 +11,8 @@
 //!   **sequence number** counts from 1 in its epoch; a frame on disk has both.
 //! - **Durable** is what [`Outbox::append`] has returned for: the chunk's database was flushed, which [`durable`] makes
 //!   an `fdatasync`. A power cut cannot take it back. What was not answered yet may or may not be there.
+//! - **A result** is in the [`journal`] from the moment at which it is handed in until it is durable. A kill cannot take
+//!   it back: the next start takes it up, as the last of the epoch before.
 //! - **Deleted** is only what was acknowledged, a whole chunk at a time, or the oldest chunk when the directory is at
 //!   its bound and the policy is to drop; the numbers of that one are first declared in a `dropped` record.
 //! - **The cursor** is a mark that outlives the process, and one key in the front chunk that outlives the machine.
@@ -33,6 +35,7 @@ mod declaration;
 mod delivery;
 mod durable;
 mod frame;
+mod journal;
 mod ledger;
 mod marks;
 mod queue;
@@ -60,6 +63,7 @@ pub use status::{OldestPending, Status, read_status};
 pub use unreadable::Reads;
 
 use chunk::{Chunk, EpochAt};
+use journal::Left;
 use ledger::Ledger;
 use marks::Marks;
 use root::Root;
@@ -136,6 +140,10 @@ struct State {
     kept: u64,
     /// The running epoch, or the one that ran last.
     epoch: Option<EpochAt>,
+    /// Results were in the outbox up to this one when it was opened.
+    ordinal: u64,
+    /// What an earlier run had in its journal alone, until an epoch begins.
+    left: Vec<Left>,
     /// Where epochs began, and what was declared.
     ledger: Ledger,
     /// First positions of the chunks that are to be repaired before anything more is read of them.
@@ -185,12 +193,13 @@ impl Outbox {
         };
         let failed = |source| OpenError::Io { path: config.path.clone(), action: "read the chunks".to_owned(), source };
         let marks = Marks::open(root.path()).map_err(failed)?;
-        let state = recover::recover(&root, &reads).map_err(failed)?;
+        let (state, journal) = recover::recover(&root, &reads, config.max_size).map_err(failed)?;
         marks.set_last(state.last);
         marks.set_acknowledged(state.acknowledged);
         if !state.damaged.is_empty() || state.front() > state.acknowledged + 1 {
             intake.damaged();
         }
+        intake.attach(journal, state.left.last().map_or(state.ordinal, |(ordinal, _)| *ordinal), config.sync);
         Ok(Outbox {
             shared: Arc::new(Shared {
                 root,

@@ -126,6 +126,8 @@ pub struct OutboxStatus {
     pub acknowledged_position: u64,
     /// Records that wait.
     pub pending: u64,
+    /// Results that a killed agent left in its journal.
+    pub in_journal: u64,
     /// Bytes on disk.
     pub bytes: u64,
     /// Numbers that were given up.

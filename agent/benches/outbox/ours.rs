@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use agent::config::{OutboxConfig, WhenFull};
+use agent::config::OutboxConfig;
 use agent::outbox::{Committer, Outbox, Pending};
 
 use crate::load::Store;
@@ -23,7 +23,7 @@ impl Ours {
 /// Opens an outbox whose bound is of no concern here.
 pub(crate) fn open(path: &Path) -> Outbox {
     let path = path.join("outbox");
-    let config = OutboxConfig { path, max_size: 8 * 1024 * 1024 * 1024, when_full: WhenFull::DropOldest };
+    let config = OutboxConfig { max_size: 8 * 1024 * 1024 * 1024, ..OutboxConfig::at(path) };
     Outbox::open(&config).expect("an outbox can be opened")
 }
 

@@ -37,6 +37,10 @@ pub fn run(config: &Config, file: &Path, out: &mut impl Write) -> io::Result<u8>
     match export(&outbox, &config.agent.name, file) {
         Ok((records, bytes)) => {
             write_line(out, format_args!("{}: {records} records in {bytes} bytes", file.display()))?;
+            let results = outbox.status().in_journal;
+            if results > 0 {
+                log::warn!(results; "the agent was killed: results in its journal have no number yet and are not exported; its next start takes them up");
+            }
             Ok(0)
         }
         Err(error) => {

@@ -47,6 +47,9 @@ fn write_table(status: &Status, out: &mut impl Write) -> io::Result<()> {
         }
         None => row("pending", &format_args!("{} records", status.pending))?,
     }
+    if status.in_journal > 0 {
+        row("in journal", &format_args!("{} results, which the next start takes up", status.in_journal))?;
+    }
     match (&status.refused, status.in_memory) {
         (Some(error), waiting) => row("in memory", &format_args!("{waiting} records; the disk refuses them: {error}"))?,
         (None, waiting) => row("in memory", &format_args!("{waiting} records"))?,

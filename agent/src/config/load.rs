@@ -11,7 +11,7 @@ use settings::{Fault, Kafka, Log, Section};
 use super::monitor::{Common, Draft, INTERVAL, Options};
 use super::pattern::Pattern;
 use super::tls::TlsFiles;
-use super::{Config, Identity, OutboxConfig, WhenFull, ids, include, lines, revision};
+use super::{Config, Identity, OutboxConfig, Sync, WhenFull, ids, include, lines, revision};
 
 const LEAST_OUTBOX: u64 = 16 << 20;
 const MOST_WORKERS: u64 = 4096;
@@ -125,9 +125,13 @@ fn read_agent(agent: &mut Section<'_>) -> Identity {
 
 fn read_outbox(outbox: &mut Section<'_>) -> OutboxConfig {
     let policies = [WhenFull::DropOldest, WhenFull::Pause].map(|policy| (policy.as_str(), policy));
+    let syncs = [Sync::Interval, Sync::Always].map(|sync| (sync.as_str(), sync));
+    let path = outbox.path("path").unwrap_or_else(|| PathBuf::from("/var/lib/website-monitor/outbox"));
+    let usual = OutboxConfig::at(path);
     OutboxConfig {
-        path: outbox.path("path").unwrap_or_else(|| PathBuf::from("/var/lib/website-monitor/outbox")),
-        max_size: outbox.size("max_size", LEAST_OUTBOX..=i64::MAX as u64).unwrap_or(1 << 30),
-        when_full: outbox.choice("when_full", &policies).unwrap_or(WhenFull::DropOldest),
+        max_size: outbox.size("max_size", LEAST_OUTBOX..=i64::MAX as u64).unwrap_or(usual.max_size),
+        when_full: outbox.choice("when_full", &policies).unwrap_or(usual.when_full),
+        sync: outbox.choice("sync", &syncs).unwrap_or(usual.sync),
+        path: usual.path,
     }
 }

@@ -73,6 +73,7 @@ fn differences(old: &Fixed, new: &Fixed) -> Vec<String> {
         ("outbox.path", outbox.0.path != outbox.1.path),
         ("outbox.max_size", outbox.0.max_size != outbox.1.max_size),
         ("outbox.when_full", outbox.0.when_full != outbox.1.when_full),
+        ("outbox.sync", outbox.0.sync != outbox.1.sync),
         ("kafka.topic", kafka.0.topic != kafka.1.topic),
         ("kafka.create_topic", kafka.0.create_topic != kafka.1.create_topic),
         ("kafka.partitions", kafka.0.partitions != kafka.1.partitions),
@@ -133,7 +134,7 @@ mod tests {
     fn what_needs_a_restart_is_named_by_option_and_stays() {
         let old = config("interval: 5\nmonitors: []\nkafka: {topic: a}\noutbox: {path: /one}\n");
         let text = "interval: 5\nmonitors: []\nagent: {name: other, labels: {a: b}}\nworkers: 3\nlog: {level: debug}\n\
-                    outbox: {path: /two, max_size: 16MiB, when_full: pause}\n\
+                    outbox: {path: /two, max_size: 16MiB, when_full: pause, sync: always}\n\
                     kafka: {bootstrap_servers: 'b:1', topic: b, partitions: 9, security_protocol: sasl_ssl, \
                     sasl: {username: u, password: s3cret}, properties: {linger.ms: 7}}\n";
         let mut new = config(text);
@@ -146,6 +147,7 @@ mod tests {
                 "outbox.path",
                 "outbox.max_size",
                 "outbox.when_full",
+                "outbox.sync",
                 "kafka.topic",
                 "kafka.partitions",
                 "log.level",

@@ -45,6 +45,8 @@ pub(super) struct Head {
     pub(super) first: u64,
     /// The epoch that ran, and the number that its next record would have.
     pub(super) epoch: Option<EpochAt>,
+    /// Results were in the outbox up to this one (see journal.rs).
+    pub(super) ordinal: u64,
     /// sled refuses to open a database with another segment size than it was made with.
     pub(super) segment_size: usize,
 }
@@ -164,7 +166,7 @@ impl Chunk {
 
     /// A chunk whose head can't be read. It is there to be repaired, not to be opened.
     pub(super) fn headless(root: &Root, first: u64) -> Chunk {
-        let head = Head { first, epoch: None, segment_size: 0 };
+        let head = Head { first, epoch: None, ordinal: 0, segment_size: 0 };
         Chunk { path: root.chunk_path(first), head, handle: RwLock::new(Handle::Retired) }
     }
 

@@ -6,10 +6,11 @@
 //!  2  epoch    16 bytes
 //! 18  first    u64       sequence number of the first record
 //! 26  at       i64       when the frame was appended, microseconds since 1970
-//! 34  length   u32       of the body before compression
-//! 38  stored   u32       length of the body as stored
-//! 42  crc32c   u32       of everything before it and of the body as stored
-//! 46  body               zstd of, for each record: length u32, payload
+//! 34  ordinal  u64       results are in the outbox up to this one, this frame included (see journal.rs)
+//! 42  length   u32       of the body before compression
+//! 46  stored   u32       length of the body as stored
+//! 50  crc32c   u32       of everything before it and of the body as stored
+//! 54  body               zstd of, for each record: length u32, payload
 //! ```
 //! All integers are little-endian. The position of the first record is the frame's key, not in here.
 
@@ -25,7 +26,7 @@ pub(super) const RECORDS: usize = 64;
 pub(super) const BODY: usize = 30 * 1024;
 
 const VERSION: u8 = 1;
-const HEADER: usize = 46;
+const HEADER: usize = 54;
 /// Level 1: the outbox is bound by fsync and by bytes, and this one costs the least of both.
 const LEVEL: i32 = 1;
 
@@ -44,6 +45,7 @@ pub(super) struct Header {
     pub(super) epoch: Uuid,
     pub(super) first_seq: u64,
     pub(super) appended_at: Timestamp,
+    pub(super) ordinal: u64,
     length: u32,
 }
 
@@ -71,6 +73,7 @@ pub(super) fn encode<'a>(
     epoch: Uuid,
     first_seq: u64,
     appended_at: Timestamp,
+    ordinal: u64,
     payloads: impl Iterator<Item = &'a [u8]>,
 ) -> std::io::Result<Vec<u8>> {
     let mut body = Vec::with_capacity(BODY);
@@ -86,6 +89,7 @@ pub(super) fn encode<'a>(
     frame.extend_from_slice(epoch.as_bytes());
     frame.extend_from_slice(&first_seq.to_le_bytes());
     frame.extend_from_slice(&appended_at.as_microsecond().to_le_bytes());
+    frame.extend_from_slice(&ordinal.to_le_bytes());
     frame.extend_from_slice(&(body.len() as u32).to_le_bytes());
     frame.extend_from_slice(&(compressed.len() as u32).to_le_bytes());
     let crc = crc32c::crc32c_append(crc32c::crc32c(&frame), &compressed);
@@ -97,7 +101,7 @@ pub(super) fn encode<'a>(
 /// How long a frame is, by what its first bytes say.
 pub(super) fn length(beginning: &[u8]) -> Result<usize, Damaged> {
     let (head, _) = beginning.split_at_checked(HEADER).ok_or(Damaged("is too short"))?;
-    Ok(HEADER + u32::from_le_bytes(field(head, 38)) as usize)
+    Ok(HEADER + u32::from_le_bytes(field(head, 46)) as usize)
 }
 
 /// How long a frame that begins here would be; none when it can't be one. A cheap look before a checksum is made.
@@ -110,8 +114,8 @@ pub(super) fn plausible(beginning: &[u8]) -> Option<usize> {
 /// Reads and verifies a frame's header.
 pub(super) fn header(frame: &[u8]) -> Result<Header, Damaged> {
     let (head, body) = frame.split_at_checked(HEADER).ok_or(Damaged("is too short"))?;
-    let crc = u32::from_le_bytes(field(head, 42));
-    if crc != crc32c::crc32c_append(crc32c::crc32c(&head[..42]), body) {
+    let crc = u32::from_le_bytes(field(head, 50));
+    if crc != crc32c::crc32c_append(crc32c::crc32c(&head[..50]), body) {
         return Err(Damaged("has a wrong checksum"));
     }
     if head[0] != VERSION {
@@ -123,7 +127,8 @@ pub(super) fn header(frame: &[u8]) -> Result<Header, Damaged> {
         epoch: Uuid::from_bytes(field(head, 2)),
         first_seq: u64::from_le_bytes(field(head, 18)),
         appended_at: Timestamp::from_microsecond(at).map_err(|_| Damaged("has an impossible time"))?,
-        length: u32::from_le_bytes(field(head, 34)),
+        ordinal: u64::from_le_bytes(field(head, 34)),
+        length: u32::from_le_bytes(field(head, 42)),
     })
 }
 
@@ -161,14 +166,15 @@ mod tests {
 
     fn frame_of(payloads: &[Vec<u8>]) -> Vec<u8> {
         let at = Timestamp::from_microsecond(1_700_000_000_000_000).unwrap();
-        encode(Uuid::from_u128(7), 41, at, payloads.iter().map(Vec::as_slice)).unwrap()
+        encode(Uuid::from_u128(7), 41, at, 1 << 40, payloads.iter().map(Vec::as_slice)).unwrap()
     }
 
     proptest! {
         #[test]
         fn a_frame_reads_back_as_it_was_written(payloads in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 1..=64)) {
             let (header, read) = decode(&frame_of(&payloads)).unwrap();
-            prop_assert_eq!((header.epoch, header.first_seq, usize::from(header.count)), (Uuid::from_u128(7), 41, payloads.len()));
+            prop_assert_eq!((header.epoch, header.first_seq, header.ordinal), (Uuid::from_u128(7), 41, 1 << 40));
+            prop_assert_eq!(usize::from(header.count), payloads.len());
             prop_assert_eq!(read, payloads);
         }
 

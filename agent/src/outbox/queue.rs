@@ -5,7 +5,7 @@
 //! oldest first, and counted, so that the committer can declare them once the disk takes records again.
 //!
 //! A commit costs as much CPU as several checks. So results alone are committed at most once in [`PACE`]: a lone one at
-//! once, those that follow it closely together.
+//! once, those that follow it closely together. Meanwhile the journal has them, too.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 use super::answer::{Asker, Pending, Rounds};
 use super::committer::{AppendError, Opening, PAYLOAD};
+use super::journal::{self, Journal, Side};
+use crate::config::Sync;
 
 /// Most records of one commit.
 const GROUP: usize = 4_096;
@@ -36,6 +38,8 @@ pub(super) enum Request {
 pub(super) struct Work {
     pub(super) asked: Vec<Request>,
     pub(super) kept: Vec<Vec<u8>>,
+    /// The ordinal of the last of them.
+    pub(super) ordinal: u64,
     /// How many results before these were thrown away.
     pub(super) thrown_away: u64,
     /// Everything was acknowledged.
@@ -69,11 +73,15 @@ struct Waiting {
     rounds: Rounds,
     kept: VecDeque<Vec<u8>>,
     kept_bytes: usize,
+    /// The ordinal of the last result that was handed in.
+    ordinal: u64,
+    journal: Option<Journalling>,
     /// Taken by the committer, which holds them until the disk takes them.
     taken: usize,
     thrown_away: u64,
     /// When results were last taken.
     kept_at: Option<Instant>,
+    sync_always: bool,
     drained: bool,
     damaged: bool,
     /// The committer waits without a moment at which it looks by itself, and is to be woken.
@@ -81,6 +89,15 @@ struct Waiting {
     impatient: bool,
     stopping: bool,
     stopped: bool,
+}
+
+/// Where results are written while they wait.
+struct Journalling {
+    journal: Arc<Journal>,
+    /// The file for new results.
+    side: Side,
+    /// The ordinal of the last result of each file.
+    last: [u64; 2],
 }
 
 impl std::fmt::Debug for Intake {
@@ -106,6 +123,7 @@ impl Intake {
         if waiting.stopped {
             return Err(AppendError::Stopped);
         }
+        let journalled = waiting.number(&payload);
         while waiting.kept.len() >= bound.records || waiting.kept_bytes + payload.len() > bound.bytes {
             let Some(oldest) = waiting.kept.pop_front() else { break };
             waiting.kept_bytes -= oldest.len();
@@ -117,7 +135,26 @@ impl Intake {
         if std::mem::take(&mut waiting.asleep) || waiting.kept.len() == MANY {
             self.inner.changed.notify_one();
         }
+        drop(waiting);
+        if let Some((journal, side, record)) = journalled {
+            journal.write(side, &record);
+        }
         Ok(())
+    }
+
+    /// From now on results are written to a journal while they wait, beginning with those that wait already. The first of
+    /// them is the one after an ordinal.
+    pub(super) fn attach(&self, journal: Journal, ordinal: u64, sync: Sync) {
+        let mut waiting = self.waiting();
+        let journal = Arc::new(journal);
+        waiting.ordinal = ordinal + waiting.kept.len() as u64;
+        let last = [ordinal, waiting.ordinal];
+        waiting.journal = Some(Journalling { journal: Arc::clone(&journal), side: Side::B, last });
+        waiting.sync_always = sync == Sync::Always;
+        let records: Vec<_> =
+            (ordinal + 1..).zip(&waiting.kept).map(|(ordinal, payload)| journal::record(ordinal, payload)).collect();
+        drop(waiting);
+        records.iter().for_each(|record| journal.write(Side::B, record));
     }
 
     /// How many records wait.
@@ -195,8 +232,9 @@ impl Intake {
         self.inner.changed.notify_one();
     }
 
-    /// All that waits, up to a group; none when it is time to end. With `patience`, no work when that is over.
-    pub(super) fn take(&self, patience: Option<Duration>) -> Option<Work> {
+    /// All that waits, up to a group; none when it is time to end. With `patience`, no work when that is over. Results up
+    /// to the ordinal `committed` are committed.
+    pub(super) fn take(&self, patience: Option<Duration>, committed: u64) -> Option<Work> {
         let mut waiting = self.waiting();
         waiting.taken = 0;
         self.inner.room.notify_all();
@@ -205,7 +243,7 @@ impl Intake {
             let now = Instant::now();
             let due = waiting.due(now);
             if due.is_some_and(|due| due <= now) || until.is_some_and(|until| until <= now) {
-                return Some(self.take_now(&mut waiting));
+                return Some(self.take_now(&mut waiting, committed));
             }
             if waiting.stopping && due.is_none() {
                 waiting.stopped = true;
@@ -213,7 +251,7 @@ impl Intake {
                 return None;
             }
             // After a group it looks by itself for the next one, so that nobody has to wake it twice for that.
-            let look = waiting.kept_at.map(|at| at + PACE).filter(|look| *look > now);
+            let look = waiting.kept_at.map(|at| at + waiting.pace()).filter(|look| *look > now);
             waiting.asleep = due.is_none() && look.is_none();
             waiting = match due.into_iter().chain(until).chain(look).min() {
                 None => self.inner.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner),
@@ -225,13 +263,14 @@ impl Intake {
         }
     }
 
-    fn take_now(&self, waiting: &mut Waiting) -> Work {
+    fn take_now(&self, waiting: &mut Waiting, committed: u64) -> Work {
         waiting.rounds.close();
         let asked = waiting.asked.len().min(GROUP);
         let kept = waiting.kept.len().min(GROUP - asked);
         let work = Work {
             asked: waiting.asked.drain(..asked).collect(),
             kept: waiting.kept.drain(..kept).collect(),
+            ordinal: waiting.ordinal - waiting.kept.len() as u64,
             thrown_away: if kept > 0 { std::mem::take(&mut waiting.thrown_away) } else { 0 },
             drained: std::mem::take(&mut waiting.drained),
             damaged: std::mem::take(&mut waiting.damaged),
@@ -241,12 +280,41 @@ impl Intake {
         }
         waiting.taken = work.asked.len() + work.kept.len();
         waiting.kept_bytes -= work.kept.iter().map(Vec::len).sum::<usize>();
+        if waiting.kept.is_empty()
+            && let Some(journalling) = &mut waiting.journal
+        {
+            journalling.turn(committed);
+        }
         self.inner.room.notify_all();
         work
     }
 }
 
+impl Journalling {
+    /// Has new results written to the other file, from its beginning, once all that it has is committed.
+    fn turn(&mut self, committed: u64) {
+        let other = self.side.other();
+        if self.last[other as usize] <= committed {
+            self.journal.rewind(other);
+            self.side = other;
+        }
+    }
+}
+
 impl Waiting {
+    /// Numbers a result that is handed in; its record, and where that is to be written.
+    fn number(&mut self, payload: &[u8]) -> Option<(Arc<Journal>, Side, Vec<u8>)> {
+        self.ordinal += 1;
+        let journalling = self.journal.as_mut()?;
+        journalling.last[journalling.side as usize] = self.ordinal;
+        Some((Arc::clone(&journalling.journal), journalling.side, journal::record(self.ordinal, payload)))
+    }
+
+    /// The least time between commits of results alone.
+    fn pace(&self) -> Duration {
+        if self.sync_always { Duration::ZERO } else { PACE }
+    }
+
     /// When the committer is to take what waits; none when nothing does. To give space back is as little urgent as
     /// results.
     fn due(&self, now: Instant) -> Option<Instant> {
@@ -256,7 +324,7 @@ impl Waiting {
         if self.kept.is_empty() && !self.drained {
             return None;
         }
-        let paced = self.kept_at.map_or(now, |at| at + PACE);
+        let paced = self.kept_at.map_or(now, |at| at + self.pace());
         Some(if self.stopping || self.kept.len() >= MANY { now } else { paced })
     }
 }
@@ -275,11 +343,11 @@ mod tests {
         assert_eq!((intake.len(), intake.thrown_away()), (3, 2));
         intake.keep_within(vec![9; 8], bound).unwrap();
         assert_eq!((intake.len(), intake.thrown_away()), (2, 4));
-        let work = intake.take(None).unwrap();
-        assert_eq!((work.kept, work.thrown_away), (vec![vec![4; 2], vec![9; 8]], 4));
+        let work = intake.take(None, 0).unwrap();
+        assert_eq!((work.kept, work.ordinal, work.thrown_away), (vec![vec![4; 2], vec![9; 8]], 6, 4));
         assert_eq!((intake.len(), intake.thrown_away()), (2, 0));
         assert!(!intake.wait_until_empty(Duration::ZERO));
-        intake.take(Some(Duration::ZERO)).unwrap();
+        intake.take(Some(Duration::ZERO), 0).unwrap();
         assert!(intake.is_empty() && intake.wait_until_empty(Duration::ZERO));
     }
 
@@ -294,6 +362,7 @@ mod tests {
         assert_eq!(after(MANY - 1).due(now), Some(now + PACE));
         assert_eq!(after(MANY).due(now), Some(now));
         assert_eq!(after(0).due(now), None);
+        assert_eq!(Waiting { sync_always: true, ..after(1) }.due(now), Some(now));
     }
 
     #[test]
@@ -305,10 +374,10 @@ mod tests {
         assert_eq!(Waiting { damaged: true, ..paced() }.due(now), Some(now));
         let intake = Intake::default();
         intake.keep(Vec::new()).unwrap();
-        intake.take(None).unwrap();
+        intake.take(None, 0).unwrap();
         intake.keep(Vec::new()).unwrap();
         let _pending = intake.ask(|asker| Request::Append(Vec::new(), asker)).unwrap();
-        let work = intake.take(None).unwrap();
+        let work = intake.take(None, 0).unwrap();
         assert_eq!((work.asked.len(), work.kept.len()), (1, 1));
     }
 
@@ -316,10 +385,10 @@ mod tests {
     fn a_committer_that_looks_by_itself_is_not_woken_by_results() {
         let intake = Intake::default();
         intake.keep(Vec::new()).unwrap();
-        intake.take(None).unwrap();
+        intake.take(None, 0).unwrap();
         let taking = std::thread::spawn({
             let intake = intake.clone();
-            move || [intake.take(None).unwrap(), intake.take(None).unwrap()].map(|work| work.kept.len())
+            move || [intake.take(None, 0).unwrap(), intake.take(None, 0).unwrap()].map(|work| work.kept.len())
         });
         intake.keep(Vec::new()).unwrap();
         while !intake.is_empty() {
@@ -334,7 +403,7 @@ mod tests {
 
     #[test]
     fn whoever_only_looks_for_work_for_a_while_gets_none_when_there_is_none() {
-        let work = Intake::default().take(Some(Duration::from_millis(1))).unwrap();
+        let work = Intake::default().take(Some(Duration::from_millis(1)), 0).unwrap();
         assert!(work.asked.is_empty() && work.kept.is_empty() && !work.damaged && !work.drained);
     }
 }

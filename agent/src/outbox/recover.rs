@@ -8,6 +8,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::chunk::{Chunk, ChunkError};
+use super::journal::Journal;
 use super::ledger::Ledger;
 use super::repair::segment_sizes;
 use super::root::Root;
@@ -15,7 +16,8 @@ use super::salvage::salvage;
 use super::unreadable::Reads;
 use super::{State, marks, status};
 
-pub(super) fn recover(root: &Root, reads: &Reads) -> io::Result<State> {
+/// Where the outbox in a directory stands, whose journal is bound by `max_size`.
+pub(super) fn recover(root: &Root, reads: &Reads, max_size: u64) -> io::Result<(State, Journal)> {
     let mut damaged = BTreeSet::new();
     let mut chunks = VecDeque::new();
     let known = root.ledger()?;
@@ -42,16 +44,17 @@ pub(super) fn recover(root: &Root, reads: &Reads) -> io::Result<State> {
     let told_acknowledged = told.as_ref().map_or(0, |status| status.acknowledged_position);
     let mut acknowledged = root.cursor()?.max(marks.acknowledged).max(told_acknowledged);
 
-    let mut end = 0;
+    let (mut end, mut ordinal) = (0, 0);
     if let Some(last) = chunks.back() {
         let first = last.first();
-        end = first - 1;
+        (end, ordinal) = (first - 1, last.head().ordinal);
         if !damaged.contains(&first) {
             match last.tail() {
                 Ok(None) => {}
                 Ok(Some((position, header))) => {
                     ledger.learn(header.epoch, position, header.first_seq);
                     end = position + u64::from(header.count) - 1;
+                    ordinal = header.ordinal;
                 }
                 Err(error) => note(&mut damaged, first, error, reads)?,
             }
@@ -83,6 +86,14 @@ pub(super) fn recover(root: &Root, reads: &Reads) -> io::Result<State> {
             reads,
         )?;
     }
+    let is_whole = last == end && chunks.back().is_none_or(|chunk| !damaged.contains(&chunk.first()));
+    let (journal, mut left) = Journal::open(root.path(), max_size, ordinal)?;
+    if !is_whole && let Some((last, _)) = left.last() {
+        // What is lost at the end may be among them, and was perhaps sent.
+        log::error!(lost = left.len(); "the end of the outbox is damaged: what only its journal has is not taken up");
+        ordinal = *last;
+        left.clear();
+    }
     ledger.forget_from(last + 1);
     let epoch = ledger.after(last);
     let mut state = State {
@@ -91,6 +102,8 @@ pub(super) fn recover(root: &Root, reads: &Reads) -> io::Result<State> {
         acknowledged,
         kept: acknowledged,
         epoch,
+        ordinal,
+        left,
         ledger,
         damaged,
         appended: 0,
@@ -108,7 +121,7 @@ pub(super) fn recover(root: &Root, reads: &Reads) -> io::Result<State> {
         root.bury(chunk.first())?;
     }
     state.bytes = root.bytes_on_disk()?;
-    Ok(state)
+    Ok((state, journal))
 }
 
 /// Makes a lost ledger anew, which takes reading everything, once.

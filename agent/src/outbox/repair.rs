@@ -84,7 +84,7 @@ impl Writer {
         let unsent: Vec<Hole> = unsent.map(|hole| Hole { first: hole.first.max(wanted), ..*hole }).collect();
         let count: u64 = unsent.iter().map(|hole| hole.last - hole.first + 1).sum();
         self.declare(self.lost(&unsent), DropReason::Damaged)?;
-        let head = Head { first, epoch, segment_size: self.segment_size() };
+        let head = Head { first, epoch, ordinal: chunk.head().ordinal, segment_size: self.segment_size() };
         let bytes = frames.into_iter().map(|(position, (_, frame))| (position, frame)).collect();
         let kept = self.shared.root.exchange(first, |made| Chunk::fill(made, head, &bytes, &lost))?;
         self.shared.count_dropped(count);

@@ -7,6 +7,7 @@
 //! status.json                what a running agent says of the outbox, for other processes
 //! LEDGER                     what must be known of records whose chunk is damaged (see ledger.rs)
 //! MARKS                      how far things had come (see marks.rs)
+//! JOURNAL.0, JOURNAL.1       results that wait for their commit (see journal.rs)
 //! ob-<first position>/       a chunk
 //! new-<first position>/      a chunk that is being made
 //! fix-<first position>/      what was salvaged of a damaged chunk, whole, about to take its place

@@ -94,7 +94,7 @@ mod tests {
 
     fn frame(epoch: u128, first: u64, at: i64, payloads: &[&[u8]]) -> (Header, Vec<u8>) {
         let at = Timestamp::from_second(at).unwrap();
-        let bytes = frame::encode(Uuid::from_u128(epoch), first, at, payloads.iter().copied()).unwrap();
+        let bytes = frame::encode(Uuid::from_u128(epoch), first, at, 0, payloads.iter().copied()).unwrap();
         (frame::header(&bytes).unwrap(), bytes)
     }
 

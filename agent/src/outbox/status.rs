@@ -43,6 +43,10 @@ pub struct Status {
     pub dropped: u64,
     /// Damaged chunks that are kept aside.
     pub damaged: u64,
+    /// Results that a killed agent left in its journal, until the next start takes them up; they are not among the
+    /// pending.
+    #[serde(default)]
+    pub in_journal: u64,
     /// Records that wait in memory for the disk; they are not among the pending.
     #[serde(default)]
     pub in_memory: u64,
@@ -104,6 +108,7 @@ impl Outbox {
                 appended: state.appended,
                 dropped: state.dropped,
                 damaged: shared.root.set_aside_count().unwrap_or(0),
+                in_journal: state.left.len() as u64,
                 in_memory: shared.intake.len() as u64,
                 thrown_away: shared.intake.thrown_away(),
                 refused: state.refused.clone(),

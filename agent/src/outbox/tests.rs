@@ -9,10 +9,11 @@ use super::*;
 mod bound;
 mod damage;
 mod disk;
+mod journal;
 mod model;
 
 fn config(path: &Path) -> OutboxConfig {
-    OutboxConfig { path: path.to_owned(), max_size: 64 * 1024 * 1024, when_full: WhenFull::DropOldest }
+    OutboxConfig { max_size: 64 * 1024 * 1024, ..OutboxConfig::at(path.to_owned()) }
 }
 
 /// An outbox that rolls at `chunk_records`.

@@ -40,6 +40,18 @@ pub(super) struct Tail {
 struct Waiting {
     payload: Vec<u8>,
     asker: Option<Asker>,
+    /// The results up to this one are in the outbox once it is.
+    ordinal: Option<u64>,
+}
+
+impl Waiting {
+    fn asked(payload: Vec<u8>, asker: Asker) -> Waiting {
+        Waiting { payload, asker: Some(asker), ordinal: None }
+    }
+
+    fn kept((ordinal, payload): (u64, Vec<u8>)) -> Waiting {
+        Waiting { payload, asker: None, ordinal: Some(ordinal) }
+    }
 }
 
 /// The state of the one thread that writes.
@@ -47,8 +59,8 @@ pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
     agent: String,
     pub(super) tail: Tail,
-    /// An epoch of this run has begun, or is about to.
-    running: bool,
+    /// Results up to this one are in the outbox, or declared.
+    ordinal: u64,
     /// An epoch whose first record is not durable yet.
     beginning: Option<Uuid>,
     /// Results that have no number, since they were thrown away, and are to be declared.
@@ -61,11 +73,12 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>, agent: &str) -> Writer {
+        let ordinal = shared.state().ordinal;
         Writer {
             shared,
             agent: agent.to_owned(),
             tail: Tail::default(),
-            running: false,
+            ordinal,
             beginning: None,
             thrown_away: 0,
             unrepaired: false,
@@ -75,28 +88,29 @@ impl Writer {
 
     /// Writes what comes until the intake is stopped.
     pub(super) fn run(mut self) {
-        while let Some(work) = self.shared.intake.take(self.unrepaired.then_some(RETRY)) {
+        while let Some(work) = self.shared.intake.take(self.unrepaired.then_some(RETRY), self.ordinal) {
             if work.drained {
                 self.give_back();
             }
             let mut group = Vec::with_capacity(work.asked.len() + work.kept.len());
             for request in work.asked {
                 match request {
-                    Request::Append(payload, asker) => group.push(Waiting { payload, asker: Some(asker) }),
+                    Request::Append(payload, asker) => group.push(Waiting::asked(payload, asker)),
                     Request::BeginEpoch(first, asker) => {
                         self.commit(std::mem::take(&mut group));
                         self.begin_epoch(first, asker);
                     }
                 }
             }
+            let before = work.ordinal - work.kept.len() as u64;
             if work.thrown_away > 0 {
                 self.commit(std::mem::take(&mut group));
                 self.thrown_away += work.thrown_away;
-                self.declare_thrown_away();
+                self.declare_thrown_away(before);
             }
-            group.extend(work.kept.into_iter().map(|payload| Waiting { payload, asker: None }));
+            group.extend((before + 1..).zip(work.kept).map(Waiting::kept));
             self.commit(group);
-            if (work.damaged || self.unrepaired) && self.running {
+            if (work.damaged || self.unrepaired) && self.has_epoch() {
                 self.mend();
             }
         }
@@ -129,6 +143,7 @@ impl Writer {
             asker.answer(Err(AppendError::Stopped));
             return;
         }
+        self.take_up();
         let status = Outbox { shared: Arc::clone(&self.shared) }.status();
         let previous = self.shared.state().epoch;
         let payload = first(Opening {
@@ -140,8 +155,24 @@ impl Writer {
             return;
         }
         self.beginning = Some(Uuid::new_v4());
-        self.running = true;
-        self.commit(vec![Waiting { payload, asker: Some(asker) }]);
+        self.commit(vec![Waiting::asked(payload, asker)]);
+        self.take_up();
+    }
+
+    /// Commits what the run before had in its journal alone: as the last results of its epoch, if that had begun.
+    fn take_up(&mut self) {
+        if self.has_epoch() {
+            let left = std::mem::take(&mut self.shared.state().left);
+            if !left.is_empty() {
+                log::info!(results = left.len(); "results that the run before had not committed are taken up");
+            }
+            self.commit(left.into_iter().map(Waiting::kept).collect());
+        }
+    }
+
+    /// Whether there is an epoch to append to.
+    fn has_epoch(&self) -> bool {
+        self.beginning.is_some() || self.shared.state().epoch.is_some()
     }
 
     /// Makes a group durable, then answers each. A group that is large beside a chunk goes in parts, since a chunk is
@@ -165,9 +196,9 @@ impl Writer {
         if group.is_empty() {
             return;
         }
-        let written = match self.running {
+        let written = match self.has_epoch() {
             true => self.patiently(|writer| writer.write(&group, 0)),
-            // The first record of this run was refused for its size.
+            // The first record of the first run was refused for its size.
             false => None,
         };
         let unasked = group.iter().filter(|record| record.asker.is_none()).count();
@@ -182,10 +213,10 @@ impl Writer {
         }
     }
 
-    /// Gives numbers to the results that were thrown away, and declares them dropped.
-    fn declare_thrown_away(&mut self) {
+    /// Gives numbers to the results that were thrown away, up to an ordinal, and declares them dropped.
+    fn declare_thrown_away(&mut self, ordinal: u64) {
         let count = self.thrown_away;
-        let declared = self.running.then(|| {
+        let declared = self.has_epoch().then(|| {
             self.patiently(|writer| {
                 writer.chunk()?;
                 let (at, position) = {
@@ -195,7 +226,7 @@ impl Writer {
                 let range = Range { epoch: at.epoch, first: at.next_seq, last: at.next_seq + count - 1 };
                 let dropped =
                     Dropped { ranges: vec![range], reason: DropReason::DiskFailed, dropped_at: Timestamp::now() };
-                writer.write_declaration(dropped, position, count)
+                writer.write_declaration(dropped, position, count, Some(ordinal))
             })
         });
         if declared.flatten().is_some() {
@@ -211,14 +242,20 @@ impl Writer {
         for dropped in records.declare(reason) {
             self.chunk()?;
             let position = self.shared.state().last + 1;
-            self.write_declaration(dropped, position, 0)?;
+            self.write_declaration(dropped, position, 0, None)?;
         }
         self.shared.state().list_lost |= lists;
         Ok(())
     }
 
-    /// Appends a declaration at a position. First the ledger learns of it, since the record may be lost itself.
-    fn write_declaration(&mut self, dropped: Dropped, position: u64, hole: u64) -> Result<(), ChunkError> {
+    /// Appends a declaration at a position, after a hole of so many positions. First the ledger learns of it, since the record may be lost itself.
+    fn write_declaration(
+        &mut self,
+        dropped: Dropped,
+        position: u64,
+        hole: u64,
+        ordinal: Option<u64>,
+    ) -> Result<(), ChunkError> {
         let ledger = {
             let mut state = self.shared.state();
             let acknowledged = state.acknowledged;
@@ -228,7 +265,7 @@ impl Writer {
         };
         self.shared.root.set_ledger(&ledger)?;
         let payload = wire::payload(&self.agent, &Content::Dropped(dropped));
-        self.write(&[Waiting { payload, asker: None }], hole).map(drop)
+        self.write(&[Waiting { payload, asker: None, ordinal }], hole).map(drop)
     }
 
     /// Tries for as long as the disk refuses; gives up only when the agent stops.
@@ -283,11 +320,13 @@ impl Writer {
         }
         let now = Timestamp::now();
         let mut frames = Vec::new();
-        let mut done = 0;
+        let (mut done, mut ordinal) = (0, self.ordinal);
         while done < group.len() {
             let rest = group[done..].iter().map(|record| record.payload.as_slice());
             let count = frame::fitting(rest.clone());
-            let bytes = frame::encode(at.epoch, at.next_seq + done as u64, now, rest.take(count))?;
+            let ordinals = group[done..done + count].iter().filter_map(|record| record.ordinal);
+            ordinal = ordinals.max().unwrap_or(ordinal);
+            let bytes = frame::encode(at.epoch, at.next_seq + done as u64, now, ordinal, rest.take(count))?;
             frames.push((first + done as u64, bytes));
             done += count;
         }
@@ -310,7 +349,7 @@ impl Writer {
             }
             return Err(error);
         }
-        self.beginning = None;
+        (self.beginning, self.ordinal) = (None, ordinal);
         let last = first + done as u64 - 1;
         self.tail.records += done as u64;
         let mut state = self.shared.state();
@@ -363,7 +402,11 @@ impl Writer {
             let empty = state.chunks.back().is_some_and(|last| last.first() == first);
             let empty = if empty { state.chunks.pop_back() } else { None };
             self.tail.first = state.chunks.back().map_or(0, |last| last.first());
-            (Head { first, epoch: state.epoch, segment_size }, empty, state.damaged.remove(&first))
+            (
+                Head { first, epoch: state.epoch, ordinal: self.ordinal, segment_size },
+                empty,
+                state.damaged.remove(&first),
+            )
         };
         empty.iter().for_each(|empty| empty.retire());
         if damaged {

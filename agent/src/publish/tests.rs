@@ -10,7 +10,7 @@ use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use rdkafka::{ClientConfig, Message};
 
 use super::*;
-use crate::config::{OutboxConfig, WhenFull};
+use crate::config::OutboxConfig;
 use crate::outbox::Committer;
 
 const TOPIC: &str = "records";
@@ -79,7 +79,7 @@ fn open(path: &Path) -> (Outbox, Committer) {
 }
 
 fn open_with(path: &Path, max_size: u64) -> (Outbox, Committer) {
-    let config = OutboxConfig { path: path.to_owned(), max_size, when_full: WhenFull::DropOldest };
+    let config = OutboxConfig { max_size, ..OutboxConfig::at(path.to_owned()) };
     let outbox = Outbox::open(&config).unwrap();
     let committer = outbox.start("edge", |_| b"{\"kind\":\"test\"}".to_vec()).unwrap();
     (outbox, committer)
@@ -146,7 +146,7 @@ fn while_the_disk_refuses_the_declaration_of_a_record_too_large_holds_up_no_othe
     outbox.append(b"{\"kind\":\"test\"}".to_vec()).unwrap();
     committer.stop();
     drop(outbox);
-    let config = OutboxConfig { path: dir.path().to_owned(), max_size: 64 << 20, when_full: WhenFull::DropOldest };
+    let config = OutboxConfig { max_size: 64 << 20, ..OutboxConfig::at(dir.path().to_owned()) };
     let outbox = Outbox::open(&config).unwrap();
     let publisher = Publisher::start("edge", &kafka, outbox.clone()).unwrap();
     let deadline = Instant::now() + PATIENCE;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use agent::config::{OutboxConfig, WhenFull};
+use agent::config::OutboxConfig;
 use agent::outbox::Outbox;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -33,7 +33,7 @@ fn fill(mib: u64, size: usize) {
     let bound = mib * 1024 * 1024;
     let directory = directory();
     let path = directory.path();
-    let config = OutboxConfig { path: path.to_owned(), max_size: bound, when_full: WhenFull::DropOldest };
+    let config = OutboxConfig { max_size: bound, ..OutboxConfig::at(path.to_owned()) };
     let outbox = Outbox::open(&config).expect("an outbox");
     let committer = outbox.start("edge", |_| b"{}".to_vec()).expect("a committer");
 

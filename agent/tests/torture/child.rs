@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use agent::config::{OutboxConfig, WhenFull};
+use agent::config::OutboxConfig;
 use agent::outbox::{Entry, Outbox};
 use rand::Rng;
 
@@ -28,7 +28,7 @@ pub(crate) fn main() {
     let (name, incarnation, path) = (words.next(), words.next(), words.next());
     let incarnation: u64 = incarnation.and_then(|n| n.parse().ok()).expect("an incarnation");
     let path = PathBuf::from(path.expect("a directory"));
-    let outbox = Outbox::open(&OutboxConfig { path, max_size: MAX_SIZE, when_full: WhenFull::DropOldest });
+    let outbox = Outbox::open(&OutboxConfig { max_size: MAX_SIZE, ..OutboxConfig::at(path) });
     let outbox = match outbox {
         Ok(outbox) => outbox,
         Err(error) => return tell(&format!("refused {error}\n")),
