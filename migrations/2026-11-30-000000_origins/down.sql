@@ -12,6 +12,8 @@ begin atomic
     group by 1, 2;
 end;
 
+drop table dropped_hourly;
+drop table dropped_days;
 alter table epochs drop column is_named;
 drop table positions;
 drop table identity;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 mod aside;
+mod dropped;
 mod packed;
 mod proof;
 mod reports;

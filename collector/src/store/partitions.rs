@@ -14,6 +14,7 @@ use diesel::sql_query;
 use diesel::sql_types::{Array, BigInt, Bool, Integer, Multirange, Text};
 use jiff::Timestamp;
 
+use super::rollup::dropped;
 use super::transaction;
 use super::trouble::{Statement, Trouble, describe};
 
@@ -95,19 +96,34 @@ fn attached(connection: &mut PgConnection) -> Result<BTreeMap<String, bool>, Tro
 
 /// By a function with the rights of the tables' owner, which the collector's role may lack.
 fn make(connection: &mut PgConnection, day: i64) -> Result<(), Trouble> {
-    let made: Got = sql_query("select make_results_partition($1::date) as got")
-        .bind::<Text, _>(date(day))
-        .get_result(connection)
-        .map_err(|error| Trouble::of(error, Statement::Lock))?;
-    if made.got {
+    if attach(connection, &date(day))? {
         log::info!(partition = name(day).as_str(); "made a partition");
     }
     Ok(())
 }
 
-/// Drops the partitions of the days before `oldest`. The ledger learns first which numbers go, so that a proof at
-/// any moment finds either the rows or that word.
-pub(super) fn expire(connection: &mut PgConnection, oldest: i64) -> Result<(), Trouble> {
+/// Has a day's partition be there, made or attached again; whether it was not.
+fn attach(connection: &mut PgConnection, date: &str) -> Result<bool, Trouble> {
+    let made: Got = sql_query("select make_results_partition($1::date) as got")
+        .bind::<Text, _>(date)
+        .get_result(connection)
+        .map_err(|error| Trouble::of(error, Statement::Lock))?;
+    Ok(made.got)
+}
+
+/// The day of a partition as SQL writes it.
+fn date_of(name: &str) -> Option<String> {
+    let day = name.strip_prefix("results_")?;
+    Some(format!("{}-{}-{}", day.get(..4)?, day.get(4..6)?, day.get(6..8)?))
+}
+
+/// Drops the partitions of the days before `oldest`, of which `sum_up` makes the summaries that are due. The ledger learns
+/// first which numbers go, so that a proof at any moment finds either the rows or that word.
+pub(super) fn expire(
+    connection: &mut PgConnection,
+    oldest: i64,
+    sum_up: fn(&mut PgConnection) -> Result<(), Trouble>,
+) -> Result<(), Trouble> {
     let keep_from = name(oldest);
     let is_past = |name: &str| is_of_a_day(name) && name < keep_from.as_str();
     let past: Vec<(String, bool)> = attached(connection)?.into_iter().filter(|(name, _)| is_past(name)).collect();
@@ -136,16 +152,37 @@ pub(super) fn expire(connection: &mut PgConnection, oldest: i64) -> Result<(), T
     if !got.got {
         return Ok(());
     }
-    let outcome = past.iter().try_for_each(|(name, leaving)| detach(connection, name, *leaving)).and_then(|()| {
-        let gone = past.iter().map(|(name, _)| name).chain(&left);
-        gone.into_iter().try_for_each(|name| {
-            connection.batch_execute(&format!("drop table if exists {name}"))?;
-            log::info!(partition = name.as_str(); "dropped a partition that is past the retention");
-            Ok(())
-        })
+    let detached =
+        left.iter().map(|name| (name, None)).chain(past.iter().map(|(name, leaving)| (name, Some(*leaving))));
+    let outcome = detached.into_iter().try_for_each(|(name, leaving)| {
+        if let Some(leaving) = leaving {
+            detach(connection, name, leaving)?;
+        }
+        let Some(day) = date_of(name) else { return Ok(()) };
+        // Results that came between the summing up and the detaching. None comes while this has the lock.
+        while is_due(connection, &day)? {
+            attach(connection, &day)?;
+            sum_up(connection)?;
+            detach(connection, name, false)?;
+        }
+        connection.transaction(|connection| {
+            dropped::note(connection, &day)?;
+            connection.batch_execute(&format!("drop table if exists {name}")).map_err(Trouble::from)
+        })?;
+        log::info!(partition = name.as_str(); "dropped a partition that is past the retention");
+        Ok(())
     });
     sql_query("select pg_advisory_unlock($1)").bind::<BigInt, _>(LOCK).execute(connection)?;
     outcome
+}
+
+/// Whether results of a day are not summed up.
+fn is_due(connection: &mut PgConnection, day: &str) -> Result<bool, Trouble> {
+    let due: Got =
+        sql_query("select exists (select from rollup_due where (hour at time zone 'UTC')::date = $1::date) as got")
+            .bind::<Text, _>(day)
+            .get_result(connection)?;
+    Ok(due.got)
 }
 
 fn detach(connection: &mut PgConnection, name: &str, leaving: bool) -> Result<(), Trouble> {
@@ -206,6 +243,7 @@ mod tests {
         assert_eq!(name(0), "results_19700101");
         assert_eq!(name(20_000), "results_20241004");
         assert_eq!(date(20_001), "2024-10-05");
+        assert_eq!(date_of(&name(20_001)), Some(date(20_001)));
         assert!(is_of_a_day(&name(20_000)));
         assert!(["archive_20200101", "results_2020_101", "Results_20200101"].iter().all(|table| !is_of_a_day(table)));
     }

@@ -8,7 +8,7 @@ use diesel::sql_types::{Array, Bool, Text};
 use super::trouble::Trouble;
 
 /// What a collector does with its tables, as the README's "A role of few rights" grants it.
-const NEEDED: [(&str, &[&str]); 18] = [
+const NEEDED: [(&str, &[&str]); 20] = [
     ("agents", &["select", "insert", "update"]),
     ("epochs", &["select", "insert", "update"]),
     ("positions", &["select", "insert", "update"]),
@@ -21,6 +21,8 @@ const NEEDED: [(&str, &[&str]); 18] = [
     ("rejected", &["select", "insert", "delete"]),
     ("hourly", &["select", "insert", "update", "delete"]),
     ("daily", &["select", "insert", "update", "delete"]),
+    ("dropped_days", &["select", "update"]),
+    ("dropped_hourly", &["select", "insert", "delete"]),
     ("summary_blocks", &["select", "insert", "update", "delete"]),
     ("alerts", &["select", "insert", "update", "delete"]),
     ("notifications", &["select", "insert", "update", "delete"]),

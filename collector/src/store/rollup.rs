@@ -7,11 +7,13 @@
 //!
 //! What of it the status pages show is packed into blocks, which the tables take away again with the first change.
 //!
-//! Results only go with their partition, past the retention. A summary therefore never shrinks: one that would is of
-//! results that are gone, and the old one stays.
+//! Results only go with their partition, past the retention. What comes for such a day later is added to what its
+//! summaries were then ([`dropped`]). A summary therefore never shrinks: one that would is of results that are gone in
+//! another way, and the old one stays.
 
 pub(super) mod blocks;
 mod days;
+pub(super) mod dropped;
 mod running;
 
 use std::ops::Bound;
@@ -114,7 +116,7 @@ pub(super) fn step(connection: &mut PgConnection, rival: Rival) -> Result<bool, 
         .get_result(connection)?;
         let Some(hour) = due.hour else { return Ok(false) };
         let monitors = due.monitors.unwrap_or_default();
-        let rows = sql_query(recompute())
+        let rows = sql_query(recompute(dropped::is_noted(connection, hour)?))
             .bind::<Timestamptz, _>(hour)
             .bind::<Multirange<Integer>, _>(&monitors)
             .execute(connection)?;
@@ -136,17 +138,19 @@ fn lock(connection: &mut PgConnection, rival: Rival) -> Result<bool, Trouble> {
     Ok(got.flag)
 }
 
-fn recompute() -> String {
+/// The statement that makes the summaries of an hour, also of a day of results that were dropped.
+fn recompute(is_dropped: bool) -> String {
     let outcomes = Outcome::ALL.map(Outcome::as_str);
     let columns = excluded(outcomes.iter().chain(&FIGURES));
+    let fresh = "select a.* from due cross join lateral aggregate_results(due.monitors, due.since, due.until) a";
+    let summaries = if is_dropped { dropped::together_with(fresh) } else { fresh.to_owned() };
     format!(
-        "insert into hourly
-         select a.*
-         from (
+        "with due as (
              select array_agg(m.id) as monitors, array_agg($1) as since, array_agg($1 + interval '1 hour') as until
              from unnest($2) r(ids) cross join lateral generate_series(lower(r.ids), upper(r.ids) - 1) m(id)
-         ) due
-         cross join lateral aggregate_results(due.monitors, due.since, due.until) a
+         )
+         insert into hourly
+         {summaries}
          on conflict (monitor_id, hour, agent_id) do update set {columns}
          where hourly.checks <= excluded.checks"
     )

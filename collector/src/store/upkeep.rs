@@ -63,10 +63,11 @@ impl Upkeep {
         let today = day(Timestamp::now());
         Partitions::default().ensure(connection, &(today..=today + DAYS_AHEAD).collect())?;
         // What goes with a partition is summed up before.
-        while rollup::step(connection, Rival::Await)? {}
-        partitions::expire(connection, today - self.retention.results_days)?;
+        sum_up(connection)?;
+        partitions::expire(connection, today - self.retention.results_days, sum_up)?;
         late::gather(connection)?;
-        for (table, time) in [("hourly", "hour"), ("daily", "day"), ("late_arrivals", "hour")] {
+        let summaries = [("hourly", "hour"), ("dropped_hourly", "hour"), ("daily", "day"), ("late_arrivals", "hour")];
+        for (table, time) in summaries {
             sql_query(format!("delete from {table} where {time} < now() - $1 * interval '1 second'"))
                 .bind::<BigInt, _>(seconds(self.retention.hourly))
                 .execute(&mut **connection)?;
@@ -90,6 +91,12 @@ impl Upkeep {
         // Last: whether rights on a newer table are given yet or not.
         rollup::blocks::expire(connection)
     }
+}
+
+/// Makes all summaries of hours that are due and over.
+fn sum_up(connection: &mut PgConnection) -> Result<(), Trouble> {
+    while rollup::step(connection, Rival::Await)? {}
+    Ok(())
 }
 
 fn seconds(duration: Duration) -> i64 {
