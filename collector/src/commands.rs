@@ -9,7 +9,7 @@ use settings::terminal::write_line;
 
 use crate::args::{Arguments, Command, Format, Report, ReportFormat, Run, Verify};
 use crate::config::Config;
-use crate::figures::{Answer, Begin, Query, Window};
+use crate::figures::{Begin, Query, Window};
 use crate::{consume, report, run, store, verify};
 
 mod agents;
@@ -129,19 +129,19 @@ fn tell(config: &Config, of: &Report) -> anyhow::Result<ExitCode> {
     };
     let (monitors, agents) = (of.monitor.clone(), of.agent.clone());
     let query = Query { begin, until: of.to, monitors, agents, by_agent: of.by_agent };
-    let Answer { window, figures } = match store::Reader::new(&config.database).figures(&query) {
+    let answer = match store::Reader::new(&config.database).figures(&query) {
         Ok(answer) => answer?,
         Err(error) => return unavailable(config, &error),
     };
-    if figures.is_empty() && !(of.monitor.is_empty() && of.agent.is_empty()) {
-        let Window { since, until } = window;
+    if answer.figures.is_empty() && !(of.monitor.is_empty() && of.agent.is_empty()) {
+        let Window { since, until } = answer.window;
         writeln!(stderr(), "nothing is known of such a monitor or agent from {since} to {until}")?;
         return Ok(ExitCode::from(FOUND));
     }
     let shown = match of.format {
-        ReportFormat::Table => report::table(&figures, window),
-        ReportFormat::Csv => report::csv(&figures, window),
-        ReportFormat::Json => report::json(&figures, window),
+        ReportFormat::Table => report::table(&answer),
+        ReportFormat::Csv => report::csv(&answer),
+        ReportFormat::Json => report::json(&answer),
     };
     stdout().write_all(shown.as_bytes())?;
     Ok(ExitCode::SUCCESS)

@@ -16,6 +16,8 @@ pub mod incident;
 pub mod overview;
 pub mod period;
 pub mod state;
+#[cfg(test)]
+mod truth;
 
 use std::time::Duration;
 
@@ -47,7 +49,7 @@ pub enum Begin {
 pub struct Query {
     /// From when on.
     pub begin: Begin,
-    /// Up to when, but never beyond now; none: up to now.
+    /// Up to when. None, or a time to come: up to what has arrived by now.
     pub until: Option<Timestamp>,
     /// Ids of monitors; empty means all.
     pub monitors: Vec<String>,
@@ -60,8 +62,10 @@ pub struct Query {
 /// What is answered.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
-    /// When: up to now where a later end was asked for.
+    /// When checks are counted: up to what has arrived by now where a later end was asked for.
     pub window: Window,
+    /// Up to when outages are told: what failed is known at once.
+    pub as_of: Timestamp,
     /// By the monitors' ids.
     pub figures: Vec<Figures>,
 }
@@ -97,8 +101,6 @@ pub struct Figures {
     pub success: i64,
     /// Those that an agent spoiled itself.
     pub agent_errors: i64,
-    /// Results that arrived from the agents in question, under this monitor's id.
-    pub arrived: i64,
     /// Results that those agents said should arrive; of all agents together also those of time in which none looked.
     pub due: i64,
     /// Those of them that did not, of each agent on its own.
@@ -135,6 +137,8 @@ pub struct Outage {
     pub began: Timestamp,
     /// When the next successful one began; none when there was none in the window.
     pub ended: Option<Timestamp>,
+    /// Whether it is known that it ended then. Else that agent looked for the last time then, and saw no success.
+    pub is_end_known: bool,
     /// How many checks failed.
     pub failures: i64,
     /// The outcome of the first.
@@ -146,12 +150,13 @@ pub struct Outage {
 }
 
 impl Query {
-    /// When is looked, at a moment. A window ends then at the latest: what is yet to come is neither unseen nor down.
+    /// When is looked, at a moment. A window that would go on ends shortly before that: what is yet to come, or may be on
+    /// its way, is neither unseen nor down.
     ///
     /// # Errors
     /// When nothing of it has been yet.
     pub fn window(&self, now: Timestamp) -> Result<Window, NoWindow> {
-        let until = self.until.map_or(now, |until| until.min(now));
+        let until = self.until.filter(|until| *until <= now).unwrap_or_else(|| period::latest_end(now));
         let since = match self.begin {
             Begin::At(since) => since,
             Begin::BeforeEnd(lasting) => until.checked_sub(lasting).map_err(|_| NoWindow::TooLong(until))?,
@@ -165,16 +170,15 @@ impl Query {
 }
 
 impl Figures {
+    /// Whether there is nothing to tell.
+    pub fn is_empty(&self) -> bool {
+        self.counts().is_empty() && self.outages.is_empty()
+    }
+
     /// What was seen, and what that leaves open.
     pub fn counts(&self) -> Counts {
         let Figures { checks, success, agent_errors, unseen, .. } = *self;
         Counts { checks, success, agent_errors, unseen }
-    }
-
-    /// From 0 to 1; none when nothing was due, as far as the tables know.
-    #[allow(clippy::cast_precision_loss)] // counts of checks
-    pub fn coverage(&self) -> Option<f64> {
-        (self.due > 0).then(|| (self.arrived as f64 / self.due as f64).min(1.0))
     }
 
     /// For how long at least one agent saw an outage. One that has not ended lasts to `until`.
@@ -215,6 +219,7 @@ mod tests {
             agent: "a".into(),
             began: at(began),
             ended: ended.map(at),
+            is_end_known: true,
             failures: 1,
             outcome: "timeout".into(),
             status_code: None,
@@ -227,14 +232,15 @@ mod tests {
     }
 
     #[test]
-    fn a_window_ends_now_whatever_end_is_asked_for() {
+    fn a_window_ends_with_what_has_arrived_by_now_whatever_end_is_asked_for() {
         let window = |begin, until| query(begin, until).window(at(1_000)).unwrap();
         let up_to = |since, until| Window { since: at(since), until: at(until) };
-        assert_eq!(window(Begin::At(at(10)), None), up_to(10, 1_000));
-        assert_eq!(window(Begin::At(at(10)), Some(9_999)), up_to(10, 1_000));
+        assert_eq!(window(Begin::At(at(10)), None), up_to(10, 970));
+        assert_eq!(window(Begin::At(at(10)), Some(9_999)), up_to(10, 970));
         assert_eq!(window(Begin::At(at(10)), Some(500)), up_to(10, 500));
+        assert_eq!(window(Begin::At(at(10)), Some(999)), up_to(10, 999), "it was asked for");
         let hundred = Begin::BeforeEnd(Duration::from_secs(100));
-        assert_eq!(window(hundred, Some(9_999)), up_to(900, 1_000), "it is counted back from the real end");
+        assert_eq!(window(hundred, Some(9_999)), up_to(870, 970), "it is counted back from the real end");
         assert_eq!(window(hundred, Some(500)), up_to(400, 500));
     }
 
@@ -244,21 +250,15 @@ mod tests {
         assert_eq!(refused(Begin::At(at(1_001)), None), NoWindow::ToCome(at(1_001), at(1_000)));
         assert_eq!(refused(Begin::At(at(1_001)), Some(2_000)), NoWindow::ToCome(at(1_001), at(1_000)));
         assert_eq!(refused(Begin::At(at(600)), Some(500)), NoWindow::Empty(at(600), at(500)));
-        assert_eq!(refused(Begin::At(at(1_000)), Some(2_000)), NoWindow::Empty(at(1_000), at(1_000)));
+        assert_eq!(refused(Begin::At(at(1_000)), Some(2_000)), NoWindow::Empty(at(1_000), at(970)));
         assert_eq!(refused(Begin::BeforeEnd(Duration::ZERO), Some(500)), NoWindow::Empty(at(500), at(500)));
-        assert_eq!(refused(Begin::BeforeEnd(Duration::MAX), None), NoWindow::TooLong(at(1_000)));
+        assert_eq!(refused(Begin::BeforeEnd(Duration::MAX), None), NoWindow::TooLong(at(970)));
         let told = refused(Begin::At(at(1_001)), None).to_string();
         assert_eq!(
             told,
             "the window begins at 1970-01-01T00:16:41Z, which is yet to come: now it is 1970-01-01T00:16:40Z; \
              let it begin earlier"
         );
-    }
-
-    #[test]
-    fn coverage_is_known_only_where_something_was_due() {
-        let coverage = |arrived, due| Figures { arrived, due, ..Figures::default() }.coverage();
-        assert_eq!((coverage(5, 0), coverage(5, 10), coverage(11, 10)), (None, Some(0.5), Some(1.0)));
     }
 
     #[test]

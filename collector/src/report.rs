@@ -5,13 +5,14 @@ use serde::Serialize;
 use settings::terminal;
 
 use crate::figures::counts::Bounds;
-use crate::figures::{Figures, Outage, ResponseTimes, Window};
+use crate::figures::{Answer, Figures, Outage, ResponseTimes};
 
 /// A monitor in JSON.
 #[derive(Serialize)]
 struct Object<'a> {
     since: Timestamp,
     until: Timestamp,
+    as_of: Timestamp,
     monitor: &'a str,
     name: Option<&'a str>,
     url: Option<&'a str>,
@@ -33,11 +34,13 @@ struct Object<'a> {
 }
 
 /// One object a line.
-pub fn json(figures: &[Figures], window: Window) -> String {
+pub fn json(answer: &Answer) -> String {
+    let Answer { window, as_of, ref figures } = *answer;
     let line = |of: &Figures| {
         let object = Object {
             since: window.since,
             until: window.until,
+            as_of,
             monitor: &of.monitor,
             name: of.name.as_deref(),
             url: of.url.as_deref(),
@@ -48,11 +51,11 @@ pub fn json(figures: &[Figures], window: Window) -> String {
             success: of.success,
             failed: of.counts().failed(),
             agent_errors: of.agent_errors,
-            coverage: of.coverage(),
-            arrived: of.arrived,
+            coverage: of.counts().coverage(),
+            arrived: of.checks,
             due: of.due,
             unseen: of.unseen,
-            downtime_seconds: of.downtime(window.until).as_secs_f64(),
+            downtime_seconds: of.downtime(as_of).as_secs_f64(),
             response_times: of.response_times,
             outages: &of.outages,
         };
@@ -62,10 +65,11 @@ pub fn json(figures: &[Figures], window: Window) -> String {
 }
 
 /// A line each, below their names; an empty field is not known.
-pub fn csv(figures: &[Figures], window: Window) -> String {
+pub fn csv(answer: &Answer) -> String {
+    let Answer { window, as_of, ref figures } = *answer;
     const HEAD: &str = "monitor,name,url,agent,uptime,uptime_lower,uptime_upper,checks,success,failed,agent_errors,\
                         coverage,arrived,due,unseen,outages,downtime_seconds,answered,mean_us,p50_us,p95_us,p99_us,max_us,\
-                        since,until\n";
+                        since,until,as_of\n";
     let line = |of: &Figures| {
         let (times, counts) = (of.response_times, of.counts());
         let bounds = counts.bounds();
@@ -83,12 +87,12 @@ pub fn csv(figures: &[Figures], window: Window) -> String {
             of.success.to_string(),
             counts.failed().to_string(),
             of.agent_errors.to_string(),
-            part(of.coverage()),
-            of.arrived.to_string(),
+            part(counts.coverage()),
+            of.checks.to_string(),
             of.due.to_string(),
             of.unseen.to_string(),
             of.outages.len().to_string(),
-            format!("{:.3}", of.downtime(window.until).as_secs_f64()),
+            format!("{:.3}", of.downtime(as_of).as_secs_f64()),
             times.answered.to_string(),
             us(times.mean_us),
             us(times.p50_us),
@@ -97,6 +101,7 @@ pub fn csv(figures: &[Figures], window: Window) -> String {
             times.max_us.map(|us| us.to_string()).unwrap_or_default(),
             window.since.to_string(),
             window.until.to_string(),
+            as_of.to_string(),
         ];
         cells.map(|cell| quoted(&cell)).join(",") + "\n"
     };
@@ -112,7 +117,8 @@ fn quoted(field: &str) -> String {
 }
 
 /// A table for people, and the outages below it.
-pub fn table(figures: &[Figures], window: Window) -> String {
+pub fn table(answer: &Answer) -> String {
+    let Answer { window, as_of, ref figures } = *answer;
     let dash = || "-".to_owned();
     let seconds = |us: Option<f64>| us.map_or_else(dash, |us| format!("{:.3}", us / 1e6));
     let percent = |part: Option<f64>| part.map_or_else(dash, percent);
@@ -125,11 +131,11 @@ pub fn table(figures: &[Figures], window: Window) -> String {
             percent(counts.uptime()),
             percent(bounds.map(|bounds| bounds.lower)),
             percent(bounds.map(|bounds| bounds.upper)),
-            percent(of.coverage()),
+            percent(counts.coverage()),
             of.checks.to_string(),
             counts.failed().to_string(),
             of.outages.len().to_string(),
-            shortly(of.downtime(window.until)),
+            shortly(of.downtime(as_of)),
             seconds(times.p50_us),
             seconds(times.p95_us),
             seconds(times.p99_us),
@@ -145,7 +151,7 @@ pub fn table(figures: &[Figures], window: Window) -> String {
     lines.extend(terminal::columns(&heads, 2, &rows));
     let outages: Vec<Vec<String>> = figures
         .iter()
-        .flat_map(|of| of.outages.iter().map(move |outage| outage_row(&of.monitor, outage, window.until)))
+        .flat_map(|of| of.outages.iter().map(move |outage| outage_row(&of.monitor, outage, as_of)))
         .collect();
     if !outages.is_empty() {
         let heads = ["outage of", "agent", "from", "to", "down", "failures", "reason"];
@@ -155,7 +161,7 @@ pub fn table(figures: &[Figures], window: Window) -> String {
     lines.into_iter().map(|line| line + "\n").collect()
 }
 
-fn outage_row(monitor: &str, outage: &Outage, until: Timestamp) -> Vec<String> {
+fn outage_row(monitor: &str, outage: &Outage, as_of: Timestamp) -> Vec<String> {
     let mut reason = outage.outcome.clone();
     if let Some(code) = outage.status_code {
         reason.push_str(&format!(" {code}"));
@@ -168,8 +174,12 @@ fn outage_row(monitor: &str, outage: &Outage, until: Timestamp) -> Vec<String> {
         monitor.to_owned(),
         outage.agent.clone(),
         to_seconds(outage.began).to_string(),
-        outage.ended.map_or_else(|| "-".into(), |ended| to_seconds(ended).to_string()),
-        shortly(outage.ended.unwrap_or(until).duration_since(outage.began)),
+        match outage.ended {
+            None => "-".into(),
+            Some(ended) if outage.is_end_known => to_seconds(ended).to_string(),
+            Some(ended) => format!("{} (last look)", to_seconds(ended)),
+        },
+        shortly(outage.ended.unwrap_or(as_of).duration_since(outage.began)),
         outage.failures.to_string(),
         reason,
     ]
@@ -200,9 +210,11 @@ pub fn shortly(duration: SignedDuration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::figures::Window;
 
-    fn window() -> Window {
-        Window { since: "2026-11-24T00:00:00Z".parse().unwrap(), until: "2026-11-25T00:00:00Z".parse().unwrap() }
+    fn answer(figures: Vec<Figures>) -> Answer {
+        let as_of = "2026-11-25T00:00:00Z".parse().unwrap();
+        Answer { window: Window { since: "2026-11-24T00:00:00Z".parse().unwrap(), until: as_of }, as_of, figures }
     }
 
     fn shop() -> Figures {
@@ -212,8 +224,7 @@ mod tests {
             url: Some("http://127.0.0.1/".into()),
             checks: 1_000_000,
             success: 999_999,
-            arrived: 50,
-            due: 100,
+            due: 1_000_050,
             unseen: 50,
             response_times: ResponseTimes {
                 answered: 1,
@@ -225,6 +236,7 @@ mod tests {
                 agent: "edge\u{1b}".into(),
                 began: "2026-11-24T10:00:00.5Z".parse().unwrap(),
                 ended: None,
+                is_end_known: true,
                 failures: 1,
                 outcome: "status_mismatch".into(),
                 status_code: Some(503),
@@ -236,11 +248,11 @@ mod tests {
 
     #[test]
     fn a_table_tells_the_outages_below_and_obeys_no_control_characters() {
-        let shown = table(&[shop()], window());
+        let shown = table(&answer(vec![shop()]));
         let lines: Vec<&str> = shown.lines().collect();
         assert_eq!(lines[0], "from 2026-11-24T00:00:00Z to 2026-11-25T00:00:00Z");
         assert!(
-            lines[3].contains("99.999%") && lines[3].contains("50.000%") && lines[3].contains("13h 59m"),
+            lines[3].contains("99.999%") && lines[3].contains("99.995%") && lines[3].contains("13h 59m"),
             "{shown}"
         );
         assert!(lines[3].contains("0.002") && lines[3].contains("2.003"), "{shown}");
@@ -250,24 +262,25 @@ mod tests {
 
     #[test]
     fn csv_quotes_what_needs_it_and_leaves_empty_what_is_not_known() {
-        let shown = csv(&[shop()], window());
+        let shown = csv(&answer(vec![shop()]));
         let line = shown.lines().nth(1).unwrap();
         assert_eq!(
             line,
-            "\"shop, \"\"new\"\"\",shop,http://127.0.0.1/,,0.999999,0.999949,0.999999,1000000,999999,1,0,0.500000,50,100,\
-             50,1,50399.500,1,,1500,,,2003999,2026-11-24T00:00:00Z,2026-11-25T00:00:00Z"
+            "\"shop, \"\"new\"\"\",shop,http://127.0.0.1/,,0.999999,0.999949,0.999999,1000000,999999,1,0,0.999950,1000000,1000050,\
+             50,1,50399.500,1,,1500,,,2003999,2026-11-24T00:00:00Z,2026-11-25T00:00:00Z,\
+             2026-11-25T00:00:00Z"
         );
-        assert_eq!(shown.lines().next().unwrap().split(',').count(), 25);
+        assert_eq!(shown.lines().next().unwrap().split(',').count(), 26);
     }
 
     #[test]
     fn json_has_an_object_a_line_and_null_for_what_is_not_known() {
         let shown =
-            json(&[shop(), Figures { monitor: "unseen".into(), due: 7, unseen: 7, ..Figures::default() }], window());
+            json(&answer(vec![shop(), Figures { monitor: "unseen".into(), due: 7, unseen: 7, ..Figures::default() }]));
         let objects: Vec<serde_json::Value> = shown.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(
             (&objects[0]["coverage"], &objects[0]["outages"][0]["ended"]),
-            (&0.5.into(), &serde_json::Value::Null)
+            (&(1_000_000.0 / 1_000_050.0).into(), &serde_json::Value::Null)
         );
         assert_eq!((&objects[1]["uptime"], &objects[1]["coverage"]), (&serde_json::Value::Null, &0.0.into()));
         assert_eq!(objects[1]["bounds"], serde_json::json!({"lower": 0.0, "upper": 1.0}));

@@ -7,6 +7,7 @@
 //!            upper bound: all that is open had succeeded
 //! ```
 
+use std::iter::Sum;
 use std::ops::AddAssign;
 
 use serde::Serialize;
@@ -79,6 +80,14 @@ impl AddAssign for Counts {
         self.success += other.success;
         self.agent_errors += other.agent_errors;
         self.unseen += other.unseen;
+    }
+}
+
+impl Sum for Counts {
+    fn sum<I: Iterator<Item = Counts>>(all: I) -> Counts {
+        let mut sum = Counts::default();
+        all.for_each(|counts| sum += counts);
+        sum
     }
 }
 

@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::counts::Counts;
 use super::overview::Tags;
 
 /// A time in which an agent was to check a monitor.
@@ -63,6 +64,13 @@ impl Schedule {
         self.spans.iter().filter(|span| span.ends.is_none()).map(|span| (span.agent_id, span.interval))
     }
 
+    /// How often an agent was to look at it at a moment; none when it was not.
+    pub fn interval_of(&self, agent_id: i32, at: Timestamp) -> Option<SignedDuration> {
+        let holds =
+            |span: &&Span| span.agent_id == agent_id && span.begins <= at && span.ends.is_none_or(|ends| ends > at);
+        self.spans.iter().filter(holds).map(|span| span.interval).max()
+    }
+
     /// Whether it is in no configuration any more: nobody is to look, and none that would is stopped.
     pub fn is_retired(&self) -> bool {
         let is_waiting = |span: &Span| span.ends.is_none() || span.is_stopped && span.resumes.is_none();
@@ -95,15 +103,6 @@ impl Schedule {
         due
     }
 
-    /// How many results nobody owes: those of a time in which nobody looked.
-    pub fn nobodys(&self, since: Timestamp, until: Timestamp) -> i64 {
-        let mut parts: BTreeMap<SignedDuration, f64> = BTreeMap::new();
-        for idle in &self.idle {
-            *parts.entry(idle.interval).or_default() += slots(idle.begins, idle.ends, idle.interval, since, until);
-        }
-        parts.into_values().map(whole).sum()
-    }
-
     /// Who was to look at some time.
     pub fn agents(&self) -> BTreeSet<i32> {
         self.spans.iter().map(|span| span.agent_id).collect()
@@ -121,9 +120,17 @@ impl Schedule {
     }
 }
 
+/// What was seen by one agent in each bar, beside what it owes of it. What arrived beyond that in one bar fills no gap in
+/// another one. Without an agent it is what nobody owes.
+pub fn counts(arrived: &[Counts], due: &[i64]) -> Vec<Counts> {
+    let arrived = |n: usize| arrived.get(n).copied().unwrap_or_default();
+    let unseen = unseen(due, |n| arrived(n).checks);
+    (0..).zip(unseen).map(|(n, unseen)| Counts { unseen, ..arrived(n) }).collect()
+}
+
 /// What did not arrive of what one agent owes of each bar. A slot near an edge may have gone over it: where a bar has one
 /// less and its neighbour one more, nothing is missing.
-pub fn unseen(due: &[i64], arrived: impl Fn(usize) -> i64) -> Vec<i64> {
+fn unseen(due: &[i64], arrived: impl Fn(usize) -> i64) -> Vec<i64> {
     let mut missing: Vec<i64> = due.iter().enumerate().map(|(n, due)| due - arrived(n)).collect();
     for n in 1..missing.len() {
         let over = match (missing[n - 1], missing[n]) {
@@ -242,6 +249,10 @@ mod tests {
         Span { is_stopped: true, resumes: resumes.map(at), ..span(agent_id, begins, Some(ends)) }
     }
 
+    fn nobodys(schedule: &Schedule, since: i64, until: i64) -> i64 {
+        schedule.of_nobody(&[at(since), at(until)]).iter().sum()
+    }
+
     fn named(tags: &[&str]) -> Tags {
         tags.iter().map(|tag| ((*tag).to_owned(), "yes".to_owned())).collect()
     }
@@ -254,7 +265,7 @@ mod tests {
         assert_eq!(schedule.of_agent(1, &[at(0), at(50), at(100), at(150)]), [5, 0, 5]);
         assert_eq!(schedule.of_agent(2, &[at(0), at(15), at(30), at(45), at(60)]), [1, 2, 1, 2]);
         assert_eq!(schedule.agents(), [1, 2].into());
-        assert_eq!(schedule.nobodys(at(0), at(1_000)), 0, "one that died is still expected");
+        assert_eq!(nobodys(&schedule, 0, 1_000), 0, "one that died is still expected");
     }
 
     #[test]
@@ -265,17 +276,14 @@ mod tests {
         assert_eq!(schedule.of_agent(1, &[at(0), at(350), at(700)]), [35, 35]);
         let upgraded = (0..100).map(|n| stopped(1, 14 * n, 14 * n + 7, Some(14 * n + 14))).collect();
         let schedule = Schedule::new(upgraded, at(1_400));
-        assert_eq!((schedule.due(at(0), at(1_400)), schedule.nobodys(at(0), at(1_400))), ([(1, 70)].into(), 70));
+        assert_eq!((schedule.due(at(0), at(1_400)), nobodys(&schedule, 0, 1_400)), ([(1, 70)].into(), 70));
         assert_eq!(schedule.of_nobody(&[at(0), at(700), at(1_400)]), [35, 35]);
     }
 
     #[test]
     fn after_a_clean_stop_nothing_is_due_while_another_one_looks() {
         let schedule = Schedule::new(vec![stopped(1, 0, 100, None), span(2, 0, None)], at(1_000));
-        assert_eq!(
-            (schedule.due(at(0), at(1_000)), schedule.nobodys(at(0), at(1_000))),
-            ([(1, 10), (2, 100)].into(), 0)
-        );
+        assert_eq!((schedule.due(at(0), at(1_000)), nobodys(&schedule, 0, 1_000)), ([(1, 10), (2, 100)].into(), 0));
         assert_eq!(schedule.lookers().map(|(id, _)| id).collect::<Vec<_>>(), [2]);
     }
 
@@ -283,10 +291,10 @@ mod tests {
     fn time_in_which_nobody_looks_is_counted_once_up_to_the_next_start() {
         let both = vec![stopped(1, 0, 100, Some(300)), stopped(2, 50, 150, None), span(1, 300, None)];
         let schedule = Schedule::new(both, at(400));
-        assert_eq!(schedule.nobodys(at(0), at(400)), 15);
+        assert_eq!(nobodys(&schedule, 0, 400), 15);
         assert_eq!(schedule.of_nobody(&[at(0), at(200), at(400)]), [5, 10]);
         let none_came_back = Schedule::new(vec![stopped(1, 0, 100, None), stopped(2, 0, 150, None)], at(400));
-        assert_eq!(none_came_back.nobodys(at(0), at(400)), 25);
+        assert_eq!(nobodys(&none_came_back, 0, 400), 25);
         assert!(!none_came_back.is_retired());
     }
 
@@ -294,7 +302,7 @@ mod tests {
     fn a_monitor_that_went_from_the_configurations_is_retired_and_owed_nothing() {
         let removed = Schedule::new(vec![span(1, 0, Some(100)), stopped(2, 0, 90, Some(95))], at(400));
         assert!(removed.is_retired());
-        assert_eq!(removed.nobodys(at(0), at(400)), 0);
+        assert_eq!(nobodys(&removed, 0, 400), 0);
         assert!(!Schedule::new(vec![span(1, 0, None)], at(400)).is_retired());
     }
 

@@ -56,24 +56,20 @@ pub struct Group {
     is_end_known: bool,
 }
 
-/// The groups of one monitor's outages, newest first. `last_looked` tells of the agent of an outage that has not ended
-/// when it looked for the last time, unless it looks still: what it would see now is not known, and must not make one of
-/// all that came after.
-pub fn groups(mut outages: Vec<Outage>, last_looked: impl Fn(&Outage) -> Option<Timestamp>) -> Vec<Group> {
+/// The groups of one monitor's outages, newest first.
+pub fn groups(mut outages: Vec<Outage>) -> Vec<Group> {
     outages.sort_by_key(|outage| outage.began);
     let mut groups: Vec<Group> = Vec::new();
-    for mut outage in outages {
-        let cut = if outage.ended.is_none() { last_looked(&outage) } else { None };
-        outage.ended = outage.ended.or(cut);
+    for outage in outages {
         match groups.last_mut() {
             Some(group) if group.ended.is_none_or(|ended| outage.began < ended) => {
                 let is_longer = group.ended.is_some_and(|ended| outage.ended.is_none_or(|other| other > ended));
                 if is_longer {
-                    (group.ended, group.is_end_known) = (outage.ended, cut.is_none());
+                    (group.ended, group.is_end_known) = (outage.ended, outage.is_end_known);
                 }
                 group.outages.push(outage);
             }
-            _ => groups.push(Group { ended: outage.ended, is_end_known: cut.is_none(), outages: vec![outage] }),
+            _ => groups.push(Group { ended: outage.ended, is_end_known: outage.is_end_known, outages: vec![outage] }),
         }
     }
     groups.reverse();
@@ -129,6 +125,7 @@ mod tests {
             agent: agent.into(),
             began: at(began),
             ended: ended.map(at),
+            is_end_known: true,
             failures: 2,
             outcome: format!("of {agent}"),
             status_code: None,
@@ -138,7 +135,7 @@ mod tests {
 
     fn all(outages: Vec<Outage>, saw_success: &[&str]) -> Vec<Incident> {
         let saw_success: Vec<String> = saw_success.iter().map(|agent| (*agent).into()).collect();
-        groups(outages, |_| None).into_iter().map(|group| group.incident(&saw_success)).collect()
+        groups(outages).into_iter().map(|group| group.incident(&saw_success)).collect()
     }
 
     #[test]
@@ -165,12 +162,11 @@ mod tests {
 
     #[test]
     fn an_outage_whose_agent_went_away_ends_when_it_looked_last_and_leaves_later_ones_alone() {
-        let outages = vec![outage("gone", 1, None), outage("a", 50, Some(60))];
-        let found = groups(outages, |outage| (outage.agent == "gone").then_some(at(10)));
+        let gone = Outage { is_end_known: false, ..outage("gone", 1, Some(10)) };
+        let found = groups(vec![gone.clone(), outage("a", 50, Some(60))]);
         let ends: Vec<_> = found.iter().map(|group| (group.span(), group.is_end_known)).collect();
         assert_eq!(ends, [((at(50), Some(at(60))), true), ((at(1), Some(at(10))), false)]);
-        let still =
-            groups(vec![outage("gone", 1, None), outage("a", 5, None)], |it| (it.agent == "gone").then_some(at(10)));
+        let still = groups(vec![gone, outage("a", 5, None)]);
         assert_eq!((still.len(), still[0].span(), still[0].is_end_known), (1, (at(1), None), true));
     }
 }

@@ -4,13 +4,14 @@
 
 pub(super) mod agents;
 mod alerts;
-mod answers;
+pub(super) mod answers;
 mod arrived;
-mod bars;
+pub(super) mod bars;
 mod detail;
 mod due;
 mod incidents;
 pub(super) mod latest;
+pub(super) mod outages;
 mod overview;
 mod results;
 pub(super) mod schedules;
@@ -99,7 +100,7 @@ pub(super) struct Definition {
 
 /// Who and what there is.
 pub(super) struct Names {
-    agents: BTreeMap<i32, String>,
+    pub(super) agents: BTreeMap<i32, String>,
     /// How far the clocks of agents are behind.
     clocks: BTreeMap<i32, SignedDuration>,
     pub(super) monitors: Vec<Definition>,
@@ -130,7 +131,7 @@ impl Names {
         })
     }
 
-    fn monitor_ids(&self) -> Vec<i32> {
+    pub(super) fn monitor_ids(&self) -> Vec<i32> {
         self.monitors.iter().map(|monitor| monitor.monitor_id).collect()
     }
 

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{await_consumed, epochs, result, send};
+use crate::seen::api;
 use crate::truth::{await_no_lag, await_requests};
 
 /// Two hours ago, at the full hour.
@@ -99,7 +100,7 @@ fn a_report_tells_uptime_outages_and_response_times_over_any_window() -> Result<
     assert_eq!((&shop["response_times"]["answered"], &shop["response_times"]["max_us"]), (&26.into(), &20_000.into()));
     let p95 = shop["response_times"]["p95_us"].as_f64().context("p95")?;
     assert!((16_000.0..=20_000.0).contains(&p95), "{p95}");
-    assert_eq!(shop["coverage"], Value::Null, "no agent said what was due");
+    assert_eq!((&shop["due"], &shop["coverage"]), (&0.into(), &json!(1.0)), "no agent said what was due");
     Ok(())
 }
 
@@ -135,7 +136,9 @@ fn an_outage_over_hours_without_a_check_and_one_that_lasts_are_told_as_such() ->
     assert_eq!(outages.len(), 2, "{all:?}");
     let at = |minute| json!(begin() + minutes(minute));
     assert_eq!((&outages[0]["began"], &outages[0]["ended"]), (&at(-599), &at(-185)));
-    assert_eq!((&outages[1]["began"], &outages[1]["ended"]), (&at(20), &Value::Null));
+    // No agent is known that would still look.
+    assert_eq!((&outages[1]["began"], &outages[1]["ended"]), (&at(20), &at(20)));
+    assert_eq!([0, 1].map(|n: usize| outages[n]["is_end_known"].clone()), [json!(true), json!(false)]);
     Ok(())
 }
 
@@ -184,10 +187,12 @@ fn what_is_yet_to_come_is_neither_unseen_nor_down() -> Result<()> {
     let shop: Value = serde_json::from_str(&ended.stdout).with_context(|| ended.stderr.clone())?;
     let until: Timestamp = shop["until"].as_str().context("until")?.parse()?;
     assert!(until <= Timestamp::now() && until > Timestamp::now() - minutes(2), "{shop}");
-    // A slot may have come since the checks were made up.
+    // A slot may have come since the checks were made up, or may be too new to be counted.
     let [due, unseen] = ["due", "unseen"].map(|name| shop[name].as_i64().unwrap_or(-1));
-    assert!((checked..=checked + 2).contains(&due) && (0..=1).contains(&unseen), "{shop}");
-    let down = until.duration_since(begin() + minutes(60)).as_secs_f64();
+    assert!((checked - 1..=checked + 2).contains(&due) && (0..=1).contains(&unseen), "{shop}");
+    let as_of: Timestamp = shop["as_of"].as_str().context("as_of")?.parse()?;
+    assert!(as_of > until && as_of <= Timestamp::now(), "what failed is told at once: {shop}");
+    let down = as_of.duration_since(begin() + minutes(60)).as_secs_f64();
     assert_eq!(shop["downtime_seconds"], json!(down), "{shop}");
 
     let later = (Timestamp::now() + minutes(60)).to_string();
@@ -289,5 +294,52 @@ fn assert_measured_by_its_schedule(stack: &Stack, collector: &Collector) -> Resu
     let shop: Value = serde_json::from_str(&shown)?;
     let (arrived, due) = (shop["arrived"].as_i64().unwrap_or(0), shop["due"].as_i64().unwrap_or(0));
     assert!((arrived + missed - due).abs() <= 2 && due >= 8, "{missed} slots were missed: {shown}");
+    Ok(())
+}
+
+/// Of an agent that died in the middle of an outage, and of another that goes on.
+#[test]
+fn a_report_the_page_and_the_tables_tell_the_same_of_the_same_time() -> Result<()> {
+    let stack = Stack::with().partitions(1).start()?;
+    let [dead, alive] = epochs();
+    let each_minute = json!([{"id": "shop", "interval_ms": 60_000}]);
+    for epoch in [dead, alive] {
+        send(&stack, [start(epoch, 1, begin(), "start", each_minute.clone())])?;
+    }
+    send(&stack, checks(dead, 2, &[&["success"; 20][..], &["timeout"; 5]].concat()))?;
+    let made = usize::try_from(minutes_since(begin()))? + 1;
+    let outcomes: Vec<&str> = (0..made).map(|minute| if minute % 50 == 7 { "timeout" } else { "success" }).collect();
+    send(&stack, checks(alive, 2, &outcomes))?;
+    let collector = stack.collector().with_pages()?.start()?;
+    await_consumed(&stack, &collector.group);
+
+    let page = api(&collector, "monitors/shop?period=24h")?;
+    let [since, until] = ["since", "until"].map(|end| page[end].as_str().unwrap_or_default().to_owned());
+    let asked = ["report", "--from", &since, "--to", &until, "--format", "json"];
+    let ended = collector.command(&asked)?;
+    let report: Value = serde_json::from_str(&ended.stdout).with_context(|| ended.stderr.clone())?;
+    let seen = &page["monitor"]["seen"];
+    for figure in ["checks", "success", "agent_errors", "unseen", "uptime", "bounds", "coverage"] {
+        assert_eq!(report[figure], seen[figure], "{figure}: {report}\n{page}");
+    }
+    assert_eq!(report["response_times"], page["monitor"]["response_times"]);
+    // The dead agent's outage lasts until its last look. The others are a minute long each.
+    let last_look = json!(begin() + minutes(24));
+    let outages = report["outages"].as_array().context("outages")?;
+    let of_dead = outages.iter().find(|outage| outage["agent"] == agent(dead).as_str()).context("none of the dead")?;
+    assert_eq!((&of_dead["ended"], &of_dead["is_end_known"]), (&last_look, &json!(false)));
+    let incidents = api(&collector, "monitors/shop/outages")?;
+    let ends: Vec<&Value> =
+        incidents["incidents"].as_array().context("incidents")?.iter().map(|it| &it["ended"]).collect();
+    assert!(ends.contains(&&last_look), "{incidents}");
+
+    let by_sql: Vec<Value> = stack.database.rows(&format!(
+        "select sum(checks)::bigint as checks, sum(success)::bigint as success from website_monitor.uptime('{since}', '{until}')"
+    ))?;
+    let due: Vec<Value> = stack
+        .database
+        .rows(&format!("select sum(due)::bigint as due from website_monitor.results_due('{since}', '{until}')"))?;
+    assert_eq!((&by_sql[0]["checks"], &by_sql[0]["success"]), (&report["checks"], &report["success"]));
+    assert_eq!(due[0]["due"], report["due"]);
     Ok(())
 }

@@ -17,7 +17,7 @@ const BOUNDS_US: [i64; 23] = [
 
 /// How long answers took.
 #[derive(Clone, Debug, Default, QueryableByName)]
-pub(super) struct Answers {
+pub(in crate::store) struct Answers {
     #[diesel(sql_type = BigInt)]
     answered: i64,
     #[diesel(sql_type = Double)]
@@ -62,7 +62,7 @@ impl Answers {
         percentile(&self.response_times, self.max_us, fraction)
     }
 
-    pub(super) fn times(&self) -> ResponseTimes {
+    pub(in crate::store) fn times(&self) -> ResponseTimes {
         ResponseTimes {
             answered: self.answered,
             mean_us: (self.answered > 0).then(|| self.sum_us / self.answered as f64),

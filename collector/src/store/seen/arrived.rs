@@ -24,7 +24,7 @@ use super::answers::Answers;
 use super::bars::place;
 use super::due::Due;
 use crate::figures::counts::Counts;
-use crate::figures::period::Period;
+use crate::figures::period::{Grain, Period};
 use crate::ranges::Ranges;
 
 /// What arrived in each bar.
@@ -78,9 +78,9 @@ pub(super) fn read(
     let mut reading =
         Reading { due: Due::read(connection, edges[0])?, edges, arrived: Arrived::new(edges), connection };
     let bars: Monitors = edges[..edges.len() - 1].iter().map(|bar| (pg_time(*bar).0, all.clone())).collect();
-    let hours = match period {
-        Period::Day => bars,
-        Period::Month | Period::Quarter => reading.days(&bars)?,
+    let hours = match period.grain() {
+        Grain::Hour => bars,
+        Grain::Day => reading.days(&bars)?,
     };
     reading.hours(&hours, monitors)?;
     Ok(reading.arrived)

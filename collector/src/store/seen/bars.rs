@@ -13,29 +13,29 @@ use super::answers::Answers;
 use super::arrived::Arrived;
 use super::overview::window;
 use crate::figures::Window;
-use crate::figures::period::Period;
+use crate::figures::period::Grain;
 
 /// What arrived of a definition of a monitor from an agent in an hour or a day.
 #[derive(Clone, Debug, QueryableByName)]
-pub(super) struct Row {
+pub(in crate::store) struct Row {
     #[diesel(embed)]
-    pub(super) arrival: Arrival,
+    pub(in crate::store) arrival: Arrival,
     #[diesel(sql_type = Timestamptz)]
-    pub(super) begins: PgTimestamp,
+    pub(in crate::store) begins: PgTimestamp,
     #[diesel(embed)]
-    pub(super) answers: Answers,
+    pub(in crate::store) answers: Answers,
 }
 
-/// All of a period that ends at the last edge.
-pub(super) fn read(
+/// All of the bars with these edges.
+pub(in crate::store) fn read(
     connection: &mut PgConnection,
-    period: Period,
+    grain: Grain,
     edges: &[Timestamp],
     monitors: &[i32],
 ) -> Result<Vec<Row>, Trouble> {
-    let (source, begin) = match period {
-        Period::Day => ("checks_by_hour", "hour"),
-        Period::Month | Period::Quarter => ("checks_by_day", "day"),
+    let (source, begin) = match grain {
+        Grain::Hour => ("checks_by_hour", "hour"),
+        Grain::Day => ("checks_by_day", "day"),
     };
     let Window { since, until } = window(edges);
     let query = format!(
@@ -52,7 +52,7 @@ pub(super) fn read(
 }
 
 /// The same, added up.
-pub(super) fn sum(rows: &[Row], edges: &[Timestamp]) -> Arrived {
+pub(in crate::store::seen) fn sum(rows: &[Row], edges: &[Timestamp]) -> Arrived {
     let mut arrived = Arrived::new(edges);
     for row in rows {
         arrived.add(&row.arrival, place(row.begins, edges));
@@ -62,7 +62,7 @@ pub(super) fn sum(rows: &[Row], edges: &[Timestamp]) -> Arrived {
 }
 
 /// Which bar that begin is of.
-pub(super) fn place(begins: PgTimestamp, edges: &[Timestamp]) -> usize {
+pub(in crate::store) fn place(begins: PgTimestamp, edges: &[Timestamp]) -> usize {
     let begins = time(begins);
     edges.partition_point(|edge| *edge <= begins).saturating_sub(1).min(edges.len() - 2)
 }

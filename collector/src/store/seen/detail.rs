@@ -35,7 +35,7 @@ pub(super) fn read(
     let names = Names::of(connection, Some(id))?;
     let schedules = schedules::read(connection, edges[0], now, Some(id))?;
     let ids = names.monitor_ids();
-    let arrived = bars::read(connection, period, &edges, &ids)?;
+    let arrived = bars::read(connection, period.grain(), &edges, &ids)?;
     let states = latest::read(connection, &names, &schedules, now)?;
     let Some(summary) = summaries(&names, &schedules, &edges, bars::sum(&arrived, &edges), states).pop() else {
         return Ok(None);
@@ -45,7 +45,7 @@ pub(super) fn read(
     let agents = sides(&names, &arrived, schedule, &edges);
     let results = results::read(connection, &ids, now, Detail::MOST + 1)?;
     let incidents = match incidents::may_be(&agents, &results, window.until) {
-        true => incidents::read(connection, &names, up_to_now, &summary.state)?,
+        true => incidents::read(connection, &names, &schedules, up_to_now)?,
         false => Vec::new(),
     };
     Ok(Some(Detail {
@@ -81,15 +81,9 @@ fn sides(names: &Names, arrived: &[Row], schedule: &Schedule, edges: &[Timestamp
     let ids: BTreeSet<i32> = of_agents.keys().copied().chain(owing).chain(looking).collect();
     let side = |agent_id: i32| {
         let (arrived, answers) = of_agents.remove(&agent_id).unwrap_or_default();
-        let mut counts = Counts::default();
-        arrived.iter().for_each(|bar| counts += *bar);
-        counts.unseen = (due.get(&agent_id).copied().unwrap_or(0) - counts.checks).max(0);
-        Side {
-            agent: names.agent(agent_id),
-            counts,
-            times: answers.times(),
-            bars: shown(&arrived, &schedule.of_agent(agent_id, edges), edges),
-        }
+        let bars = shown(&arrived, &schedule.of_agent(agent_id, edges), edges);
+        let counts = bars.iter().map(|bar| bar.counts).sum();
+        Side { agent: names.agent(agent_id), counts, times: answers.times(), bars }
     };
     let mut sides: Vec<Side> = ids.into_iter().map(side).collect();
     sides.sort_by(|a, b| a.agent.cmp(&b.agent));

@@ -12,7 +12,7 @@ use super::arrived::{self, Arrived};
 use super::{Definition, Names, latest, schedules};
 use crate::figures::Window;
 use crate::figures::counts::Counts;
-use crate::figures::due::{Schedule, unseen};
+use crate::figures::due::{self, Schedule};
 use crate::figures::overview::{Bar, Overview, Summary};
 use crate::figures::period::Period;
 use crate::figures::state::State;
@@ -91,25 +91,15 @@ pub(super) fn summaries(
 
 /// Bars with what arrived from an agent in each, and what it owes.
 pub(super) fn shown(arrived: &[Counts], due: &[i64], edges: &[Timestamp]) -> Vec<Bar> {
-    let arrived = |n: usize| arrived.get(n).copied().unwrap_or_default();
-    let unseen = unseen(due, |n| arrived(n).checks);
-    let bar = |(n, unseen)| Bar { since: edges[n], counts: Counts { unseen, ..arrived(n) } };
-    unseen.into_iter().enumerate().map(bar).collect()
+    edges.iter().zip(due::counts(arrived, due)).map(|(since, counts)| Bar { since: *since, counts }).collect()
 }
 
 impl Known<'_> {
     /// Of each agent on its own, so that what one sent beside its schedule hides no gap of another.
     fn summary(self, id: &str, schedule: &Schedule, state: State, edges: &[Timestamp]) -> Summary {
-        let Window { since, until } = window(edges);
         let mut all = shown(&[], &schedule.of_nobody(edges), edges);
-        let mut counts = Counts { unseen: schedule.nobodys(since, until), ..Counts::default() };
-        let due = schedule.due(since, until);
         for agent_id in schedule.agents().into_iter().chain(self.arrived.keys().copied()).collect::<BTreeSet<_>>() {
             let arrived = self.arrived.get(&agent_id).map(Vec::as_slice).unwrap_or_default();
-            let mut of_agent = Counts::default();
-            arrived.iter().for_each(|bar| of_agent += *bar);
-            of_agent.unseen = (due.get(&agent_id).copied().unwrap_or(0) - of_agent.checks).max(0);
-            counts += of_agent;
             let its = shown(arrived, &schedule.of_agent(agent_id, edges), edges);
             all.iter_mut().zip(its).for_each(|(bar, its)| bar.counts += its.counts);
         }
@@ -120,7 +110,7 @@ impl Known<'_> {
             tags: schedule.tags(),
             is_retired: schedule.is_retired(),
             state,
-            counts,
+            counts: all.iter().map(|bar| bar.counts).sum(),
             times: self.answers.times(),
             bars: all,
         }
