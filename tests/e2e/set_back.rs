@@ -4,6 +4,7 @@
 
 mod any_order;
 mod databases;
+mod dump;
 mod failover;
 mod logs;
 
