@@ -6,12 +6,16 @@
 //! clean stop is the last number of its epoch, unless the next epoch says otherwise: one beyond it, which somebody made
 //! up, speaks for itself alone.
 //!
-//! A number that did not arrive is pending when the agent's latest word leaves room for it: the latest report of the
-//! newest epoch of its chain names the oldest record that waits in the outbox, and everything from there on, and
-//! everything that was issued after that report, may still come. Where a chain forked, each end has its own outbox
-//! and its own word. A result that arrived and whose row is gone is missing, whatever an agent says.
+//! A number that did not arrive is pending when the agent's latest word leaves room for it: the latest report of an end
+//! of its chain names the oldest record that waits in the outbox, and everything from there on, and everything that was
+//! issued after that report, may still come (`ends`). Where a chain forked, each end has its own outbox and its own word.
+//! What waited in an outbox with which its agent no longer runs is given up, and so is what a retired agent held: it is
+//! missing, until that outbox is heard of again. A result that arrived and whose row is gone is missing, whatever an
+//! agent says.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod ends;
+
+use std::collections::HashMap;
 use std::fmt;
 
 use serde::Serialize;
@@ -20,6 +24,7 @@ use uuid::Uuid;
 
 use crate::ranges::Ranges;
 use crate::store::EpochFacts;
+use ends::Ends;
 
 /// What became of the numbers of an epoch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -43,8 +48,14 @@ pub struct Account {
     pub strays: i64,
     /// The numbers that are missing, first and last of each range.
     pub missing_ranges: Vec<[i64; 2]>,
+    /// How many of them are given up, with the outbox that held them.
+    pub given_up: i64,
+    /// Which.
+    pub given_up_ranges: Vec<[i64; 2]>,
     #[serde(skip)]
     missing: Ranges,
+    #[serde(skip)]
+    forlorn: Ranges,
 }
 
 /// `issued = stored + dropped + rejected + pending + missing`.
@@ -71,6 +82,8 @@ pub struct Proof {
     pub accounts: Vec<Account>,
     /// The sums.
     pub total: Counts,
+    /// How many numbers of those that are missing are given up.
+    pub given_up: i64,
     /// Rows beyond one for each number.
     pub duplicates: i64,
     /// Rows of which the ledger does not know.
@@ -81,47 +94,19 @@ pub struct Proof {
 /// others: where those ended, and what waits.
 pub fn prove(facts: &[EpochFacts], orphans: i64) -> Proof {
     let mut children: HashMap<Uuid, usize> = HashMap::new();
-    facts.iter().filter_map(|fact| fact.previous).for_each(|previous| *children.entry(previous).or_default() += 1);
-    let open = open_ends(facts, &children);
-    let nothing = Ranges::new();
+    let before = |fact: &EpochFacts| fact.previous.map(|(epoch, _)| epoch);
+    facts.iter().filter_map(before).for_each(|previous| *children.entry(previous).or_default() += 1);
+    let ends = Ends::of(facts);
     let asked = || facts.iter().filter(|fact| !fact.is_aside);
-    let accounts: Vec<Account> = asked()
-        .map(|fact| {
-            let successors = children.get(&fact.epoch).copied().unwrap_or(0);
-            account(fact, successors, open.get(&fact.epoch).unwrap_or(&nothing))
-        })
-        .collect();
+    let accounts: Vec<Account> =
+        asked().map(|fact| account(fact, children.get(&fact.epoch).copied().unwrap_or(0), &ends)).collect();
     let total = accounts.iter().fold(Counts::default(), |total, account| total.plus(&account.counts));
-    let strays = accounts.iter().map(|account| account.strays).fold(orphans, i64::saturating_add);
-    Proof { duplicates: accounts.iter().map(|account| account.duplicates).sum(), accounts, total, strays }
+    let sum = |orphans, of: fn(&Account) -> i64| accounts.iter().map(of).fold(orphans, i64::saturating_add);
+    let (given_up, duplicates) = (sum(0, |account| account.given_up), sum(0, |account| account.duplicates));
+    Proof { given_up, duplicates, strays: sum(orphans, |account| account.strays), accounts, total }
 }
 
-/// Of each epoch the numbers that may still come, arrived or not.
-fn open_ends(facts: &[EpochFacts], children: &HashMap<Uuid, usize>) -> BTreeMap<Uuid, Ranges> {
-    let by_epoch: HashMap<Uuid, &EpochFacts> = facts.iter().map(|fact| (fact.epoch, fact)).collect();
-    let mut open: BTreeMap<Uuid, Ranges> = BTreeMap::new();
-    let mut leave_open = |epoch: Uuid, from: i64| {
-        let ranges = open.entry(epoch).or_default();
-        *ranges = ranges.union(&Ranges::span(from, i64::MAX - 1));
-    };
-    for last in facts.iter().filter(|fact| !children.contains_key(&fact.epoch) && fact.has_report) {
-        leave_open(last.epoch, last.claimed + 1);
-        let Some((oldest, seq)) = last.oldest_pending else { continue };
-        let mut walked = BTreeSet::new();
-        let mut epoch = Some(last);
-        while let Some(fact) = epoch.filter(|fact| walked.insert(fact.epoch)) {
-            if fact.epoch == oldest {
-                leave_open(fact.epoch, seq);
-                break;
-            }
-            leave_open(fact.epoch, 1);
-            epoch = fact.previous.and_then(|previous| by_epoch.get(&previous).copied());
-        }
-    }
-    open
-}
-
-fn account(fact: &EpochFacts, successors: usize, open: &Ranges) -> Account {
+fn account(fact: &EpochFacts, successors: usize, ends: &Ends) -> Account {
     let arrived = fact.accounted.union(&fact.rows).union(&fact.rejected).from(1);
     let all = match fact.stopped_at {
         Some(end) => Ranges::span(1, end.max(fact.claimed)).union(&arrived),
@@ -132,8 +117,10 @@ fn account(fact: &EpochFacts, successors: usize, open: &Ranges) -> Account {
     let lost = results.minus(&fact.rows).minus(&fact.expired);
     let absent = all.minus(&arrived);
     let undeclared = absent.minus(&fact.dropped);
-    let unexplained = undeclared.minus(open);
+    let unexplained = undeclared.minus(ends.open(fact.epoch));
     let missing = unexplained.union(&lost);
+    let forlorn = unexplained.common(ends.given_up(fact.epoch));
+    let told = |ranges: &Ranges| ranges.parts().iter().map(|&(start, end)| [start, end - 1]).collect();
     let counts = Counts {
         issued: all.count(),
         stored: arrived.minus(&rejected).minus(&lost).count(),
@@ -145,14 +132,17 @@ fn account(fact: &EpochFacts, successors: usize, open: &Ranges) -> Account {
     Account {
         epoch: fact.epoch,
         agent: fact.agent.clone(),
-        previous: fact.previous,
+        previous: fact.previous.map(|(epoch, _)| epoch),
         closed: fact.stopped_at.is_some() || successors > 0,
         forked: successors > 1,
         counts,
         duplicates: fact.duplicates,
         strays: fact.rows.minus(&fact.accounted).count(),
-        missing_ranges: missing.parts().iter().map(|&(start, end)| [start, end - 1]).collect(),
+        missing_ranges: told(&missing),
+        given_up: forlorn.count(),
+        given_up_ranges: told(&forlorn),
         missing,
+        forlorn,
     }
 }
 
@@ -188,11 +178,13 @@ impl Proof {
             total: bool,
             #[serde(flatten)]
             counts: Counts,
+            given_up: i64,
             duplicates: i64,
             strays: i64,
         }
         let accounts = self.accounts.iter().map(|account| serde_json::json!(account).to_string());
-        let total = Total { total: true, counts: self.total, duplicates: self.duplicates, strays: self.strays };
+        let Proof { total, given_up, duplicates, strays, .. } = *self;
+        let total = Total { total: true, counts: total, given_up, duplicates, strays };
         let total = serde_json::json!(total).to_string();
         accounts.chain([total]).map(|line| line + "\n").collect()
     }
@@ -210,6 +202,13 @@ impl fmt::Display for Proof {
             let account = number.checked_sub(1).and_then(|below_heads| self.accounts.get(below_heads));
             if let Some(account) = account.filter(|account| !account.missing.is_empty()) {
                 writeln!(f, "  missing: {}", account.missing)?;
+                if !account.forlorn.is_empty() {
+                    let which = &account.forlorn;
+                    writeln!(
+                        f,
+                        "  given up of these: {which} (the agent runs without the outbox that had them, or is retired)"
+                    )?;
+                }
             }
         }
         if self.duplicates > 0 {

@@ -14,6 +14,7 @@ end;
 
 drop table dropped_hourly;
 drop table dropped_days;
+alter table epochs drop column first_heard_at, drop column heard_at;
 alter table epochs drop column is_named;
 drop table positions;
 drop table identity;

@@ -27,6 +27,12 @@ comment on column positions.leader_epoch is 'Kafka''s leader epoch of the messag
 alter table epochs add column is_named boolean not null default true;
 comment on column epochs.is_named is 'whether its own records have said whose it is';
 
+-- When a run was heard of. Runs are in the order in which the database heard of them: the clocks of agents differ, and the
+-- ids of epochs are given out also by what others say of them.
+alter table epochs add column first_heard_at timestamptz, add column heard_at timestamptz;
+comment on column epochs.first_heard_at is 'when its first report was stored; of those of one batch, in their order';
+comment on column epochs.heard_at is 'when its latest report was stored';
+
 -- What an agent's schedules have of slots of one interval is added up before it is rounded: one that begins again and again
 -- owes no less than one that goes on.
 create or replace function results_due(since timestamptz, until timestamptz)

@@ -2,13 +2,14 @@
 
 use anyhow::Result;
 use e2e::Stack;
-use e2e::collector::{Collector, Verification};
+use e2e::collector::{Collector, Verdict, Verification};
+use e2e::web::Answer;
 use serde_json::json;
 use uuid::Uuid;
 use wire::Previous;
 
 use crate::forge::{Forge, produce};
-use crate::truth::{RESULTS, assert_verified, await_no_lag};
+use crate::truth::{RESULTS, assert_verified, await_delivered, await_no_lag, settle};
 
 #[test]
 fn nothing_is_missing_where_nothing_was_ever_sent() -> Result<()> {
@@ -104,6 +105,79 @@ fn a_lost_epoch_is_missing_since_the_next_one_names_it() -> Result<()> {
     assert_eq!((verification.code, verification.total.missing), (Some(1), 7), "{verification:#?}");
     let account = verification.epochs.iter().find(|account| account.epoch == lost.to_string());
     assert_eq!(account.map(|account| &account.missing_ranges), Some(&json!([[1, 7]])), "{verification:#?}");
+    Ok(())
+}
+
+/// An agent whose outbox has fifty results, and the records up to the report that says so have come.
+fn holds_fifty(stack: &Stack, collector: &Collector) -> Result<Forge> {
+    let forge = Forge::new("edge-1");
+    let arrived = (2..=4).map(|seq| forge.result(seq));
+    tell(stack, collector, [forge.start(None)].into_iter().chain(arrived).chain([forge.waiting(56, 6)]))?;
+    let verification = assert_missing(collector, json!([[5, 5]]))?;
+    assert_eq!((verification.total.pending, verification.total.given_up), (50, 0), "{verification:#?}");
+    tell(stack, collector, [forge.result(5)])?;
+    assert_eq!(assert_verified(collector)?.total.pending, 50);
+    Ok(forge)
+}
+
+/// So many numbers are given up, and are missing therefore.
+#[track_caller]
+fn assert_given_up(collector: &Collector, count: u64) -> Result<()> {
+    let verification = collector.verify()?;
+    let Verdict { pending, missing, given_up, .. } = verification.total;
+    assert_eq!((verification.code, pending, missing, given_up), (Some(1), 0, count, count), "{verification:#?}");
+    Ok(())
+}
+
+#[test]
+fn what_waited_in_an_outbox_that_was_wiped_is_given_up_once_its_agent_runs_without_it() -> Result<()> {
+    let (stack, collector) = start()?;
+    let wiped = holds_fifty(&stack, &collector)?;
+
+    let agent = stack.agent().name("edge-1").monitor("site", stack.web.site("/", Answer::ok(""))).start()?;
+    await_delivered(&agent, 1);
+    await_no_lag(&stack, &collector);
+    assert_given_up(&collector, 50)?;
+    let table = collector.verify_table()?;
+    assert!(table.contains("  missing: 6-55\n  given up of these: 6-55 ("), "{table}");
+    agent.kill();
+    agent.start()?;
+    await_delivered(&agent, agent.outbox_status()?.position);
+    await_no_lag(&stack, &collector);
+    assert_given_up(&collector, 50)?;
+
+    // It was not wiped after all: two hosts have one name. That shows by itself, and so does what it sends.
+    tell(&stack, &collector, [wiped.waiting(57, 6)])?;
+    assert_eq!(assert_verified(&collector)?.total.pending, 50);
+    tell(&stack, &collector, (6..=55).map(|seq| wiped.result(seq)).chain([wiped.periodic(58)]))?;
+    settle(&stack, &agent, &collector)?;
+    let total = assert_verified(&collector)?.total;
+    assert_eq!((total.pending, total.given_up), (0, 0), "{total:#?}");
+    Ok(())
+}
+
+#[test]
+fn an_outbox_that_was_wiped_while_no_collector_ran_is_given_up_though_its_last_word_comes_with_the_next_runs_first()
+-> Result<()> {
+    let stack = Stack::with().partitions(1).start()?;
+    let (wiped, next) = (Forge::new("edge-1"), Forge::new("edge-1"));
+    // One batch has all of it.
+    produce(&stack.topic, [wiped.start(None), wiped.waiting(52, 2), next.start(None), next.periodic(2)])?;
+    let collector = stack.collector().start()?;
+    await_no_lag(&stack, &collector);
+    assert_given_up(&collector, 50)
+}
+
+#[test]
+fn what_a_retired_agent_held_is_given_up_until_it_reports_again() -> Result<()> {
+    let (stack, collector) = start()?;
+    let forge = holds_fifty(&stack, &collector)?;
+    let ended = collector.command(&["agents", "retire", "edge-1"])?;
+    assert_eq!(ended.code(), Some(0), "{}{}", ended.stdout, ended.stderr);
+    assert_given_up(&collector, 50)?;
+
+    tell(&stack, &collector, [forge.result(6), forge.waiting(57, 7)])?;
+    assert_eq!(assert_verified(&collector)?.total.pending, 49);
     Ok(())
 }
 

@@ -177,4 +177,6 @@ pub struct Verdict {
     /// Which.
     #[serde(default)]
     pub missing_ranges: Value,
+    /// Those of them that were in an outbox with which their agent no longer runs.
+    pub given_up: u64,
 }

@@ -55,6 +55,8 @@ pub(super) struct Report<'a> {
     pub(super) agent: &'a str,
     pub(super) report: &'a AgentReport,
     pub(super) passage: Option<Passage<'a>>,
+    /// As how many-th report of the batch it came.
+    pub(super) place: i64,
 }
 
 /// What is to be written, by the epochs' ids.
@@ -67,11 +69,15 @@ pub(super) struct Plan<'a> {
     pub(super) rejects: Vec<Reject<'a>>,
     pub(super) dropped: BTreeMap<i32, Ranges>,
     pub(super) reports: BTreeMap<i32, Report<'a>>,
+    /// The place of the first report of each of these epochs.
+    pub(super) first_places: BTreeMap<i32, i64>,
     pub(super) claims: BTreeMap<i32, i64>,
     /// The reports that say what should arrive.
     pub(super) schedules: Vec<(i32, Report<'a>)>,
     /// Messages whose number was known.
     pub(super) replayed: u64,
+    /// How many reports there are.
+    said: i64,
 }
 
 /// The reason of a message that the database refused.
@@ -132,8 +138,9 @@ impl<'a> Plan<'a> {
             Content::Agent(report) => {
                 if let Some((epoch_id, delta)) = self.account(origin, memory) {
                     delta.notices.insert(origin.seq);
-                    let (seq, passage) = (origin.seq, message.passage);
-                    self.report(epoch_id, Report { seq, agent: &record.agent, report, passage }, memory);
+                    self.said += 1;
+                    let (seq, passage, place) = (origin.seq, message.passage, self.said);
+                    self.report(epoch_id, Report { seq, agent: &record.agent, report, passage, place }, memory);
                 }
             }
         }
@@ -195,6 +202,7 @@ impl<'a> Plan<'a> {
             self.epochs.insert(before, previous.epoch);
             self.claim(before, number(previous.highest_seq));
         }
+        self.first_places.entry(epoch_id).or_insert(report.place);
         let latest = self.reports.entry(epoch_id).or_insert(report);
         if latest.seq < report.seq {
             *latest = report;
@@ -332,6 +340,7 @@ mod tests {
         let entries = batch.entries();
         let plan = Plan::new(&entries, &memory, WINDOW, None);
         assert_eq!((plan.reports[&7].seq, plan.claims[&7]), (9, 8));
+        assert_eq!((plan.reports[&7].place, plan.first_places[&7]), (1, 1));
         assert_eq!(plan.dropped[&7], Ranges::span(2, 3));
         assert_eq!(plan.deltas[&7].notices.to_string(), "5-6,9");
         assert_eq!(plan.epochs, BTreeMap::from([(7, EPOCH)]));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
+use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Array, BigInt, Bool, Integer, Multirange, Nullable, Text, Timestamptz, Uuid as SqlUuid};
@@ -25,8 +26,8 @@ pub struct EpochFacts {
     pub epoch: Uuid,
     /// The agent that it is a run of.
     pub agent: String,
-    /// The epoch before.
-    pub previous: Option<Uuid>,
+    /// The epoch before, and the highest number that it had issued, as this one knows it.
+    pub previous: Option<(Uuid, i64)>,
     /// The highest number that a report, or the next epoch, says was issued.
     pub claimed: i64,
     /// Numbers that arrived.
@@ -43,12 +44,16 @@ pub struct EpochFacts {
     pub rows: Ranges,
     /// How many rows are there more than numbers.
     pub duplicates: i64,
-    /// Whether there is a report.
-    pub has_report: bool,
+    /// The number of the latest report.
+    pub report_seq: Option<i64>,
+    /// When its first report and its latest one were stored, in microseconds by the database's clock.
+    pub heard: (i64, i64),
     /// What the latest report says waited longest in the outbox.
     pub oldest_pending: Option<(Uuid, i64)>,
     /// The number of the latest report, where that is of a clean stop.
     pub stopped_at: Option<i64>,
+    /// Whether its agent is gone, as somebody said.
+    pub is_retired: bool,
     /// Whether it is only there for what it says of others: its rows were not read.
     pub is_aside: bool,
 }
@@ -65,6 +70,8 @@ struct Row {
     agent: String,
     #[diesel(sql_type = Nullable<SqlUuid>)]
     previous: Option<Uuid>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    previous_highest: Option<i64>,
     #[diesel(sql_type = BigInt)]
     claimed: i64,
     #[diesel(sql_type = Multirange<BigInt>)]
@@ -77,14 +84,20 @@ struct Row {
     dropped: SqlRanges,
     #[diesel(sql_type = Multirange<BigInt>)]
     expired: SqlRanges,
-    #[diesel(sql_type = Bool)]
-    has_report: bool,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    report_seq: Option<i64>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    first_heard_at: Option<PgTimestamp>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    heard_at: Option<PgTimestamp>,
     #[diesel(sql_type = Nullable<SqlUuid>)]
     oldest_epoch: Option<Uuid>,
     #[diesel(sql_type = Nullable<BigInt>)]
     oldest_seq: Option<i64>,
-    #[diesel(sql_type = Nullable<BigInt>)]
-    stopped_at: Option<i64>,
+    #[diesel(sql_type = Bool)]
+    is_stopped: bool,
+    #[diesel(sql_type = Bool)]
+    is_retired: bool,
     #[diesel(sql_type = Bool)]
     is_asked: bool,
 }
@@ -120,12 +133,13 @@ pub fn read_facts(database: &Database, scope: &Scope) -> Result<(Vec<EpochFacts>
     migrate::check(&mut session, &database.schema)?;
     let (epochs, islands) = session.build_transaction().repeatable_read().read_only().run(|connection| {
         let epochs: Vec<Row> = sql_query(
-            "select e.epoch_id, e.epoch, a.name as agent, e.previous, e.claimed, e.accounted, e.rejected,
-                        e.notices, e.dropped, e.expired, e.report_seq is not null as has_report, e.oldest_epoch,
-                        e.oldest_seq, case when e.ended_at is not null then e.report_seq end as stopped_at,
+            "select e.epoch_id, e.epoch, a.name as agent, e.previous, e.previous_highest, e.claimed, e.accounted,
+                        e.rejected, e.notices, e.dropped, e.expired, e.report_seq, e.first_heard_at, e.heard_at,
+                        e.oldest_epoch, e.oldest_seq, e.ended_at is not null as is_stopped,
+                        r.agent_id is not null as is_retired,
                         ($1 or a.name = any($2)) and ($3 is null or e.first_seen >= $3 or coalesce(e.reported_at >= $3, false)
                             or e.epoch_id in (select r.epoch_id from results r where r.checked_at >= $3)) as is_asked
-                 from epochs e join agents a using (agent_id) order by a.name, e.first_seen, e.epoch_id",
+                 from epochs e join agents a using (agent_id) left join retired_agents() r using (agent_id) order by a.name, e.first_seen, e.epoch_id",
         )
         .bind::<Bool, _>(scope.agents.is_empty())
         .bind::<Array<Text>, _>(&scope.agents)
@@ -147,6 +161,7 @@ pub fn read_facts(database: &Database, scope: &Scope) -> Result<(Vec<EpochFacts>
         parts.push((first, last + 1));
         *duplicates += count - (last + 1 - first);
     }
+    let heard = |at: Option<PgTimestamp>| at.map_or(0, |at| at.0);
     let facts: Vec<EpochFacts> = epochs
         .into_iter()
         .map(|row| {
@@ -154,7 +169,7 @@ pub fn read_facts(database: &Database, scope: &Scope) -> Result<(Vec<EpochFacts>
             EpochFacts {
                 epoch: row.epoch,
                 agent: row.agent,
-                previous: row.previous,
+                previous: row.previous.zip(row.previous_highest),
                 claimed: row.claimed,
                 accounted: from_sql(row.accounted),
                 rejected: from_sql(row.rejected),
@@ -163,9 +178,11 @@ pub fn read_facts(database: &Database, scope: &Scope) -> Result<(Vec<EpochFacts>
                 expired: from_sql(row.expired),
                 rows: Ranges::from_parts(parts),
                 duplicates,
-                has_report: row.has_report,
+                report_seq: row.report_seq,
+                heard: (heard(row.first_heard_at), heard(row.heard_at)),
                 oldest_pending: row.oldest_epoch.zip(row.oldest_seq),
-                stopped_at: row.stopped_at,
+                stopped_at: row.report_seq.filter(|_| row.is_stopped),
+                is_retired: row.is_retired,
                 is_aside: !row.is_asked,
             }
         })

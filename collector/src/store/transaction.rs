@@ -67,7 +67,7 @@ pub(super) fn run(connection: &mut PgConnection, content: &Content<'_>, way: Way
         account(connection, plan)?;
         declare(connection, &plan.dropped)?;
         claim(connection, &plan.claims)?;
-        report(connection, &plan.reports)?;
+        report(connection, plan)?;
         schedules::store(connection, &plan.schedules)?;
         match way {
             Way::Copy => copy::copy(connection, rows)?,
@@ -164,7 +164,8 @@ fn claim(connection: &mut PgConnection, claims: &BTreeMap<i32, i64>) -> Result<(
     Ok(())
 }
 
-fn report(connection: &mut PgConnection, reports: &BTreeMap<i32, Report<'_>>) -> Result<(), Trouble> {
+fn report(connection: &mut PgConnection, plan: &Plan<'_>) -> Result<(), Trouble> {
+    let Plan { reports, first_places, .. } = plan;
     if reports.is_empty() {
         return Ok(());
     }
@@ -178,9 +179,11 @@ fn report(connection: &mut PgConnection, reports: &BTreeMap<i32, Report<'_>>) ->
              oldest_epoch = d.oldest_epoch, oldest_seq = d.oldest_seq,
              previous = coalesce(d.previous, e.previous),
              previous_highest = coalesce(d.previous_highest, e.previous_highest),
-             ended_at = case when d.is_stop then least(d.at, now()) end
-         from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9)
-              d(epoch_id, seq, at, pending, oldest_epoch, oldest_seq, previous, previous_highest, is_stop)
+             ended_at = case when d.is_stop then least(d.at, now()) end,
+             first_heard_at = coalesce(e.first_heard_at, now() + d.first_place * interval '1 microsecond'),
+             heard_at = now() + d.place * interval '1 microsecond'
+         from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+              d(epoch_id, seq, at, pending, oldest_epoch, oldest_seq, previous, previous_highest, is_stop, first_place, place)
          where e.epoch_id = d.epoch_id and (e.report_seq is null or e.report_seq < d.seq)",
     )
     .bind::<Array<Integer>, _>(reports.keys().copied().collect::<Vec<_>>())
@@ -194,6 +197,8 @@ fn report(connection: &mut PgConnection, reports: &BTreeMap<i32, Report<'_>>) ->
         previous().map(|previous| previous.map(|it| number(it.highest_seq))).collect::<Vec<_>>(),
     )
     .bind::<Array<Bool>, _>(all().map(Report::is_stop).collect::<Vec<_>>())
+    .bind::<Array<BigInt>, _>(first_places.values().copied().collect::<Vec<_>>())
+    .bind::<Array<BigInt>, _>(all().map(|report| report.place).collect::<Vec<_>>())
     .execute(connection)
     .map_err(of_records)?;
     agents::report(connection, reports)

@@ -26,11 +26,16 @@ fn seen(number: u128, arrived: &[(i64, i64)]) -> EpochFacts {
 
 fn said(fact: EpochFacts, claimed: i64, oldest_pending: Option<(u128, i64)>) -> EpochFacts {
     let oldest_pending = oldest_pending.map(|(number, seq)| (epoch(number), seq));
-    EpochFacts { has_report: true, claimed, oldest_pending, ..fact }
+    EpochFacts { report_seq: Some(claimed + 1), claimed, oldest_pending, ..fact }
 }
 
 fn after(previous: u128, fact: EpochFacts) -> EpochFacts {
-    EpochFacts { previous: Some(epoch(previous)), ..fact }
+    EpochFacts { previous: Some((epoch(previous), i64::MAX)), ..fact }
+}
+
+/// As it is when the database heard of it first and last at these times.
+fn heard(first: i64, last: i64, fact: EpochFacts) -> EpochFacts {
+    EpochFacts { heard: (first, last), ..fact }
 }
 
 /// issued, stored, dropped, rejected, pending, missing
@@ -138,6 +143,80 @@ fn two_epochs_after_one_are_a_fork_and_either_outbox_may_still_send() {
     assert_eq!(counts(&proof.accounts[0]), [10, 5, 0, 0, 3, 2]);
 }
 
+/// Of twenty numbers five arrived, and five more were acknowledged and lost. The rest waited at the time of 2.
+fn held() -> EpochFacts {
+    heard(1, 2, said(seen(1, &[(1, 5)]), 20, Some((1, 11))))
+}
+
+fn pending_and_given_up(facts: &[EpochFacts]) -> (i64, i64) {
+    let proof = prove(facts);
+    let account = &proof.accounts[0];
+    counts(account);
+    assert_eq!((account.counts.stored, account.given_up), (5, proof.given_up));
+    (account.counts.pending, account.given_up)
+}
+
+#[test]
+fn what_an_outbox_held_that_is_gone_is_given_up_once_its_agent_runs_without_it() {
+    assert_eq!(pending_and_given_up(&[held()]), (10, 0));
+    let without = heard(3, 4, said(seen(2, &[(1, 3)]), 2, None));
+    let proof = prove(&[held(), without.clone()]);
+    assert_eq!(counts(&proof.accounts[0]), [20, 5, 0, 0, 0, 15]);
+    assert_eq!(
+        (&proof.accounts[0].missing_ranges[..], &proof.accounts[0].given_up_ranges[..]),
+        (&[[6, 20]][..], &[[11, 20]][..])
+    );
+    assert!(!proof.holds());
+    assert!(proof.to_string().contains("  given up of these: 11-20 ("), "{proof}");
+    let of_another = EpochFacts { agent: "b".into(), ..without.clone() };
+    assert_eq!(pending_and_given_up(&[held(), of_another]), (10, 0));
+    let after_one_unknown = EpochFacts { previous: Some((epoch(9), 7)), ..without.clone() };
+    assert_eq!(pending_and_given_up(&[held(), after_one_unknown, seen(9, &[])]), (0, 10));
+    let unheard = EpochFacts { report_seq: None, ..without.clone() };
+    assert_eq!(pending_and_given_up(&[held(), unheard]), (10, 0), "only a report says what came before");
+    // The outbox was wiped, and its whole chain is gone.
+    let next = heard(2, 2, after(1, said(seen(3, &[(1, 1)]), 1, Some((1, 11)))));
+    assert_eq!(pending_and_given_up(&[held(), next.clone(), without.clone()]), (0, 10));
+    let chain = [held(), heard(2, 5, next), without];
+    assert_eq!(pending_and_given_up(&chain), (10, 0), "the chain goes on on another host");
+}
+
+#[test]
+fn an_end_that_is_heard_of_again_may_still_send_what_it_holds() {
+    let clone = |first, last| heard(first, last, said(seen(2, &[(1, 3)]), 2, None));
+    assert_eq!(pending_and_given_up(&[held(), clone(3, 9)]), (0, 10));
+    assert_eq!(pending_and_given_up(&[heard(1, 4, held()), clone(3, 9)]), (10, 0));
+    assert_eq!(pending_and_given_up(&[heard(1, 4, held()), clone(3, 9), heard(5, 5, clone(0, 0))]), (0, 10));
+    // What begins a chain is known by now to have come after one: it is that outbox.
+    let begins = EpochFacts { previous: Some((epoch(1), 21)), ..clone(3, 9) };
+    assert_eq!(pending_and_given_up(&[held(), begins]), (0, 0), "it says that nothing waits");
+}
+
+#[test]
+fn what_an_outbox_held_is_given_up_where_an_older_copy_of_it_came_back() {
+    let back = |first, last| {
+        let back = said(seen(2, &[(1, 3)]), 2, None);
+        heard(first, last, EpochFacts { previous: Some((epoch(1), 12)), ..back })
+    };
+    assert_eq!(pending_and_given_up(&[held(), back(3, 9)]), (0, 10));
+    assert_eq!(
+        pending_and_given_up(&[heard(1, 4, held()), back(3, 9)]),
+        (10, 0),
+        "it was a copy of a host that goes on"
+    );
+    let renamed = EpochFacts { agent: "b".into(), ..back(3, 9) };
+    assert_eq!(pending_and_given_up(&[held(), renamed]), (10, 0));
+}
+
+#[test]
+fn what_a_retired_agent_held_is_given_up() {
+    let retired = EpochFacts { is_retired: true, ..held() };
+    assert_eq!(pending_and_given_up(std::slice::from_ref(&retired)), (0, 10));
+    let goes_on_as_another = heard(3, 4, after(1, said(seen(2, &[(1, 3)]), 2, Some((1, 11)))));
+    let goes_on_as_another = EpochFacts { agent: "b".into(), ..goes_on_as_another };
+    assert_eq!(pending_and_given_up(&[retired, goes_on_as_another]), (10, 0), "its outbox is another agent's");
+}
+
 #[test]
 fn a_chain_that_bites_its_tail_ends_the_walk() {
     let proof = prove(&[after(2, said(seen(1, &[(1, 1)]), 0, Some((9, 1)))), after(1, seen(2, &[(1, 1)]))]);
@@ -157,7 +236,7 @@ fn each_epoch_is_a_json_object_and_the_sums_are_the_last() {
     assert_eq!(
         lines[1],
         serde_json::json!({"total": true, "issued": 5, "stored": 4, "dropped": 0, "rejected": 0, "pending": 0, "missing": 1,
-            "duplicates": 0, "strays": 0})
+            "given_up": 0, "duplicates": 0, "strays": 0})
     );
     assert!(proof.to_string().contains("  missing: 4\n"), "{proof}");
 }
@@ -192,9 +271,13 @@ fn every_number_is_exactly_one_thing_whatever_the_tables_say() {
                 let (dropped, expired, rows) = (set(), set(), set());
                 EpochFacts {
                     epoch: epoch(number),
-                    previous: random.random::<bool>().then(|| epoch(random.random_range(0..4))),
+                    previous: random
+                        .random::<bool>()
+                        .then(|| (epoch(random.random_range(0..4)), random.random_range(0..10))),
                     claimed: random.random_range(0..10),
-                    has_report: random.random(),
+                    report_seq: random.random::<bool>().then(|| random.random_range(0..10)),
+                    heard: (random.random_range(0..4), random.random_range(0..4)),
+                    is_retired: random.random_range(0..4) == 0,
                     oldest_pending: random.random::<bool>().then(|| (epoch(random.random_range(0..4)), 3)),
                     accounted,
                     rejected,

@@ -70,8 +70,8 @@ impl Rule {
             Rule::Group => "The collectors of a database share partitions with those of no other database.",
             Rule::List => "An agent says with each report which monitors are due, and since when.",
             Rule::Wipe => {
-                "After a run of an agent that came after none, or after one of which nothing is known, what its earlier runs \
-                 left waiting no longer comes."
+                "After a run of an agent that came after none, or after one of which nothing is known, what runs of another \
+                 chain left waiting no longer comes, unless they are heard of again."
             }
             Rule::Name => "An epoch is a run of the agent that its own records name, not of one that speaks of it.",
             Rule::Due => "What is due is counted from the sum of all times, not rounded down for each.",
@@ -105,7 +105,7 @@ impl Rules {
 
     /// Only the rules that the product has today are on.
     pub const PRODUCT: Rules =
-        Rules::of(&[Rule::Memory, Rule::Positions, Rule::Tail, Rule::Group, Rule::Name, Rule::Due]);
+        Rules::of(&[Rule::Memory, Rule::Positions, Rule::Tail, Rule::Group, Rule::Wipe, Rule::Name, Rule::Due]);
 
     /// Only these rules are on.
     pub const fn of(rules: &[Rule]) -> Rules {

@@ -53,10 +53,10 @@ fn is_told(case: &Case<'_>, account: &Account) -> bool {
     };
     let is_known = |epoch: Uuid| tables.epoch(epoch).is_some_and(|row| row.report_seq.is_some());
     let begins = |run: &Run| is_known(run.epoch) && !run.previous.is_some_and(is_known);
-    let place = |run: &Run| tables.epochs.iter().position(|row| row.epoch == run.epoch);
+    let heard = |run: &Run| tables.epoch(run.epoch).map_or((0, 0), |row| (row.first_heard, row.heard));
     let is_followed = |began: usize, run: &Run| {
         let mut later = runs[began + 1..].iter().filter(|later| later.name == run.name && begins(later));
-        later.any(|later| place(later) > place(run))
+        later.any(|later| heard(later).0 > heard(run).1)
     };
     let mut open = runs.iter().enumerate().filter(|(_, run)| leaves_open(run));
     open.all(|(began, run)| goes_on(run) || is_followed(began, run))

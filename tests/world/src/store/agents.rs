@@ -10,7 +10,6 @@ use uuid::Uuid;
 
 use super::plan::{Plan, number};
 use super::tables::{EpochRow, LastReport, Tables, row};
-use crate::batch::Entry;
 use crate::common::{Common, time};
 use crate::cover::Rare;
 use crate::rules::Rule;
@@ -24,27 +23,24 @@ pub(super) struct ReportRow {
     oldest_pending: Option<(Uuid, i64)>,
     previous: Option<(Uuid, i64)>,
     is_stop: bool,
-    /// It has this place in the batch.
-    place: usize,
+    /// The first report of the epoch has this place among the reports of the batch.
+    first_place: i64,
+    /// It has this place itself.
+    place: i64,
 }
 
 /// Makes the reports of a plan, in the order of their epochs' ids.
-pub(super) fn rows(plan: &Plan<'_>, entries: &[Entry<'_>]) -> Vec<ReportRow> {
-    let make = |(epoch_id, report): (&i32, &super::plan::Report<'_>)| {
-        let epoch = plan.deltas[epoch_id].epoch;
-        let is_it = |entry: &Entry<'_>| {
-            entry.decoded().as_ref().is_ok_and(|record| record.epoch == epoch && number(record.seq) == report.seq)
-        };
-        ReportRow {
-            epoch_id: row(*epoch_id),
-            seq: report.seq,
-            agent: report.agent.to_owned(),
-            at: time(report.report.at),
-            oldest_pending: report.report.oldest_pending.map(|oldest| (oldest.epoch, number(oldest.seq))),
-            previous: report.report.previous.map(|previous| (previous.epoch, number(previous.highest_seq))),
-            is_stop: report.is_stop(),
-            place: entries.iter().position(is_it).unwrap_or_default(),
-        }
+pub(super) fn rows(plan: &Plan<'_>) -> Vec<ReportRow> {
+    let make = |(epoch_id, report): (&i32, &super::plan::Report<'_>)| ReportRow {
+        epoch_id: row(*epoch_id),
+        seq: report.seq,
+        agent: report.agent.to_owned(),
+        at: time(report.report.at),
+        oldest_pending: report.report.oldest_pending.map(|oldest| (oldest.epoch, number(oldest.seq))),
+        previous: report.report.previous.map(|previous| (previous.epoch, number(previous.highest_seq))),
+        is_stop: report.is_stop(),
+        first_place: plan.first_places[epoch_id],
+        place: report.place,
     };
     plan.reports.iter().map(make).collect()
 }
@@ -53,8 +49,9 @@ pub(super) fn rows(plan: &Plan<'_>, entries: &[Entry<'_>]) -> Vec<ReportRow> {
 pub(super) fn report(tables: &mut Tables, reports: &[ReportRow], common: &mut Common) {
     let mut arrived: Vec<&ReportRow> = reports.iter().collect();
     arrived.sort_unstable_by_key(|report| report.place);
+    let before = tables.heard;
     for report in arrived {
-        keep(tables, report);
+        keep(tables, report, before);
         if common.has(Rule::Clock) {
             by_chain(tables, report, common);
         }
@@ -65,7 +62,7 @@ pub(super) fn report(tables: &mut Tables, reports: &[ReportRow], common: &mut Co
 }
 
 /// An epoch keeps its latest report.
-fn keep(tables: &mut Tables, report: &ReportRow) {
+fn keep(tables: &mut Tables, report: &ReportRow, before: i64) {
     if let Some(epoch) = tables.epochs.get_mut(report.epoch_id)
         && epoch.report_seq.is_none_or(|before| before < report.seq)
     {
@@ -73,8 +70,11 @@ fn keep(tables: &mut Tables, report: &ReportRow) {
         epoch.oldest_pending = report.oldest_pending;
         epoch.previous = report.previous.or(epoch.previous);
         epoch.is_stopped = report.is_stop;
-        tables.heard += 1;
-        epoch.heard = tables.heard;
+        if epoch.first_heard == 0 {
+            epoch.first_heard = before + report.first_place;
+        }
+        epoch.heard = before + report.place;
+        tables.heard = tables.heard.max(epoch.heard);
     }
 }
 

@@ -11,7 +11,7 @@ use crate::rules::{Rule, Rules};
 pub(crate) struct EpochFacts {
     pub(crate) epoch: Uuid,
     pub(crate) agent: String,
-    pub(crate) previous: Option<Uuid>,
+    pub(crate) previous: Option<(Uuid, i64)>,
     pub(crate) claimed: i64,
     pub(crate) accounted: Ranges,
     pub(crate) rejected: Ranges,
@@ -20,20 +20,19 @@ pub(crate) struct EpochFacts {
     pub(crate) expired: Ranges,
     pub(crate) rows: Ranges,
     pub(crate) duplicates: i64,
-    pub(crate) has_report: bool,
+    pub(crate) report_seq: Option<i64>,
+    pub(crate) heard: (i64, i64),
     pub(crate) oldest_pending: Option<(Uuid, i64)>,
     pub(crate) stopped_at: Option<i64>,
+    pub(crate) is_retired: bool,
     pub(crate) is_aside: bool,
 }
 
-/// Reads the facts of all epochs, oldest first.
+/// Reads the facts of all epochs. Where nothing is known of when runs were heard of, no outbox is given up.
 pub(crate) fn facts(tables: &Tables, rules: Rules) -> Vec<EpochFacts> {
-    let mut facts: Vec<EpochFacts> =
-        tables.epochs.iter().enumerate().map(|(id, epoch)| fact(tables, id, epoch)).collect();
-    if rules.has(Rule::Wipe) {
-        silence_ended(&mut facts);
-    }
-    facts
+    let heard = |epoch: &EpochRow| if rules.has(Rule::Wipe) { (epoch.first_heard, epoch.heard) } else { (0, 0) };
+    let epochs = tables.epochs.iter().enumerate();
+    epochs.map(|(id, epoch)| EpochFacts { heard: heard(epoch), ..fact(tables, id, epoch) }).collect()
 }
 
 fn fact(tables: &Tables, id: usize, epoch: &EpochRow) -> EpochFacts {
@@ -42,7 +41,7 @@ fn fact(tables: &Tables, id: usize, epoch: &EpochRow) -> EpochFacts {
     EpochFacts {
         epoch: epoch.epoch,
         agent: tables.agent_of(epoch).unwrap_or_default().to_owned(),
-        previous: epoch.previous.map(|(previous, _)| previous),
+        previous: epoch.previous,
         claimed: epoch.claimed,
         accounted: epoch.accounted.clone(),
         rejected: epoch.rejected.clone(),
@@ -51,21 +50,9 @@ fn fact(tables: &Tables, id: usize, epoch: &EpochRow) -> EpochFacts {
         expired: Ranges::new(),
         duplicates: of_epoch.len() as i64 - rows.count(),
         rows,
-        has_report: epoch.report_seq.is_some(),
+        report_seq: epoch.report_seq,
         oldest_pending: epoch.oldest_pending,
         stopped_at: if epoch.is_stopped { epoch.report_seq } else { None },
-        is_aside: false,
-    }
-}
-
-/// The chain of an agent begins again with a run that came after none, or after one of which nothing is known. What its
-/// earlier runs left waiting no longer comes.
-fn silence_ended(facts: &mut [EpochFacts]) {
-    let is_known = |epoch: Uuid| facts.iter().any(|fact| fact.epoch == epoch && fact.has_report);
-    let begins = |fact: &EpochFacts| fact.has_report && !fact.previous.is_some_and(is_known);
-    let begins: Vec<bool> = facts.iter().map(begins).collect();
-    for early in 0..facts.len() {
-        let is_over = (early + 1..facts.len()).any(|late| begins[late] && facts[late].agent == facts[early].agent);
-        facts[early].has_report &= !is_over;
+        ..EpochFacts::default()
     }
 }

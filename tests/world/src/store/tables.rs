@@ -17,7 +17,7 @@ pub(crate) struct Tables {
     pub(crate) results: Vec<ResultRow>,
     pub(crate) schedules: Vec<ScheduleRow>,
     /// These many reports were stored.
-    pub(crate) heard: u64,
+    pub(crate) heard: i64,
     /// Positions are known by topic and partition.
     pub(crate) positions: BTreeMap<(u64, i32), Position>,
 }
@@ -52,8 +52,10 @@ pub(crate) struct EpochRow {
     /// This is the run before, with the highest number of it that this one knew of.
     pub(crate) previous: Option<(Uuid, i64)>,
     pub(crate) is_stopped: bool,
+    /// These many reports were stored when its first one was.
+    pub(crate) first_heard: i64,
     /// These many reports were stored when its latest one was.
-    pub(crate) heard: u64,
+    pub(crate) heard: i64,
 }
 
 /// This is a definition of a monitor.

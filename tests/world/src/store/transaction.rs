@@ -3,7 +3,6 @@
 use super::agents::{self, ReportRow};
 use super::plan::{Delta, Plan};
 use super::tables::{ResultRow, ScheduleRow, Tables, row};
-use crate::batch::Entry;
 use crate::common::Common;
 use crate::ranges::Ranges;
 
@@ -19,8 +18,8 @@ pub(super) struct Transaction {
 }
 
 impl Transaction {
-    /// Takes what a plan of these entries writes.
-    pub(super) fn of(plan: &Plan<'_>, entries: &[Entry<'_>], monitor_ids: &[usize]) -> Transaction {
+    /// Takes what a plan writes.
+    pub(super) fn of(plan: &Plan<'_>, monitor_ids: &[usize]) -> Transaction {
         let results = plan.results.iter().zip(monitor_ids).map(|(fresh, monitor_id)| ResultRow {
             epoch_id: row(fresh.epoch_id),
             seq: fresh.seq,
@@ -35,7 +34,7 @@ impl Transaction {
             deltas: plan.deltas.iter().map(|(id, delta)| (row(*id), delta.clone())).collect(),
             dropped: plan.dropped.iter().map(|(id, numbers)| (row(*id), numbers.clone())).collect(),
             claims: plan.claims.iter().map(|(id, highest)| (row(*id), *highest)).collect(),
-            reports: agents::rows(plan, entries),
+            reports: agents::rows(plan),
             schedules: schedules.collect(),
             results: results.collect(),
             locks: plan.epochs.keys().copied().map(row).collect(),
