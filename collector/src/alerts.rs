@@ -40,7 +40,7 @@ mod silence;
 pub use advance::{Alert, Details, Phase};
 pub use deliver::{Courier, Failure, Shift, send};
 pub use evaluate::{Changes, Known};
-pub use facts::{Facts, Monitor, Sight};
+pub use facts::{Facts, Monitor};
 pub(crate) use merge::merge;
 pub use message::{Item, Kind, Message};
 

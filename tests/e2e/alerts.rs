@@ -14,6 +14,7 @@ mod agents;
 mod clock;
 mod commands;
 mod delivery;
+mod earlier;
 mod mail;
 mod storm;
 mod story;

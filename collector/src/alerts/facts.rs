@@ -6,7 +6,8 @@ use jiff::Timestamp;
 
 use crate::figures::agent::AgentRow;
 use crate::figures::overview::Tags;
-use crate::figures::state::{Latest, Look, State};
+use crate::figures::sight::Sight;
+use crate::figures::state::{Look, State};
 
 /// What is known at a moment.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,30 +39,10 @@ pub struct Monitor {
     pub times_us: BTreeMap<String, i64>,
 }
 
-/// What an agent sees of a monitor.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Sight {
-    /// Its latest result.
-    pub latest: Latest,
-    /// How many checks failed since the last success that was looked at.
-    pub failures: i64,
-    /// When the first of them began.
-    pub since: Option<Timestamp>,
-    /// Whether there was a success before: else it may have failed for longer.
-    pub is_bounded: bool,
-}
-
-impl Sight {
-    /// Of an agent of which nothing is known.
-    pub fn silent(agent: String) -> Sight {
-        Sight { latest: Latest::silent(agent), failures: 0, since: None, is_bounded: false }
-    }
-}
-
 impl Monitor {
     /// How it is now.
     pub fn state(&self) -> State {
-        State::new(self.sights.iter().map(|sight| sight.latest.clone()).collect())
+        State::new(self.sights.clone())
     }
 
     /// Who sees it fail.

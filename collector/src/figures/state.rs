@@ -3,11 +3,13 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::sight::{Sight, of_the_present};
+
 /// What can be said of a monitor now, and so who is to look into it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// Every agent that looks sees it fail: the target's fault.
+    /// Every agent that has looked since it fails sees it fail: the target's fault.
     Down,
     /// Some see it fail and some do not: the path's.
     Partial,
@@ -23,6 +25,8 @@ pub enum Verdict {
 pub enum Look {
     /// Its latest check succeeded.
     Success,
+    /// So did it here, but that was before the failures began that others see: it says nothing of the present.
+    Earlier,
     /// Its latest check failed.
     Failure,
     /// Its latest check was spoiled by its own trouble.
@@ -111,7 +115,8 @@ impl Latest {
 
 impl State {
     /// Of what each agent that is to look sees.
-    pub fn new(mut agents: Vec<Latest>) -> State {
+    pub fn new(sights: Vec<Sight>) -> State {
+        let mut agents: Vec<Latest> = of_the_present(sights).collect();
         agents.sort_by(|a, b| a.agent.cmp(&b.agent));
         let count = |look| agents.iter().filter(|latest| latest.look == look).count();
         let verdict = match (count(Look::Success), count(Look::Failure)) {
@@ -145,7 +150,7 @@ mod tests {
     use super::*;
 
     fn verdict(looks: &[Look]) -> Verdict {
-        let latest = |(n, look): (usize, &Look)| Latest { look: *look, ..Latest::silent(n.to_string()) };
+        let latest = |(n, look): (usize, &Look)| Sight::of(Latest { look: *look, ..Latest::silent(n.to_string()) });
         State::new(looks.iter().enumerate().map(latest).collect()).verdict
     }
 

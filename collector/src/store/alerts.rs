@@ -24,7 +24,6 @@ mod claims;
 mod facts;
 mod notifications;
 mod rows;
-mod sights;
 
 pub use claims::{Claim, GivenUp};
 

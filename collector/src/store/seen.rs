@@ -15,6 +15,7 @@ pub(super) mod outages;
 mod overview;
 mod results;
 pub(super) mod schedules;
+pub(super) mod sights;
 
 use std::collections::BTreeMap;
 

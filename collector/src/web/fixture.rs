@@ -10,6 +10,7 @@ use crate::figures::detail::{Detail, Gap, Late, Point, ResultRow, Side};
 use crate::figures::incident::{Blame, Incident};
 use crate::figures::overview::{Bar, Overview, Summary, Tags};
 use crate::figures::period::Period;
+use crate::figures::sight::Sight;
 use crate::figures::state::{Latest, Look, State};
 use crate::figures::{ResponseTimes, Window};
 
@@ -158,7 +159,7 @@ fn summary(index: usize, period: Period) -> Summary {
     let (team, service) = (TEAMS[index % 5], SERVICES[index / 5 % 8]);
     let name = format!("{team} {service} {index:03}");
     let is_retired = index % 100 == 19;
-    let agents = AGENTS.iter().zip(looks(index)).map(|(agent, look)| latest(&mut chance, agent, look));
+    let agents = AGENTS.iter().zip(looks(index)).map(|(agent, look)| Sight::of(latest(&mut chance, agent, look)));
     let zone = if index.is_multiple_of(2) { "eu" } else { "us" };
     Summary {
         id: name.replace(' ', "-"),

@@ -1,9 +1,10 @@
 use super::*;
 use crate::alerts::advance::{Details, Phase};
-use crate::alerts::facts::{Monitor, Sight};
+use crate::alerts::facts::Monitor;
 use crate::alerts::message::Kind;
 use crate::config::alerts::{Command, Maintenance, Receiver, Rule, Selection, Way};
 use crate::figures::agent::{AgentRow, Presence};
+use crate::figures::sight::Sight;
 use crate::figures::state::{Latest, Look};
 
 fn at(second: i64) -> Timestamp {
@@ -29,7 +30,7 @@ fn sight(agent: &str, look: Look, failures: i64, since: i64) -> Sight {
         ..Latest::silent(agent.into())
     };
     let since = (failures > 0).then(|| at(since));
-    Sight { latest, failures, since, is_bounded: true }
+    Sight { failures, since, is_bounded: true, ..Sight::of(latest) }
 }
 
 fn monitor(sights: Vec<Sight>) -> Monitor {
@@ -137,6 +138,25 @@ fn what_some_agents_see_is_told_only_where_a_rule_says_how_many_are_enough() {
     let told = story.told(&facts(10, vec![monitor(sights())], vec![]));
     assert_eq!((told[0].kind, told[0].since, told[0].details.blame.as_deref()), (Kind::Firing, at(8), Some("path")));
     assert_eq!(Story::new(config(vec![of(3)])).site(10, sights()), []);
+}
+
+#[test]
+fn a_site_that_one_agent_sees_fail_since_another_one_looked_last_is_told() {
+    let hourly = |second| Sight { looked_at: Some(at(second)), ..sight("hourly", Success, 0, 0) };
+    let often = |failures| sight("often", Failure, failures, 300);
+    let mut story = Story::new(config(vec![rule(DOWN)]));
+    assert_eq!(story.site(301, vec![often(1), hourly(0)]), []);
+    let told = story.told(&facts(310, vec![monitor(vec![often(2), hourly(0)])], vec![]));
+    assert_eq!((told.len(), told[0].kind, told[0].since), (1, Kind::Firing, at(300)));
+    assert_eq!(told[0].details.blame.as_deref(), Some("target"));
+    assert_eq!(told[0].details.reason, "timeout (seen by often; 1 of 1 that look)");
+    assert_eq!(story.site(1_800, vec![often(300), hourly(0)]), []);
+    // The other one looks again, and sees it succeed: it is the path.
+    assert_eq!(story.site(3_610, vec![often(660), hourly(3_600)]), [Kind::Resolved]);
+    // One of two that have to see it fail does not: that it looked before the other one failed changes nothing.
+    let mut story = Story::new(config(vec![rule(What::Down { checks: 2, lasting: Duration::ZERO, seen_by: Some(2) })]));
+    assert_eq!(story.site(310, vec![often(2), sight("hourly", Failure, 2, 200)]), [Kind::Firing]);
+    assert_eq!(story.site(320, vec![often(2), hourly(290)]), [Kind::Resolved]);
 }
 
 #[test]

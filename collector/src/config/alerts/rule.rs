@@ -6,6 +6,7 @@ use std::time::Duration;
 use settings::Section;
 
 use super::{DAY, name};
+use crate::figures::sight::CONFIRMED;
 
 /// One thing that is to be told.
 #[derive(Clone, Debug)]
@@ -156,7 +157,7 @@ fn what(section: &mut Section<'_>, word: Word) -> What {
         Word::Down => {
             let lasting = section.duration("for", SECOND..=DAY);
             // Who says how long it is to take need not say how often, too.
-            let checks = if lasting.is_some() { 1 } else { 2 };
+            let checks = if lasting.is_some() { 1 } else { CONFIRMED };
             What::Down {
                 checks: section.integer("checks", 1..=20).unwrap_or(checks),
                 lasting: lasting.unwrap_or_default(),

@@ -9,11 +9,11 @@ use diesel::sql_query;
 use diesel::sql_types::{Array, BigInt, Double, Integer, Timestamptz};
 use jiff::Timestamp;
 
-use super::sights;
 use crate::alerts::{Facts, Monitor};
 use crate::config::Alerts;
 use crate::config::alerts::What;
 use crate::figures::due::Schedule;
+use crate::store::seen::sights::{self, Asked};
 use crate::store::seen::{Definition, Names, agents, schedules};
 use crate::store::tables::{ANSWERED, now, pg_time};
 use crate::store::trouble::Trouble;
@@ -42,7 +42,12 @@ fn monitors(connection: &mut PgConnection, config: &Alerts, now: Timestamp) -> R
     let mut monitors: BTreeMap<String, Monitor> = schedules.iter().map(monitor).collect();
     let mut definitions: Vec<_> = names.monitors.iter().filter(|it| monitors.contains_key(&it.id)).collect();
     definitions.sort_by_key(|it| it.monitor_id);
-    let latest = sights::latest(connection, config, &names, &schedules, &definitions, now)?;
+    let checks = config.rules.iter().map(|rule| match rule.what {
+        What::Down { checks, .. } => checks,
+        _ => 0,
+    });
+    let asked = checks.max().filter(|checks| *checks > 0).map_or(Asked::Disputed, Asked::All);
+    let latest = sights::latest(connection, &names, &schedules, &definitions, asked, now)?;
     let newest = sights::newest(&latest);
     for it in in_force(&definitions, &newest) {
         if let Some(monitor) = monitors.get_mut(&it.id) {

@@ -10,9 +10,11 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::super::tables::{pg_time, time};
 use super::super::trouble::Trouble;
-use super::Names;
+use super::sights::{self, Asked};
+use super::{Definition, Names};
 use crate::figures::due::Schedule;
-use crate::figures::state::{Latest, Look, State, furthest, is_fresh};
+use crate::figures::sight::Sight;
+use crate::figures::state::{Latest, Look, State};
 
 /// A result, as the state of a monitor needs it.
 #[derive(QueryableByName)]
@@ -54,39 +56,11 @@ pub(super) fn read(
     schedules: &BTreeMap<String, Schedule>,
     now: Timestamp,
 ) -> Result<BTreeMap<String, State>, Trouble> {
-    // Each definition of a monitor, and from when on a result of it may be looked at.
-    let since = |id: &str| {
-        let lookers = schedules.get(id)?.lookers().map(|(agent_id, interval)| (interval, names.clock_behind(agent_id)));
-        now.checked_sub(furthest(lookers)?).ok()
-    };
-    let wanted: Vec<_> =
-        names.monitors.iter().filter_map(|it| Some((it.monitor_id, pg_time(since(&it.id)?)))).collect();
-    let (ids, times): (Vec<i32>, Vec<PgTimestamp>) = wanted.into_iter().unzip();
-    let rows = rows(connection, &ids, &times)?;
-    let by_id: BTreeMap<i32, &str> = names.monitors.iter().map(|it| (it.monitor_id, it.id.as_str())).collect();
-    let mut latest: BTreeMap<(&str, i32), Row> = BTreeMap::new();
-    for row in rows {
-        let Some(id) = by_id.get(&row.monitor_id) else { continue };
-        let known = latest.entry((id, row.agent_id));
-        match known {
-            std::collections::btree_map::Entry::Occupied(mut known) if known.get().order() < row.order() => {
-                known.insert(row);
-            }
-            std::collections::btree_map::Entry::Occupied(_) => {}
-            std::collections::btree_map::Entry::Vacant(free) => drop(free.insert(row)),
-        }
-    }
-    let state = |(id, schedule): (&String, &Schedule)| {
-        let look = |(agent_id, interval)| {
-            let row = latest.get(&(id.as_str(), agent_id));
-            let behind = names.clock_behind(agent_id);
-            let is_fresh = |row: &&Row| is_fresh(time(row.checked_at), behind, interval, now);
-            let name = names.agent(agent_id);
-            row.filter(is_fresh).map_or_else(|| Latest::silent(name.clone()), |row| row.latest(name.clone()))
-        };
-        (id.clone(), State::new(schedule.lookers().map(look).collect()))
-    };
-    let mut states: BTreeMap<String, State> = schedules.iter().map(state).collect();
+    let definitions: Vec<&Definition> = names.monitors.iter().collect();
+    let latest = sights::latest(connection, names, schedules, &definitions, Asked::Disputed, now)?;
+    let of_each = sights::of_each(&latest, names, schedules, now);
+    let mut states: BTreeMap<String, State> =
+        of_each.into_iter().map(|(id, sights)| (id, State::new(sights))).collect();
     add_last_words(connection, names, &mut states, now)?;
     Ok(states)
 }
@@ -150,7 +124,7 @@ fn add_last_words(
         let word = Latest { look: Look::Silent, ..row.latest(names.agent(row.agent_id)) };
         let known = states.remove(&it.id).map(|state| state.agents).unwrap_or_default();
         let others = known.into_iter().filter(|latest| latest.agent != word.agent);
-        let all = others.chain([word.clone()]).collect();
+        let all = others.chain([word.clone()]).map(Sight::of).collect();
         states.insert(it.id.clone(), State::new(all));
     }
     Ok(())

@@ -257,6 +257,7 @@ fn look(latest: &Latest) -> (&'static str, String) {
     let why = || reason(latest.outcome.as_deref().unwrap_or("failure"), latest.status_code, latest.error.as_deref());
     match latest.look {
         Look::Success => ("up", "sees it succeed".into()),
+        Look::Earlier => ("unknown", "saw it succeed before others saw it fail".into()),
         Look::Failure => ("down", format!("sees it fail: {}", why())),
         Look::AgentError => ("unknown", format!("is in trouble itself: {}", why())),
         Look::Silent if latest.checked_at.is_none() => ("unknown", "silent: no result of it is known".into()),

@@ -85,6 +85,9 @@ pub(super) fn who_says(state: &State) -> String {
         Verdict::Up => format!("{} of {of} agents {} it succeed", count(Look::Success), see(count(Look::Success))),
         Verdict::Unknown => format!("None of {of} agents can tell"),
     };
+    if count(Look::Earlier) > 0 {
+        said.push_str(&format!(", {} looked last before that", count(Look::Earlier)));
+    }
     if count(Look::AgentError) > 0 {
         said.push_str(&format!(", {} in trouble itself", count(Look::AgentError)));
     }

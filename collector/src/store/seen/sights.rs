@@ -10,18 +10,16 @@ use diesel::sql_query;
 use diesel::sql_types::{Array, BigInt, Integer, Nullable, Timestamptz};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::alerts::Sight;
-use crate::config::Alerts;
-use crate::config::alerts::What;
+use super::super::tables::{pg_time, time};
+use super::super::trouble::Trouble;
+use super::{Definition, Names, latest};
 use crate::figures::due::Schedule;
+use crate::figures::sight::Sight;
 use crate::figures::state::{Look, furthest, is_fresh};
-use crate::store::seen::{Definition, Names, latest};
-use crate::store::tables::{pg_time, time};
-use crate::store::trouble::Trouble;
 
 /// The latest result of a monitor by an agent, and what went before it.
 #[derive(QueryableByName)]
-pub(super) struct SightRow {
+pub(in crate::store) struct SightRow {
     #[diesel(embed)]
     latest: latest::Row,
     /// The last success.
@@ -35,20 +33,28 @@ pub(super) struct SightRow {
     failing_since: Option<PgTimestamp>,
 }
 
+/// Of which monitors that fail is asked for how long they have.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum Asked {
+    /// Of all, back over so many of their intervals.
+    All(u32),
+    /// Of those of which other agents saw a success last.
+    Disputed,
+}
+
 /// The latest result of each monitor by each agent, by the monitor's id and the agent's.
-pub(super) fn latest<'a>(
+pub(in crate::store) fn latest<'a>(
     connection: &mut PgConnection,
-    config: &Alerts,
     names: &Names,
     schedules: &BTreeMap<String, Schedule>,
     definitions: &[&'a Definition],
+    asked: Asked,
     now: Timestamp,
 ) -> Result<BTreeMap<(&'a str, i32), SightRow>, Trouble> {
-    let checks = config.rules.iter().map(|rule| match rule.what {
-        What::Down { checks, .. } => i32::try_from(checks).unwrap_or(i32::MAX),
-        _ => 0,
-    });
-    let checks = checks.max().unwrap_or(0);
+    let checks = match asked {
+        Asked::All(checks) => i32::try_from(checks).unwrap_or(i32::MAX),
+        Asked::Disputed => 0,
+    };
     let since = |it: &Definition| {
         let lookers = || schedules.get(&it.id).into_iter().flat_map(Schedule::lookers);
         let longest = furthest(lookers().map(|(agent_id, interval)| (interval, names.clock_behind(agent_id))))?;
@@ -58,16 +64,22 @@ pub(super) fn latest<'a>(
     let wanted = definitions.iter().filter_map(|it| Some((it.monitor_id, pg_time(since(it)?))));
     let (ids, times): (Vec<i32>, Vec<PgTimestamp>) = wanted.unzip();
     let latest = latest::rows(connection, &ids, &times)?;
-    let fails = |row: &latest::Row| checks > 0 && row.look() == Look::Failure;
-    let failing: BTreeSet<i32> = latest.iter().filter(|row| fails(row)).map(|row| row.monitor_id).collect();
-    let (ids, times): (Vec<i32>, Vec<PgTimestamp>) =
-        ids.into_iter().zip(times).filter(|(id, _)| failing.contains(id)).unzip();
-    // So all of a definition's are of one moment.
-    let others = latest.into_iter().filter(|row| !failing.contains(&row.monitor_id)).map(SightRow::of);
-    let rows = others.chain(with_failures(connection, &ids, &times)?);
     let by_id: BTreeMap<i32, &str> = definitions.iter().map(|it| (it.monitor_id, it.id.as_str())).collect();
+    let having = |look| {
+        let rows = latest.iter().filter(move |row| row.look() == look);
+        rows.filter_map(|row| by_id.get(&row.monitor_id).copied()).collect::<BTreeSet<&str>>()
+    };
+    let succeeding = having(Look::Success);
+    let is_asked = |id: &&str| asked != Asked::Disputed || succeeding.contains(id);
+    let failing: BTreeSet<&str> = having(Look::Failure).into_iter().filter(is_asked).collect();
+    let is_failing = |monitor_id: i32| by_id.get(&monitor_id).is_some_and(|id| failing.contains(id));
+    let (ids, times): (Vec<i32>, Vec<PgTimestamp>) =
+        ids.into_iter().zip(times).filter(|(id, _)| is_failing(*id)).unzip();
+    let failures = with_failures(connection, &ids, &times)?;
+    // So all of a monitor's are of one moment.
+    let others = latest.into_iter().filter(|row| !is_failing(row.monitor_id)).map(SightRow::of);
     let mut latest: BTreeMap<(&'a str, i32), SightRow> = BTreeMap::new();
-    for row in rows {
+    for row in others.chain(failures) {
         let Some(id) = by_id.get(&row.latest.monitor_id) else { continue };
         let key = (*id, row.latest.agent_id);
         if latest.get(&key).is_none_or(|known| known.latest.order() < row.latest.order()) {
@@ -111,7 +123,7 @@ fn with_failures(connection: &mut PgConnection, ids: &[i32], times: &[PgTimestam
 }
 
 /// When the newest of these results was made, by its monitor's definition.
-pub(super) fn newest(latest: &BTreeMap<(&str, i32), SightRow>) -> BTreeMap<i32, i64> {
+pub(in crate::store) fn newest(latest: &BTreeMap<(&str, i32), SightRow>) -> BTreeMap<i32, i64> {
     let mut newest = BTreeMap::new();
     for SightRow { latest, .. } in latest.values() {
         let at = newest.entry(latest.monitor_id).or_insert(latest.checked_at.0);
@@ -121,7 +133,7 @@ pub(super) fn newest(latest: &BTreeMap<(&str, i32), SightRow>) -> BTreeMap<i32, 
 }
 
 /// What each agent that is to look sees of each monitor, by the monitors' ids.
-pub(super) fn of_each(
+pub(in crate::store) fn of_each(
     latest: &BTreeMap<(&str, i32), SightRow>,
     names: &Names,
     schedules: &BTreeMap<String, Schedule>,
@@ -148,12 +160,14 @@ impl SightRow {
         SightRow { latest, up_at: None, failures: 0, failing_since: None }
     }
 
-    /// Of an agent whose clock is so far behind: since when it fails is told by a right one.
+    /// Of an agent whose clock is so far behind: when it looked and since when it fails is told by a right one.
     fn sight(&self, agent: String, behind: SignedDuration) -> Sight {
+        let right = |at| time(at).checked_add(behind).unwrap_or(time(at));
         Sight {
             latest: self.latest.latest(agent),
+            looked_at: Some(right(self.latest.checked_at)),
             failures: self.failures,
-            since: self.failing_since.map(|at| time(at).checked_add(behind).unwrap_or(time(at))),
+            since: self.failing_since.map(right),
             is_bounded: self.up_at.is_some(),
         }
     }

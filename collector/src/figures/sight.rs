@@ -1,0 +1,115 @@
+//! What an agent sees of a monitor, and whether that contradicts what others see.
+//!
+//! ```text
+//! agent a, every 5 s   ✓ ✓ ✗ ✗ ✗ ✗ ✗ ✗        since here it fails
+//! agent b, every hour  ✓                      it looked before: it says nothing of the present
+//! ```
+//! A success contradicts failures only where it was seen after they began. A single failure may pass within the interval of
+//! those who looked before, so failures count as confirmed only once there are two in a row.
+
+use jiff::Timestamp;
+
+use super::state::{Latest, Look};
+
+/// So many failures in a row are believed against successes that were seen before them. Rules of alerts want as many, too,
+/// unless they say otherwise.
+pub const CONFIRMED: u32 = 2;
+
+/// What an agent sees of a monitor.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sight {
+    /// Its latest result.
+    pub latest: Latest,
+    /// When that check began, by a right clock.
+    pub looked_at: Option<Timestamp>,
+    /// How many checks failed since the last success that was looked at.
+    pub failures: i64,
+    /// When the first of them began, by a right clock.
+    pub since: Option<Timestamp>,
+    /// Whether there was a success before: else it may have failed for longer.
+    pub is_bounded: bool,
+}
+
+impl Sight {
+    /// Of an agent's latest result alone.
+    pub fn of(latest: Latest) -> Sight {
+        Sight { latest, looked_at: None, failures: 0, since: None, is_bounded: false }
+    }
+
+    /// Of an agent of which nothing is known.
+    pub fn silent(agent: String) -> Sight {
+        Sight::of(Latest::silent(agent))
+    }
+
+    fn is_confirmed(&self) -> bool {
+        self.latest.look == Look::Failure && self.failures >= CONFIRMED.into()
+    }
+}
+
+/// What each agent sees, where successes that were seen before the first of the confirmed failures are no longer of the
+/// present.
+pub(super) fn of_the_present(sights: Vec<Sight>) -> impl Iterator<Item = Latest> {
+    let began = sights.iter().filter(|sight| sight.is_confirmed()).filter_map(|sight| sight.since).min();
+    sights.into_iter().map(move |Sight { mut latest, looked_at, .. }| {
+        let is_earlier = began.is_some_and(|began| looked_at.is_some_and(|looked_at| looked_at < began));
+        if latest.look == Look::Success && is_earlier {
+            latest.look = Look::Earlier;
+        }
+        latest
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::figures::state::{State, Verdict};
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(10_000 + second).unwrap()
+    }
+
+    /// An agent that looked at a second and saw that.
+    fn sight(agent: &str, look: Look, looked_at: i64) -> Sight {
+        let latest = Latest { look, ..Latest::silent(agent.into()) };
+        Sight { looked_at: Some(at(looked_at)), ..Sight::of(latest) }
+    }
+
+    fn failing(agent: &str, failures: i64, since: i64, looked_at: i64) -> Sight {
+        Sight { failures, since: Some(at(since)), is_bounded: true, ..sight(agent, Look::Failure, looked_at) }
+    }
+
+    fn seen(sights: &[Sight]) -> (Verdict, Vec<Look>) {
+        let state = State::new(sights.to_vec());
+        (state.verdict, state.agents.iter().map(|latest| latest.look).collect())
+    }
+
+    #[test]
+    fn a_success_from_before_the_failures_began_contradicts_nothing() {
+        use Look::{Earlier, Failure, Success};
+        let hourly = |looked_at| sight("hourly", Success, looked_at);
+        let fails = failing("often", 300, 300, 1_795);
+        assert_eq!(seen(&[hourly(0), fails.clone()]), (Verdict::Down, vec![Earlier, Failure]));
+        assert_eq!(seen(&[hourly(301), fails.clone()]), (Verdict::Partial, vec![Success, Failure]));
+        let third = |looked_at| sight("third", Success, looked_at);
+        assert_eq!(
+            seen(&[hourly(0), fails.clone(), third(400)]).0,
+            Verdict::Partial,
+            "who looked since saw it succeed"
+        );
+        assert_eq!(seen(&[hourly(0), fails, third(299)]).0, Verdict::Down);
+    }
+
+    #[test]
+    fn one_failure_is_not_believed_against_those_who_looked_just_before() {
+        let before = sight("b", Look::Success, 0);
+        assert_eq!(seen(&[failing("a", 1, 5, 5), before.clone()]).0, Verdict::Partial);
+        assert_eq!(seen(&[failing("a", 2, 5, 35), before]).0, Verdict::Down);
+        assert_eq!(seen(&[failing("a", 1, 5, 5)]).0, Verdict::Down, "who is alone is believed");
+    }
+
+    #[test]
+    fn the_first_of_the_failures_is_what_a_success_has_to_come_after() {
+        let sights = [failing("a", 60, 0, 300), failing("b", 2, 290, 300), sight("c", Look::Success, 280)];
+        assert_eq!(seen(&sights).0, Verdict::Partial, "it saw a success while the first one failed");
+    }
+}
