@@ -94,7 +94,7 @@ fn down(monitor: &Monitor, state: &State, checks: i64, seen_by: Option<usize>) -
     let (successes, failures) = (state.count(Look::Success), state.count(Look::Failure));
     let needed = seen_by.unwrap_or(successes + failures).max(1);
     if failures < needed {
-        // Also who looked before the failures began shows that not so many see it fail.
+        // An agent that looked before the failures began shows all the same that too few see it fail.
         return if successes + state.count(Look::Earlier) > 0 { Finding::Good } else { Finding::Unclear };
     }
     let mut began: Vec<Timestamp> = monitor.failing().filter_map(|sight| sight.since).collect();

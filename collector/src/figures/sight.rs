@@ -11,8 +11,8 @@ use jiff::Timestamp;
 
 use super::state::{Latest, Look};
 
-/// So many failures in a row are believed against successes that were seen before them. Rules of alerts want as many, too,
-/// unless they say otherwise.
+/// This number of failures in a row is believed against successes that were seen before them. Rules of alerts want as many,
+/// too, unless they say otherwise.
 pub const CONFIRMED: u32 = 2;
 
 /// What an agent sees of a monitor.
@@ -31,12 +31,12 @@ pub struct Sight {
 }
 
 impl Sight {
-    /// Of an agent's latest result alone.
+    /// The sight that an agent's latest result alone gives.
     pub fn of(latest: Latest) -> Sight {
         Sight { latest, looked_at: None, failures: 0, since: None, is_bounded: false }
     }
 
-    /// Of an agent of which nothing is known.
+    /// The sight of an agent without any result.
     pub fn silent(agent: String) -> Sight {
         Sight::of(Latest::silent(agent))
     }

@@ -26,7 +26,7 @@ impl Agent {
         Ok(agent)
     }
 
-    /// Checks so many seconds ago, with this outcome.
+    /// Checks this number of seconds ago, with this outcome.
     fn checked(&mut self, stack: &Stack, seconds_ago: impl IntoIterator<Item = i64>, outcome: &str) -> Result<()> {
         let now = Timestamp::now();
         let of = |seconds| {
@@ -55,7 +55,7 @@ fn await_verdict(collector: &Collector, verdict: &str, often: &str, seldom: &str
 }
 
 #[test]
-fn a_success_of_before_the_failures_began_keeps_nobody_from_being_told_and_one_of_since_does() -> Result<()> {
+fn a_success_of_before_the_failures_began_hides_no_outage_and_one_of_since_ends_it() -> Result<()> {
     let stack = Stack::start()?;
     let (mut often, mut seldom) = (Agent::start(&stack, "often", 20_000)?, Agent::start(&stack, "seldom", 3_600_000)?);
     seldom.checked(&stack, [30 * 60], "success")?;

@@ -33,12 +33,12 @@ pub(in crate::store) struct SightRow {
     failing_since: Option<PgTimestamp>,
 }
 
-/// Of which monitors that fail is asked for how long they have.
+/// Monitors that fail are asked for how long they have. This says which ones.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) enum Asked {
-    /// Of all, back over so many of their intervals.
+    /// All are, back over this number of their intervals.
     All(u32),
-    /// Of those of which other agents saw a success last.
+    /// Those are that another agent saw succeed last.
     Disputed,
 }
 
