@@ -15,6 +15,7 @@ pub mod due;
 pub mod incident;
 pub mod overview;
 pub mod period;
+pub mod runs;
 pub mod sight;
 pub mod state;
 #[cfg(test)]

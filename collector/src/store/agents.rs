@@ -1,4 +1,4 @@
-//! What the latest reports of a batch say of their agents.
+//! What the latest reports of a batch say of their agents: what is shown of an agent is of its last run.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -6,82 +6,180 @@ use std::ops::RangeInclusive;
 use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{Array, BigInt, Bool, Jsonb, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Bool, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use uuid::Uuid;
 use wire::AgentReport;
 
 use super::plan::Report;
 use super::tables::{pg_time, time};
 use super::trouble::{Statement, Trouble};
+use crate::figures::runs::{Arrival, Run};
 use crate::passage::Moment;
 
-/// A report that is sent within this time is one of now, not one that waited in an outbox.
+/// A report that is sent within this time did not wait in an outbox.
 const AT_ONCE_MS: RangeInclusive<i64> = 0..=60_000;
 
+/// A run that reported, and what is known of its agent.
 #[derive(QueryableByName)]
 struct Known {
-    #[diesel(sql_type = Text)]
-    name: String,
+    #[diesel(sql_type = Integer)]
+    agent_id: i32,
+    #[diesel(sql_type = Integer)]
+    epoch_id: i32,
+    #[diesel(sql_type = SqlUuid)]
+    epoch: Uuid,
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    previous: Option<Uuid>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    report_seq: Option<i64>,
+    #[diesel(sql_type = Bool)]
+    is_followed: bool,
+    #[diesel(sql_type = Nullable<Integer>)]
+    last_run: Option<i32>,
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    last_epoch: Option<Uuid>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    last_report: Option<PgTimestamp>,
     #[diesel(sql_type = BigInt)]
     clock_behind_us: i64,
     #[diesel(sql_type = Timestamptz)]
     now: PgTimestamp,
 }
 
-/// Stores them.
+/// What is written of an agent.
+struct Said<'a> {
+    last_run: (i32, Uuid),
+    last_report: Timestamp,
+    report: Report<'a>,
+    clock_behind_us: i64,
+    has_waited: bool,
+}
+
+/// What is written of a run that is its agent's last one.
+struct Lead {
+    epoch_id: i32,
+    /// Another run was that before.
+    is_new: bool,
+    has_waited: bool,
+}
+
+/// Stores them. They are in their epochs already.
 pub(super) fn report(connection: &mut PgConnection, reports: &BTreeMap<i32, Report<'_>>) -> Result<(), Trouble> {
-    // No report is of later than now, whatever its agent's clock says: those that come after it count, too.
+    let known = known(connection, reports)?;
+    let asked = Moment::now();
+    // No report is of later than now, whatever its agent's clock says.
     let now = Timestamp::now();
-    let at = |report: &Report<'_>| report.report.at.min(now);
-    // Of each agent that of its last run, whose id is the highest.
-    let latest: BTreeMap<&str, &Report<'_>> = reports.values().map(|report| (report.agent, report)).collect();
-    let names: Vec<&str> = latest.keys().copied().collect();
-    let labels: Vec<_> = latest.values().map(|report| json!(report.report.labels)).collect();
-    let known: Vec<Known> = sql_query(
-        "select name, clock_behind_us, clock_timestamp() as now from agents where name = any($1)
+    let (mut said, mut leads) = (BTreeMap::<i32, Said<'_>>::new(), Vec::new());
+    for it in &known {
+        // Of a run whose later report is known already, nothing is said by an earlier one.
+        let Some(report) = reports.get(&it.epoch_id).filter(|report| it.report_seq == Some(report.seq)) else {
+            continue;
+        };
+        let before = said.get(&it.agent_id);
+        let last = before.map(|said| said.last_run).or(it.last_run.zip(it.last_epoch));
+        let last_report = before.map(|said| said.last_report).or(it.last_report.map(time));
+        let at = report.report.at.min(now);
+        let run = Run { id: it.epoch_id, epoch: it.epoch, previous: it.previous, is_followed: it.is_followed };
+        let waited = waited(report);
+        let is_later = last_report.is_none_or(|last_report| last_report <= at);
+        if !(Arrival { run, waited, is_later }).is_of_last(last) {
+            continue;
+        }
+        let is_new = last.is_none_or(|(id, _)| id != it.epoch_id);
+        let has_waited = waited == Some(true);
+        leads.push(Lead { epoch_id: it.epoch_id, is_new, has_waited });
+        let clock_behind_us = clock_behind_us(report, it, asked);
+        let last_run = (it.epoch_id, it.epoch);
+        said.insert(it.agent_id, Said { last_run, last_report: at, report: *report, clock_behind_us, has_waited });
+    }
+    write_runs(connection, &leads)?;
+    write_agents(connection, &said)
+}
+
+/// The runs of these reports, in the order in which they were first heard of. Their agents are locked.
+fn known(connection: &mut PgConnection, reports: &BTreeMap<i32, Report<'_>>) -> Result<Vec<Known>, Trouble> {
+    let epoch_ids: Vec<i32> = reports.keys().copied().collect();
+    sql_query(
+        "select from agents where agent_id in (select e.agent_id from epochs e where e.epoch_id = any($1))
          order by agent_id for no key update",
     )
-    .bind::<Array<Text>, _>(&names)
-    .load(connection)
+    .bind::<Array<Integer>, _>(&epoch_ids)
+    .execute(connection)
     .map_err(|error| Trouble::of(error, Statement::Lock))?;
-    let known: BTreeMap<&str, &Known> = known.iter().map(|known| (known.name.as_str(), known)).collect();
-    let asked = Moment::now();
-    let behind = |(name, report): (&&str, &&Report<'_>)| {
-        let Some(known) = known.get(name) else { return 0 };
-        // Where Kafka does not keep when messages are sent, what was known before may be right no more.
-        let Some(passage) = report.passage else { return 0 };
-        let before = SignedDuration::from_micros(known.clock_behind_us);
-        let behind = passage.clock_behind(before, time(known.now), asked);
-        i64::try_from(behind.as_micros()).unwrap_or_default()
-    };
-    // One that was made just now counts after a clock was set back, too.
-    sql_query(
-        "update agents a
-         set version = d.version, labels = d.labels, last_seen = now(), last_report = d.at, report = d.report,
-             clock_behind_us = d.clock_behind_us
-         from unnest($1, $2, $3, $4, $5, $6, $7) d(name, version, labels, at, report, clock_behind_us, is_of_now)
-         where a.name = d.name
-           and (d.is_of_now or a.last_report is null or a.last_report <= d.at or a.last_report > now())",
+    let known = sql_query(
+        "select e.agent_id, e.epoch_id, e.epoch, e.previous, e.report_seq, a.run as last_run, l.epoch as last_epoch, a.last_report,
+                a.clock_behind_us, clock_timestamp() as now,
+                -- It is looked for only where another run was the last one, which is seldom.
+                case when a.run is distinct from e.epoch_id then exists (
+                    select from epochs n
+                    where n.agent_id = e.agent_id and n.previous = e.epoch and n.previous_highest >= e.report_seq
+                ) else false end as is_followed
+         from epochs e join agents a using (agent_id) left join epochs l on l.epoch_id = a.run
+         where e.epoch_id = any($1) order by e.epoch_id",
     )
-    .bind::<Array<Text>, _>(&names)
-    .bind::<Array<Text>, _>(latest.values().map(|report| report.report.version.as_str()).collect::<Vec<_>>())
-    .bind::<Array<Jsonb>, _>(labels)
-    .bind::<Array<Timestamptz>, _>(latest.values().map(|report| pg_time(at(report))).collect::<Vec<_>>())
-    .bind::<Array<Jsonb>, _>(latest.values().map(|report| in_short(report.report)).collect::<Vec<_>>())
-    .bind::<Array<BigInt>, _>(latest.iter().map(behind).collect::<Vec<_>>())
-    .bind::<Array<Bool>, _>(latest.values().map(|report| is_of_now(report)).collect::<Vec<_>>())
+    .bind::<Array<Integer>, _>(&epoch_ids)
+    .load(connection)?;
+    Ok(known)
+}
+
+/// Notes since when each is the last run of its agent, and when it was last heard.
+fn write_runs(connection: &mut PgConnection, leads: &[Lead]) -> Result<(), Trouble> {
+    sql_query(
+        "update epochs e
+         set took_over_at = case when d.is_new then now() else e.took_over_at end,
+             prompt_report_at = case when d.has_waited then e.prompt_report_at else now() end
+         from unnest($1, $2, $3) d(epoch_id, is_new, has_waited)
+         where e.epoch_id = d.epoch_id",
+    )
+    .bind::<Array<Integer>, _>(leads.iter().map(|lead| lead.epoch_id).collect::<Vec<_>>())
+    .bind::<Array<Bool>, _>(leads.iter().map(|lead| lead.is_new).collect::<Vec<_>>())
+    .bind::<Array<Bool>, _>(leads.iter().map(|lead| lead.has_waited).collect::<Vec<_>>())
     .execute(connection)
     .map_err(|error| Trouble::of(error, Statement::Records))?;
     Ok(())
 }
 
-/// Whether it was made, sent and read at about the same time, whatever the time is by its agent's clock.
-fn is_of_now(report: &Report<'_>) -> bool {
+fn write_agents(connection: &mut PgConnection, said: &BTreeMap<i32, Said<'_>>) -> Result<(), Trouble> {
+    let all = || said.values();
+    let labels: Vec<_> = all().map(|it| json!(it.report.report.labels)).collect();
+    sql_query(
+        "update agents a
+         set run = d.run, version = d.version, labels = d.labels, last_seen = now(), last_report = d.at,
+             report = d.report, clock_behind_us = d.clock_behind_us,
+             heard_at = case when d.has_waited then a.heard_at else now() end
+         from unnest($1, $2, $3, $4, $5, $6, $7, $8)
+              d(agent_id, run, version, labels, at, report, clock_behind_us, has_waited)
+         where a.agent_id = d.agent_id",
+    )
+    .bind::<Array<Integer>, _>(said.keys().copied().collect::<Vec<_>>())
+    .bind::<Array<Integer>, _>(all().map(|it| it.last_run.0).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(all().map(|it| it.report.report.version.as_str()).collect::<Vec<_>>())
+    .bind::<Array<Jsonb>, _>(labels)
+    .bind::<Array<Timestamptz>, _>(all().map(|it| pg_time(it.last_report)).collect::<Vec<_>>())
+    .bind::<Array<Jsonb>, _>(all().map(|it| in_short(it.report.report)).collect::<Vec<_>>())
+    .bind::<Array<BigInt>, _>(all().map(|it| it.clock_behind_us).collect::<Vec<_>>())
+    .bind::<Array<Bool>, _>(all().map(|it| it.has_waited).collect::<Vec<_>>())
+    .execute(connection)
+    .map_err(|error| Trouble::of(error, Statement::Records))?;
+    Ok(())
+}
+
+/// How far the agent's clock is behind the database's, in microseconds. `asked` is when that was read.
+fn clock_behind_us(report: &Report<'_>, known: &Known, asked: Moment) -> i64 {
+    // Where Kafka does not keep when messages are sent, what was known before may be right no more.
+    let Some(passage) = report.passage else { return 0 };
+    let before = SignedDuration::from_micros(known.clock_behind_us);
+    let behind = passage.clock_behind(before, time(known.now), asked);
+    i64::try_from(behind.as_micros()).unwrap_or_default()
+}
+
+/// Whether it was sent long after it was made, both by its agent's clock, which may be wrong; none: that is not known.
+fn waited(report: &Report<'_>) -> Option<bool> {
     // Kafka keeps milliseconds.
-    let is_sent_at_once =
-        |sent: Timestamp| AT_ONCE_MS.contains(&(sent.as_millisecond() - report.report.at.as_millisecond()));
-    report.passage.is_some_and(|passage| passage.is_prompt() && is_sent_at_once(passage.sent))
+    let sent = report.passage?.sent.as_millisecond();
+    Some(!AT_ONCE_MS.contains(&(sent - report.report.at.as_millisecond())))
 }
 
 /// What people want to know of an agent's latest report, beside what has columns of its own.

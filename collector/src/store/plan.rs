@@ -52,7 +52,6 @@ pub(super) struct Reject<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Report<'a> {
     pub(super) seq: i64,
-    pub(super) agent: &'a str,
     pub(super) report: &'a AgentReport,
     pub(super) passage: Option<Passage<'a>>,
     /// As how many-th report of the batch it came.
@@ -140,7 +139,7 @@ impl<'a> Plan<'a> {
                     delta.notices.insert(origin.seq);
                     self.said += 1;
                     let (seq, passage, place) = (origin.seq, message.passage, self.said);
-                    self.report(epoch_id, Report { seq, agent: &record.agent, report, passage, place }, memory);
+                    self.report(epoch_id, Report { seq, report, passage, place }, memory);
                 }
             }
         }

@@ -13,26 +13,36 @@ struct Wrong {
     run: Run,
     behind: SignedDuration,
     sent: usize,
+    previous: Option<Value>,
 }
 
 impl Wrong {
     /// Starts to check a shop and another site each minute.
     fn start(behind: SignedDuration) -> Wrong {
+        Wrong::start_after(None, behind)
+    }
+
+    /// Starts after a run, which its outbox knows of.
+    fn start_after(before: Option<&Wrong>, behind: SignedDuration) -> Wrong {
         let run = Run { epoch: Uuid::new_v4(), agent: "edge", records: Vec::new() };
-        let mut agent = Wrong { run, behind, sent: 0 };
+        let previous = before.map(|it| json!({"epoch": it.run.epoch, "highest_seq": it.run.records.len()}));
+        let mut agent = Wrong { run, behind, sent: 0, previous };
         let due = |id: &str| json!({"id": id, "interval_ms": 60_000});
         agent.report("start", json!([due("shop"), due("lost")]));
         agent
     }
 
+    /// In microseconds, as records have it.
     fn now(&self) -> Timestamp {
-        Timestamp::now() - self.behind
+        let now = Timestamp::now() - self.behind;
+        Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
     }
 
     fn report(&mut self, event: &str, monitors: Value) {
         self.run.add(json!({
             "kind": "agent", "event": event, "at": self.now(), "version": "1", "highest_seq": self.run.records.len(),
             "pending": 0, "outbox_bytes": 0, "monitors": monitors, "configuration": {"revision": "1", "faults": 0},
+            "previous": self.previous,
         }));
     }
 
@@ -42,6 +52,12 @@ impl Wrong {
             "kind": "result", "monitor": monitor, "name": monitor, "url": "http://127.0.0.1/", "scheduled_at": at,
             "checked_at": at, "outcome": outcome,
         }));
+    }
+
+    /// When it made its latest report, by its clock.
+    fn reported(&self) -> Value {
+        let mut reports = self.run.records.iter().filter(|record| record["kind"] == "agent");
+        reports.next_back().map(|record| record["at"].clone()).unwrap_or_default()
     }
 
     /// Sends what is new.
@@ -132,6 +148,76 @@ fn who_looks_by_a_wrong_clock_looks_who_does_not_is_silent_and_a_lag_is_no_wrong
         ensure!(behind(&agent(&collector)?)?.is_zero(), "{}", agent(&collector)?);
         Ok(())
     });
+    Ok(())
+}
+
+#[test]
+fn an_agent_that_starts_again_by_a_clock_that_was_set_back_runs_and_looks_and_is_missed_once_it_dies() -> Result<()> {
+    for keeps_times_of_sending in [true, false] {
+        let stack = Stack::start()?;
+        if !keeps_times_of_sending {
+            stack.topic.configure("message.timestamp.type", "LogAppendTime")?;
+        }
+        let producer = stack.topic.producer()?;
+        let collector = stack.collector().with_pages()?.start()?;
+        let mut before = Wrong::start(SignedDuration::ZERO);
+        before.checked("shop", 0, "timeout");
+        before.report("stop", json!([]));
+        before.send(&producer)?;
+        await_consumed(&stack, &collector);
+        assert_eq!(agent(&collector)?["presence"], "stopped");
+
+        let mut after = Wrong::start_after(Some(&before), SignedDuration::from_mins(10));
+        after.checked("shop", 0, "success");
+        after.checked("lost", 0, "success");
+        after.send(&producer)?;
+        await_consumed(&stack, &collector);
+        eventually("it runs", || {
+            let told = agent(&collector)?;
+            ensure!(told["presence"] == "running" && told["last_report"] == json!(after.reported()), "{told}");
+            Ok(())
+        });
+        let open: Vec<Value> = stack.database.rows(
+            "select s.monitor, s.begins from website_monitor.schedule_spans(now(), now()) s
+             where s.ends is null order by 1",
+        )?;
+        assert_eq!(open.iter().map(|row| &row["monitor"]).collect::<Vec<_>>(), [&json!("lost"), &json!("shop")]);
+        if keeps_times_of_sending {
+            await_look(&collector, "shop", "success");
+        }
+
+        stack.database.execute("update website_monitor.agents set last_seen = last_seen - interval '4 minutes'")?;
+        eventually("it is missed", || {
+            let told = agent(&collector)?;
+            ensure!(told["presence"] == "silent", "{told}");
+            Ok(())
+        });
+    }
+    Ok(())
+}
+
+#[test]
+fn what_comes_late_of_an_earlier_run_hides_nothing_of_the_run_that_reports() -> Result<()> {
+    let stack = Stack::start()?;
+    let producer = stack.topic.producer()?;
+    let collector = stack.collector().with_pages()?.start()?;
+    let mut now = Wrong::start(SignedDuration::ZERO);
+    now.checked("shop", 0, "success");
+    now.send(&producer)?;
+    await_look(&collector, "shop", "success");
+    // An outbox that was found on another disk: of it nothing was heard before, and its agent had stopped.
+    let mut found = Wrong::start(SignedDuration::from_mins(30));
+    found.checked("other", 0, "success");
+    found.report("stop", json!([]));
+    found.behind = SignedDuration::ZERO;
+    found.send(&producer)?;
+    await_consumed(&stack, &collector);
+    let stored = "website_monitor.results join website_monitor.monitors using (monitor_id) where id = 'other'";
+    assert_eq!(stack.database.count(stored)?, 1);
+    let told = agent(&collector)?;
+    assert_eq!((&told["presence"], &told["last_report"]), (&json!("running"), &json!(now.reported())));
+    let open = "website_monitor.schedule_spans(now(), now()) where ends is null and monitor in ('shop', 'lost')";
+    assert_eq!(stack.database.count(open)?, 2);
     Ok(())
 }
 

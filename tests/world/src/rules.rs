@@ -104,8 +104,16 @@ impl Rules {
     pub const ALL: Rules = Rules::of(&Rule::ALL);
 
     /// Only the rules that the product has today are on.
-    pub const PRODUCT: Rules =
-        Rules::of(&[Rule::Memory, Rule::Positions, Rule::Tail, Rule::Group, Rule::Wipe, Rule::Name, Rule::Due]);
+    pub const PRODUCT: Rules = Rules::of(&[
+        Rule::Memory,
+        Rule::Positions,
+        Rule::Tail,
+        Rule::Group,
+        Rule::Wipe,
+        Rule::Name,
+        Rule::Due,
+        Rule::Clock,
+    ]);
 
     /// Only these rules are on.
     pub const fn of(rules: &[Rule]) -> Rules {

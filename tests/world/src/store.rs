@@ -124,7 +124,7 @@ impl Store {
             return Step::Stored;
         }
         let monitor_ids = names::monitor_ids(&mut database.tables, &mut self.memory, &plan.results);
-        let transaction = Transaction::of(&plan, &monitor_ids);
+        let transaction = Transaction::of(&plan, &entries, &monitor_ids);
         self.open = Some(Open { transaction, is_locked: false });
         Step::Continues
     }

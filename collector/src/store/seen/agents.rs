@@ -73,14 +73,10 @@ pub(in crate::store) fn as_reported(connection: &mut PgConnection, now: Timestam
 fn rows(connection: &mut PgConnection, now: Timestamp, with_monitors: bool) -> Result<Vec<AgentRow>, Trouble> {
     let rows: Vec<Row> = sql_query(
         "with counted as (
-             select e.agent_id, min(e.first_seen) as first_seen,
+             select e.agent_id, min(e.first_seen) as first_seen, max(e.epoch_id) as newest,
                     sum((select coalesce(sum(upper(r) - lower(r)), 0) from unnest(e.dropped - e.accounted) r)) as dropped,
                     sum((select coalesce(sum(upper(r) - lower(r)), 0) from unnest(e.rejected) r)) as rejected
              from epochs e group by 1
-         ),
-         latest as (
-             select distinct on (agent_id) agent_id, pending, ended_at from epochs
-             order by agent_id, reported_at desc nulls last, epoch_id desc
          ),
          due as (select s.agent_id, count(*) as monitors from schedule_spans($1, $1) s where $2 and s.ends is null group by 1)
          select a.name, a.version, a.labels, c.first_seen, a.last_seen, a.last_report, r.since as retired_since,
@@ -88,8 +84,9 @@ fn rows(connection: &mut PgConnection, now: Timestamp, with_monitors: bool) -> R
                 coalesce(d.monitors, 0) as monitors, coalesce(l.pending, 0) as pending,
                 coalesce(c.dropped, 0)::bigint as dropped, coalesce(c.rejected, 0)::bigint as rejected
          from agents a
-         left join counted c using (agent_id) left join latest l using (agent_id) left join due d using (agent_id)
+         left join counted c using (agent_id) left join due d using (agent_id)
          left join retired_agents() r using (agent_id)
+         left join epochs l on l.epoch_id = coalesce(a.run, c.newest)
          order by a.name",
     )
     .bind::<Timestamptz, _>(pg_time(now))

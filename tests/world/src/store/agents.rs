@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::plan::{Plan, number};
 use super::tables::{EpochRow, LastReport, Tables, row};
+use crate::batch::Entry;
 use crate::common::{Common, time};
 use crate::cover::Rare;
 use crate::rules::Rule;
@@ -30,17 +31,22 @@ pub(super) struct ReportRow {
 }
 
 /// Makes the reports of a plan, in the order of their epochs' ids.
-pub(super) fn rows(plan: &Plan<'_>) -> Vec<ReportRow> {
-    let make = |(epoch_id, report): (&i32, &super::plan::Report<'_>)| ReportRow {
-        epoch_id: row(*epoch_id),
-        seq: report.seq,
-        agent: report.agent.to_owned(),
-        at: time(report.report.at),
-        oldest_pending: report.report.oldest_pending.map(|oldest| (oldest.epoch, number(oldest.seq))),
-        previous: report.report.previous.map(|previous| (previous.epoch, number(previous.highest_seq))),
-        is_stop: report.is_stop(),
-        first_place: plan.first_places[epoch_id],
-        place: report.place,
+pub(super) fn rows(plan: &Plan<'_>, entries: &[Entry<'_>]) -> Vec<ReportRow> {
+    let make = |(epoch_id, report): (&i32, &super::plan::Report<'_>)| {
+        let epoch = plan.deltas[epoch_id].epoch;
+        let mut records = entries.iter().filter_map(|entry| entry.decoded().as_ref().ok());
+        let record = records.find(|record| record.epoch == epoch && number(record.seq) == report.seq);
+        ReportRow {
+            epoch_id: row(*epoch_id),
+            seq: report.seq,
+            agent: record.map(|record| record.agent.to_string()).unwrap_or_default(),
+            at: time(report.report.at),
+            oldest_pending: report.report.oldest_pending.map(|oldest| (oldest.epoch, number(oldest.seq))),
+            previous: report.report.previous.map(|previous| (previous.epoch, number(previous.highest_seq))),
+            is_stop: report.is_stop(),
+            first_place: plan.first_places[epoch_id],
+            place: report.place,
+        }
     };
     plan.reports.iter().map(make).collect()
 }

@@ -3,6 +3,7 @@
 use super::agents::{self, ReportRow};
 use super::plan::{Delta, Plan};
 use super::tables::{ResultRow, ScheduleRow, Tables, row};
+use crate::batch::Entry;
 use crate::common::Common;
 use crate::ranges::Ranges;
 
@@ -18,8 +19,8 @@ pub(super) struct Transaction {
 }
 
 impl Transaction {
-    /// Takes what a plan writes.
-    pub(super) fn of(plan: &Plan<'_>, monitor_ids: &[usize]) -> Transaction {
+    /// Takes what a plan of these entries writes.
+    pub(super) fn of(plan: &Plan<'_>, entries: &[Entry<'_>], monitor_ids: &[usize]) -> Transaction {
         let results = plan.results.iter().zip(monitor_ids).map(|(fresh, monitor_id)| ResultRow {
             epoch_id: row(fresh.epoch_id),
             seq: fresh.seq,
@@ -34,7 +35,7 @@ impl Transaction {
             deltas: plan.deltas.iter().map(|(id, delta)| (row(*id), delta.clone())).collect(),
             dropped: plan.dropped.iter().map(|(id, numbers)| (row(*id), numbers.clone())).collect(),
             claims: plan.claims.iter().map(|(id, highest)| (row(*id), *highest)).collect(),
-            reports: agents::rows(plan),
+            reports: agents::rows(plan, entries),
             schedules: schedules.collect(),
             results: results.collect(),
             locks: plan.epochs.keys().copied().map(row).collect(),
