@@ -17,6 +17,8 @@
 //! that with receivers that keep no books; so both carry the same id (`Message-ID`, `Idempotency-Key`, `id`), by which the
 //! receiver can tell.
 //!
+//! That the database itself is away is told by none of this, but directly: see `blind`.
+//!
 //! Nothing is said of a site that nobody sees: when agents are silent, alerts of sites stay as they are.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,6 +31,7 @@ use crate::health::Health;
 use crate::store::{AlertStore, Unavailable};
 
 mod advance;
+mod blind;
 mod deliver;
 mod evaluate;
 mod facts;
@@ -38,6 +41,7 @@ mod message;
 mod silence;
 
 pub use advance::{Alert, Details, Phase};
+pub use blind::{Away, Watch};
 pub use deliver::{Courier, Failure, Shift, send};
 pub use evaluate::{Changes, Known};
 pub use facts::{Facts, Monitor};
@@ -79,6 +83,13 @@ impl Evaluator {
     /// # Errors
     /// Why the database can't be read or written.
     pub fn run(&self) -> Result<bool, Unavailable> {
+        self.health.asks_database();
+        let outcome = self.run_once();
+        self.health.hears_of_database(matches!(outcome, Ok(true)));
+        outcome
+    }
+
+    fn run_once(&self) -> Result<bool, Unavailable> {
         let given_up = self.store.give_up()?;
         deliver::say(&given_up);
         self.health.alerting().gave_up(given_up.len());
@@ -88,7 +99,7 @@ impl Evaluator {
         let outcome = self.store.evaluate(&self.config, |facts, known| {
             // Who was not there to hear an agent can't call it silent.
             let heard_since = facts.as_of.checked_sub(began - since).unwrap_or(Timestamp::MIN);
-            let facts = Facts { heard_since, ..facts };
+            let facts = Facts { heard_since, kafka: self.without_kafka(facts.as_of), ..facts };
             is_ours = true;
             let changes = evaluate::evaluate(&self.config, self.page.as_deref(), &facts, known);
             let milliseconds = began.elapsed().as_millis();
@@ -102,6 +113,13 @@ impl Evaluator {
             *self.hearing() = Some(Hearing { since, last: Instant::now() });
         }
         outcome
+    }
+
+    /// That Kafka is away, at a moment by the database's clock.
+    fn without_kafka(&self, as_of: Timestamp) -> Option<Away> {
+        let since = self.health.without_kafka_since()?;
+        let since = as_of.checked_sub(since.elapsed()).unwrap_or(Timestamp::MIN);
+        Some(Away { since, reason: self.health.kafka().reason().map(|failure| failure.text) })
     }
 
     fn hearing(&self) -> MutexGuard<'_, Option<Hearing>> {

@@ -10,6 +10,7 @@
 //! it one to hold up a boot: after a while without it the collector is ready, and the status says what it waits for.
 
 mod alerting;
+mod asking;
 mod metrics;
 mod tally;
 
@@ -20,6 +21,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 pub use alerting::Alerting;
+use asking::Asking;
 use prometheus_client::metrics::histogram::Histogram;
 use sd_notify::NotifyState;
 use settings::{Outage, terminal};
@@ -49,10 +51,11 @@ pub struct Health {
     stored: AtomicU64,
     /// Messages that are still to be read, by partition; empty while that is not known.
     lags: Mutex<BTreeMap<i32, i64>>,
-    /// A broker answers.
-    reaches_kafka: AtomicBool,
+    /// Since when no broker answers; none: one does.
+    no_broker_since: Mutex<Option<Instant>>,
     kafka: Outage,
     database: Outage,
+    asking: Mutex<Asking>,
     tally: Tally,
     alerting: Alerting,
     /// How long batches took that were stored, in seconds.
@@ -85,9 +88,10 @@ impl Health {
             writing: (0..writers).map(|_| Writer::default()).collect(),
             stored: AtomicU64::new(0),
             lags: Mutex::default(),
-            reaches_kafka: AtomicBool::new(false),
+            no_broker_since: Mutex::new(Some(Instant::now())),
             kafka: Outage::default(),
             database: Outage::default(),
+            asking: Mutex::default(),
             tally: Tally::default(),
             alerting: Alerting::default(),
             batches: Histogram::new(BATCH_SECONDS),
@@ -106,12 +110,41 @@ impl Health {
 
     /// Whether a broker answers.
     pub fn hears_of_kafka(&self, is_there: bool) {
-        self.reaches_kafka.store(is_there, Ordering::Relaxed);
+        let mut since = self.no_broker();
+        *since = if is_there { None } else { since.or_else(|| Some(Instant::now())) };
     }
 
     /// Whether a broker answered when it was last looked.
     pub fn reaches_kafka(&self) -> bool {
-        self.reaches_kafka.load(Ordering::Relaxed)
+        self.no_broker().is_none()
+    }
+
+    /// Since when nothing can be read of Kafka, be it that no broker answers or that none lets us; none: it can.
+    pub fn without_kafka_since(&self) -> Option<Instant> {
+        [*self.no_broker(), self.kafka.since()].into_iter().flatten().min()
+    }
+
+    /// The database is asked something that it answers soon.
+    pub fn asks_database(&self) {
+        self.asking().begins(Instant::now());
+    }
+
+    /// Whether it answered.
+    pub fn hears_of_database(&self, is_there: bool) {
+        self.asking().ended(is_there, Instant::now());
+    }
+
+    /// Since when the database answers nothing or takes nothing; none: it does.
+    pub fn without_database_since(&self) -> Option<Instant> {
+        [self.asking().vain_since(Instant::now()), self.database.since()].into_iter().flatten().min()
+    }
+
+    fn asking(&self) -> MutexGuard<'_, Asking> {
+        self.asking.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn no_broker(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.no_broker_since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether Kafka can be read, and why it cannot.

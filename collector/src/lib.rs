@@ -31,7 +31,7 @@ pub mod store;
 pub mod verify;
 pub mod web;
 
-use alerts::{Courier, Evaluator, Shift};
+use alerts::{Courier, Evaluator, Shift, Watch};
 use batch::Batch;
 use config::alerts::Receiver;
 use config::{Alerts, Config, Database, Http};
@@ -150,6 +150,11 @@ fn spawn_alerts(
         tokio::spawn(look_after(failure, Pace::steady(Courier::INTERVAL), move || courier.run()))
     };
     let mut tasks: Vec<JoinHandle<()>> = alerts.receivers.iter().map(courier).collect();
+    let watch = |receiver| Watch::of(&alerts, receiver, page.clone(), health.clone(), shift.clone());
+    tasks.extend(alerts.receivers.iter().filter_map(watch).map(|watch| {
+        let failure = "can't tell receivers of the database";
+        tokio::spawn(look_after(failure, Pace::steady(Watch::INTERVAL), move || watch.run()))
+    }));
     let evaluator = Evaluator::new(alerts, page, store.alerts(), health.clone());
     tasks.push(tokio::spawn(look_after("can't evaluate alerts", Pace::sparing(alerts::INTERVAL), move || {
         evaluator.run()

@@ -140,6 +140,11 @@ impl Outage {
         self.state().began.is_some()
     }
 
+    /// When the first of the attempts failed that have failed since; none when the last one did not.
+    pub fn since(&self) -> Option<Instant> {
+        self.state().began
+    }
+
     /// The most telling reason of the last attempts; none when the part can be used.
     pub fn reason(&self) -> Option<Failure> {
         self.state().reason()
@@ -235,7 +240,8 @@ mod tests {
         let (outage, now) = (Outage::default(), Instant::now());
         assert_eq!(outage.ended(now), None);
         outage.failed(&certificate(), now);
-        assert!(outage.is_on());
+        outage.failed(&certificate(), now + SECOND);
+        assert_eq!((outage.is_on(), outage.since()), (true, Some(now)));
         assert_eq!(outage.ended(now + 5 * SECOND), Some(5 * SECOND));
         assert_eq!((outage.is_on(), outage.reason(), outage.ended(now)), (false, None, None));
         assert_eq!(outage.failed(&certificate(), now + 6 * SECOND), Some(1));

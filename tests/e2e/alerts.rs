@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 mod agents;
+mod blind;
 mod clock;
 mod commands;
 mod delivery;

@@ -75,12 +75,12 @@ impl Courier {
     /// # Errors
     /// Why the database can't be read or written.
     pub fn run(&self) -> Result<bool, Unavailable> {
-        let _on_its_way = OnItsWay::begin(&self.shift);
+        let _on_its_way = self.shift.begin();
         self.bring()
     }
 
     fn bring(&self) -> Result<bool, Unavailable> {
-        while !self.shift.is_over.load(Ordering::SeqCst) {
+        while !self.shift.is_over() {
             let claim = self.store.claim(&self.receiver.name, &self.addresses, longest(&self.receiver))?;
             let Some(claim) = claim else { break };
             let message = &claim.message;
@@ -123,14 +123,7 @@ pub(super) fn say(given_up: &[GivenUp]) {
 }
 
 /// One courier's being on its way, which a panic ends, too.
-struct OnItsWay<'a>(&'a Shift);
-
-impl OnItsWay<'_> {
-    fn begin(shift: &Shift) -> OnItsWay<'_> {
-        shift.on_their_way.fetch_add(1, Ordering::SeqCst);
-        OnItsWay(shift)
-    }
-}
+pub(super) struct OnItsWay<'a>(&'a Shift);
 
 impl Drop for OnItsWay<'_> {
     fn drop(&mut self) {
@@ -139,6 +132,17 @@ impl Drop for OnItsWay<'_> {
 }
 
 impl Shift {
+    /// Begins a way, which lasts until what is returned is dropped.
+    pub(super) fn begin(&self) -> OnItsWay<'_> {
+        self.on_their_way.fetch_add(1, Ordering::SeqCst);
+        OnItsWay(self)
+    }
+
+    /// Whether the shift has ended, so that none begins any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::SeqCst)
+    }
+
     /// Lets nobody begin any more, and waits for those on their way, but not for ever.
     pub async fn end(&self, bound: Duration) {
         const STEP: Duration = Duration::from_millis(20);
@@ -151,7 +155,7 @@ impl Shift {
 }
 
 /// How long to wait after so many attempts.
-fn pause(attempts: i32) -> Duration {
+pub(super) fn pause(attempts: i32) -> Duration {
     let doubled = u32::try_from(attempts - 1).map_or(0, |times| times.min(16));
     (SHORTEST_PAUSE * 2_u32.pow(doubled)).min(LONGEST_PAUSE)
 }

@@ -93,7 +93,7 @@ impl Changes {
 /// How long trouble has to last.
 fn lasting(what: What) -> Duration {
     match what {
-        What::Down { lasting, .. } => lasting,
+        What::Down { lasting, .. } | What::Blind { lasting } => lasting,
         _ => Duration::ZERO,
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use super::blind::Away;
 use crate::figures::agent::AgentRow;
 use crate::figures::overview::Tags;
 use crate::figures::sight::Sight;
@@ -20,6 +21,8 @@ pub struct Facts {
     pub monitors: Vec<Monitor>,
     /// All of them.
     pub agents: Vec<AgentRow>,
+    /// That Kafka is away from this collector; none: it is there.
+    pub kafka: Option<Away>,
 }
 
 /// What is known of a monitor.

@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::advance::{Alert, Details};
+use super::blind;
 use super::facts::{Facts, Monitor};
 use crate::config::alerts::{Rule, What};
 use crate::figures::agent::{AgentRow, Presence};
@@ -46,6 +47,9 @@ pub(super) fn judge<'a>(rule: &Rule, facts: &Facts, previous: impl Fn(&str) -> O
         let watched = facts.monitors.iter().filter(|monitor| rule.monitors.has(&monitor.id, &monitor.tags));
         return watched.map(|monitor| of_monitor(rule, facts, monitor)).collect();
     }
+    if let What::Blind { .. } = rule.what {
+        return vec![blind::of_kafka(facts.kafka.as_ref(), previous(blind::KAFKA), facts.as_of)];
+    }
     let is_watched = |agent: &&AgentRow| rule.agents.is_empty() || rule.agents.contains(&agent.name);
     let watched = facts.agents.iter().filter(is_watched);
     watched.map(|agent| of_agent(rule.what, facts, agent, previous(&agent.name))).collect()
@@ -84,7 +88,7 @@ fn of_monitor(rule: &Rule, facts: &Facts, monitor: &Monitor) -> Judgement {
             let bound = now.checked_add(within).unwrap_or(Timestamp::MAX);
             ends.map_or(Finding::Unclear, |ends| now_if(ends <= bound, now))
         }
-        What::AgentSilent { .. } | What::Backlog { .. } | What::Dropped => Finding::Unclear,
+        What::AgentSilent { .. } | What::Backlog { .. } | What::Dropped | What::Blind { .. } => Finding::Unclear,
     };
     Judgement { subject: monitor.id.clone(), finding, details, mark: None }
 }
@@ -167,7 +171,9 @@ fn of_agent(what: What, facts: &Facts, agent: &AgentRow, previous: Option<&Alert
                 _ => Finding::Good,
             }
         }
-        What::Down { .. } | What::Slow { .. } | What::CertificateExpiring { .. } => Finding::Unclear,
+        What::Down { .. } | What::Slow { .. } | What::CertificateExpiring { .. } | What::Blind { .. } => {
+            Finding::Unclear
+        }
     };
     Judgement { subject: agent.name.clone(), finding, details, mark }
 }

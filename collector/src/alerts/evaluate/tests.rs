@@ -1,5 +1,6 @@
 use super::*;
 use crate::alerts::advance::{Details, Phase};
+use crate::alerts::blind::Away;
 use crate::alerts::facts::Monitor;
 use crate::alerts::message::Kind;
 use crate::config::alerts::{Command, Maintenance, Receiver, Rule, Selection, Way};
@@ -44,7 +45,7 @@ fn monitor(sights: Vec<Sight>) -> Monitor {
 }
 
 fn facts(now: i64, monitors: Vec<Monitor>, agents: Vec<AgentRow>) -> Facts {
-    Facts { as_of: at(now), heard_since: at(-100_000), monitors, agents }
+    Facts { as_of: at(now), heard_since: at(-100_000), monitors, agents, kafka: None }
 }
 
 /// What one evaluation after the other tells.
@@ -429,6 +430,34 @@ fn what_was_dropped_is_told_though_it_is_the_first_that_is_heard_of_an_agent() {
     assert_eq!(told[0].details.reason, "it declared 2 records dropped, of 9003 in all");
     // What never dropped anything is not told, however new it is.
     assert_eq!(Story::new(rule()).agent(10, dropped(0, 5)), []);
+}
+
+#[test]
+fn that_no_collector_reaches_kafka_is_told_once_though_it_starts_again_and_so_is_its_return() {
+    let mut story = Story::new(config(vec![rule(What::Blind { lasting: Duration::from_secs(180) })]));
+    let away = |now, since| {
+        let kafka = Some(Away { since: at(since), reason: Some("refused".into()) });
+        Facts { kafka, ..facts(now, vec![], vec![]) }
+    };
+    let there = |now| facts(now, vec![], vec![]);
+    assert_eq!(story.then(&away(1, 0)), [], "it has just started");
+    assert_eq!(story.then(&there(10)), []);
+    // Another collector has been without Kafka for long, which is no blindness as long as this one reaches it.
+    for now in (20..400).step_by(10) {
+        assert_eq!(story.then(&away(now, -9_000)), []);
+        assert_eq!(story.then(&there(now + 5)), []);
+    }
+    assert_eq!(story.then(&away(570, -9_000)), []);
+    let told = story.told(&away(575, -9_000));
+    assert_eq!((told.len(), told[0].kind, &*told[0].subject, told[0].since), (1, Kind::Firing, "Kafka", at(395)));
+    assert!(told[0].details.reason.contains("(refused)"), "{}", told[0].details.reason);
+    // One that starts again has been without Kafka since then alone.
+    assert_eq!(story.then(&away(600, 599)), []);
+    assert_eq!(story.then(&away(1_000, 599)), []);
+    assert_eq!(story.then(&there(1_010)), [Kind::Resolved]);
+    assert_eq!(story.then(&there(1_020)), []);
+    // That there was no collector for a while is no matter of Kafka's.
+    assert_eq!(story.then(&away(9_000, 8_999)), []);
 }
 
 #[test]

@@ -61,6 +61,11 @@ pub enum What {
     },
     /// An agent declared that records were dropped.
     Dropped,
+    /// Kafka or the database is away from the collector, so that nothing is seen.
+    Blind {
+        /// For so long.
+        lasting: Duration,
+    },
 }
 
 impl What {
@@ -73,12 +78,18 @@ impl What {
             What::AgentSilent { .. } => "agent_silent",
             What::Backlog { .. } => "backlog",
             What::Dropped => "dropped",
+            What::Blind { .. } => "blind",
         }
     }
 
-    /// Whether it is about monitors; else it is about agents.
+    /// Whether it is about monitors.
     pub fn is_of_monitors(&self) -> bool {
         matches!(self, What::Down { .. } | What::Slow { .. } | What::CertificateExpiring { .. })
+    }
+
+    /// Whether it is about agents. What is about neither is about the collector itself.
+    pub fn is_of_agents(&self) -> bool {
+        matches!(self, What::AgentSilent { .. } | What::Backlog { .. } | What::Dropped)
     }
 }
 
@@ -116,15 +127,17 @@ enum Word {
     AgentSilent,
     Backlog,
     Dropped,
+    Blind,
 }
 
-const WORDS: [(&str, Word); 6] = [
+const WORDS: [(&str, Word); 7] = [
     ("down", Word::Down),
     ("slow", Word::Slow),
     ("certificate_expiring", Word::CertificateExpiring),
     ("agent_silent", Word::AgentSilent),
     ("backlog", Word::Backlog),
     ("dropped", Word::Dropped),
+    ("blind", Word::Blind),
 ];
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -144,9 +157,11 @@ impl Rule {
             agents: Vec::new(),
             receivers: section.text_items("receivers").unwrap_or_default(),
         };
-        match what.is_of_monitors() {
-            true => rule.monitors = section.section("monitors", Selection::of),
-            false => rule.agents = section.text_items("agents").unwrap_or_default(),
+        if what.is_of_monitors() {
+            rule.monitors = section.section("monitors", Selection::of);
+        }
+        if what.is_of_agents() {
+            rule.agents = section.text_items("agents").unwrap_or_default();
         }
         rule
     }
@@ -183,5 +198,6 @@ fn what(section: &mut Section<'_>, word: Word) -> What {
             What::Backlog { over: section.integer("over", 0..=u64::MAX).unwrap_or(10_000) }
         }
         Word::Dropped => What::Dropped,
+        Word::Blind => What::Blind { lasting: section.duration("for", SECOND..=DAY).unwrap_or(3 * MINUTE) },
     }
 }

@@ -22,6 +22,7 @@ alerts:
     - {name: silent, what: agent_silent, agents: [edge-1]}
     - {name: backlog, what: backlog, over: 10000}
     - {name: dropped, what: dropped}
+    - {name: blind, what: blind}
   receivers:
     - name: hook
       webhook:
@@ -40,7 +41,8 @@ alerts:
 #[test]
 fn a_whole_configuration_is_read_and_shows_no_secret() {
     let alerts = read(WHOLE).unwrap();
-    assert_eq!(alerts.rules.len(), 7);
+    assert_eq!(alerts.rules.len(), 8);
+    assert_eq!(alerts.rules[7].what, What::Blind { lasting: Duration::from_secs(180) });
     let default = What::Down { checks: 2, lasting: Duration::ZERO, seen_by: None };
     assert_eq!((alerts.rules[0].what, alerts.rules[0].monitors.is_all()), (default, true));
     let long = What::Down { checks: 1, lasting: Duration::from_secs(300), seen_by: Some(2) };
@@ -75,6 +77,7 @@ alerts:
     - {name: a, what: dwon}
     - {what: down, over: 2s, receivers: [nobody]}
     - {name: a, what: slow, agents: [x]}
+    - {name: b, what: blind, agents: [x]}
   receivers:
     - {name: hook, webhook: {url: "ftp://s3cret", template: {a: "{{sumary}}"}}}
     - {name: mail, email: {host: h, from: me, to: [you], user: u}}
@@ -105,6 +108,7 @@ alerts:
         "alerts.rules[2].receivers: \"nobody\" is no receiver; write one of: clear, hook, mail, nil, none, rel",
         "alerts.rules[3].over: is missing; write the longest time that is fast enough",
         "alerts.rules[3].agents: is no option",
+        "alerts.rules[4].agents: is no option",
         "alerts.rules[3].name: stands there twice; give each its own",
         "alerts.repeat: \"1s\" is out of bounds; write none, or a duration",
         "alerts.maintenance[1].from: \"22:00\" is no time; write a time such as 2026-11-24T22:00:00Z, or give `days`",

@@ -24,10 +24,10 @@ const MOST_ANSWERS: i64 = 500;
 /// Reads what the rules ask for.
 pub(super) fn read(connection: &mut PgConnection, config: &Alerts) -> Result<Facts, Trouble> {
     let as_of = now(connection)?;
-    let asks_of = |is_of_monitors| config.rules.iter().any(|rule| rule.what.is_of_monitors() == is_of_monitors);
-    let monitors = if asks_of(true) { monitors(connection, config, as_of)? } else { Vec::new() };
-    let agents = if asks_of(false) { agents::as_reported(connection, as_of)? } else { Vec::new() };
-    Ok(Facts { as_of, heard_since: Timestamp::MIN, monitors, agents })
+    let asks_of = |is_asked: fn(&What) -> bool| config.rules.iter().any(|rule| is_asked(&rule.what));
+    let monitors = if asks_of(What::is_of_monitors) { monitors(connection, config, as_of)? } else { Vec::new() };
+    let agents = if asks_of(What::is_of_agents) { agents::as_reported(connection, as_of)? } else { Vec::new() };
+    Ok(Facts { as_of, heard_since: Timestamp::MIN, monitors, agents, kafka: None })
 }
 
 /// Those that are in some agent's configuration, be it that of one that has stopped.
