@@ -41,6 +41,7 @@ fn main() -> Result<()> {
         labels: Default::default(),
         monitors: Vec::new(),
         due_since: None,
+        list: None,
     };
     let committer = outbox.start(AGENT, move |_| wire::payload(AGENT, &Content::Agent(Box::new(start))))?;
 

@@ -97,6 +97,11 @@ impl Publisher {
         self.state.reason()
     }
 
+    /// Whether Kafka took records again after it had not since this was last asked.
+    pub fn take_is_back(&self) -> bool {
+        self.state.take_is_back()
+    }
+
     /// Whether the thread still runs, as it does until it is stopped.
     pub fn is_running(&self) -> bool {
         self.thread.as_ref().is_some_and(|thread| !thread.is_finished())

@@ -2,13 +2,15 @@
 //!
 //! The collector proves from these reports that nothing is missing: `previous` chains the epochs, `highest_seq` says
 //! how many numbers were issued, `oldest_pending` up to where Kafka has acknowledged them. And what is due it knows from
-//! the lists of monitors that go with a start and a reload: where an outbox at its bound drops one, it is said again.
+//! the lists of monitors that go with a start and a reload. Every report says which list that is, so that it shows where
+//! one did not arrive; and a list is said again every hour, when Kafka takes records again, and where an outbox at its bound
+//! drops one.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
-use wire::{AgentEvent, AgentReport, Clock, Configuration, Content, MonitorDue, Pending, Previous};
+use wire::{AgentEvent, AgentReport, Clock, Configuration, Content, List, MonitorDue, Pending, Previous};
 
 use crate::config::Config;
 use crate::outbox::{Opening, Status};
@@ -107,8 +109,8 @@ impl Reporter {
         said.portions(None).map(|portion| self.payload(portion, status, missed.clone(), clock)).collect()
     }
 
-    /// The records that say once more which monitors are due, and since when, after some of those that said it last
-    /// were dropped. It is the same list: who has a part of it already loses or counts nothing by that.
+    /// The records that say once more which monitors are due, and since when: those that said it last may be lost. It is
+    /// the same list: who has a part of it already loses or counts nothing by that.
     pub(crate) fn again(&self, status: &Status, missed: &BTreeMap<String, u64>, clock: Clock) -> Vec<Vec<u8>> {
         let said = locked(&self.said).clone();
         let portions = said.iter().flat_map(|said| said.portions(Some(said.since)));
@@ -169,12 +171,18 @@ impl Reporter {
             labels: of.running.labels.clone(),
             monitors: of.monitors.to_vec(),
             due_since: of.due_since,
+            list: locked(&self.said).as_ref().map(Said::in_short),
         };
         wire::payload(&self.agent, &Content::Agent(Box::new(report)))
     }
 }
 
 impl Said {
+    fn in_short(&self) -> List {
+        let Running { configuration, monitors, .. } = &*self.running;
+        List { revision: configuration.revision.clone(), monitors: monitors.iter().map(Vec::len).sum::<usize>() as u64 }
+    }
+
     /// Each of its portions; those of a list that is said again with since when it is due.
     fn portions(&self, due_since: Option<Timestamp>) -> impl Iterator<Item = Occasion<'_>> {
         let at = if due_since.is_some() { Timestamp::now() } else { self.at };
@@ -266,6 +274,8 @@ mod tests {
         let report = &said[0].0;
         assert_eq!((said.len(), report.event, &*report.configuration.revision), (1, AgentEvent::Reload, "3"));
         assert_eq!(report.due_since, Some(reload.at), "the same monitors");
+        let in_short = |revision: &str, monitors| Some(List { revision: revision.into(), monitors });
+        assert_eq!((&start[1].0.list, &report.list), (&in_short("1", 3), &in_short("3", 1)));
     }
 
     #[test]

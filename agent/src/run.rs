@@ -11,6 +11,7 @@
 mod delivery;
 mod gaps;
 mod health;
+mod lists;
 mod reload;
 mod watchdog;
 
@@ -38,6 +39,7 @@ use crate::schedule::Schedule;
 use delivery::{Delivery, LAST_DRAIN, LAST_REPORT, Setup};
 use gaps::Gaps;
 use health::{Health, Seen};
+use lists::{Lists, Why};
 use reload::Reloads;
 use watchdog::{Look, Watchdog};
 
@@ -166,6 +168,7 @@ struct Periodic {
     /// The clock jumped, and the new epoch has not begun.
     jumped: bool,
     reported: Instant,
+    lists: Lists,
     gaps: Gaps,
     full: bool,
 }
@@ -200,6 +203,7 @@ impl Running {
         };
         let schedule = Schedule::start(&config.agent.name, monitors, config.workers, Arc::new(run));
         let (reported, gaps) = (Instant::now(), Gaps::default());
+        let lists = Lists::said(reported);
         let running = Running {
             schedule,
             checker,
@@ -207,7 +211,7 @@ impl Running {
             setup,
             reporter,
             delivery: Mutex::new(delivery),
-            periodic: Mutex::new(Periodic { clock, jumped: false, reported, gaps, full: false }),
+            periodic: Mutex::new(Periodic { clock, jumped: false, reported, lists, gaps, full: false }),
             reloads,
             http,
             health,
@@ -257,11 +261,21 @@ impl Running {
         self.saw(Some(delivery));
         self.mind_the_bound(delivery, &mut periodic);
         if delivery.is_settled(clock) {
+            let now = Instant::now();
+            if delivery.outbox().take_list_lost() {
+                periodic.lists.may_be_lost(Why::Dropped);
+            }
+            if delivery.take_is_back() {
+                periodic.lists.may_be_lost(Why::Reconnected);
+            }
             if std::mem::take(&mut periodic.jumped) {
+                periodic.lists = Lists::said(now);
                 delivery.begin_epoch(clock);
             } else if self.reloaded.swap(false, Ordering::Relaxed) {
+                periodic.lists = Lists::said(now);
                 delivery.report_reload(&self.schedule.missed(), clock);
-            } else if delivery.outbox().take_list_lost() {
+            } else if let Some(why) = periodic.lists.take_due(now) {
+                why.tell();
                 delivery.report_again(&self.schedule.missed(), clock);
             } else if periodic.reported.elapsed() >= REPORT_EVERY {
                 periodic.reported = Instant::now();

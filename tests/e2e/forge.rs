@@ -115,5 +115,6 @@ fn report(event: AgentEvent, highest_seq: u64) -> AgentReport {
         labels: Default::default(),
         monitors: Vec::new(),
         due_since: None,
+        list: None,
     }
 }

@@ -66,6 +66,37 @@ fn a_schedule_whose_record_was_dropped_is_known_from_when_it_was_in_force() -> R
     Ok(())
 }
 
+#[test]
+fn a_list_that_kafka_lost_is_said_again_once_kafka_takes_records_again() -> Result<()> {
+    let stack = Stack::with().partitions(1).start()?;
+    let site = stack.web.site("/", Answer::ok(""));
+    let agent = stack.agent().interval("200ms").set("kafka.create_topic", false).monitor("site", site).start()?;
+    await_delivered(&agent, 1);
+    let before = Timestamp::now();
+    stack.topic.delete()?;
+    eventually("what the agent said at its start is gone, and Kafka takes nothing", || {
+        ensure!(agent.log().contains("kafka takes no records"), "{}", agent.log());
+        Ok(())
+    });
+    stack.topic.make()?;
+    let collector = stack.collector().start()?;
+    eventually("it is known since when the site is checked", || {
+        let spans: Vec<Value> = stack.database.rows(&format!(
+            "select monitor, interval_ms, begins <= '{before}' as is_early, ends is null as is_open
+             from website_monitor.schedule_spans('-infinity', 'infinity')"
+        ))?;
+        ensure!(
+            spans == [json!({"monitor": "site", "interval_ms": 200, "is_early": true, "is_open": true})],
+            "{spans:?}"
+        );
+        Ok(())
+    });
+    settle(&stack, &agent, &collector)?;
+    assert!(agent.log().contains("kafka takes records again: the list of monitors is said again"), "{}", agent.log());
+    assert_eq!(stack.database.count("website_monitor.schedules")?, 1);
+    Ok(())
+}
+
 /// What an agent says is due, so many minutes after its start: at a start or a reload, or again.
 fn list(start: Timestamp, seq: u64, event: &str, at: i64, monitors: &[&str], due_since: Option<i64>) -> Value {
     let minute = |minute: i64| start + SignedDuration::from_mins(minute);
@@ -83,17 +114,19 @@ fn list(start: Timestamp, seq: u64, event: &str, at: i64, monitors: &[&str], due
 
 #[test]
 fn a_list_that_is_said_again_is_the_same_list_whatever_part_of_it_was_stored_before() -> Result<()> {
-    let spans = |lists: &[Value]| -> Result<Vec<Value>> {
+    let spans_and_rows = |lists: &[Value]| -> Result<(Vec<Value>, u64)> {
         let stack = Stack::start()?;
         let messages: Vec<Vec<u8>> = lists.iter().map(|list| list.to_string().into_bytes()).collect();
         stack.topic.produce_all(messages.iter().map(|message| (Some(&b"edge"[..]), Some(message.as_slice()))))?;
         let collector = stack.collector().start()?;
         await_no_lag(&stack, &collector);
-        stack.database.rows(
+        let spans = stack.database.rows(
             "select monitor, begins, ends from website_monitor.schedule_spans(now() - interval '1 day', now())
              order by begins, monitor",
-        )
+        )?;
+        Ok((spans, stack.database.count("website_monitor.schedules")?))
     };
+    let spans = |lists: &[Value]| Ok::<_, anyhow::Error>(spans_and_rows(lists)?.0);
     let began = Timestamp::now() - SignedDuration::from_hours(3);
     let list = |seq, event, at, monitors: &[&str], due_since| list(began, seq, event, at, monitors, due_since);
     let (a, b) = (["a"], ["b"]);
@@ -103,14 +136,22 @@ fn a_list_that_is_said_again_is_the_same_list_whatever_part_of_it_was_stored_bef
     let again = |seq| [list(seq, "start", 60, &a, Some(0)), list(seq + 1, "start", 60, &b, Some(0))];
     assert_eq!(spans(&again(50))?, whole, "nothing of it was stored");
     assert_eq!(spans(&[&start[1..], &again(50)].concat())?, whole, "a part of it was");
-    assert_eq!(spans(&[&start[..], &again(50), &again(90)].concat())?, whole, "it arrived all the same");
+    let often = [&start[..], &again(50), &again(90), &again(130)].concat();
+    assert_eq!(spans_and_rows(&often)?, (whole.clone(), 2), "it arrived all the same, and a repeat takes no room");
 
     let reload = list(9, "reload", 30, &a, None);
     let changed = spans(&[&start[..], slice::from_ref(&reload)].concat())?;
     assert_eq!(changed.len(), 3, "{changed:?}");
     let again = list(60, "reload", 90, &a, Some(30));
     assert_eq!(spans(&[&start[..], slice::from_ref(&again)].concat())?, changed);
-    assert_eq!(spans(&[&start[..], &[reload, again]].concat())?, changed);
+    assert_eq!(spans_and_rows(&[&start[..], &[reload, again]].concat())?, (changed, 3));
+    // The lists of one revision on either side of another one are two lists.
+    let back = [list(9, "reload", 30, &a, None), list(12, "reload", 40, &b, None), list(15, "reload", 50, &a, None)];
+    let mut back = [&start[..1], &back].concat();
+    back[2]["configuration"]["revision"] = json!("other");
+    let mut lost = back.clone();
+    lost[3] = list(70, "reload", 110, &a, Some(50));
+    assert_eq!(spans_and_rows(&lost)?, spans_and_rows(&back)?);
     // A reload that changed no monitor is as old as the start, whose own record may have been stored.
     let same = list(60, "reload", 90, &a, Some(0));
     assert_eq!(spans(&[&start[..1], &[same]].concat())?, whole[..1]);

@@ -314,6 +314,10 @@ fn check_report(report: &AgentReport) -> Result<(), Rejection> {
     number("clock.jumps", report.clock.jumps, 0, i64::MAX as u64)?;
     text("configuration.revision", &report.configuration.revision, limits::TEXT)?;
     number("configuration.faults", report.configuration.faults, 0, i64::MAX as u64)?;
+    if let Some(list) = &report.list {
+        text("list.revision", &list.revision, limits::TEXT)?;
+        number("list.monitors", list.monitors, 0, i64::MAX as u64)?;
+    }
     entries("labels", &report.labels)?;
     number("monitors", report.monitors.len() as u64, 0, limits::MONITORS as u64)?;
     for monitor in &report.monitors {

@@ -23,7 +23,7 @@ mod time;
 pub use decode::{Fault, Number, Rejection};
 pub use encode::{declared, lists_monitors, payload, stamp};
 pub use record::{Certificate, CheckResult, Content, DropReason, Dropped, Outcome, Phases, Range, Record};
-pub use report::{AgentEvent, AgentReport, Clock, Configuration, MonitorDue, Pending, Previous};
+pub use report::{AgentEvent, AgentReport, Clock, Configuration, List, MonitorDue, Pending, Previous};
 
 /// The version that this crate writes, and the only one that it reads.
 pub const VERSION: u32 = 1;

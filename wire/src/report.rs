@@ -47,6 +47,18 @@ pub struct AgentReport {
     /// Who doesn't know this field takes them to be due from `at` on.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::time::optional")]
     pub due_since: Option<Timestamp>,
+    /// Which list of monitors was said last, so that it shows where one did not arrive. Older agents leave it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list: Option<List>,
+}
+
+/// A list of monitors in short.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct List {
+    /// The revision of the configuration that it is of.
+    pub revision: String,
+    /// How many monitors it has, over all reports that it goes into.
+    pub monitors: u64,
 }
 
 /// The occasion of a report.

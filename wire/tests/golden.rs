@@ -6,8 +6,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use wire::{
-    AgentEvent, AgentReport, Certificate, CheckResult, Clock, Configuration, Content, DropReason, Dropped, MonitorDue,
-    Outcome, Pending, Phases, Previous, Range, Record,
+    AgentEvent, AgentReport, Certificate, CheckResult, Clock, Configuration, Content, DropReason, Dropped, List,
+    MonitorDue, Outcome, Pending, Phases, Previous, Range, Record,
 };
 
 const EPOCH: &str = "7b0c4f52-9a0e-4a7e-8f5e-0d2c3b1a9e77";
@@ -87,6 +87,7 @@ fn agent() -> Record<Cow<'static, str>> {
             labels: BTreeMap::from([("site".into(), "north".into())]),
             monitors: vec![MonitorDue { id: "shop".into(), interval_ms: 30_000, tags: BTreeMap::new() }],
             due_since: None,
+            list: None,
         })),
     )
 }
@@ -131,6 +132,17 @@ fn an_agent_report_that_says_again_what_is_due_is_written_and_read_as_in_its_gol
     report.highest_seq = 9_000;
     report.due_since = Some("2026-11-21T22:00:00Z".parse().unwrap());
     agrees(&record, include_str!("../golden/v1-agent-again.json"));
+}
+
+#[test]
+fn an_agent_report_that_says_which_list_is_in_force_is_written_and_read_as_in_its_golden_file() {
+    let mut record = Record { seq: 9_002, ..agent() };
+    let Content::Agent(report) = &mut record.content else { panic!("no report") };
+    report.event = AgentEvent::Periodic;
+    report.highest_seq = 9_001;
+    report.monitors.clear();
+    report.list = Some(List { revision: "5f3a".into(), monitors: 1 });
+    agrees(&record, include_str!("../golden/v1-agent-list.json"));
 }
 
 #[test]

@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use uuid::Uuid;
 use wire::{
-    AgentEvent, AgentReport, Certificate, CheckResult, Clock, Configuration, Content, DropReason, Dropped, Fault,
+    AgentEvent, AgentReport, Certificate, CheckResult, Clock, Configuration, Content, DropReason, Dropped, Fault, List,
     MonitorDue, Outcome, Pending, Phases, Previous, Range, Record, limits,
 };
 
@@ -111,10 +111,11 @@ prop_compose! {
         clock in (0..1_000_u64, any::<i64>()).prop_map(|(jumps, last_jump_us)| Clock { jumps, last_jump_us }),
         configuration in (text(), 0..1_000_u64).prop_map(|(revision, faults)| Configuration { revision, faults }),
         monitors in vec(due(), 0..4),
+        list in of((text(), 0..1_000_u64).prop_map(|(revision, monitors)| List { revision, monitors })),
     ) -> Content<Text> {
         Content::Agent(Box::new(AgentReport {
             event, at, version, previous, highest_seq, pending, oldest_pending, outbox_bytes, missed, clock,
-            configuration, labels, monitors, due_since,
+            configuration, labels, monitors, due_since, list,
         }))
     }
 }

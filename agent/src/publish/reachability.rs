@@ -1,5 +1,7 @@
 //! What is said of whether Kafka takes records.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use settings::{Failure, Outage};
@@ -11,6 +13,8 @@ use crate::outbox::Outbox;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Reachability {
     outage: Outage,
+    /// Kafka took records again, and nobody has asked since.
+    is_back: Arc<AtomicBool>,
 }
 
 impl Reachability {
@@ -27,7 +31,13 @@ impl Reachability {
         if let Some(away) = self.outage.ended(Instant::now()) {
             let pending = outbox.pending();
             log::info!(pending, away_seconds = away.as_secs(); "kafka takes records again");
+            self.is_back.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// Whether Kafka took records again after it had not since this was last asked.
+    pub(super) fn take_is_back(&self) -> bool {
+        self.is_back.swap(false, Ordering::Relaxed)
     }
 
     /// Why Kafka takes no records; none when it does, or when it was not asked yet.

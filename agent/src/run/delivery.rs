@@ -130,10 +130,9 @@ impl Delivery {
         self.keep_reports(self.reporter.reload(&self.outbox.status(), missed, clock));
     }
 
-    /// Says again what runs, where what said it was dropped. So it is known as soon as anything arrives that was made
-    /// after that; should it be dropped in its turn, that is known again.
+    /// Says again what runs, where what said it was dropped, or may be lost otherwise. So it is known as soon as anything
+    /// arrives that was made after that; should it be dropped in its turn, that is known again.
     pub(super) fn report_again(&mut self, missed: &BTreeMap<String, u64>, clock: Clock) {
-        log::info!("what says which monitors are due was dropped: it is said again");
         self.keep_reports(self.reporter.again(&self.outbox.status(), missed, clock));
     }
 
@@ -155,6 +154,11 @@ impl Delivery {
     /// Records that Kafka has acknowledged since the start.
     pub(super) fn published(&self) -> u64 {
         self.publisher.published()
+    }
+
+    /// Whether Kafka took records again after it had not since this was last asked.
+    pub(super) fn take_is_back(&self) -> bool {
+        self.publisher.take_is_back()
     }
 
     /// Why Kafka takes no records; none when it does.

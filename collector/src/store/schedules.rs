@@ -2,7 +2,7 @@
 
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{Array, BigInt, Integer, Jsonb, Nullable, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Bool, Integer, Jsonb, Nullable, Text, Timestamptz};
 use serde_json::{Value, json};
 use wire::{AgentEvent, MonitorDue};
 
@@ -24,15 +24,27 @@ fn word(event: AgentEvent) -> Option<&'static str> {
 }
 
 /// Stores the schedules of a batch, which are few. One of later than now, or of a clock that was never set, holds from now
-/// on: it would hide those that come after it. One that is said again, since what said it first was dropped, is the same
-/// list still, and holds since then.
+/// on: it would hide those that come after it.
+///
+/// A list that is said again is the one that its run said last, and holds since then. What is known of it already is not
+/// stored once more: a row that has the same monitors, and after which no other list of the run came.
 pub(super) fn store(connection: &mut PgConnection, schedules: &[(i32, Report<'_>)]) -> Result<(), Trouble> {
     for (epoch_id, Report { seq, report, .. }) in schedules {
         let Some(event) = word(report.event) else { continue };
         sql_query(
             "insert into schedules (epoch_id, seq, at, event, revision, monitors, intervals_ms, tags)
-             values ($1, $2, case when $3 between now() - interval '2 years' and now() then $3 else now() end,
-                     $4, $5, $6, $7, $8) on conflict do nothing",
+             select $1, $2, case when $3 between now() - interval '2 years' and now() then $3 else now() end,
+                    $4, $5, $6, $7, $8
+             where not $9 or not exists (
+                 select from schedules s
+                 where s.epoch_id = $1 and (s.event, s.revision, s.monitors, s.intervals_ms) = ($4, $5, $6, $7)
+                   and not exists (
+                       select from schedules o
+                       where o.epoch_id = $1 and o.seq between least(s.seq, $2) and greatest(s.seq, $2)
+                         and (o.event, o.revision) <> ($4, $5)
+                   )
+             )
+             on conflict do nothing",
         )
         .bind::<Integer, _>(epoch_id)
         .bind::<BigInt, _>(seq)
@@ -42,6 +54,7 @@ pub(super) fn store(connection: &mut PgConnection, schedules: &[(i32, Report<'_>
         .bind::<Array<Text>, _>(report.monitors.iter().map(|due| due.id.as_str()).collect::<Vec<_>>())
         .bind::<Array<BigInt>, _>(report.monitors.iter().map(|due| number(due.interval_ms)).collect::<Vec<_>>())
         .bind::<Nullable<Array<Jsonb>>, _>(tags(&report.monitors))
+        .bind::<Bool, _>(report.due_since.is_some())
         .execute(connection)
         .map_err(|error| Trouble::of(error, Statement::Records))?;
     }

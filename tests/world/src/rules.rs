@@ -68,7 +68,7 @@ impl Rule {
                  the log lost its tail and is read from there. It takes the rule of positions."
             }
             Rule::Group => "The collectors of a database share partitions with those of no other database.",
-            Rule::List => "An agent says with each report which monitors are due, and since when.",
+            Rule::List => "An agent says again and again which monitors are due, and since when.",
             Rule::Wipe => {
                 "After a run of an agent that came after none, or after one of which nothing is known, what runs of another \
                  chain left waiting no longer comes, unless they are heard of again."
@@ -104,16 +104,7 @@ impl Rules {
     pub const ALL: Rules = Rules::of(&Rule::ALL);
 
     /// Only the rules that the product has today are on.
-    pub const PRODUCT: Rules = Rules::of(&[
-        Rule::Memory,
-        Rule::Positions,
-        Rule::Tail,
-        Rule::Group,
-        Rule::Wipe,
-        Rule::Name,
-        Rule::Due,
-        Rule::Clock,
-    ]);
+    pub const PRODUCT: Rules = Rules::ALL;
 
     /// Only these rules are on.
     pub const fn of(rules: &[Rule]) -> Rules {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use uuid::Uuid;
-use wire::{AgentEvent, AgentReport, Clock, Configuration, Content, DropReason, Dropped, Range};
+use wire::{AgentEvent, AgentReport, Clock, Configuration, Content, DropReason, Dropped, List, Range};
 
 use super::Agent;
 use crate::common::{Common, timestamp};
@@ -98,6 +98,7 @@ impl Agent {
             labels: BTreeMap::new(),
             monitors: monitors.iter().map(|monitor| monitor.due()).collect(),
             due_since: due_since.map(timestamp),
+            list: Some(List { revision: self.reloads.to_string(), monitors: self.monitors.len() as u64 }),
         };
         self.last_report = self.append(&Content::Agent(Box::new(report)), None, common);
         true

@@ -1,0 +1,88 @@
+//! When the list of monitors is said again: whoever reads the records can only know what is due from a list that arrived.
+//!
+//! A list that the outbox dropped is said again at once. One that was sent may be lost all the same, on its way or later in
+//! Kafka, so that it is said again after an outage and every hour. A connection that comes and goes does not have it said
+//! more often than a moment apart.
+
+use std::time::{Duration, Instant};
+
+/// A list is not older than this.
+const EVERY: Duration = Duration::from_secs(3_600);
+/// After an outage it is said again when so much time has passed since it was said.
+const APART: Duration = Duration::from_secs(10);
+
+/// What is known of the list that was said last.
+#[derive(Debug)]
+pub(super) struct Lists {
+    said: Instant,
+    may_be_lost: Option<Why>,
+}
+
+/// Why a list is said again, the less urgent first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Why {
+    /// It was said long ago.
+    Hourly,
+    /// Kafka takes records again.
+    Reconnected,
+    /// A part of it was dropped.
+    Dropped,
+}
+
+impl Lists {
+    /// All of a list was said just now.
+    pub(super) const fn said(now: Instant) -> Lists {
+        Lists { said: now, may_be_lost: None }
+    }
+
+    pub(super) fn may_be_lost(&mut self, why: Why) {
+        self.may_be_lost = self.may_be_lost.max(Some(why));
+    }
+
+    /// Whether it is to be said again now, and why; then it counts as said.
+    pub(super) fn take_due(&mut self, now: Instant) -> Option<Why> {
+        let age = now.saturating_duration_since(self.said);
+        let why = match self.may_be_lost {
+            Some(Why::Dropped) => Why::Dropped,
+            Some(why) if age >= APART => why,
+            _ if age >= EVERY => Why::Hourly,
+            _ => return None,
+        };
+        *self = Lists::said(now);
+        Some(why)
+    }
+}
+
+impl Why {
+    /// Says so in the log.
+    pub(super) fn tell(self) {
+        match self {
+            Why::Hourly => log::debug!("the list of monitors is said again, as every hour"),
+            Why::Reconnected => log::info!("kafka takes records again: the list of monitors is said again"),
+            Why::Dropped => log::info!("what says which monitors are due was dropped: it is said again"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_said_again_at_once_where_it_was_dropped_soon_after_an_outage_and_every_hour() {
+        let began = Instant::now();
+        let at = |seconds| began + Duration::from_secs(seconds);
+        let mut lists = Lists::said(began);
+        assert_eq!(lists.take_due(at(3_599)), None);
+        assert_eq!(lists.take_due(at(3_600)), Some(Why::Hourly));
+        assert_eq!(lists.take_due(at(7_199)), None, "it was said an hour after that");
+        lists.may_be_lost(Why::Reconnected);
+        assert_eq!(lists.take_due(at(7_199)), Some(Why::Reconnected));
+        lists.may_be_lost(Why::Reconnected);
+        assert_eq!(lists.take_due(at(7_208)), None, "the connection comes and goes");
+        assert_eq!(lists.take_due(at(7_209)), Some(Why::Reconnected));
+        lists.may_be_lost(Why::Dropped);
+        lists.may_be_lost(Why::Reconnected);
+        assert_eq!((lists.take_due(at(7_210)), lists.take_due(at(7_300))), (Some(Why::Dropped), None));
+    }
+}
