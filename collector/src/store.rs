@@ -35,6 +35,7 @@ mod alerts;
 mod blocks;
 mod connect;
 mod copy;
+mod doubled;
 mod figures;
 mod late;
 mod marks;
@@ -68,6 +69,7 @@ pub use rollup::Rollup;
 pub use upkeep::Upkeep;
 
 use connect::{Connections, Kept};
+use doubled::Doubled;
 use memory::Memory;
 use partitions::Partitions;
 use plan::{Plan, Window, day};
@@ -85,6 +87,7 @@ pub struct Store {
     session: Option<Remembering>,
     positions: Held,
     log: LogThrottle,
+    doubled: Doubled,
     /// That the database does not store, which all stores beside one another say together.
     outage: Outage,
     /// What became of messages, counted by all stores beside one another.
@@ -144,6 +147,7 @@ impl Store {
             session: None,
             positions: Held::default(),
             log: LogThrottle::default(),
+            doubled: Doubled::default(),
             outage: Outage::default(),
             tally: Tally::default(),
         }
@@ -162,6 +166,7 @@ impl Store {
             session: None,
             positions: Held::default(),
             log: LogThrottle::default(),
+            doubled: Doubled::default(),
             outage: self.outage.clone(),
             tally: self.tally.clone(),
             ..*self
@@ -283,13 +288,14 @@ impl Store {
         let monitors = monitors.iter().map(|monitor| (monitor.id, monitor.hash)).collect();
         let next = self.positions.next(ends);
         let content = Content { plan: &plan, rows: &rows, monitors, positions: (&self.positions, &next) };
-        transaction::run(connection, &content, way)?;
+        let doubled = transaction::run(connection, &content, way)?;
         self.positions.committed(next);
         memory.account(plan.deltas.values());
         self.tally.stored(rows.len() as u64, plan.replayed);
         plan.rejects.iter().for_each(|reject| self.tally.rejected(reject.reason));
         log::debug!(rows = plan.results.len(), rejected = plan.rejects.len(), replayed = plan.replayed; "stored a batch");
         self.say_rejected(&plan);
+        self.doubled.say(doubled);
         Ok(())
     }
 

@@ -62,7 +62,7 @@ begin atomic
 end;
 
 alter table agents drop column heard_at, drop column run;
-alter table epochs drop column prompt_report_at, drop column took_over_at;
+alter table epochs drop column returned_at, drop column returns, drop column prompt_report_at, drop column took_over_at;
 
 create or replace function results_due(since timestamptz, until timestamptz)
     returns table (agent_id integer, monitor text, due bigint)

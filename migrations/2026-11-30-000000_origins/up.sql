@@ -70,6 +70,10 @@ comment on table dropped_hourly is 'The part of summaries that is of results tha
 alter table epochs add column took_over_at timestamptz, add column prompt_report_at timestamptz;
 comment on column epochs.took_over_at is 'since when, by the database''s clock, it is or was its agent''s last run; null: it never was, since all of it came late';
 comment on column epochs.prompt_report_at is 'when, by the database''s clock, its latest report came that had not waited in an outbox';
+-- Two hosts with one name have two runs that go on beside each other: each is heard again after the other one.
+alter table epochs add column returns integer not null default 0, add column returned_at timestamptz;
+comment on column epochs.returns is 'how often in a row it was heard again after another run of its agent had taken over; 2 or more: it goes on beside that';
+comment on column epochs.returned_at is 'when it last was, by the database''s clock';
 alter table agents add column run integer, add column heard_at timestamptz;
 comment on column agents.run is 'the epoch_id of its last run, whose latest report is here';
 comment on column agents.heard_at is 'when, by the database''s clock, a report of its last run came that had not waited in an outbox';
@@ -122,11 +126,17 @@ begin
     ),
     -- Runs are in the order in which the database found them to be their agent's last one, whatever their clocks said. One
     -- whose clock was set back begins, by that, before the one before it had ended: both then owe the same time. A run that
-    -- never was the last one, since all of it came late, is put where its own clock says.
+    -- never was the last one, since all of it came late, is put where its own clock says. A run that goes on beside another
+    -- one, as those of two hosts with one name, ends only where one follows it in its own chain.
     followed as (
         select e.agent_id, l.*, e.ended_at as stopped, e.reported_at, e.prompt_report_at,
                case when e.took_over_at is null then
                         lead(l.begins) over (partition by e.agent_id order by l.begins, l.epoch_id, l.list)
+                    when e.returns > 0 and max(e.returns) over (partition by e.agent_id) > 1
+                     and lead(l.epoch_id) over of_leading is distinct from l.epoch_id then (
+                        select min(s.at) from epochs n join schedules s using (epoch_id)
+                        where n.agent_id = e.agent_id and n.previous = e.epoch and n.first_seen > e.returned_at
+                    )
                     when lead(l.epoch_id) over of_leading <> l.epoch_id then
                         greatest(lead(l.begins) over of_leading, e.reported_at)
                     else lead(l.begins) over of_leading

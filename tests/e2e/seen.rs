@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 mod clock;
+mod doubled;
 mod gone;
 
 /// A run of an agent that checks the shop each minute, from three hours ago on.

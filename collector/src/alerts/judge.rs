@@ -88,7 +88,9 @@ fn of_monitor(rule: &Rule, facts: &Facts, monitor: &Monitor) -> Judgement {
             let bound = now.checked_add(within).unwrap_or(Timestamp::MAX);
             ends.map_or(Finding::Unclear, |ends| now_if(ends <= bound, now))
         }
-        What::AgentSilent { .. } | What::Backlog { .. } | What::Dropped | What::Blind { .. } => Finding::Unclear,
+        What::AgentSilent { .. } | What::Backlog { .. } | What::Dropped | What::Doubled | What::Blind { .. } => {
+            Finding::Unclear
+        }
     };
     Judgement { subject: monitor.id.clone(), finding, details, mark: None }
 }
@@ -170,6 +172,10 @@ fn of_agent(what: What, facts: &Facts, agent: &AgentRow, previous: Option<&Alert
                 Some(alert) if now.duration_since(alert.changed_at) < NO_MORE_DROPPED => Finding::Unclear,
                 _ => Finding::Good,
             }
+        }
+        What::Doubled => {
+            details.reason = "two hosts report under its name: give each an agent.name of its own".into();
+            now_if(agent.doubled, now)
         }
         What::Down { .. } | What::Slow { .. } | What::CertificateExpiring { .. } | What::Blind { .. } => {
             Finding::Unclear

@@ -43,7 +43,7 @@ fn table(agents: &[AgentRow]) -> Vec<String> {
     let row = |it: &AgentRow| {
         vec![
             it.name.clone(),
-            word(it.presence),
+            if it.doubled { format!("{} (two hosts)", word(it.presence)) } else { word(it.presence) },
             it.version.clone().unwrap_or_else(|| "-".into()),
             moment(it.last_seen),
             moment(it.last_report),
@@ -92,6 +92,10 @@ mod tests {
         let cells = |name: &str| -> Vec<&str> {
             lines.iter().find(|line| line.starts_with(name)).unwrap().split_whitespace().collect()
         };
+        assert!(
+            lines.iter().any(|line| line.starts_with("edge-oregon") && line.contains("running (two hosts)")),
+            "{lines:?}"
+        );
         let (stopped, gone) = (cells("edge-warsaw"), cells("edge-berlin"));
         assert_eq!((stopped[1], stopped[5], stopped[6]), ("stopped", "-", "12"), "{lines:?}");
         assert_eq!(

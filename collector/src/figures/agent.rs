@@ -25,6 +25,8 @@ pub struct AgentRow {
     pub presence: Presence,
     /// Since when it is gone, where somebody said so.
     pub retired_since: Option<Timestamp>,
+    /// Whether two hosts report under its name.
+    pub doubled: bool,
     /// Monitors that it is to check.
     pub monitors: i64,
     /// Records that waited in its outbox at its latest report.

@@ -8,8 +8,19 @@
 //! messages were sent, a report that waited in an outbox is known, since it is sent long after it was made, both by one
 //! clock. Such a report makes its run the last one only where that follows the one that was, or where no clock speaks
 //! against it.
+//!
+//! ```text
+//! host a   run 1 ── report ───────── report ───────── report ──      1 is heard again after 2, and again
+//! host b            run 2 ── report ───────── report ─────────       two hosts report under one name
+//! ```
+//! After a restart the earlier run is never heard again. A run that is heard again although another one has taken over
+//! since, and that again, goes on beside it. Then the name is *doubled*: it stands for two hosts.
 
+use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
+
+/// After this time without another return of a run, it no longer goes on beside another one. Agents report every minute.
+pub const BESIDE: SignedDuration = SignedDuration::from_mins(5);
 
 /// A run of an agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +33,34 @@ pub struct Run {
     pub previous: Option<Uuid>,
     /// Whether another run follows it, which knew of all its reports.
     pub is_followed: bool,
+    /// Whether it was its agent's last run at some time before.
+    pub has_led: bool,
+}
+
+/// The run that was an agent's last one until a report came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Last {
+    /// Its id.
+    pub id: i32,
+    /// Its name.
+    pub epoch: Uuid,
+    /// Whether a report of it came that had not waited.
+    pub is_heard: bool,
+    /// When it began, by its own clock, as far as that is known.
+    pub began: Option<Timestamp>,
+}
+
+/// How a report came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// It was made, sent and read at about the same time.
+    AtOnce,
+    /// It was sent at once, and waited in Kafka.
+    Sent,
+    /// It had waited in an outbox.
+    Waited,
+    /// Kafka does not keep when messages were sent.
+    Unknown,
 }
 
 /// A report that came.
@@ -29,19 +68,37 @@ pub struct Run {
 pub struct Arrival {
     /// The run that made it.
     pub run: Run,
-    /// Whether it had waited in an outbox; none: that is not known.
-    pub waited: Option<bool>,
+    /// How it came.
+    pub way: Way,
+    /// When it was made, by its run's clock.
+    pub at: Timestamp,
     /// Whether it is dated later than the agent's last report, each by its own clock.
     pub is_later: bool,
 }
 
 impl Arrival {
-    /// Whether its run is its agent's last one, given the one that was: id and name.
-    pub fn is_of_last(&self, last: Option<(i32, Uuid)>) -> bool {
-        let Some((id, epoch)) = last else { return true };
-        let Arrival { run, waited, is_later } = self;
-        run.id == id || !run.is_followed && (*waited != Some(true) || run.previous == Some(epoch) || *is_later)
+    /// Whether its run is its agent's last one, given the one that was.
+    pub fn is_of_last(&self, last: Option<Last>) -> bool {
+        let Some(last) = last else { return true };
+        let Arrival { run, way, is_later, .. } = self;
+        run.id == last.id || !run.is_followed && (*way != Way::Waited || run.previous == Some(last.epoch) || *is_later)
     }
+
+    /// Whether it shows that its run goes on although another one has taken over since: it was made after that one began.
+    pub fn is_return(&self, last: Option<Last>) -> bool {
+        let is_made_since = |last: Last| match self.way {
+            Way::AtOnce => true,
+            Way::Sent | Way::Waited => false,
+            Way::Unknown => last.began.is_none_or(|began| self.at >= began),
+        };
+        let is_of_another = last.filter(|last| last.id != self.run.id && last.is_heard);
+        self.run.has_led && self.is_of_last(last) && is_of_another.is_some_and(is_made_since)
+    }
+}
+
+/// Whether an agent's name is doubled: this number of its runs returned lately, and all of them together this often.
+pub fn is_doubled(runs: i64, returns: i64) -> bool {
+    runs >= 2 && returns >= 3
 }
 
 #[cfg(test)]
@@ -53,38 +110,85 @@ mod tests {
     }
 
     fn run(id: i32, previous: Option<i32>) -> Run {
-        Run { id, epoch: name(id), previous: previous.map(name), is_followed: false }
+        Run { id, epoch: name(id), previous: previous.map(name), is_followed: false, has_led: false }
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_000_000 + second).unwrap()
+    }
+
+    /// The run of that id is the last one, and began at second 0.
+    fn last(id: i32) -> Option<Last> {
+        Some(Last { id, epoch: name(id), is_heard: true, began: Some(at(0)) })
     }
 
     /// Whether run 1 is no longer the last one once this came.
-    fn is_taken_over(run: Run, waited: Option<bool>, is_later: bool) -> bool {
-        Arrival { run, waited, is_later }.is_of_last(Some((1, name(1))))
+    fn is_taken_over(run: Run, way: Way, is_later: bool) -> bool {
+        Arrival { run, way, at: at(60), is_later }.is_of_last(last(1))
     }
 
     #[test]
     fn the_run_that_reports_is_the_last_one_whatever_its_clock_says() {
-        for waited in [Some(false), None] {
-            assert!(is_taken_over(run(2, Some(1)), waited, false), "after a clean start by a clock that was set back");
-            assert!(is_taken_over(run(2, None), waited, false), "after an outbox was lost");
-            assert!(is_taken_over(run(2, Some(7)), waited, false), "after an outbox came back from a backup");
+        for way in [Way::AtOnce, Way::Sent, Way::Unknown] {
+            assert!(is_taken_over(run(2, Some(1)), way, false), "after a clean start by a clock that was set back");
+            assert!(is_taken_over(run(2, None), way, false), "after an outbox was lost");
+            assert!(is_taken_over(run(2, Some(7)), way, false), "after an outbox came back from a backup");
         }
     }
 
     #[test]
     fn what_comes_late_makes_no_run_the_last_one_but_for_one_that_follows_it() {
-        assert!(!is_taken_over(run(2, None), Some(true), false));
-        assert!(is_taken_over(run(2, Some(1)), Some(true), false), "it began while Kafka was away");
-        assert!(is_taken_over(run(2, None), Some(true), true), "nothing speaks against it");
+        assert!(!is_taken_over(run(2, None), Way::Waited, false));
+        assert!(is_taken_over(run(2, Some(1)), Way::Waited, false), "it began while Kafka was away");
+        assert!(is_taken_over(run(2, None), Way::Waited, true), "nothing speaks against it");
         let earlier = Run { is_followed: true, ..run(2, None) };
-        for waited in [Some(false), Some(true), None] {
-            assert!(!is_taken_over(earlier, waited, true), "its chain goes on");
+        for way in [Way::AtOnce, Way::Sent, Way::Waited, Way::Unknown] {
+            assert!(!is_taken_over(earlier, way, true), "its chain goes on");
         }
     }
 
     #[test]
     fn the_last_run_stays_so_and_the_first_that_is_heard_of_is_it() {
         let again = Run { is_followed: true, ..run(1, None) };
-        assert!(is_taken_over(again, Some(true), false));
-        assert!(Arrival { run: run(9, None), waited: Some(true), is_later: false }.is_of_last(None));
+        assert!(is_taken_over(again, Way::Waited, false));
+        assert!(Arrival { run: run(9, None), way: Way::Waited, at: at(0), is_later: false }.is_of_last(None));
+    }
+
+    /// Which of these reports of runs, each on its way, is a return. A run has led once it was heard.
+    fn returns(reports: &[(i32, Way)]) -> Vec<bool> {
+        let (mut heard, mut before) = (Vec::new(), None);
+        let arrive = |&(id, way): &(i32, Way)| {
+            let run = Run { has_led: heard.contains(&id), ..run(id, None) };
+            let arrival = Arrival { run, way, at: at(60), is_later: true };
+            let is_return = arrival.is_return(before);
+            heard.push(id);
+            before = last(id);
+            is_return
+        };
+        reports.iter().map(arrive).collect()
+    }
+
+    #[test]
+    fn two_hosts_with_one_name_return_again_and_again_and_a_restart_never_does() {
+        use Way::{AtOnce, Sent, Unknown, Waited};
+        let times = |way| [1, 1, 2, 1, 2, 2].map(|id| (id, way));
+        let is_return = [false, false, false, true, true, false];
+        assert_eq!(returns(&times(AtOnce)), is_return);
+        assert_eq!(returns(&times(Unknown)), is_return);
+        for way in [Sent, Waited] {
+            assert_eq!(returns(&times(way)), [false; 6], "what comes late is no sign");
+        }
+        assert_eq!(returns(&[1, 1, 2, 2, 3, 4].map(|id| (id, AtOnce))), [false; 6], "one that starts again and again");
+        assert_eq!([is_doubled(2, 2), is_doubled(1, 9), is_doubled(2, 3)], [false, false, true]);
+    }
+
+    #[test]
+    fn what_was_made_before_the_other_run_began_is_no_return_where_times_of_sending_are_not_kept() {
+        let earlier =
+            Arrival { run: Run { has_led: true, ..run(1, None) }, way: Way::Unknown, at: at(-1), is_later: false };
+        assert!(!earlier.is_return(last(2)));
+        assert!((Arrival { at: at(0), ..earlier }).is_return(last(2)));
+        let unheard = last(2).map(|last| Last { is_heard: false, ..last });
+        assert!(!(Arrival { at: at(0), ..earlier }).is_return(unheard), "it came late itself");
     }
 }

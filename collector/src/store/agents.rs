@@ -15,7 +15,7 @@ use wire::AgentReport;
 use super::plan::Report;
 use super::tables::{pg_time, time};
 use super::trouble::{Statement, Trouble};
-use crate::figures::runs::{Arrival, Run};
+use crate::figures::runs::{Arrival, BESIDE, Last, Run, Way};
 use crate::passage::Moment;
 
 /// A report that is sent within this time did not wait in an outbox.
@@ -40,6 +40,12 @@ struct Known {
     last_run: Option<i32>,
     #[diesel(sql_type = Nullable<SqlUuid>)]
     last_epoch: Option<Uuid>,
+    #[diesel(sql_type = Bool)]
+    last_is_heard: bool,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    last_began: Option<PgTimestamp>,
+    #[diesel(sql_type = Bool)]
+    has_led: bool,
     #[diesel(sql_type = Nullable<Timestamptz>)]
     last_report: Option<PgTimestamp>,
     #[diesel(sql_type = BigInt)]
@@ -50,7 +56,7 @@ struct Known {
 
 /// What is written of an agent.
 struct Said<'a> {
-    last_run: (i32, Uuid),
+    last: Last,
     last_report: Timestamp,
     report: Report<'a>,
     clock_behind_us: i64,
@@ -60,13 +66,18 @@ struct Said<'a> {
 /// What is written of a run that is its agent's last one.
 struct Lead {
     epoch_id: i32,
-    /// Another run was that before.
+    /// Another run was that before, and this is no sign that both go on.
     is_new: bool,
+    is_return: bool,
     has_waited: bool,
 }
 
-/// Stores them. They are in their epochs already.
-pub(super) fn report(connection: &mut PgConnection, reports: &BTreeMap<i32, Report<'_>>) -> Result<(), Trouble> {
+/// Stores them. They are in their epochs already. The names are those under which two hosts report, as one of these reports
+/// shows.
+pub(super) fn report(
+    connection: &mut PgConnection,
+    reports: &BTreeMap<i32, Report<'_>>,
+) -> Result<Vec<String>, Trouble> {
     let known = known(connection, reports)?;
     let asked = Moment::now();
     // No report is of later than now, whatever its agent's clock says.
@@ -78,24 +89,27 @@ pub(super) fn report(connection: &mut PgConnection, reports: &BTreeMap<i32, Repo
             continue;
         };
         let before = said.get(&it.agent_id);
-        let last = before.map(|said| said.last_run).or(it.last_run.zip(it.last_epoch));
+        let last = before.map(|said| said.last).or_else(|| it.last());
         let last_report = before.map(|said| said.last_report).or(it.last_report.map(time));
         let at = report.report.at.min(now);
-        let run = Run { id: it.epoch_id, epoch: it.epoch, previous: it.previous, is_followed: it.is_followed };
-        let waited = waited(report);
+        let way = way(report);
         let is_later = last_report.is_none_or(|last_report| last_report <= at);
-        if !(Arrival { run, waited, is_later }).is_of_last(last) {
+        let arrival = Arrival { run: it.run(), way, at: report.report.at, is_later };
+        if !arrival.is_of_last(last) {
             continue;
         }
-        let is_new = last.is_none_or(|(id, _)| id != it.epoch_id);
-        let has_waited = waited == Some(true);
-        leads.push(Lead { epoch_id: it.epoch_id, is_new, has_waited });
+        let is_return = arrival.is_return(last);
+        // Where times of sending are kept, a run that goes on beside another one stays before it in their order.
+        let is_new = last.is_none_or(|last| last.id != it.epoch_id) && !(is_return && way == Way::AtOnce);
+        let has_waited = way == Way::Waited;
+        leads.push(Lead { epoch_id: it.epoch_id, is_new, is_return, has_waited });
         let clock_behind_us = clock_behind_us(report, it, asked);
-        let last_run = (it.epoch_id, it.epoch);
-        said.insert(it.agent_id, Said { last_run, last_report: at, report: *report, clock_behind_us, has_waited });
+        let last = Last { id: it.epoch_id, epoch: it.epoch, is_heard: !has_waited, began: None };
+        said.insert(it.agent_id, Said { last, last_report: at, report: *report, clock_behind_us, has_waited });
     }
-    write_runs(connection, &leads)?;
-    write_agents(connection, &said)
+    let doubled = write_runs(connection, &leads)?;
+    write_agents(connection, &said)?;
+    Ok(doubled)
 }
 
 /// The runs of these reports, in the order in which they were first heard of. Their agents are locked.
@@ -110,8 +124,12 @@ fn known(connection: &mut PgConnection, reports: &BTreeMap<i32, Report<'_>>) -> 
     .map_err(|error| Trouble::of(error, Statement::Lock))?;
     let known = sql_query(
         "select e.agent_id, e.epoch_id, e.epoch, e.previous, e.report_seq, a.run as last_run, l.epoch as last_epoch, a.last_report,
+                l.heard_at is not null as last_is_heard, e.took_over_at is not null as has_led,
                 a.clock_behind_us, clock_timestamp() as now,
-                -- It is looked for only where another run was the last one, which is seldom.
+                -- These are looked for only where another run was the last one, which is seldom.
+                case when a.run is distinct from e.epoch_id then (
+                    select min(s.at) from schedules s where s.epoch_id = a.run
+                ) end as last_began,
                 case when a.run is distinct from e.epoch_id then exists (
                     select from epochs n
                     where n.agent_id = e.agent_id and n.previous = e.epoch and n.previous_highest >= e.report_seq
@@ -124,21 +142,33 @@ fn known(connection: &mut PgConnection, reports: &BTreeMap<i32, Report<'_>>) -> 
     Ok(known)
 }
 
-/// Notes since when each is the last run of its agent, and when it was last heard.
-fn write_runs(connection: &mut PgConnection, leads: &[Lead]) -> Result<(), Trouble> {
-    sql_query(
+/// Notes since when each is the last run of its agent, when it was last heard, and whether it returned. The names are those
+/// of agents with a run that goes on beside another one.
+fn write_runs(connection: &mut PgConnection, leads: &[Lead]) -> Result<Vec<String>, Trouble> {
+    #[derive(QueryableByName)]
+    struct Name {
+        #[diesel(sql_type = Text)]
+        name: String,
+    }
+    let names: Vec<Name> = sql_query(
         "update epochs e
          set took_over_at = case when d.is_new then now() else e.took_over_at end,
-             prompt_report_at = case when d.has_waited then e.prompt_report_at else now() end
-         from unnest($1, $2, $3) d(epoch_id, is_new, has_waited)
-         where e.epoch_id = d.epoch_id",
+             prompt_report_at = case when d.has_waited then e.prompt_report_at else now() end,
+             returns = case when not d.is_return then e.returns
+                            when e.returned_at > now() - $5 * interval '1 second' then e.returns + 1 else 1 end,
+             returned_at = case when d.is_return then now() else e.returned_at end
+         from unnest($1, $2, $3, $4) d(epoch_id, is_new, is_return, has_waited), agents a
+         where e.epoch_id = d.epoch_id and a.agent_id = e.agent_id
+         returning case when d.is_return and e.returns >= 2 then a.name else '' end as name",
     )
     .bind::<Array<Integer>, _>(leads.iter().map(|lead| lead.epoch_id).collect::<Vec<_>>())
     .bind::<Array<Bool>, _>(leads.iter().map(|lead| lead.is_new).collect::<Vec<_>>())
+    .bind::<Array<Bool>, _>(leads.iter().map(|lead| lead.is_return).collect::<Vec<_>>())
     .bind::<Array<Bool>, _>(leads.iter().map(|lead| lead.has_waited).collect::<Vec<_>>())
-    .execute(connection)
+    .bind::<BigInt, _>(BESIDE.as_secs())
+    .load(connection)
     .map_err(|error| Trouble::of(error, Statement::Records))?;
-    Ok(())
+    Ok(names.into_iter().map(|row| row.name).filter(|name| !name.is_empty()).collect())
 }
 
 fn write_agents(connection: &mut PgConnection, said: &BTreeMap<i32, Said<'_>>) -> Result<(), Trouble> {
@@ -154,7 +184,7 @@ fn write_agents(connection: &mut PgConnection, said: &BTreeMap<i32, Said<'_>>) -
          where a.agent_id = d.agent_id",
     )
     .bind::<Array<Integer>, _>(said.keys().copied().collect::<Vec<_>>())
-    .bind::<Array<Integer>, _>(all().map(|it| it.last_run.0).collect::<Vec<_>>())
+    .bind::<Array<Integer>, _>(all().map(|it| it.last.id).collect::<Vec<_>>())
     .bind::<Array<Text>, _>(all().map(|it| it.report.report.version.as_str()).collect::<Vec<_>>())
     .bind::<Array<Jsonb>, _>(labels)
     .bind::<Array<Timestamptz>, _>(all().map(|it| pg_time(it.last_report)).collect::<Vec<_>>())
@@ -175,11 +205,28 @@ fn clock_behind_us(report: &Report<'_>, known: &Known, asked: Moment) -> i64 {
     i64::try_from(behind.as_micros()).unwrap_or_default()
 }
 
-/// Whether it was sent long after it was made, both by its agent's clock, which may be wrong; none: that is not known.
-fn waited(report: &Report<'_>) -> Option<bool> {
+/// How it came here. When it was made and when it was sent are told by one clock, which may be wrong.
+fn way(report: &Report<'_>) -> Way {
+    let Some(passage) = report.passage else { return Way::Unknown };
     // Kafka keeps milliseconds.
-    let sent = report.passage?.sent.as_millisecond();
-    Some(!AT_ONCE_MS.contains(&(sent - report.report.at.as_millisecond())))
+    let took = passage.sent.as_millisecond() - report.report.at.as_millisecond();
+    match (AT_ONCE_MS.contains(&took), passage.is_prompt()) {
+        (false, _) => Way::Waited,
+        (true, false) => Way::Sent,
+        (true, true) => Way::AtOnce,
+    }
+}
+
+impl Known {
+    fn run(&self) -> Run {
+        let Known { epoch, previous, is_followed, has_led, .. } = *self;
+        Run { id: self.epoch_id, epoch, previous, is_followed, has_led }
+    }
+
+    fn last(&self) -> Option<Last> {
+        let (id, epoch) = self.last_run.zip(self.last_epoch)?;
+        Some(Last { id, epoch, is_heard: self.last_is_heard, began: self.last_began.map(time) })
+    }
 }
 
 /// What people want to know of an agent's latest report, beside what has columns of its own.

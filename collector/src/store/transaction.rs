@@ -53,8 +53,8 @@ pub(super) struct Content<'a> {
     pub(super) positions: (&'a Held, &'a Positions),
 }
 
-/// Writes all of it or nothing.
-pub(super) fn run(connection: &mut PgConnection, content: &Content<'_>, way: Way) -> Result<(), Trouble> {
+/// Writes all of it or nothing. The names are those of agents under which two hosts report, as one of the reports shows.
+pub(super) fn run(connection: &mut PgConnection, content: &Content<'_>, way: Way) -> Result<Vec<String>, Trouble> {
     let Content { plan, rows, monitors, positions: (held, next) } = content;
     let now = Timestamp::now();
     let (due, late) = (marks::of(rows, now), late::late(rows, now));
@@ -67,7 +67,7 @@ pub(super) fn run(connection: &mut PgConnection, content: &Content<'_>, way: Way
         account(connection, plan)?;
         declare(connection, &plan.dropped)?;
         claim(connection, &plan.claims)?;
-        report(connection, plan)?;
+        let doubled = report(connection, plan)?;
         schedules::store(connection, &plan.schedules)?;
         match way {
             Way::Copy => copy::copy(connection, rows)?,
@@ -76,7 +76,8 @@ pub(super) fn run(connection: &mut PgConnection, content: &Content<'_>, way: Way
         set_aside(connection, plan)?;
         late::store(connection, &late)?;
         marks::store(connection, &due)?;
-        held.advance(connection, next)
+        held.advance(connection, next)?;
+        Ok(doubled)
     })
 }
 
@@ -164,10 +165,10 @@ fn claim(connection: &mut PgConnection, claims: &BTreeMap<i32, i64>) -> Result<(
     Ok(())
 }
 
-fn report(connection: &mut PgConnection, plan: &Plan<'_>) -> Result<(), Trouble> {
+fn report(connection: &mut PgConnection, plan: &Plan<'_>) -> Result<Vec<String>, Trouble> {
     let Plan { reports, first_places, .. } = plan;
     if reports.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let of_records = |error| Trouble::of(error, Statement::Records);
     let all = || reports.values();

@@ -277,6 +277,7 @@ pub(crate) fn agents() -> Vec<AgentRow> {
         last_report: Some(now() - SignedDuration::from_secs(back + 1)),
         presence,
         retired_since: None,
+        doubled: false,
         monitors: 1_000,
         pending: 12,
         dropped: 0,
@@ -291,6 +292,7 @@ pub(crate) fn agents() -> Vec<AgentRow> {
     vec![
         agent(AGENTS[0], Presence::Running, 31),
         AgentRow {
+            doubled: true,
             pending: 48_211,
             dropped: 500,
             rejected: 2,

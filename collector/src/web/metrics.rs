@@ -141,7 +141,7 @@ fn tell_monitors(registry: &mut Registry, overview: &Overview, most: usize) {
 
 fn tell_agents(registry: &mut Registry, agents: &[AgentRow], most: usize) {
     let (pending, seen, presence) = (Of::<1>::default(), Of::<1>::default(), Of::<2>::default());
-    let behind = Fraction::default();
+    let (behind, doubled) = (Fraction::default(), Of::<1>::default());
     let all: Vec<&AgentRow> = agents.iter().filter(|agent| agent.presence != Presence::Retired).collect();
     let mut count = 0;
     for agent in all.iter().filter(|agent| is_label(&agent.name)).take(most) {
@@ -149,6 +149,7 @@ fn tell_agents(registry: &mut Registry, agents: &[AgentRow], most: usize) {
         let label = || ("agent", escaped(&agent.name));
         pending.get_or_create(&[label()]).set(agent.pending);
         behind.get_or_create(&[label()]).set(agent.clock_behind_us as f64 / 1e6);
+        doubled.get_or_create(&[label()]).set(agent.doubled.into());
         presence.get_or_create(&[label(), ("presence", word(agent.presence))]).set(1);
         if let Some(last_seen) = agent.last_seen {
             seen.get_or_create(&[label()]).set(last_seen.as_second());
@@ -160,6 +161,7 @@ fn tell_agents(registry: &mut Registry, agents: &[AgentRow], most: usize) {
     registry.register("website_monitor_agent_last_seen_timestamp_seconds", "When that was stored", seen);
     let help = "How far its clock is behind the database's at least, negative: ahead; 0 where it may be right";
     registry.register("website_monitor_agent_clock_behind_seconds", help, behind);
+    registry.register("website_monitor_agent_doubled", "1 while two hosts report under its name", doubled);
     registry.register("website_monitor_agent_presence", "1 for whether it runs, has stopped, or is silent", presence);
 }
 

@@ -333,6 +333,7 @@ fn agent(last_seen: i64) -> AgentRow {
         last_report: Some(at(last_seen)),
         presence: Presence::Running,
         retired_since: None,
+        doubled: false,
         monitors: 1,
         pending: 0,
         dropped: 0,
@@ -386,6 +387,17 @@ fn the_way_from_the_agents_is_at_fault_when_all_that_run_are_silent() {
     assert_eq!(blamed(vec![stopped(), other("edge-4", 10)]), path);
     let one = ("agent".to_owned(), String::new());
     assert_eq!(blamed(vec![stopped(), other("edge-4", 10), other("edge-5", 999)]), one);
+}
+
+#[test]
+fn two_hosts_with_one_name_are_told_until_each_has_its_own() {
+    let mut story = Story::new(config(vec![rule(What::Doubled)]));
+    let doubled = |doubled| AgentRow { doubled, ..agent(0) };
+    assert_eq!(story.agent(0, doubled(false)), []);
+    let told = story.told(&facts(10, vec![], vec![doubled(true)]));
+    assert_eq!((told[0].kind, told[0].details.blame.as_deref()), (Kind::Firing, Some("agent")));
+    assert_eq!(story.agent(20, doubled(true)), []);
+    assert_eq!(story.agent(30, doubled(false)), [Kind::Resolved]);
 }
 
 #[test]

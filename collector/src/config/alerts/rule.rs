@@ -61,6 +61,8 @@ pub enum What {
     },
     /// An agent declared that records were dropped.
     Dropped,
+    /// Two hosts report under an agent's name.
+    Doubled,
     /// Kafka or the database is away from the collector, so that nothing is seen.
     Blind {
         /// For so long.
@@ -78,6 +80,7 @@ impl What {
             What::AgentSilent { .. } => "agent_silent",
             What::Backlog { .. } => "backlog",
             What::Dropped => "dropped",
+            What::Doubled => "doubled",
             What::Blind { .. } => "blind",
         }
     }
@@ -89,7 +92,7 @@ impl What {
 
     /// Whether it is about agents. What is about neither is about the collector itself.
     pub fn is_of_agents(&self) -> bool {
-        matches!(self, What::AgentSilent { .. } | What::Backlog { .. } | What::Dropped)
+        matches!(self, What::AgentSilent { .. } | What::Backlog { .. } | What::Dropped | What::Doubled)
     }
 }
 
@@ -127,16 +130,18 @@ enum Word {
     AgentSilent,
     Backlog,
     Dropped,
+    Doubled,
     Blind,
 }
 
-const WORDS: [(&str, Word); 7] = [
+const WORDS: [(&str, Word); 8] = [
     ("down", Word::Down),
     ("slow", Word::Slow),
     ("certificate_expiring", Word::CertificateExpiring),
     ("agent_silent", Word::AgentSilent),
     ("backlog", Word::Backlog),
     ("dropped", Word::Dropped),
+    ("doubled", Word::Doubled),
     ("blind", Word::Blind),
 ];
 
@@ -198,6 +203,7 @@ fn what(section: &mut Section<'_>, word: Word) -> What {
             What::Backlog { over: section.integer("over", 0..=u64::MAX).unwrap_or(10_000) }
         }
         Word::Dropped => What::Dropped,
+        Word::Doubled => What::Doubled,
         Word::Blind => What::Blind { lasting: section.duration("for", SECOND..=DAY).unwrap_or(3 * MINUTE) },
     }
 }

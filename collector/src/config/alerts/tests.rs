@@ -23,6 +23,7 @@ alerts:
     - {name: backlog, what: backlog, over: 10000}
     - {name: dropped, what: dropped}
     - {name: blind, what: blind}
+    - {name: doubled, what: doubled, agents: [edge-1]}
   receivers:
     - name: hook
       webhook:
@@ -41,7 +42,7 @@ alerts:
 #[test]
 fn a_whole_configuration_is_read_and_shows_no_secret() {
     let alerts = read(WHOLE).unwrap();
-    assert_eq!(alerts.rules.len(), 8);
+    assert_eq!((alerts.rules.len(), alerts.rules[8].what), (9, What::Doubled));
     assert_eq!(alerts.rules[7].what, What::Blind { lasting: Duration::from_secs(180) });
     let default = What::Down { checks: 2, lasting: Duration::ZERO, seen_by: None };
     assert_eq!((alerts.rules[0].what, alerts.rules[0].monitors.is_all()), (default, true));

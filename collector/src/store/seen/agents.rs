@@ -14,6 +14,7 @@ use super::super::tables::{pg_time, time};
 use super::super::trouble::Trouble;
 use crate::figures::agent::{AgentRow, Presence};
 use crate::figures::clock;
+use crate::figures::runs::{BESIDE, is_doubled};
 
 /// Agents report every minute: after three of them without a word one is silent.
 const SILENT: SignedDuration = SignedDuration::from_mins(3);
@@ -38,8 +39,14 @@ struct Row {
     report: serde_json::Value,
     #[diesel(sql_type = BigInt)]
     clock_behind_us: i64,
+    /// The last run has stopped, and none goes on beside it.
     #[diesel(sql_type = Bool)]
     is_stopped: bool,
+    /// Runs that returned lately, and how often.
+    #[diesel(sql_type = BigInt)]
+    runs_beside: i64,
+    #[diesel(sql_type = BigInt)]
+    returns: i64,
     #[diesel(sql_type = BigInt)]
     monitors: i64,
     #[diesel(sql_type = BigInt)]
@@ -74,13 +81,17 @@ fn rows(connection: &mut PgConnection, now: Timestamp, with_monitors: bool) -> R
     let rows: Vec<Row> = sql_query(
         "with counted as (
              select e.agent_id, min(e.first_seen) as first_seen, max(e.epoch_id) as newest,
+                    count(*) filter (where e.returned_at > $3) as runs_beside,
+                    sum(e.returns) filter (where e.returned_at > $3) as returns,
+                    bool_or(e.returned_at > $3 and e.ended_at is null) as goes_on,
                     sum((select coalesce(sum(upper(r) - lower(r)), 0) from unnest(e.dropped - e.accounted) r)) as dropped,
                     sum((select coalesce(sum(upper(r) - lower(r)), 0) from unnest(e.rejected) r)) as rejected
              from epochs e group by 1
          ),
          due as (select s.agent_id, count(*) as monitors from schedule_spans($1, $1) s where $2 and s.ends is null group by 1)
          select a.name, a.version, a.labels, c.first_seen, a.last_seen, a.last_report, r.since as retired_since,
-                a.report, a.clock_behind_us, l.ended_at is not null as is_stopped,
+                a.report, a.clock_behind_us, l.ended_at is not null and c.goes_on is not true as is_stopped,
+                coalesce(c.runs_beside, 0) as runs_beside, coalesce(c.returns, 0)::bigint as returns,
                 coalesce(d.monitors, 0) as monitors, coalesce(l.pending, 0) as pending,
                 coalesce(c.dropped, 0)::bigint as dropped, coalesce(c.rejected, 0)::bigint as rejected
          from agents a
@@ -91,6 +102,7 @@ fn rows(connection: &mut PgConnection, now: Timestamp, with_monitors: bool) -> R
     )
     .bind::<Timestamptz, _>(pg_time(now))
     .bind::<Bool, _>(with_monitors)
+    .bind::<Timestamptz, _>(pg_time(now.checked_sub(BESIDE).unwrap_or(now)))
     .load(connection)?;
     Ok(rows.into_iter().map(|row| row.agent(now)).collect())
 }
@@ -115,6 +127,7 @@ impl Row {
                 (None, false, false) => Presence::Silent,
             },
             retired_since: self.retired_since.map(time),
+            doubled: is_doubled(self.runs_beside, self.returns),
             monitors: self.monitors,
             pending: self.pending,
             dropped: self.dropped,

@@ -103,6 +103,9 @@ fn troubles(it: &AgentRow) -> Vec<String> {
     if let Some(since) = it.retired_since {
         troubles.push(format!("gone since {}: nothing is due from it until it reports again", to_seconds(since)));
     }
+    if it.doubled {
+        troubles.push("two hosts report under this name: give each an agent.name of its own".into());
+    }
     if it.dropped > 0 {
         troubles.push(format!("{} dropped: they won't come", counted(it.dropped, "record")));
     }
