@@ -124,7 +124,7 @@ fn known(connection: &mut PgConnection, reports: &BTreeMap<i32, Report<'_>>) -> 
     .map_err(|error| Trouble::of(error, Statement::Lock))?;
     let known = sql_query(
         "select e.agent_id, e.epoch_id, e.epoch, e.previous, e.report_seq, a.run as last_run, l.epoch as last_epoch, a.last_report,
-                l.heard_at is not null as last_is_heard, e.took_over_at is not null as has_led,
+                l.prompt_report_at is not null as last_is_heard, e.took_over_at is not null as has_led,
                 a.clock_behind_us, clock_timestamp() as now,
                 -- These are looked for only where another run was the last one, which is seldom.
                 case when a.run is distinct from e.epoch_id then (
