@@ -81,6 +81,15 @@ impl Run {
     }
 }
 
+/// A stack whose topic keeps when messages were sent, or only when they came to the broker.
+fn stack_that_keeps_times_of_sending(keeps: bool) -> Result<Stack> {
+    let stack = Stack::start()?;
+    if !keeps {
+        stack.topic.configure("message.timestamp.type", "LogAppendTime")?;
+    }
+    Ok(stack)
+}
+
 fn await_consumed(stack: &Stack, collector: &Collector) {
     eventually("everything is consumed and committed", || {
         let lag = stack.topic.lag(&collector.group)?;

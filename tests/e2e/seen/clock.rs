@@ -154,10 +154,7 @@ fn who_looks_by_a_wrong_clock_looks_who_does_not_is_silent_and_a_lag_is_no_wrong
 #[test]
 fn an_agent_that_starts_again_by_a_clock_that_was_set_back_runs_and_looks_and_is_missed_once_it_dies() -> Result<()> {
     for keeps_times_of_sending in [true, false] {
-        let stack = Stack::start()?;
-        if !keeps_times_of_sending {
-            stack.topic.configure("message.timestamp.type", "LogAppendTime")?;
-        }
+        let stack = stack_that_keeps_times_of_sending(keeps_times_of_sending)?;
         let producer = stack.topic.producer()?;
         let collector = stack.collector().with_pages()?.start()?;
         let mut before = Wrong::start(SignedDuration::ZERO);

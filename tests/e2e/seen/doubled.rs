@@ -98,10 +98,7 @@ fn await_doubled(collector: &Collector, doubled: bool) {
 #[test]
 fn two_hosts_with_one_name_are_told_and_the_monitors_of_both_are_looked_at() -> Result<()> {
     for keeps_times_of_sending in [true, false] {
-        let stack = Stack::start()?;
-        if !keeps_times_of_sending {
-            stack.topic.configure("message.timestamp.type", "LogAppendTime")?;
-        }
+        let stack = stack_that_keeps_times_of_sending(keeps_times_of_sending)?;
         let collector = stack.collector().with_pages()?.set("alerts", rules(&stack)).start()?;
         let mut shop = Host::start(&stack, &collector, "shop", None)?;
         // An image of the first host, which has an outbox of its own.
@@ -148,7 +145,7 @@ fn neither_a_restart_nor_a_late_backlog_nor_an_outbox_from_a_backup_looks_like_t
     let collector = stack.collector().with_pages()?.set("alerts", rules(&stack)).start()?;
     let mut first = Host::start(&stack, &collector, "shop", None)?;
     first.report(&stack, &collector, "periodic")?;
-    // What it reports from here on waits in its outbox, of which there is a backup.
+    // What it reports from here on waits in its outbox, and a backup holds it, too.
     first.add("periodic", None);
     let last_of_first = first.run.records.len() - 1;
     first.run.records[last_of_first]["at"] = json!(Timestamp::now() - SignedDuration::from_mins(2));
