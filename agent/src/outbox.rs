@@ -32,6 +32,7 @@ mod chunk;
 mod committer;
 mod database;
 mod declaration;
+mod declaring;
 mod delivery;
 mod durable;
 mod frame;

@@ -25,7 +25,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How long a result waits for another one that is being written.
@@ -41,15 +41,14 @@ const END: [u8; 4] = [0; 4];
 pub(super) type Left = (u64, Vec<u8>);
 
 /// One of the two files.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Side {
-    #[default]
+#[derive(Clone, Copy, Debug)]
+enum Side {
     A,
     B,
 }
 
 impl Side {
-    pub(super) fn other(self) -> Side {
+    fn other(self) -> Side {
         match self {
             Side::A => Side::B,
             Side::B => Side::A,
@@ -78,7 +77,7 @@ struct State {
     end: u64,
     /// A record is being written.
     busy: bool,
-    /// It has been for so long that nothing waits for it.
+    /// It has been written for longer than a result waits.
     stuck: bool,
 }
 
@@ -89,15 +88,13 @@ impl Journal {
         let mut open = |side| {
             let file = File::options().read(true).write(true).create(true).truncate(false).open(path(root, side))?;
             let bytes = fs::read(path(root, side))?;
-            let (records, end) = parse(&bytes);
-            let before = left.len();
-            left.extend(
-                records.filter(|(ordinal, _)| *ordinal > committed).map(|(at, payload)| (at, payload.to_vec())),
-            );
-            let end = if left.len() > before { end } else { 0 };
-            if end == 0 {
+            let (mut records, mut end) = parse(&bytes);
+            records.retain(|(ordinal, _)| *ordinal > committed);
+            if records.is_empty() {
                 file.set_len(0)?;
+                end = 0;
             }
+            left.extend(records.into_iter().map(|(ordinal, payload)| (ordinal, payload.to_vec())));
             let state = Mutex::new(State { end, ..State::default() });
             Ok::<_, io::Error>(Open { file, most: MOST.min(max_size / PARTS), state, written: Condvar::new() })
         };
@@ -108,7 +105,7 @@ impl Journal {
     }
 
     /// Writes what [`record`] made of a result.
-    pub(super) fn write(&self, side: Side, record: &[u8]) {
+    fn write(&self, side: Side, record: &[u8]) {
         let open = &self.sides[side as usize];
         let Some(at) = open.reserve(record.len() as u64) else { return };
         let written = open.file.write_all_at(record, at);
@@ -124,7 +121,7 @@ impl Journal {
     }
 
     /// Has a file written from its beginning again, since all in it is committed.
-    pub(super) fn rewind(&self, side: Side) {
+    fn rewind(&self, side: Side) {
         let mut state = self.sides[side as usize].state();
         // A result that was committed before it was written here. It will be overwritten the next time.
         if !state.busy {
@@ -156,12 +153,57 @@ impl Open {
     }
 }
 
+/// The files take turns.
+#[derive(Debug)]
+pub(super) struct Turns {
+    journal: Arc<Journal>,
+    /// The file for new results.
+    side: Side,
+    /// The ordinal of the last result of each file.
+    last: [u64; 2],
+}
+
+/// A result that is to be written to the journal.
+pub(super) struct Unwritten {
+    journal: Arc<Journal>,
+    side: Side,
+    record: Vec<u8>,
+}
+
+impl Turns {
+    /// Results up to the ordinal `before` are in both files.
+    pub(super) fn new(journal: Journal, before: u64) -> Turns {
+        Turns { journal: Arc::new(journal), side: Side::A, last: [before; 2] }
+    }
+
+    /// Takes a result, which the caller is to write. Only the writing may take time.
+    pub(super) fn take(&mut self, ordinal: u64, payload: &[u8]) -> Unwritten {
+        self.last[self.side as usize] = ordinal;
+        Unwritten { journal: Arc::clone(&self.journal), side: self.side, record: record(ordinal, payload) }
+    }
+
+    /// Has new results written to the other file, from its beginning, once all that it has is committed.
+    pub(super) fn turn(&mut self, committed: u64) {
+        let other = self.side.other();
+        if self.last[other as usize] <= committed {
+            self.journal.rewind(other);
+            self.side = other;
+        }
+    }
+}
+
+impl Unwritten {
+    pub(super) fn write(self) {
+        self.journal.write(self.side, &self.record);
+    }
+}
+
 fn path(root: &Path, side: Side) -> PathBuf {
     root.join(format!("JOURNAL.{}", side as u8))
 }
 
 /// The bytes of a result's record, and of the end after it.
-pub(super) fn record(ordinal: u64, payload: &[u8]) -> Vec<u8> {
+fn record(ordinal: u64, payload: &[u8]) -> Vec<u8> {
     let mut record = Vec::with_capacity(HEADER + payload.len() + END.len());
     record.extend_from_slice(&(payload.len() as u32).to_le_bytes());
     record.extend_from_slice(&ordinal.to_le_bytes());
@@ -176,14 +218,14 @@ fn checksum(ordinal: u64, payload: &[u8]) -> u32 {
 }
 
 /// The records of a file up to the first that is not whole, and where they end.
-fn parse(bytes: &[u8]) -> (impl Iterator<Item = (u64, &[u8])>, u64) {
+fn parse(bytes: &[u8]) -> (Vec<(u64, &[u8])>, u64) {
     let mut records = Vec::new();
     let mut rest = bytes;
     while let Some((ordinal, payload)) = first(rest) {
         records.push((ordinal, payload));
         rest = &rest[HEADER + payload.len()..];
     }
-    (records.into_iter(), (bytes.len() - rest.len()) as u64)
+    (records, (bytes.len() - rest.len()) as u64)
 }
 
 fn first(bytes: &[u8]) -> Option<(u64, &[u8])> {
@@ -250,7 +292,7 @@ mod tests {
         let bytes = [record(1, b"one").as_slice(), &record(2, b"two")[..]].concat();
         // The second record overwrites the end that the first one has.
         let bytes = [&bytes[..HEADER + 3], &bytes[HEADER + 3 + END.len()..]].concat();
-        let read = |bytes: &[u8]| parse(bytes).0.map(|(ordinal, _)| ordinal).collect::<Vec<_>>();
+        let read = |bytes: &[u8]| parse(bytes).0.into_iter().map(|(ordinal, _)| ordinal).collect::<Vec<_>>();
         assert_eq!(read(&bytes), [1, 2]);
         for cut in 0..bytes.len() - END.len() {
             assert_eq!(read(&bytes[..cut]), [1][..usize::from(cut >= HEADER + 3)], "{cut}");

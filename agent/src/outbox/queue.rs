@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::answer::{Asker, Pending, Rounds};
 use super::committer::{AppendError, Opening, PAYLOAD};
-use super::journal::{self, Journal, Side};
+use super::journal::{Journal, Turns, Unwritten};
 use crate::config::Sync;
 
 /// Most records of one commit.
@@ -75,7 +75,7 @@ struct Waiting {
     kept_bytes: usize,
     /// The ordinal of the last result that was handed in.
     ordinal: u64,
-    journal: Option<Journalling>,
+    journal: Option<Turns>,
     /// Taken by the committer, which holds them until the disk takes them.
     taken: usize,
     thrown_away: u64,
@@ -89,15 +89,6 @@ struct Waiting {
     impatient: bool,
     stopping: bool,
     stopped: bool,
-}
-
-/// Where results are written while they wait.
-struct Journalling {
-    journal: Arc<Journal>,
-    /// The file for new results.
-    side: Side,
-    /// The ordinal of the last result of each file.
-    last: [u64; 2],
 }
 
 impl std::fmt::Debug for Intake {
@@ -123,7 +114,7 @@ impl Intake {
         if waiting.stopped {
             return Err(AppendError::Stopped);
         }
-        let journalled = waiting.number(&payload);
+        let unwritten = waiting.number(&payload);
         while waiting.kept.len() >= bound.records || waiting.kept_bytes + payload.len() > bound.bytes {
             let Some(oldest) = waiting.kept.pop_front() else { break };
             waiting.kept_bytes -= oldest.len();
@@ -136,8 +127,8 @@ impl Intake {
             self.inner.changed.notify_one();
         }
         drop(waiting);
-        if let Some((journal, side, record)) = journalled {
-            journal.write(side, &record);
+        if let Some(unwritten) = unwritten {
+            unwritten.write();
         }
         Ok(())
     }
@@ -146,15 +137,14 @@ impl Intake {
     /// them is the one after an ordinal.
     pub(super) fn attach(&self, journal: Journal, ordinal: u64, sync: Sync) {
         let mut waiting = self.waiting();
-        let journal = Arc::new(journal);
-        waiting.ordinal = ordinal + waiting.kept.len() as u64;
-        let last = [ordinal, waiting.ordinal];
-        waiting.journal = Some(Journalling { journal: Arc::clone(&journal), side: Side::B, last });
+        let mut turns = Turns::new(journal, ordinal);
+        let kept = (ordinal + 1..).zip(&waiting.kept);
+        let unwritten: Vec<Unwritten> = kept.map(|(ordinal, payload)| turns.take(ordinal, payload)).collect();
+        waiting.ordinal = ordinal + unwritten.len() as u64;
+        waiting.journal = Some(turns);
         waiting.sync_always = sync == Sync::Always;
-        let records: Vec<_> =
-            (ordinal + 1..).zip(&waiting.kept).map(|(ordinal, payload)| journal::record(ordinal, payload)).collect();
         drop(waiting);
-        records.iter().for_each(|record| journal.write(Side::B, record));
+        unwritten.into_iter().for_each(Unwritten::write);
     }
 
     /// How many records wait.
@@ -281,33 +271,20 @@ impl Intake {
         waiting.taken = work.asked.len() + work.kept.len();
         waiting.kept_bytes -= work.kept.iter().map(Vec::len).sum::<usize>();
         if waiting.kept.is_empty()
-            && let Some(journalling) = &mut waiting.journal
+            && let Some(turns) = &mut waiting.journal
         {
-            journalling.turn(committed);
+            turns.turn(committed);
         }
         self.inner.room.notify_all();
         work
     }
 }
 
-impl Journalling {
-    /// Has new results written to the other file, from its beginning, once all that it has is committed.
-    fn turn(&mut self, committed: u64) {
-        let other = self.side.other();
-        if self.last[other as usize] <= committed {
-            self.journal.rewind(other);
-            self.side = other;
-        }
-    }
-}
-
 impl Waiting {
-    /// Numbers a result that is handed in; its record, and where that is to be written.
-    fn number(&mut self, payload: &[u8]) -> Option<(Arc<Journal>, Side, Vec<u8>)> {
+    /// Numbers a result that is handed in, and prepares it for the journal where there is one.
+    fn number(&mut self, payload: &[u8]) -> Option<Unwritten> {
         self.ordinal += 1;
-        let journalling = self.journal.as_mut()?;
-        journalling.last[journalling.side as usize] = self.ordinal;
-        Some((Arc::clone(&journalling.journal), journalling.side, journal::record(self.ordinal, payload)))
+        Some(self.journal.as_mut()?.take(self.ordinal, payload))
     }
 
     /// The least time between commits of results alone.

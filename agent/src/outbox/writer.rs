@@ -10,12 +10,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use uuid::Uuid;
-use wire::{Content, DropReason, Dropped, Previous, Range};
+use wire::Previous;
 
 use super::answer::Asker;
 use super::chunk::{Chunk, ChunkError, EpochAt, Head, Hole};
 use super::committer::{AppendError, Number, Opening, PAYLOAD};
-use super::declaration::Undelivered;
 use super::queue::{Opener, Request};
 use super::root::is_eio;
 use super::{Outbox, SEGMENT_SIZES, Shared, frame};
@@ -37,7 +36,7 @@ pub(super) struct Tail {
 }
 
 /// A record to write, and who waits for its number.
-struct Waiting {
+pub(super) struct Waiting {
     payload: Vec<u8>,
     asker: Option<Asker>,
     /// The results up to this one are in the outbox once it is.
@@ -50,21 +49,25 @@ impl Waiting {
     }
 
     fn kept((ordinal, payload): (u64, Vec<u8>)) -> Waiting {
-        Waiting { payload, asker: None, ordinal: Some(ordinal) }
+        Waiting::unasked(payload, Some(ordinal))
+    }
+
+    pub(super) fn unasked(payload: Vec<u8>, ordinal: Option<u64>) -> Waiting {
+        Waiting { payload, asker: None, ordinal }
     }
 }
 
 /// The state of the one thread that writes.
 pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
-    agent: String,
+    pub(super) agent: String,
     pub(super) tail: Tail,
     /// Results up to this one are in the outbox, or declared.
     ordinal: u64,
     /// An epoch whose first record is not durable yet.
-    beginning: Option<Uuid>,
+    pub(super) beginning: Option<Uuid>,
     /// Results that have no number, since they were thrown away, and are to be declared.
-    thrown_away: u64,
+    pub(super) thrown_away: u64,
     /// The last attempt to repair what is damaged failed.
     unrepaired: bool,
     /// Rolled chunks that are being sealed.
@@ -213,63 +216,8 @@ impl Writer {
         }
     }
 
-    /// Gives numbers to the results that were thrown away, up to an ordinal, and declares them dropped.
-    fn declare_thrown_away(&mut self, ordinal: u64) {
-        let count = self.thrown_away;
-        let declared = self.has_epoch().then(|| {
-            self.patiently(|writer| {
-                writer.chunk()?;
-                let (at, position) = {
-                    let state = writer.shared.state();
-                    (state.epoch.expect("an epoch has begun"), state.last + count + 1)
-                };
-                let range = Range { epoch: at.epoch, first: at.next_seq, last: at.next_seq + count - 1 };
-                let dropped =
-                    Dropped { ranges: vec![range], reason: DropReason::DiskFailed, dropped_at: Timestamp::now() };
-                writer.write_declaration(dropped, position, count, Some(ordinal))
-            })
-        });
-        if declared.flatten().is_some() {
-            self.thrown_away = 0;
-            self.shared.count_dropped(count);
-            log::error!(dropped = count; "while the disk refused, results were thrown away: they are declared dropped");
-        }
-    }
-
-    /// Declares records dropped.
-    pub(super) fn declare(&mut self, records: Undelivered, reason: DropReason) -> Result<(), ChunkError> {
-        let lists = self.shared.state().epoch.is_some_and(|at| records.may_list(at.epoch));
-        for dropped in records.declare(reason) {
-            self.chunk()?;
-            let position = self.shared.state().last + 1;
-            self.write_declaration(dropped, position, 0, None)?;
-        }
-        self.shared.state().list_lost |= lists;
-        Ok(())
-    }
-
-    /// Appends a declaration at a position, after a hole of so many positions. First the ledger learns of it, since the record may be lost itself.
-    fn write_declaration(
-        &mut self,
-        dropped: Dropped,
-        position: u64,
-        hole: u64,
-        ordinal: Option<u64>,
-    ) -> Result<(), ChunkError> {
-        let ledger = {
-            let mut state = self.shared.state();
-            let acknowledged = state.acknowledged;
-            state.ledger.forget_up_to(acknowledged);
-            state.ledger.declare(position, dropped.clone());
-            state.ledger.clone()
-        };
-        self.shared.root.set_ledger(&ledger)?;
-        let payload = wire::payload(&self.agent, &Content::Dropped(dropped));
-        self.write(&[Waiting { payload, asker: None, ordinal }], hole).map(drop)
-    }
-
     /// Tries for as long as the disk refuses; gives up only when the agent stops.
-    fn patiently<T>(&mut self, work: impl Fn(&mut Writer) -> Result<T, ChunkError>) -> Option<T> {
+    pub(super) fn patiently<T>(&mut self, work: impl Fn(&mut Writer) -> Result<T, ChunkError>) -> Option<T> {
         loop {
             match work(self) {
                 Ok(done) => {
@@ -294,8 +242,8 @@ impl Writer {
         }
     }
 
-    /// Makes a group durable, after a hole of so many positions; answers the number that its first record was given.
-    fn write(&mut self, group: &[Waiting], hole: u64) -> Result<EpochAt, ChunkError> {
+    /// Makes a group durable, after a hole of that many positions; answers the number that its first record was given.
+    pub(super) fn write(&mut self, group: &[Waiting], hole: u64) -> Result<EpochAt, ChunkError> {
         // First the chunk: making room for it may append a record of its own.
         let chunk = self.chunk()?;
         let (last, at, cursor) = {
