@@ -54,14 +54,14 @@ begin atomic
     group by 1, 2;
 end;
 
--- Days of which results were dropped with their partition, past the retention. What comes for such a day later is added to
+-- Days whose results were dropped with their partition, past the retention. What comes for such a day later is added to
 -- what its summaries were then, which is copied to dropped_hourly when the first of it comes.
 create table dropped_days (
     day      date primary key,
     has_base boolean not null default false
 );
 create table dropped_hourly (like hourly including all);
-comment on table dropped_days is 'Days of which results were dropped, past the retention.';
+comment on table dropped_days is 'Days whose results were dropped, past the retention.';
 comment on column dropped_days.has_base is 'whether what the summaries of the day were then is in dropped_hourly';
 comment on table dropped_hourly is 'The part of summaries that is of results that were dropped.';
 

@@ -173,6 +173,14 @@ fn a_record_that_the_topic_no_longer_takes_is_declared_and_stops_no_other() -> R
         Ok(())
     })?;
 
+    // Each takes a while, and a stop does not wait for many.
+    let large = stack.web.count("/large");
+    within(RECOVERY, "the large ones that waited are declared", || {
+        let dropped = agent.outbox_status()?.dropped;
+        ensure!(dropped >= large, "{dropped} of {large}\n{}", agent.log());
+        Ok(())
+    })?;
+
     settle(&stack, &agent, &collector)?;
     let verification = assert_verified(&collector)?;
     assert_eq!(verification.total.dropped, stack.web.count("/large"), "{verification:#?}\n{}", agent.log());

@@ -120,7 +120,7 @@ fn holds_fifty(stack: &Stack, collector: &Collector) -> Result<Forge> {
     Ok(forge)
 }
 
-/// So many numbers are given up, and are missing therefore.
+/// Finds `count` numbers given up, which are all that is missing, and none pending.
 #[track_caller]
 fn assert_given_up(collector: &Collector, count: u64) -> Result<()> {
     let verification = collector.verify()?;

@@ -13,7 +13,7 @@ use crate::outbox::Outbox;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Reachability {
     outage: Outage,
-    /// Kafka took records again, and nobody has asked since.
+    /// Kafka took records again, and that was not asked for since.
     is_back: Arc<AtomicBool>,
 }
 

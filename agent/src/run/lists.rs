@@ -1,4 +1,4 @@
-//! When the list of monitors is said again: whoever reads the records can only know what is due from a list that arrived.
+//! When the list of monitors is said again. A reader of the records knows what is due only from a list that arrived.
 //!
 //! A list that the outbox dropped is said again at once. One that was sent may be lost all the same, on its way or later in
 //! Kafka, so that it is said again after an outage and every hour. A connection that comes and goes does not have it said
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 /// A list is not older than this.
 const EVERY: Duration = Duration::from_secs(3_600);
-/// After an outage it is said again when so much time has passed since it was said.
+/// After an outage of Kafka a list is said again, but not sooner than this after it was said last.
 const APART: Duration = Duration::from_secs(10);
 
 /// What is known of the list that was said last.

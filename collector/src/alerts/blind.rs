@@ -7,8 +7,8 @@
 //! Of Kafka an alert remembers when a collector last reached it: where one of several does, the monitoring is not blind.
 //!
 //! What was told of the database is remembered by the process alone. One that starts again while the database is still
-//! away tells it again once it has been away for as long as the rule says. The end of what
-//! an earlier process told is not told unless the next process told the outage, too.
+//! away tells it again once it has been away for as long as the rule says. The end of what an earlier process told is
+//! not told unless the next process told the outage, too.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

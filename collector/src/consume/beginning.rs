@@ -51,7 +51,7 @@ pub(super) struct Beginning {
     looked: Instant,
     /// Since when a partition has no mark, and how many partitions there are.
     orphaned: Option<(Instant, usize)>,
-    /// For so many partitions the group was joined again.
+    /// With this number of partitions the group was joined again.
     joined_for: usize,
     /// The writers that were asked, and those that are to be.
     asked: usize,

@@ -4,7 +4,7 @@
 //! beside the position from which it goes on learns from the broker where that leader's messages ended: before the position,
 //! when the log was cut since. librdkafka then goes on from there (`rd_kafka_offset_validate`).
 //!
-//! *The metadata of a committed offset* are any bytes of whoever committed it. rdkafka panics where they are no UTF-8.
+//! *The metadata of a committed offset* are any bytes, since any program may have committed it. rdkafka panics where they are no UTF-8.
 
 use std::ffi::CString;
 use std::slice;

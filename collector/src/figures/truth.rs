@@ -119,7 +119,7 @@ struct Outcome {
     expected: i64,
     /// Those at a moment at which the site was up.
     up: i64,
-    /// Those of which nothing arrived.
+    /// Those without a result.
     missing: i64,
     /// By how much counting by length may be off: a slot for each end of a time.
     slack: i64,

@@ -117,7 +117,7 @@ fn date_of(name: &str) -> Option<String> {
     Some(format!("{}-{}-{}", day.get(..4)?, day.get(4..6)?, day.get(6..8)?))
 }
 
-/// Drops the partitions of the days before `oldest`, of which `sum_up` makes the summaries that are due. The ledger learns
+/// Drops the partitions of the days before `oldest`. `sum_up` makes all summaries that are due. The ledger learns
 /// first which numbers go, so that a proof at any moment finds either the rows or that word.
 pub(super) fn expire(
     connection: &mut PgConnection,

@@ -10,7 +10,7 @@ use e2e::{Stack, eventually};
 
 use super::Story;
 
-/// A database with results of one agent, of which there is a copy.
+/// A database with results of one agent, and a copy of it.
 struct Begun {
     stack: Stack,
     collector: Collector,

@@ -65,7 +65,7 @@ pub enum What {
     Doubled,
     /// Kafka or the database is away from the collector, so that nothing is seen.
     Blind {
-        /// For so long.
+        /// For how long it has to be away.
         lasting: Duration,
     },
 }

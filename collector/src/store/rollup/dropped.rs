@@ -10,6 +10,7 @@ use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Bool, Text, Timestamptz};
 
+use super::super::seen::answers::BUCKETS;
 use super::{Outcome, Trouble};
 
 #[derive(QueryableByName)]
@@ -74,9 +75,6 @@ pub(super) fn together_with(fresh: &str) -> String {
         buckets.join(", ")
     )
 }
-
-/// How many buckets of response times a summary has.
-const BUCKETS: usize = 24;
 
 #[cfg(test)]
 mod tests {

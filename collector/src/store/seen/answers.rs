@@ -15,6 +15,9 @@ const BOUNDS_US: [i64; 23] = [
     630_000, 1_000_000, 1_600_000, 2_500_000, 4_000_000, 6_300_000, 10_000_000, 16_000_000, 25_000_000,
 ];
 
+/// How many buckets a summary has.
+pub(in crate::store) const BUCKETS: usize = BOUNDS_US.len() + 1;
+
 /// How long answers took.
 #[derive(Clone, Debug, Default, QueryableByName)]
 pub(in crate::store) struct Answers {
@@ -53,7 +56,7 @@ impl Answers {
 
     fn bucket(&mut self, bucket: usize) -> &mut i64 {
         if bucket >= self.response_times.len() {
-            self.response_times.resize(bucket.max(BOUNDS_US.len()) + 1, 0);
+            self.response_times.resize((bucket + 1).max(BUCKETS), 0);
         }
         &mut self.response_times[bucket]
     }
