@@ -3,8 +3,8 @@
 //! The collector proves from these reports that nothing is missing: `previous` chains the epochs, `highest_seq` says
 //! how many numbers were issued, `oldest_pending` up to where Kafka has acknowledged them. And what is due it knows from
 //! the lists of monitors that go with a start and a reload. Every report says which list that is, so that it shows where
-//! one did not arrive; and a list is said again every hour, when Kafka takes records again, and where an outbox at its bound
-//! drops one.
+//! one did not arrive; and a list is said again after a minute, every ten minutes, when Kafka takes records again, and where an
+//! outbox at its bound drops one.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,16 +1,21 @@
 //! Is it known what an agent was to do though the record that said so was dropped before it could be sent?
 
 use std::slice;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use e2e::proxy::Proxy;
 use e2e::web::Answer;
-use e2e::{Stack, eventually};
+use e2e::{Stack, eventually, within};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::seen::api;
 use crate::truth::{assert_verified, await_delivered, await_no_lag, settle};
+
+/// An agent says a new list again after a minute.
+const SAID_AGAIN: Duration = Duration::from_secs(180);
 
 /// Tags that fill the outbox: more than half of the 120 KB that a record may have, and nothing that can be compressed
 /// away.
@@ -94,6 +99,33 @@ fn a_list_that_kafka_lost_is_said_again_once_kafka_takes_records_again() -> Resu
     settle(&stack, &agent, &collector)?;
     assert!(agent.log().contains("kafka takes records again: the list of monitors is said again"), "{}", agent.log());
     assert_eq!(stack.database.count("website_monitor.schedules")?, 1);
+    Ok(())
+}
+
+#[test]
+fn what_fails_is_alerted_though_kafka_forgot_what_its_agent_said_at_its_start_and_the_agent_knows_of_nothing()
+-> Result<()> {
+    let stack = Stack::with().partitions(1).start()?;
+    let hook = stack.web.site("/hook", Answer::status(204));
+    let agent = stack.agent().interval("1s").monitor("site", stack.web.site("/", Answer::status(503))).start()?;
+    await_delivered(&agent, 3);
+    let before = Timestamp::now();
+    stack.topic.forget()?;
+    let alerts = json!({
+        "rules": [{"name": "site down", "what": "down"}], "group_wait": "0s",
+        "receivers": [{"name": "hook", "webhook": {"url": hook}}],
+    });
+    let collector = stack.collector().with_pages()?.set("alerts", alerts).start()?;
+    within(SAID_AGAIN, "the hook is told", || {
+        ensure!(stack.web.count("/hook") > 0, "{}\n{}", agent.log(), collector.log());
+        Ok(())
+    })?;
+    let site = &api(&collector, "monitors/site")?["monitor"];
+    assert_eq!((&site["verdict"], &site["is_retired"]), (&json!("down"), &json!(false)), "{site}");
+    let spans: Vec<Value> = stack.database.rows(&format!(
+        "select begins <= '{before}' as is_early from website_monitor.schedule_spans('-infinity', 'infinity')"
+    ))?;
+    assert_eq!(spans, [json!({"is_early": true})]);
     Ok(())
 }
 

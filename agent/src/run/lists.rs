@@ -1,13 +1,15 @@
 //! When the list of monitors is said again. A reader of the records knows what is due only from a list that arrived.
 //!
 //! A list that the outbox dropped is said again at once. One that was sent may be lost all the same, on its way or later in
-//! Kafka, so that it is said again after an outage and every hour. A connection that comes and goes does not have it said
-//! more often than a moment apart.
+//! Kafka, so that it is said again after a minute, after an outage and every ten minutes. A connection that comes and goes
+//! does not have it said more often than a moment apart.
 
 use std::time::{Duration, Instant};
 
-/// A list is not older than this.
-const EVERY: Duration = Duration::from_secs(3_600);
+/// A new list is said again after this time. Most of what loses a list also loses what was said just before and after it.
+const SOON: Duration = Duration::from_secs(60);
+/// The list that was said last is not older than this.
+const EVERY: Duration = Duration::from_secs(600);
 /// After an outage of Kafka a list is said again, but not sooner than this after it was said last.
 const APART: Duration = Duration::from_secs(10);
 
@@ -15,14 +17,16 @@ const APART: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Lists {
     said: Instant,
+    /// It was said for the first time then.
+    is_new: bool,
     may_be_lost: Option<Why>,
 }
 
 /// Why a list is said again, the less urgent first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Why {
-    /// It was said long ago.
-    Hourly,
+    /// It was said some time ago.
+    Routine,
     /// Kafka takes records again.
     Reconnected,
     /// A part of it was dropped.
@@ -30,9 +34,9 @@ pub(super) enum Why {
 }
 
 impl Lists {
-    /// All of a list was said just now.
+    /// All of a new list was said just now.
     pub(super) const fn said(now: Instant) -> Lists {
-        Lists { said: now, may_be_lost: None }
+        Lists { said: now, is_new: true, may_be_lost: None }
     }
 
     pub(super) fn may_be_lost(&mut self, why: Why) {
@@ -45,10 +49,10 @@ impl Lists {
         let why = match self.may_be_lost {
             Some(Why::Dropped) => Why::Dropped,
             Some(why) if age >= APART => why,
-            _ if age >= EVERY => Why::Hourly,
+            _ if age >= if self.is_new { SOON } else { EVERY } => Why::Routine,
             _ => return None,
         };
-        *self = Lists::said(now);
+        *self = Lists { is_new: false, ..Lists::said(now) };
         Some(why)
     }
 }
@@ -57,7 +61,7 @@ impl Why {
     /// Says so in the log.
     pub(super) fn tell(self) {
         match self {
-            Why::Hourly => log::debug!("the list of monitors is said again, as every hour"),
+            Why::Routine => log::debug!("the list of monitors is said again, as it is every ten minutes"),
             Why::Reconnected => log::info!("kafka takes records again: the list of monitors is said again"),
             Why::Dropped => log::info!("what says which monitors are due was dropped: it is said again"),
         }
@@ -69,20 +73,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_is_said_again_at_once_where_it_was_dropped_soon_after_an_outage_and_every_hour() {
+    fn a_list_is_said_again_at_once_where_it_was_dropped_soon_where_it_is_new_and_every_ten_minutes() {
         let began = Instant::now();
         let at = |seconds| began + Duration::from_secs(seconds);
         let mut lists = Lists::said(began);
-        assert_eq!(lists.take_due(at(3_599)), None);
-        assert_eq!(lists.take_due(at(3_600)), Some(Why::Hourly));
-        assert_eq!(lists.take_due(at(7_199)), None, "it was said an hour after that");
+        assert_eq!(lists.take_due(at(59)), None);
+        assert_eq!(lists.take_due(at(60)), Some(Why::Routine));
+        assert_eq!(lists.take_due(at(659)), None);
+        assert_eq!(lists.take_due(at(660)), Some(Why::Routine));
+        assert_eq!(lists.take_due(at(1_259)), None, "it was said ten minutes after that");
         lists.may_be_lost(Why::Reconnected);
-        assert_eq!(lists.take_due(at(7_199)), Some(Why::Reconnected));
+        assert_eq!(lists.take_due(at(1_259)), Some(Why::Reconnected));
         lists.may_be_lost(Why::Reconnected);
-        assert_eq!(lists.take_due(at(7_208)), None, "the connection comes and goes");
-        assert_eq!(lists.take_due(at(7_209)), Some(Why::Reconnected));
+        assert_eq!(lists.take_due(at(1_268)), None, "the connection comes and goes");
+        assert_eq!(lists.take_due(at(1_269)), Some(Why::Reconnected));
         lists.may_be_lost(Why::Dropped);
         lists.may_be_lost(Why::Reconnected);
-        assert_eq!((lists.take_due(at(7_210)), lists.take_due(at(7_300))), (Some(Why::Dropped), None));
+        assert_eq!((lists.take_due(at(1_270)), lists.take_due(at(1_400))), (Some(Why::Dropped), None));
     }
 }

@@ -223,6 +223,23 @@ impl Topic {
         Ok(())
     }
 
+    /// Deletes all messages so far, as a retention does that has passed. Later ones go on from the same offsets.
+    ///
+    /// # Errors
+    /// When the broker refuses.
+    pub fn forget(&self) -> Result<()> {
+        let admin: AdminClient<DefaultClientContext> = self.client().create()?;
+        let mut ends = TopicPartitionList::new();
+        for partition in 0..self.partitions() {
+            ends.add_partition_offset(&self.name, partition, Offset::End)?;
+        }
+        let options = AdminOptions::new().operation_timeout(Some(BOUND));
+        for element in block_on(admin.delete_records(&ends, &options))??.elements() {
+            element.error().context("the broker deletes no messages")?;
+        }
+        Ok(())
+    }
+
     /// Sets a configuration of the topic, such as `max.message.bytes`, and no other.
     ///
     /// # Errors
