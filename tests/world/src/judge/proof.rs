@@ -42,10 +42,19 @@ pub(super) fn holds(case: &mut Case<'_>) {
 
 /// Answers whether a run tells that what is pending of an epoch no longer comes. The last runs after it that the tables
 /// know of leave it open. A last run that still goes on tells it itself. A last run that ended for good has to be followed
-/// by a run of the same name with which the chain begins again, and which was heard of later.
+/// by a run of the same name with which the chain begins again, and which was heard of later. A run of another name that
+/// began with an older copy of the outbox may be another host: it says nothing of the run whose copy it is.
 fn is_told(case: &Case<'_>, account: &Account) -> bool {
     let (tables, runs) = (case.tables, case.world.common.truth.runs());
-    let is_last = |run: &Run| !tables.epochs.iter().any(|later| later.previous.is_some_and(|(it, _)| it == run.epoch));
+    let name = |epoch: Uuid| case.world.common.truth.run(epoch).map(|run| run.name.as_str());
+    let is_last = |run: &Run| {
+        let reported = tables.epoch(run.epoch).and_then(|row| row.report_seq);
+        !tables.epochs.iter().any(|later| {
+            let follows = |(before, highest): (Uuid, i64)| before == run.epoch && reported <= Some(highest);
+            let copies = |(before, _): (Uuid, i64)| before == run.epoch && name(later.epoch) == Some(&run.name);
+            later.previous.is_some_and(|before| follows(before) || copies(before))
+        })
+    };
     let leaves_open =
         |run: &Run| is_last(run) && (run.epoch == account.epoch || tables.is_after(run.epoch, account.epoch, 0));
     let goes_on = |run: &Run| {
