@@ -31,12 +31,16 @@ const LEAVING: Duration = Duration::from_secs(1);
 const LEAVING_CONTEXT: &str = "consumer";
 
 /// What may be overruled by `kafka.properties`.
-const DEFAULTS: [(&str, &str); 9] = [
+const DEFAULTS: [(&str, &str); 11] = [
     ("client.id", "website-monitor-collector"),
     ("session.timeout.ms", SESSION_TIMEOUT_MS),
     ("heartbeat.interval.ms", "1500"),
     // For all partitions together; 64 MiB would be fetched ahead otherwise.
     ("queued.max.messages.kbytes", "16384"),
+    // What is fetched at once is compressed, and comes to several times as much in memory, whatever is queued already. Two
+    // partitions fill it, for two writers: of a long part of each the batches have fewer agents than of short parts of all.
+    ("fetch.max.bytes", "2097152"),
+    ("max.partition.fetch.bytes", "1048576"),
     // A partition whose share is fetched is soon looked at again; else its batches wait a second.
     ("fetch.queue.backoff.ms", "20"),
     ("fetch.wait.max.ms", "100"),
