@@ -96,6 +96,11 @@ impl Failure {
         Failure { kind, text: text.take(LONGEST_TEXT).collect::<String>().trim().to_owned() }
     }
 
+    /// The name of this reason in the log. That nothing answered has many wordings, and none of them tells more.
+    fn in_the_log(&self) -> String {
+        if self.kind == FailureKind::Timeout { self.kind.as_str().into() } else { without_addresses(&self.text) }
+    }
+
     /// The more telling one of this and an earlier one; this one of two that are alike.
     #[must_use]
     pub fn or_more_telling(self, earlier: Option<Failure>) -> Failure {
@@ -132,7 +137,7 @@ impl Outage {
         if state.reason()? != *failure {
             return None;
         }
-        state.log.happened(&without_addresses(&failure.text), 1, now)
+        state.log.happened(&failure.in_the_log(), 1, now)
     }
 
     /// Whether the last attempt failed.
@@ -223,6 +228,16 @@ mod tests {
         let (outage, now) = (Outage::default(), Instant::now());
         assert_eq!(outage.failed(&refused_at("ipv6#[::1]:9093"), now), Some(1));
         assert_eq!(outage.failed(&refused_at("ipv4#127.0.0.1:9093"), now), None);
+    }
+
+    #[test]
+    fn silence_in_other_words_is_not_said_again() {
+        let (outage, now) = (Outage::default(), Instant::now());
+        let wordings =
+            ["Local: Message timed out", "2/2 brokers are down", "Meta data fetch error", "Local: Timed out"];
+        let said = wordings.map(|words| outage.failed(&Failure::new(FailureKind::Timeout, words), now));
+        assert_eq!(said, [Some(1), None, None, None]);
+        assert_eq!(outage.reason().map(|reason| reason.text).as_deref(), Some("Local: Timed out"), "it is shown");
     }
 
     #[test]

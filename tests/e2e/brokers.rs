@@ -1,6 +1,7 @@
 //! Does everything arrive, once, whatever brokers do?
 //!
-//! What was checked while a broker was away has to be in the table soon after its return: see [`RECOVERY`].
+//! How soon after a broker's return all is in the table depends on the machine: each test prints it, and a benchmark measures
+//! it.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use e2e::agent::Agent;
 use e2e::collector::Collector;
 use e2e::web::Answer;
-use e2e::{Stack, eventually, within};
+use e2e::{Stack, eventually};
 use jiff::Timestamp;
 use serde_json::json;
 use uuid::Uuid;
@@ -17,10 +18,6 @@ use crate::truth::{
     RESULTS, assert_each_request_has_one_row, assert_no_number_twice, assert_verified, await_no_lag, await_requests,
     await_rows, mismatches, settle,
 };
-
-/// How soon after the end of a fault all is in the table that was checked until then. On a quiet machine it is less
-/// than half of that.
-const RECOVERY: Duration = Duration::from_secs(30);
 
 #[test]
 fn results_arrive_though_one_of_three_nodes_is_killed_then_two_then_all_fall_silent() -> Result<()> {
@@ -167,19 +164,19 @@ fn a_record_that_the_topic_no_longer_takes_is_declared_and_stops_no_other() -> R
     stack.topic.configure("max.message.bytes", "1500")?;
     to_kafka.open()?;
     let checked = stack.web.count("/small");
-    within(RECOVERY, "the small ones that waited are there", || {
+    eventually("the small ones that waited are there", || {
         let rows = stack.rows(&stack.web.url("/small"))?;
         ensure!(rows >= checked, "{rows} of {checked} rows\n{}", agent.log());
         Ok(())
-    })?;
+    });
 
     // Each takes a while, and a stop does not wait for many.
     let large = stack.web.count("/large");
-    within(RECOVERY, "the large ones that waited are declared", || {
+    eventually("the large ones that waited are declared", || {
         let dropped = agent.outbox_status()?.dropped;
         ensure!(dropped >= large, "{dropped} of {large}\n{}", agent.log());
         Ok(())
-    })?;
+    });
 
     settle(&stack, &agent, &collector)?;
     let verification = assert_verified(&collector)?;
@@ -248,18 +245,18 @@ fn await_pending(agent: &Agent, least: u64) {
 /// Waits until what is checked from now on is in the table, and the group goes on from there.
 fn await_recovery(stack: &Stack, collector: &Collector, after: &str) -> Result<()> {
     let (began, checked) = (Instant::now(), stack.web.total() + 20);
-    within(RECOVERY, after, || {
+    eventually(after, || {
         let rows = stack.database.count(RESULTS)?;
         ensure!(rows >= checked, "{rows} rows of {checked} checks\n{}", collector.log());
         Ok(())
-    })?;
+    });
     // A client that is new may ask a dead node first.
-    let sent = within(RECOVERY, after, || stack.topic.len())?;
-    within(RECOVERY.saturating_sub(began.elapsed()), after, || {
+    let sent = eventually(after, || stack.topic.len());
+    eventually(after, || {
         let committed = stack.topic.committed(&collector.group)?.iter().sum::<i64>() as u64;
         ensure!(committed >= sent, "{committed} of {sent} messages are committed\n{}", collector.log());
         Ok(())
-    })?;
+    });
     eprintln!("{after}: all is there after {:.1} s", began.elapsed().as_secs_f64());
     Ok(())
 }
@@ -270,12 +267,12 @@ fn await_from(stack: &Stack, collector: &Collector, since: Timestamp, after: &st
     let began = Instant::now();
     await_requests(stack, 20);
     let checked = stack.web.requests().len();
-    within(RECOVERY, after, || {
+    eventually(after, || {
         let missing = mismatches(stack)?.requests_without_row;
         let late = missing.iter().filter(|(number, request)| **number < checked && request.seen_at > since).count();
         ensure!(late == 0, "{late} are missing\n{}", collector.log());
         Ok(())
-    })?;
+    });
     eprintln!("{after}: all is there after {:.1} s", began.elapsed().as_secs_f64());
     Ok(())
 }

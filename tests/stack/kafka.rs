@@ -32,7 +32,7 @@ use crate::shared::Shared;
 /// Set to `host:port` of a broker, tests don't start one of their own, except for tests that stop it.
 pub const EXISTING: &str = "WEBSITE_MONITOR_TEST_KAFKA";
 
-const BOUND: Duration = Duration::from_secs(90);
+const BOUND: Duration = Duration::from_secs(240);
 
 /// A Kafka cluster.
 pub struct Kafka {
