@@ -27,13 +27,15 @@ enum Mode {
 }
 
 struct State {
+    /// The port of the server.
+    server: u16,
     mode: Mode,
     links: BTreeMap<u64, TcpStream>,
     count: u64,
 }
 
 struct Shared {
-    server: (String, u16),
+    host: String,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -44,9 +46,8 @@ impl Proxy {
     /// # Errors
     /// When there is no port.
     pub fn start(host: &str, port: u16) -> Result<Proxy> {
-        let server = (host.to_owned(), port);
-        let state = Mutex::new(State { mode: Mode::Open, links: BTreeMap::new(), count: 0 });
-        let shared = Arc::new(Shared { server, state, changed: Condvar::new() });
+        let state = Mutex::new(State { server: port, mode: Mode::Open, links: BTreeMap::new(), count: 0 });
+        let shared = Arc::new(Shared { host: host.to_owned(), state, changed: Condvar::new() });
         let proxy = Proxy { port: free_port()?, shared, listener: Mutex::default() };
         proxy.listen()?;
         Ok(proxy)
@@ -55,6 +56,12 @@ impl Proxy {
     /// The port to connect to.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Leads to another server of the same host from now on, as an address does that moves: connections are cut.
+    pub fn lead_to(&self, port: u16) {
+        self.shared.lock().server = port;
+        self.cut();
     }
 
     /// Lets all through (again).
@@ -143,7 +150,8 @@ impl Shared {
     }
 
     fn carry(self: &Arc<Shared>, client: TcpStream) -> io::Result<()> {
-        let server = match TcpStream::connect(&self.server) {
+        let port = self.lock().server;
+        let server = match TcpStream::connect((self.host.as_str(), port)) {
             Ok(server) => server,
             Err(_) => return client.shutdown(Shutdown::Both),
         };

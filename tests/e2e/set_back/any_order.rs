@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use e2e::collector::Collector;
-use e2e::postgres::Postgres;
+use e2e::postgres::{Database, Postgres};
 use e2e::{Stack, eventually, within};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -19,6 +19,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::failover::follow_no_more;
 use super::result;
 
 /// What befalls the stores and the collectors.
@@ -26,6 +27,7 @@ use super::result;
 enum Fault {
     BackUp,
     SetBack,
+    FailOver,
     Kill,
     Rebalance,
     CopyLogs,
@@ -34,9 +36,10 @@ enum Fault {
     AddPartition,
 }
 
-const FAULTS: [Fault; 8] = [
+const FAULTS: [Fault; 9] = [
     Fault::BackUp,
     Fault::SetBack,
+    Fault::FailOver,
     Fault::Kill,
     Fault::Rebalance,
     Fault::CopyLogs,
@@ -47,6 +50,9 @@ const FAULTS: [Fault; 8] = [
 
 /// Faults of one sequence.
 const STEPS: usize = 6;
+
+/// Sequences that run side by side where there are many: they wait most of the time.
+const LANES: usize = 4;
 
 /// How soon everything that Kafka has is stored after the last fault.
 const WHOLE: Duration = Duration::from_secs(60);
@@ -74,12 +80,28 @@ fn whatever_goes_back_in_any_order_all_that_kafka_has_is_stored_once_as_what_it_
     let first: u64 = match std::env::var("SEED") {
         Ok(seed) => seed.parse()?,
         Err(_) if is_at_length => rand::rng().random_range(0..1_000_000),
-        // A backup, a partition that is added, a kill, a rebalance and a log that loses its tail.
+        // A backup, a partition that is added, a standby that takes over, a rebalance and a kill.
         Err(_) => 2,
     };
-    for seed in first..first + sequences {
-        sequence(seed).with_context(|| format!("SEED={seed}"))?;
-    }
+    let next = AtomicU64::new(first);
+    let failed = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..LANES {
+            scope.spawn(|| {
+                let seeds = std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
+                for seed in seeds.take_while(|seed| *seed < first + sequences) {
+                    // A thread of its own, so that a panic ends this sequence alone.
+                    let ended = scope.spawn(move || sequence(seed)).join();
+                    let outcome = ended.unwrap_or_else(|_| bail!("a panic, which is told above"));
+                    if let Err(error) = outcome {
+                        failed.lock().unwrap_or_else(PoisonError::into_inner).push(format!("SEED={seed}: {error:#}"));
+                    }
+                }
+            });
+        }
+    });
+    let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+    ensure!(failed.is_empty(), "{} of {sequences} sequences fail:\n{}", failed.len(), failed.join("\n"));
     Ok(())
 }
 
@@ -88,7 +110,8 @@ fn sequence(seed: u64) -> Result<()> {
     let server = Arc::new(Postgres::start_own()?);
     let stack = Stack::with().own_kafka().partitions(2).start_on(&server)?;
     let collectors = [stack.collector().start()?, stack.collector().start()?];
-    let mut world = World { stack: &stack, server: &server, collectors: &collectors, copies: vec![], logs: vec![] };
+    let database = server.existing_database(stack.database.name())?;
+    let mut world = World { stack: &stack, database, collectors: &collectors, copies: vec![], logs: vec![] };
     let (truth, is_over) = (Mutex::new(Truth::new()), AtomicBool::new(false));
     let mut faults = Vec::new();
     thread::scope(|scope| {
@@ -97,7 +120,7 @@ fn sequence(seed: u64) -> Result<()> {
             await_more(&truth);
             let fault = *FAULTS.choose(&mut dice).context("a fault")?;
             faults.push(fault);
-            world.befall(fault, &mut dice)
+            world.befall(fault, &mut dice, &truth)
         });
         is_over.store(true, Ordering::Relaxed);
         feeding.join().expect("no panic");
@@ -108,13 +131,13 @@ fn sequence(seed: u64) -> Result<()> {
     writeln!(io::stderr(), "SEED={seed} {faults:?}: {} sent, {} in Kafka", truth.len(), messages.len())?;
 
     within(WHOLE, "all that Kafka has is stored", || {
-        let rows = rows(&stack)?;
+        let rows = rows(&world.database)?;
         let lacking = messages.iter().filter(|number| !rows.contains_key(number)).count();
         ensure!(lacking == 0, "{lacking} of {} lack\n{}\n{}", messages.len(), collectors[0].log(), collectors[1].log());
         Ok(())
     })
     .with_context(|| format!("{faults:?}"))?;
-    for (number, found) in rows(&stack)? {
+    for (number, found) in rows(&world.database)? {
         ensure!(found.len() == 1 && truth.get(&number) == found.first(), "{faults:?}: {number:?} is {found:?}");
     }
     Ok(())
@@ -122,7 +145,8 @@ fn sequence(seed: u64) -> Result<()> {
 
 struct World<'a> {
     stack: &'a Stack,
-    server: &'a Postgres,
+    /// The one that collectors write to, on the server that has it now.
+    database: Database,
     collectors: &'a [Collector; 2],
     copies: Vec<PathBuf>,
     /// Copies of the logs of some partitions, each taken together.
@@ -130,15 +154,16 @@ struct World<'a> {
 }
 
 impl World<'_> {
-    fn befall(&mut self, fault: Fault, dice: &mut StdRng) -> Result<()> {
+    fn befall(&mut self, fault: Fault, dice: &mut StdRng, truth: &Mutex<Truth>) -> Result<()> {
         let collector = self.collectors.choose(dice).context("a collector")?;
         match fault {
-            Fault::BackUp => self.copies.push(self.server.back_up()?),
+            Fault::BackUp => self.copies.push(self.database.server.back_up()?),
             Fault::SetBack => {
                 if let Some(copy) = self.copies.choose(dice) {
-                    self.server.set_back(copy)?;
+                    self.database.server.set_back(copy)?;
                 }
             }
+            Fault::FailOver => self.fail_over(truth)?,
             Fault::Kill => {
                 collector.kill();
                 collector.start()?;
@@ -165,6 +190,20 @@ impl World<'_> {
             }
             Fault::AddPartition => self.stack.topic.add_partition()?,
         }
+        Ok(())
+    }
+
+    /// Promotes a standby that lacks what came last, and leads the collectors to it.
+    fn fail_over(&mut self, truth: &Mutex<Truth>) -> Result<()> {
+        let primary = Arc::clone(&self.database.server);
+        let standby = Arc::new(primary.standby()?);
+        let behind = standby.existing_database(self.database.name())?;
+        follow_no_more(&self.database, &behind)?;
+        await_more(truth);
+        primary.crash()?;
+        behind.execute("select pg_promote()")?;
+        self.stack.database.proxy.lead_to(standby.port());
+        self.database = behind;
         Ok(())
     }
 
@@ -223,8 +262,8 @@ fn in_kafka(stack: &Stack) -> Result<Vec<Number>> {
 }
 
 /// Whose each number is in the tables, each time that it is there.
-fn rows(stack: &Stack) -> Result<BTreeMap<Number, Vec<Whose>>> {
-    let rows: Vec<Row> = stack.database.rows(
+fn rows(database: &Database) -> Result<BTreeMap<Number, Vec<Whose>>> {
+    let rows: Vec<Row> = database.rows(
         "select epoch, seq, a.name as agent, m.id as monitor
          from website_monitor.results join website_monitor.monitors m using (monitor_id)
               join website_monitor.epochs using (epoch_id) join website_monitor.agents a using (agent_id)",

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 use e2e::collector::{Collector, CollectorSetup};
-use e2e::postgres::Postgres;
+use e2e::postgres::{Database, Postgres};
 use e2e::{Stack, eventually};
 
 use super::{Story, told};
@@ -16,6 +16,18 @@ fn knows_both(stack: &Stack, primary: &Postgres, standby: &Postgres) -> Result<C
     let url = format!("postgresql://{login}@{places}/{}", stack.database.name());
     let setup: CollectorSetup = stack.collector();
     setup.at(&url).start()
+}
+
+/// Has a standby follow its primary no longer: it lacks what comes from now on.
+pub(super) fn follow_no_more(primary: &Database, standby: &Database) -> Result<()> {
+    standby.execute("alter system set primary_conninfo = ''")?;
+    standby.execute("select pg_reload_conf()")?;
+    eventually("the standby follows no more", || {
+        let following = primary.count("pg_stat_replication")?;
+        ensure!(following == 0, "{following}");
+        Ok(())
+    });
+    Ok(())
 }
 
 #[test]
@@ -33,13 +45,7 @@ fn a_standby_that_lagged_when_it_was_promoted_is_filled_again() -> Result<()> {
         ensure!(rows == 60, "{rows} rows");
         Ok(())
     });
-    behind.execute("alter system set primary_conninfo = ''")?;
-    behind.execute("select pg_reload_conf()")?;
-    eventually("the standby follows no more", || {
-        let following = stack.database.count("pg_stat_replication")?;
-        ensure!(following == 0, "{following}");
-        Ok(())
-    });
+    follow_no_more(&stack.database, &behind)?;
     story.send(&stack, "edge-2", "bank", 120)?;
     story.send(&stack, "edge-3", "mail", 120)?;
     story.await_told(&stack, &collectors[0]);
