@@ -156,7 +156,8 @@ pub fn run(
         }
         let mut gathering = Gathering::new(&consumer, &progress, bounds, writers, take_over);
         let mut is_fenced = false;
-        while !is_over() && !is_fenced && !consumer.context().is_left_outside(patience) {
+        let is_another_topic = || consumer.context().identity().is_another();
+        while !is_over() && !is_fenced && !is_another_topic() && !consumer.context().is_left_outside(patience) {
             health.consumes();
             let error = match gathering.step() {
                 Ok(error) => error,
@@ -178,6 +179,8 @@ pub fn run(
         if is_fenced {
             log::error!(group_instance_id = name.text.as_str(); "another collector has the same group.instance.id: going on under a name of its own; give each collector another one in kafka.properties");
             name = Name::random();
+        } else if is_another_topic() {
+            log::warn!(topic = kafka.topic.as_str(); "the topic was deleted and made again: partitions are read from where the database is");
         } else {
             log::warn!(seconds = patience.as_secs(); "kafka answers, but the group does not: joining it anew");
             let was_inside = consumer.context().was_inside();

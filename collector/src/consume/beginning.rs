@@ -5,8 +5,8 @@
 //!                                                         seek, resume ◀── mark the group ◀──┘
 //! ```
 //! The partitions stay paused until all of that is known, while this thread goes on to poll: the group keeps the
-//! collector, also when its database is away. It begins again with each assignment, when a topic was made again, and when
-//! a writer found the database elsewhere than it was left.
+//! collector, also when its database is away. It begins again with each assignment, and when a writer found the database
+//! elsewhere than it was left.
 //!
 //! *The log.* A seek names the leader epoch beside the offset. When the log was cut before that offset since, librdkafka
 //! goes on from where it was cut.

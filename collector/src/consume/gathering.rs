@@ -169,17 +169,14 @@ impl<'a> Gathering<'a> {
 
     /// Begins again where partitions are not read from where they should be. Of before nothing more is committed.
     fn start_over_where_that_is_due(&mut self) {
-        let identity = self.consumer.context().identity();
-        let why = match (identity.is_another(), self.progress.is_moved()) {
-            (true, _) => "the topic was deleted and made again",
-            (false, true) => "the database is not where this collector left it",
-            (false, false) => return,
-        };
+        if !self.progress.is_moved() {
+            return;
+        }
+        let why = "the database is not where this collector left it";
         if let Some(times) = self.moves.happened(why, 1, Instant::now()) {
             log::warn!(times; "{why}: partitions are read from where the database is");
         }
         beginning::pause(self.consumer);
-        identity.begun_anew();
         self.progress.end_generation(PATIENCE, drop);
         self.paused = None;
     }

@@ -1,7 +1,7 @@
-//! A broker loses the tail of a log.
+//! A broker loses the tail of a log, or a topic is made again.
 
 use anyhow::{Context, Result};
-use e2e::Stack;
+use e2e::{Stack, eventually};
 
 use super::Story;
 
@@ -54,4 +54,25 @@ fn a_partition_that_is_added_is_read_too() -> Result<()> {
         story.send(&stack, &format!("edge-{n}"), "bank", 20)?;
     }
     story.assert_proven(&stack, &collectors[0])
+}
+
+#[test]
+fn a_topic_that_is_made_again_is_read_though_its_leaders_are_younger_than_those_before() -> Result<()> {
+    let stack = Stack::with().own_kafka().partitions(1).start()?;
+    let collector = stack.collector().set("kafka.create_topic", false).start()?;
+    let mut story = Story::default();
+    // Each start has the partition led by another leader, with a higher number.
+    for n in 1..4 {
+        story.send(&stack, &format!("edge-{n}"), "shop", 20)?;
+        story.await_told(&stack, &collector);
+        stack.kafka.stop()?;
+        stack.kafka.start()?;
+    }
+    story.send(&stack, "edge-4", "bank", 20)?;
+    story.await_told(&stack, &collector);
+
+    stack.topic.delete()?;
+    eventually("the topic is made again", || stack.topic.make());
+    story.send(&stack, "edge-5", "mail", 20)?;
+    story.assert_proven(&stack, &collector)
 }
