@@ -94,14 +94,16 @@ fn whatever_goes_back_in_any_order_all_that_kafka_has_is_stored_once_as_what_it_
                     let ended = scope.spawn(move || sequence(seed)).join();
                     let outcome = ended.unwrap_or_else(|_| bail!("a panic, which is told above"));
                     if let Err(error) = outcome {
-                        failed.lock().unwrap_or_else(PoisonError::into_inner).push(format!("SEED={seed}: {error:#}"));
+                        // Told at once, since the others may take an hour.
+                        drop(writeln!(io::stderr(), "SEED={seed} fails: {error:#}"));
+                        failed.lock().unwrap_or_else(PoisonError::into_inner).push(format!("SEED={seed}"));
                     }
                 }
             });
         }
     });
     let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
-    ensure!(failed.is_empty(), "{} of {sequences} sequences fail:\n{}", failed.len(), failed.join("\n"));
+    ensure!(failed.is_empty(), "{} of {sequences} sequences fail: {}", failed.len(), failed.join(", "));
     Ok(())
 }
 
