@@ -274,7 +274,7 @@ impl Running {
             } else if self.reloaded.swap(false, Ordering::Relaxed) {
                 periodic.lists = Lists::said(now);
                 delivery.report_reload(&self.schedule.missed(), clock);
-            } else if let Some(why) = periodic.lists.take_due(now) {
+            } else if let Some(why) = periodic.lists.take_due(now, delivery.trouble().is_some()) {
                 why.tell();
                 delivery.report_again(&self.schedule.missed(), clock);
             } else if periodic.reported.elapsed() >= REPORT_EVERY {

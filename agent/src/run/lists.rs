@@ -2,7 +2,7 @@
 //!
 //! A list that the outbox dropped is said again at once. One that was sent may be lost all the same, on its way or later in
 //! Kafka, so that it is said again after a minute, after an outage and every ten minutes. A connection that comes and goes
-//! does not have it said more often than a moment apart.
+//! does not have it said more often than a moment apart, and while Kafka is away it would only fill the outbox.
 
 use std::time::{Duration, Instant};
 
@@ -43,11 +43,13 @@ impl Lists {
         self.may_be_lost = self.may_be_lost.max(Some(why));
     }
 
-    /// Whether it is to be said again now, and why; then it counts as said.
-    pub(super) fn take_due(&mut self, now: Instant) -> Option<Why> {
+    /// Whether it is to be said again now, and why; then it counts as said. While Kafka is away it is said for no other
+    /// reason than that it was dropped: it will be said once Kafka takes records again.
+    pub(super) fn take_due(&mut self, now: Instant, is_away: bool) -> Option<Why> {
         let age = now.saturating_duration_since(self.said);
         let why = match self.may_be_lost {
             Some(Why::Dropped) => Why::Dropped,
+            _ if is_away => return None,
             Some(why) if age >= APART => why,
             _ if age >= if self.is_new { SOON } else { EVERY } => Why::Routine,
             _ => return None,
@@ -77,18 +79,19 @@ mod tests {
         let began = Instant::now();
         let at = |seconds| began + Duration::from_secs(seconds);
         let mut lists = Lists::said(began);
-        assert_eq!(lists.take_due(at(59)), None);
-        assert_eq!(lists.take_due(at(60)), Some(Why::Routine));
-        assert_eq!(lists.take_due(at(659)), None);
-        assert_eq!(lists.take_due(at(660)), Some(Why::Routine));
-        assert_eq!(lists.take_due(at(1_259)), None, "it was said ten minutes after that");
+        assert_eq!(lists.take_due(at(59), false), None);
+        assert_eq!(lists.take_due(at(60), false), Some(Why::Routine));
+        assert_eq!(lists.take_due(at(659), false), None);
+        assert_eq!(lists.take_due(at(660), true), None, "it would only fill the outbox");
+        assert_eq!(lists.take_due(at(660), false), Some(Why::Routine));
+        assert_eq!(lists.take_due(at(1_259), false), None, "it was said ten minutes after that");
         lists.may_be_lost(Why::Reconnected);
-        assert_eq!(lists.take_due(at(1_259)), Some(Why::Reconnected));
+        assert_eq!(lists.take_due(at(1_259), false), Some(Why::Reconnected));
         lists.may_be_lost(Why::Reconnected);
-        assert_eq!(lists.take_due(at(1_268)), None, "the connection comes and goes");
-        assert_eq!(lists.take_due(at(1_269)), Some(Why::Reconnected));
+        assert_eq!(lists.take_due(at(1_268), false), None, "the connection comes and goes");
+        assert_eq!(lists.take_due(at(1_269), false), Some(Why::Reconnected));
         lists.may_be_lost(Why::Dropped);
         lists.may_be_lost(Why::Reconnected);
-        assert_eq!((lists.take_due(at(1_270)), lists.take_due(at(1_400))), (Some(Why::Dropped), None));
+        assert_eq!((lists.take_due(at(1_270), false), lists.take_due(at(1_400), false)), (Some(Why::Dropped), None));
     }
 }
