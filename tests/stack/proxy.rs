@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 
@@ -16,7 +17,13 @@ use crate::ports::free_port;
 pub struct Proxy {
     port: u16,
     shared: Arc<Shared>,
-    listener: Mutex<Option<JoinHandle<()>>>,
+    listener: Mutex<Option<Listening>>,
+}
+
+/// The socket that takes connections, and the thread that sleeps in its accept.
+struct Listening {
+    socket: TcpStream,
+    thread: JoinHandle<()>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -87,10 +94,12 @@ impl Proxy {
     pub fn refuse(&self) {
         self.shared.lock().mode = Mode::Refusing;
         self.cut();
-        if let Some(listener) = self.listener.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take() {
-            // It sleeps in accept; this wakes it.
-            TcpStream::connect(address(self.port)).ok();
-            listener.join().ok();
+        if let Some(listening) = self.listener.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take() {
+            // Closing is not enough: a process that another test is about to start holds a copy of the socket from
+            // its fork to its exec, and a socket takes connections until the last copy is closed. A shutdown ends
+            // this for all copies, and wakes the thread.
+            listening.socket.shutdown(Shutdown::Both).ok();
+            listening.thread.join().ok();
         }
     }
 
@@ -105,17 +114,17 @@ impl Proxy {
     fn listen(&self) -> Result<()> {
         let listener = TcpListener::bind(address(self.port))
             .with_context(|| format!("the proxy cannot listen on port {}", self.port))?;
+        // The standard library has a shutdown for streams alone; the system has one for every socket.
+        let socket = TcpStream::from(OwnedFd::from(listener.try_clone()?));
         let shared = self.shared.clone();
         let accept = move || {
             while let Ok((client, _)) = listener.accept() {
-                if shared.lock().mode == Mode::Refusing {
-                    return;
-                }
                 let shared = shared.clone();
                 thread::spawn(move || shared.link(client));
             }
         };
-        *self.listener.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(thread::spawn(accept));
+        *self.listener.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) =
+            Some(Listening { socket, thread: thread::spawn(accept) });
         Ok(())
     }
 }
