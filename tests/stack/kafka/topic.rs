@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use rdkafka::Offset;
 use rdkafka::admin::{
     AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
@@ -18,6 +18,7 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 use uuid::Uuid;
 
 use super::Kafka;
+use crate::eventually;
 
 pub(super) const BOUND: Duration = Duration::from_secs(30);
 
@@ -240,16 +241,25 @@ impl Topic {
         Ok(())
     }
 
-    /// Sets a configuration of the topic, such as `max.message.bytes`, and no other.
+    /// Sets a configuration of the topic, such as `max.message.bytes`, and no other, and waits until the broker has it:
+    /// it takes the change first and applies it later.
     ///
     /// # Errors
     /// When the broker refuses.
     pub fn configure(&self, name: &str, value: &str) -> Result<()> {
         let admin: AdminClient<DefaultClientContext> = self.client().create()?;
-        let change = AlterConfig::new(ResourceSpecifier::Topic(&self.name)).set(name, value);
+        let topic = ResourceSpecifier::Topic(&self.name);
+        let change = AlterConfig::new(topic).set(name, value);
         for changed in block_on(admin.alter_configs([&change], &AdminOptions::new()))?? {
             changed.map_err(|(_, error)| anyhow::anyhow!("{name} of a topic could not be set: {error}"))?;
         }
+        eventually("the broker applies a topic's configuration", || {
+            for described in block_on(admin.describe_configs([&topic], &AdminOptions::new()))?? {
+                let applied = described?.get(name).and_then(|entry| entry.value.clone());
+                ensure!(applied.as_deref() == Some(value), "{name} is {applied:?}");
+            }
+            Ok(())
+        });
         Ok(())
     }
 
