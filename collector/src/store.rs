@@ -118,7 +118,7 @@ pub struct Unavailable(pub(crate) String);
 /// # Errors
 /// Why they could not.
 pub fn migrate(database: &Database) -> Result<usize, Unavailable> {
-    let mut session = Connections::new(database).get()?;
+    let mut session = Connections::new(database).get_for_command()?;
     Ok(migrate::migrate(&mut session, &database.schema)?)
 }
 

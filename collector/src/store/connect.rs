@@ -27,6 +27,9 @@ pub(super) const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a checkout waits for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// How often a command that is run by hand waits for one while nothing is said to be wrong: a busy machine is slow.
+const COMMAND_CHECKOUTS: u32 = 10;
+
 /// What libpq is told beside the address: only a server that takes writes is ours, and one that vanished from the
 /// network is noticed.
 const OPTIONS: [(&str, &str); 7] = [
@@ -92,6 +95,17 @@ impl Connections {
             }
             Err(error) => Err(Trouble::Unavailable(self.last_error.get().unwrap_or_else(|| error.to_string()))),
         }
+    }
+
+    /// The same for a command that has nothing else to do: it waits for longer, unless there is a reason why not.
+    pub(super) fn get_for_command(&self) -> Result<Kept, Trouble> {
+        for _ in 1..COMMAND_CHECKOUTS {
+            let got = self.get();
+            if got.is_ok() || self.last_error.get().is_some() {
+                return got;
+            }
+        }
+        self.get()
     }
 }
 

@@ -129,7 +129,7 @@ pub struct Scope {
 /// # Errors
 /// Why the database can't be read.
 pub fn read_facts(database: &Database, scope: &Scope) -> Result<(Vec<EpochFacts>, i64), Unavailable> {
-    let mut session = Connections::new(database).get()?;
+    let mut session = Connections::new(database).get_for_command()?;
     migrate::check(&mut session, &database.schema)?;
     let (epochs, islands) = session.build_transaction().repeatable_read().read_only().run(|connection| {
         let epochs: Vec<Row> = sql_query(

@@ -46,7 +46,7 @@ struct Name {
 /// # Errors
 /// Why the database can't be read or written.
 pub fn retire(database: &Database, name: &str, since: Option<Timestamp>) -> Result<Retirement, Unavailable> {
-    let mut session = Connections::new(database).get()?;
+    let mut session = Connections::new(database).get_for_command()?;
     migrate::check(&mut session, &database.schema)?;
     let connection: &mut PgConnection = &mut session;
     let outcome = connection.transaction(|connection| retire_in(connection, name, since));
