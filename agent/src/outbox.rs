@@ -39,6 +39,7 @@ mod frame;
 mod journal;
 mod ledger;
 mod marks;
+mod owner;
 mod queue;
 mod recover;
 mod repair;
@@ -58,6 +59,7 @@ use uuid::Uuid;
 
 pub use answer::Pending;
 pub use committer::{AppendError, Committer, Number, Opening};
+pub use owner::AsOwner;
 pub use queue::Intake;
 pub use root::OpenError;
 pub use status::{OldestPending, Status, read_status};

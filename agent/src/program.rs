@@ -125,8 +125,9 @@ fn run_agent(file: &Path) -> io::Result<u8> {
         RunError::Outbox(OpenError::Io { source, .. })
             if matches!(
                 source.kind(),
-                // Of a directory that exists, the last one says that it is something else.
-                io::ErrorKind::PermissionDenied | io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists
+                // Of a directory that exists, the last one says that it is something else. Rights may be given while the
+                // agent is tried again.
+                io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists
             ) =>
         {
             CONFIGURATION

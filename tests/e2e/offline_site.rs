@@ -1,17 +1,72 @@
 //! Does a site that never sees Kafka get its results into the table, by a file?
 
 use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use e2e::agent::AgentSetup;
 use e2e::ports::free_port;
-use e2e::process::Finished;
-use e2e::web::Answer;
+use e2e::process::{Finished, Process};
+use e2e::web::{Answer, Web};
 use e2e::{Stack, eventually};
 
 use crate::truth::{
     RESULTS, assert_each_request_has_one_row, assert_verified, await_no_lag, await_requests, rows, settle,
 };
+
+/// For a command to end.
+const BOUND: Duration = Duration::from_secs(60);
+
+#[test]
+fn whoever_looks_into_an_outbox_leaves_its_files_to_their_owner() -> Result<()> {
+    if !ground::is_root() {
+        ground::again_as_root(ground::this_test!(), "only root can look as another user");
+        return Ok(());
+    }
+    const OWNER: u32 = 65_534;
+    let web = Web::start()?;
+    let nowhere = format!("127.0.0.1:{}", free_port()?);
+    let site = web.site("/", Answer::ok(""));
+    // Every user may pass through it, as through /var/lib.
+    let place = tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o755)).tempdir()?;
+    let outbox = place.path().join("outbox");
+    let agent = AgentSetup::new(&nowhere, "topic").interval("100ms").monitor("site", site);
+    let agent = agent.set("outbox.path", outbox.to_string_lossy()).start()?;
+    eventually("results wait", || {
+        let pending = agent.outbox_status()?.pending;
+        ensure!(pending > 10, "{pending}");
+        Ok(())
+    });
+    agent.kill();
+    for_each_below(&outbox, &|path| Ok(chown(path, Some(OWNER), Some(OWNER))?))?;
+    let export = agent.directory().join("export");
+    let export = export.to_str().context("a path")?;
+    for words in [&["outbox", "status"][..], &["outbox", "export", export]] {
+        let looks = agent.invocation(words);
+        let mut command = Command::new("sh");
+        command.args(["-c", "umask 027; exec \"$@\"", "sh"]).arg(looks.get_program()).args(looks.get_args());
+        succeeds(&Process::run("agent", command, BOUND)?)?;
+        for_each_below(&outbox, &|path| {
+            let owner = fs::metadata(path)?.uid();
+            ensure!(owner == OWNER, "{} belongs to {owner} after {words:?}", path.display());
+            Ok(())
+        })?;
+    }
+    assert_eq!(fs::metadata(export)?.uid(), 0, "the file is that of the one who asked for it");
+    Ok(())
+}
+
+fn for_each_below(directory: &Path, work: &dyn Fn(&Path) -> Result<()>) -> Result<()> {
+    work(directory)?;
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.is_dir() { for_each_below(&path, work)? } else { work(&path)? }
+    }
+    Ok(())
+}
 
 #[test]
 fn results_of_a_site_that_is_never_online_arrive_by_a_file_once_however_often() -> Result<()> {

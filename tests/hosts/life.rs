@@ -33,6 +33,12 @@ impl Host {
             eprintln!("   {daemon}: exposure {level}");
             ensure!(level <= 1.5, "{exposure}");
         }
+        for (file, daemon) in [("agent.yaml", AGENT), ("collector.yaml", COLLECTOR)] {
+            for file in [format!("/etc/website-monitor/{file}"), format!("/etc/default/{daemon}")] {
+                let mode = self.machine.ok(&["stat", "-c", "%a %U:%G", &file])?;
+                ensure!(mode.trim() == format!("640 root:{daemon}"), "{file}: {mode}");
+            }
+        }
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use settings::terminal::write_line;
 use super::{CONFIGURATION, LOCKED, UNAVAILABLE};
 use crate::config::Config;
 use crate::export::Export;
-use crate::outbox::{OpenError, Outbox};
+use crate::outbox::{AsOwner, OpenError, Outbox};
 
 /// Records that are read at a time, and their bytes.
 const RECORDS: usize = 10_000;
@@ -20,9 +20,18 @@ const BYTES: usize = 8 * 1024 * 1024;
 /// # Errors
 /// When `out` takes no more.
 pub fn run(config: &Config, file: &Path, out: &mut impl Write) -> io::Result<u8> {
-    let outbox = match Outbox::open_existing(&config.outbox) {
-        Ok(outbox) => outbox,
-        Err(error) => {
+    let refused = |error: io::Error| {
+        log::error!("{} can't be written: {error}", file.display());
+        Ok(UNAVAILABLE)
+    };
+    // The file is that of the person who asks for it, what is written beside the outbox is its owner's.
+    let mut export = match Export::begin(file, &config.agent.name) {
+        Ok(export) => export,
+        Err(error) => return refused(error),
+    };
+    let results = match export_all(config, &mut export) {
+        Ok(results) => results,
+        Err(Failed::Open(error)) => {
             log::error!("{error}");
             return Ok(match error {
                 OpenError::Locked { .. } => {
@@ -33,32 +42,37 @@ pub fn run(config: &Config, file: &Path, out: &mut impl Write) -> io::Result<u8>
                 OpenError::Io { .. } | OpenError::Absent { .. } => UNAVAILABLE,
             });
         }
+        Err(Failed::Copy(error)) => return refused(error),
     };
-    match export(&outbox, &config.agent.name, file) {
+    match export.finish() {
         Ok((records, bytes)) => {
             write_line(out, format_args!("{}: {records} records in {bytes} bytes", file.display()))?;
-            let results = outbox.status().in_journal;
             if results > 0 {
                 log::warn!(results; "the agent was killed: results in its journal have no number yet and are not exported; its next start takes them up");
             }
             Ok(0)
         }
-        Err(error) => {
-            log::error!("{} can't be written: {error}", file.display());
-            Ok(UNAVAILABLE)
-        }
+        Err(error) => refused(error),
     }
 }
 
-fn export(outbox: &Outbox, agent: &str, file: &Path) -> io::Result<(u64, u64)> {
-    let mut export = Export::begin(file, agent)?;
+/// Why not all of an outbox is in the file.
+enum Failed {
+    Open(OpenError),
+    Copy(io::Error),
+}
+
+/// Writes what waits into the file. How many results lie in the journal beside it.
+fn export_all(config: &Config, export: &mut Export) -> Result<u64, Failed> {
+    let _owner = AsOwner::of(&config.outbox.path).map_err(Failed::Copy)?;
+    let outbox = Outbox::open_existing(&config.outbox).map_err(Failed::Open)?;
     let mut after = outbox.acknowledged();
     loop {
-        let entries = outbox.read(after, RECORDS, BYTES)?;
-        let Some(last) = entries.last() else { return export.finish() };
+        let entries = outbox.read(after, RECORDS, BYTES).map_err(Failed::Copy)?;
+        let Some(last) = entries.last() else { return Ok(outbox.status().in_journal) };
         after = last.position;
         for entry in entries {
-            export.add(&wire::stamp(entry.epoch, entry.seq, &entry.payload))?;
+            export.add(&wire::stamp(entry.epoch, entry.seq, &entry.payload)).map_err(Failed::Copy)?;
         }
     }
 }

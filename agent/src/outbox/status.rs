@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::root::OpenError;
-use super::{Intake, LOCK_PATIENCE, Outbox, Reads, Shared};
+use super::{AsOwner, Intake, LOCK_PATIENCE, Outbox, Reads, Shared};
 use crate::config::OutboxConfig;
 
 const FILE: &str = "status.json";
@@ -145,6 +145,8 @@ impl Outbox {
 /// When there is no outbox, or it can't be read.
 pub fn read_status(config: &OutboxConfig) -> Result<Status, OpenError> {
     let failed = |action: &str, source| OpenError::Io { path: config.path.clone(), action: action.to_owned(), source };
+    // It is dropped after the outbox, which writes when it is closed, too.
+    let _owner = AsOwner::of(&config.path).map_err(|e| failed("act as its owner", e))?;
     match Outbox::open_existing_within(config, Duration::ZERO) {
         Ok(outbox) => Ok(outbox.status()),
         Err(OpenError::Locked { .. }) => read_file(&config.path).map_err(|e| failed("read status.json", e)),
