@@ -3,6 +3,7 @@
 mod failure;
 mod properties;
 mod security;
+mod topic;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;

@@ -31,5 +31,6 @@ mod set_back;
 mod shown;
 mod stack;
 mod store;
+mod topics;
 mod torture;
 mod truth;

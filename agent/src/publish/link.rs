@@ -1,10 +1,10 @@
 //! One producer, from the moment that Kafka answers for the topic until something fails.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, Once, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::{ClientContext, DefaultClientContext};
+use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
@@ -90,10 +90,10 @@ impl Link {
         let link = Link { producer };
         let metadata = link.await_metadata(kafka, stopping, hear)?;
         match metadata.topics().first().and_then(|topic| topic.error()) {
-            None => {}
+            None => warn_of_unfit_topic(kafka, &config),
             Some(error) => match RDKafkaErrorCode::from(error) {
                 RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic if kafka.create_topic => {
-                    create_topic(kafka, &config)?;
+                    kafka.make_topic(&config, CREATION)?;
                 }
                 RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic => {
                     let text = "does not exist; make it, or set kafka.create_topic to true";
@@ -217,26 +217,19 @@ fn client_config(kafka: &settings::Kafka) -> ClientConfig {
     config
 }
 
-/// Makes the topic.
-fn create_topic(kafka: &settings::Kafka, config: &ClientConfig) -> Result<(), Failure> {
-    let wanted = format!(
-        "topic {:?} with {} partitions of {} replicas can't be made",
-        kafka.topic, kafka.partitions, kafka.replication_factor
-    );
-    let refused = |error: KafkaError| failure(&error, &format!("{wanted}: {}", without_value(&error)));
-    let admin: AdminClient<DefaultClientContext> = config.create().map_err(refused)?;
-    let topic = NewTopic::new(&kafka.topic, kafka.partitions, TopicReplication::Fixed(kafka.replication_factor));
-    let options = AdminOptions::new().operation_timeout(Some(CREATION)).request_timeout(Some(CREATION));
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .map_err(|error| Failure::new(FailureKind::Other, format!("{wanted}: {error}")))?;
-    let results = runtime.block_on(admin.create_topics([&topic], &options)).map_err(refused)?;
-    match results.into_iter().next() {
-        Some(Ok(_)) => {
-            log::info!(topic = kafka.topic, partitions = kafka.partitions, replicas = kafka.replication_factor; "made the topic");
-            Ok(())
+/// Warns, once, when the topic deletes records that it should keep. That is asked for beside the sending, which it must not
+/// hold up.
+fn warn_of_unfit_topic(kafka: &settings::Kafka, config: &ClientConfig) {
+    static ASKED: Once = Once::new();
+    let (kafka, config) = (kafka.clone(), config.clone());
+    ASKED.call_once(|| {
+        let ask = move || {
+            if let Some(failure) = kafka.unfit_topic(&config, CREATION) {
+                log::warn!(error:% = failure; "results that are sent will be lost");
+            }
+        };
+        if let Err(error) = thread::Builder::new().name("topic".into()).spawn(ask) {
+            log::debug!(error:% = error; "the topic's configuration is not asked for");
         }
-        Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) | None => Ok(()),
-        Some(Err((_, code))) => Err(Failure::of_kafka(code as i32, &format!("{wanted}: {code}"))),
-    }
+    });
 }

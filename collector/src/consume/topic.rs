@@ -5,8 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use settings::{Failure, FailureKind, Kafka, LogThrottle};
@@ -106,31 +104,17 @@ impl<'a> Topic<'a> {
         match topic.error().map(RDKafkaErrorCode::from) {
             None if topic.partitions().is_empty() => Err(nothing()),
             None => {
+                if let Some(unfit) = self.kafka.unfit_topic(&properties(self.kafka), ANSWER) {
+                    return Err(unfit);
+                }
                 consumer.context().back();
                 Ok(true)
             }
             Some(RDKafkaErrorCode::UnknownTopicOrPartition) if self.kafka.create_topic => {
-                self.make().map_err(|code| {
-                    Failure::of_kafka(code as i32, &absent(&format!("it is not there, and can't be made: {code}")))
-                })?;
-                log::info!(topic = self.kafka.topic.as_str(), partitions = self.kafka.partitions; "made the topic");
+                self.kafka.make_topic(&properties(self.kafka), ANSWER)?;
                 Ok(false)
             }
             Some(error) => Err(Failure::of_kafka(error as i32, &absent(&error.to_string()))),
-        }
-    }
-
-    fn make(&self) -> Result<(), RDKafkaErrorCode> {
-        let Kafka { topic, partitions, replication_factor, .. } = self.kafka;
-        let code = |error: KafkaError| error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
-        let admin: AdminClient<DefaultClientContext> = properties(self.kafka).create().map_err(code)?;
-        let wanted = NewTopic::new(topic, *partitions, TopicReplication::Fixed(*replication_factor));
-        let options = AdminOptions::new().operation_timeout(Some(ANSWER)).request_timeout(Some(ANSWER));
-        let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|_| RDKafkaErrorCode::Fail)?;
-        match runtime.block_on(admin.create_topics([&wanted], &options)).map_err(code)?.into_iter().next() {
-            Some(Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(()),
-            Some(Err((_, code))) => Err(code),
-            None => Err(RDKafkaErrorCode::Fail),
         }
     }
 }

@@ -1,8 +1,7 @@
 //! What kind of failure an error of librdkafka is.
 //!
 //! The numbers are those of `rd_kafka_resp_err_t` in librdkafka's `rdkafka.h`, which are part of its interface and of
-//! Kafka's protocol, and do not change. They stand here as numbers, so that the client library is named only where it
-//! is used.
+//! Kafka's protocol, and do not change.
 
 use crate::outage::{Failure, FailureKind};
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use rdkafka::Offset;
 use rdkafka::admin::{
-    AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
+    AdminClient, AdminOptions, AlterConfig, ConfigSource, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
 };
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
@@ -261,6 +261,19 @@ impl Topic {
             Ok(())
         });
         Ok(())
+    }
+
+    /// A configuration that was set for this topic; none where the broker's default holds.
+    ///
+    /// # Errors
+    /// When the broker doesn't tell.
+    pub fn configuration(&self, name: &str) -> Result<Option<String>> {
+        let admin: AdminClient<DefaultClientContext> = self.client().create()?;
+        let topic = ResourceSpecifier::Topic(&self.name);
+        let mut described = block_on(admin.describe_configs([&topic], &AdminOptions::new()))??;
+        let described = described.pop().context("the broker tells nothing")??;
+        let own = described.get(name).filter(|entry| matches!(entry.source, ConfigSource::DynamicTopic));
+        Ok(own.and_then(|entry| entry.value.clone()))
     }
 
     pub(super) fn client(&self) -> ClientConfig {
