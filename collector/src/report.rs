@@ -64,22 +64,52 @@ pub fn json(answer: &Answer) -> String {
     figures.iter().map(line).collect()
 }
 
+/// The names of the fields in CSV.
+const HEAD: [&str; 26] = [
+    "monitor",
+    "name",
+    "url",
+    "agent",
+    "uptime",
+    "uptime_lower",
+    "uptime_upper",
+    "checks",
+    "success",
+    "failed",
+    "agent_errors",
+    "coverage",
+    "arrived",
+    "due",
+    "unseen",
+    "outages",
+    "downtime_seconds",
+    "answered",
+    "mean_us",
+    "p50_us",
+    "p95_us",
+    "p99_us",
+    "max_us",
+    "since",
+    "until",
+    "as_of",
+];
+
 /// A line each, below their names; an empty field is not known.
 pub fn csv(answer: &Answer) -> String {
     let Answer { window, as_of, ref figures } = *answer;
-    const HEAD: &str = "monitor,name,url,agent,uptime,uptime_lower,uptime_upper,checks,success,failed,agent_errors,\
-                        coverage,arrived,due,unseen,outages,downtime_seconds,answered,mean_us,p50_us,p95_us,p99_us,max_us,\
-                        since,until,as_of\n";
-    let line = |of: &Figures| {
+    let mut writer = ::csv::Writer::from_writer(Vec::new());
+    let mut write = |record: [String; HEAD.len()]| writer.write_record(record).expect("memory takes any record");
+    write(HEAD.map(str::to_owned));
+    for of in figures {
         let (times, counts) = (of.response_times, of.counts());
         let bounds = counts.bounds();
         let us = |us: Option<f64>| us.map(|us| format!("{us:.0}")).unwrap_or_default();
         let part = |part: Option<f64>| part.map(|part| format!("{part:.6}")).unwrap_or_default();
-        let cells = [
-            of.monitor.clone(),
-            of.name.clone().unwrap_or_default(),
-            of.url.clone().unwrap_or_default(),
-            of.agent.clone().unwrap_or_default(),
+        write([
+            no_formula(&of.monitor),
+            no_formula(of.name.as_deref().unwrap_or_default()),
+            no_formula(of.url.as_deref().unwrap_or_default()),
+            no_formula(of.agent.as_deref().unwrap_or_default()),
             part(counts.uptime()),
             part(bounds.map(|bounds| bounds.lower)),
             part(bounds.map(|bounds| bounds.upper)),
@@ -102,18 +132,16 @@ pub fn csv(answer: &Answer) -> String {
             window.since.to_string(),
             window.until.to_string(),
             as_of.to_string(),
-        ];
-        cells.map(|cell| quoted(&cell)).join(",") + "\n"
-    };
-    [HEAD.to_owned()].into_iter().chain(figures.iter().map(line)).collect()
+        ]);
+    }
+    String::from_utf8(writer.into_inner().expect("memory takes any record")).expect("texts are UTF-8")
 }
 
-/// A field as RFC 4180 has it.
-fn quoted(field: &str) -> String {
-    match field.contains(['"', ',', '\n', '\r']) {
-        true => format!("\"{}\"", field.replace('"', "\"\"")),
-        false => field.into(),
-    }
+/// A text that no spreadsheet takes for a formula: one that begins like a formula gets an apostrophe before it (OWASP, "CSV
+/// injection").
+fn no_formula(text: &str) -> String {
+    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    if is_formula { format!("'{text}") } else { text.into() }
 }
 
 /// A table for people, and the outages below it.
@@ -271,6 +299,15 @@ mod tests {
              2026-11-25T00:00:00Z"
         );
         assert_eq!(shown.lines().next().unwrap().split(',').count(), 26);
+    }
+
+    #[test]
+    fn a_name_that_looks_like_a_formula_is_a_text_in_csv() {
+        let name = Some("=HYPERLINK(\"http://a.test\")".into());
+        let shown = csv(&answer(vec![Figures { monitor: "-1".into(), name, agent: Some("a-b".into()), ..shop() }]));
+        let line = shown.lines().nth(1).unwrap();
+        let expected = "'-1,\"'=HYPERLINK(\"\"http://a.test\"\")\",http://127.0.0.1/,a-b,";
+        assert!(line.starts_with(expected), "{line}");
     }
 
     #[test]
