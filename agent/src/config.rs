@@ -11,6 +11,7 @@
 //! Two kinds of fault: one inside of an entry of `monitors` skips that entry, any other refuses the file. Either way
 //! reading goes on to the end, so that all faults are told at once.
 
+mod dialect;
 mod expect;
 mod family;
 mod ids;
@@ -38,9 +39,11 @@ use url::Url;
 pub use expect::Expect;
 pub use family::IpFamily;
 pub use load::Refused;
+pub(crate) use pattern::Search;
 pub use pattern::{Pattern, TooCostly};
 pub use reload::{Fixed, Kept};
 pub use request::Request;
+pub(crate) use status::is_redirect;
 pub use target::{Port, Question, Target};
 pub use tls::{Authorities, Identity as TlsIdentity, Tls, TlsVersion};
 

@@ -128,7 +128,7 @@ pub(crate) mod tests {
             faults,
             "collector.yaml: database.port: 99999 is no whole number from 1 to 65535; write one\n\
              collector.yaml: batch.max_messages: 0 is no whole number from 1 to 100000; write one\n\
-             collector.yaml: retention.results: \"1h\" is out of bounds; choose from 1day to 100years\n\
+             collector.yaml: retention.results: \"1h\" is out of bounds; choose from 1 day to 100 years\n\
              collector.yaml: databse: is no option; did you mean `database`?"
         );
     }

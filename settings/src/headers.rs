@@ -31,6 +31,11 @@ fn read(section: &mut Section<'_>) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for key in section.names() {
         let name = key.strip_suffix("_file").unwrap_or(&key).to_owned();
+        if section.is_null(&key) {
+            section.fault(&key, "has no value", "give it one, or remove it");
+            continue;
+        }
+        // The other one of a value and its file was read already.
         if !section.has(&key) {
             continue;
         }

@@ -34,9 +34,10 @@ pub fn size(value: &Value) -> Result<u64, String> {
     parsed.ok_or_else(|| format!("{} is no size", shown(value)))
 }
 
-/// A duration as people write it: `1m 30s`.
+/// A duration as people write it: `1m 30s`, `14 days`.
 pub fn show_duration(duration: Duration) -> String {
-    humantime::format_duration(duration).to_string()
+    let shown = humantime::format_duration(duration).to_string();
+    ["day", "month", "year"].iter().fold(shown, |shown, word| shown.replace(word, &format!(" {word}")))
 }
 
 /// A size as people write it: `16.0 MiB`.

@@ -161,6 +161,15 @@ impl<'a> Section<'a> {
         self.unread.get(key).is_some_and(|value| !value.is_null())
     }
 
+    /// Whether `key` stands there without a value. It counts as read from now on.
+    pub fn is_null(&mut self, key: &str) -> bool {
+        let is_null = self.unread.get(key).is_some_and(Value::is_null);
+        if is_null {
+            self.unread.remove(key);
+        }
+        is_null
+    }
+
     /// Adds a fault when `key` is absent; for an option that must be given. Ask before you read it.
     pub fn require(&mut self, key: &str, mend: &str) {
         if !self.has(key) {

@@ -60,6 +60,7 @@ fn json(checked: &Result<Config, Vec<Fault>>) -> Value {
         "refused": config.is_none(),
         "revision": config.map(|config| &config.revision),
         "checks_per_minute": config.map(checks_per_minute),
+        "notes": config.and_then(slower_than_their_interval).into_iter().collect::<Vec<_>>(),
         "monitors": monitors.collect::<Vec<_>>(),
         "faults": faults.collect::<Vec<_>>(),
     })
@@ -74,6 +75,21 @@ fn workers_at_worst(config: &Config) -> f64 {
     let shares = config.monitors.iter().map(|monitor| monitor.timeout.as_secs_f64() / monitor.interval.as_secs_f64());
     // One that takes longer than its interval misses slots, but never runs twice at once.
     shares.map(|share| share.min(1.0)).sum::<f64>().ceil()
+}
+
+/// What may happen to monitors whose checks may last longer than their interval, if there are any.
+fn slower_than_their_interval(config: &Config) -> Option<String> {
+    let mut slower = config.monitors.iter().filter(|monitor| monitor.timeout > monitor.interval);
+    let Monitor { id, timeout, interval, .. } = slower.next()?;
+    let (timeout, interval) = (show_duration(*timeout), show_duration(*interval));
+    let others = match slower.count() {
+        0 => String::new(),
+        count => format!(" and {count} more"),
+    };
+    Some(format!(
+        "{id}{others}: the timeout ({timeout}) is above the interval ({interval}); a check that lasts longer than the \
+         interval leaves out the checks that would begin meanwhile"
+    ))
 }
 
 fn write_table(checked: &Result<Config, Vec<Fault>>, out: &mut impl Write) -> io::Result<()> {
@@ -98,8 +114,12 @@ fn write_config(config: &Config, out: &mut impl Write) -> io::Result<()> {
     let (size, policy) = (show_size(outbox.max_size), outbox.when_full.as_str());
     row("outbox", &format_args!("{}, at most {size}, then {policy}", outbox.path.display()))?;
     let (rate, busy, workers) = (checks_per_minute(config), workers_at_worst(config), config.workers);
-    row("checks", &format_args!("{rate:.1} a minute"))?;
+    // The sum of no rates is -0.
+    row("checks", &format_args!("{:.1} a minute", rate.abs()))?;
     row("workers", &format_args!("{workers}; checks that all take their whole timeout keep {busy} of them busy"))?;
+    if let Some(note) = slower_than_their_interval(config) {
+        row("note", &note)?;
+    }
     row("monitors", &config.monitors.len())?;
     config.monitors.iter().try_for_each(|monitor| write_line(out, format_args!("  {}", in_a_line(monitor))))
 }
@@ -162,6 +182,19 @@ mod tests {
                 "no faults",
             ]
         );
+    }
+
+    #[test]
+    fn checks_that_may_last_longer_than_their_interval_are_told_of() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("agent.yaml");
+        let text = "interval: 5\ndefaults: {timeout: 10s}\nmonitors: [{name: a, url: 'http://localhost/'}, \
+                    {name: b, url: 'http://localhost/', interval: 1m}, {name: c, url: 'http://localhost/'}]\n";
+        std::fs::write(&file, text).unwrap();
+        let mut out = Vec::new();
+        assert_eq!(run(&file, Format::Table, &mut out).unwrap(), 0);
+        let out = String::from_utf8(out).unwrap();
+        assert!(out.contains("note      a and 1 more: the timeout (10s) is above the interval (5s)"), "{out}");
     }
 
     #[test]

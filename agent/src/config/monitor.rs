@@ -14,7 +14,7 @@ use super::pattern::Pattern;
 use super::request::RequestOptions;
 use super::target::{self, Kind, Port, Target};
 use super::tls::{TlsFiles, TlsOptions};
-use super::{IpFamily, Tls, family};
+use super::{IpFamily, Tls, family, status};
 
 /// The shortest and longest interval.
 pub(super) const INTERVAL: std::ops::RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(86_400);
@@ -28,6 +28,7 @@ const MAX_BODY: std::ops::RangeInclusive<u64> = 1..=16 << 20;
 pub(super) struct Options {
     request: RequestOptions,
     send: Option<SecretString>,
+    send_first: Option<bool>,
     pattern: Option<Pattern>,
     expect: ExpectOptions,
     interval: Option<Duration>,
@@ -45,6 +46,7 @@ impl Options {
         Options {
             request: RequestOptions::read(section),
             send: section.secret("send"),
+            send_first: section.boolean("send_first"),
             pattern: section.parse("pattern", Pattern::compile),
             expect: section.section("expect", ExpectOptions::read),
             interval: section.duration("interval", INTERVAL),
@@ -64,6 +66,7 @@ impl Options {
         let mut given: Vec<&str> = self.request.given().chain(self.expect.given()).collect();
         let own = [
             (self.send.is_some(), "send"),
+            (self.send_first.is_some(), "send_first"),
             (self.follow_redirects.is_some(), "follow_redirects"),
             (self.max_body.is_some(), "max_body"),
             (self.tls.is_given(), "tls"),
@@ -71,8 +74,8 @@ impl Options {
         ];
         given.extend(own.into_iter().filter_map(|(given, name)| given.then_some(name)));
         given.retain(|option| match kind {
-            Kind::Http(_) => *option == "send",
-            Kind::Tcp(..) => !["send", "max_body", "ip"].contains(option),
+            Kind::Http(_) => ["send", "send_first"].contains(option),
+            Kind::Tcp(..) => !["send", "send_first", "max_body", "ip"].contains(option),
             Kind::Dns(_) => !["expect.pattern_absent", "ip"].contains(option),
         });
         given
@@ -142,11 +145,29 @@ impl Draft {
             if own.expect.max_response_time.is_some_and(|most| most >= timeout) {
                 section.fault("expect.max_response_time", "is not below the timeout", "lower it, or raise the timeout");
             }
+            let follow_redirects = own.follow_redirects.or(defaults.follow_redirects).unwrap_or(10);
             let has_own_pattern = own.pattern.is_some() || own.expect.pattern_absent.is_some();
             let mut pattern = own.pattern.or_else(|| defaults.pattern.clone());
             let mut expect = own.expect.over(&defaults.expect);
+            if !matches!(address.kind, Kind::Http(_)) {
+                // What a port or a name server says are lines.
+                for pattern in [&mut pattern, &mut expect.pattern_absent].into_iter().flatten() {
+                    match pattern.of_lines() {
+                        Ok(of_lines) => *pattern = of_lines,
+                        Err(wrong) => section.fault("pattern", wrong.problem, wrong.mend),
+                    }
+                }
+            }
             let target = match address.kind {
                 Kind::Http(credentials) => {
+                    if follow_redirects > 0 && !expect.status.is_empty() && expect.status.iter().all(are_followed) {
+                        let problem = "allows redirects alone, which are followed, so that no answer can meet it";
+                        section.fault(
+                            "expect.status",
+                            problem,
+                            "write `follow_redirects: 0`, or what comes after them",
+                        );
+                    }
                     let request = own.request.over(&defaults.request, credentials, section);
                     if request.method == http::Method::HEAD {
                         if has_own_pattern {
@@ -158,7 +179,13 @@ impl Draft {
                     Target::Http(request)
                 }
                 Kind::Tcp(host, port) => {
-                    Target::Tcp(Port { host, port, send: own.send.or_else(|| defaults.send.clone()) })
+                    let send = own.send.or_else(|| defaults.send.clone());
+                    Target::Tcp(Port {
+                        host,
+                        port,
+                        send,
+                        send_first: own.send_first.or(defaults.send_first).unwrap_or(false),
+                    })
                 }
                 Kind::Dns(question) => Target::Dns(question),
             };
@@ -173,7 +200,7 @@ impl Draft {
                 expect,
                 interval: own.interval.or(defaults.interval).unwrap_or(common.interval),
                 timeout,
-                follow_redirects: own.follow_redirects.or(defaults.follow_redirects).unwrap_or(10),
+                follow_redirects,
                 retries: own.retries.or(defaults.retries).unwrap_or(0),
                 max_body: own.max_body.or(defaults.max_body).unwrap_or(1 << 20),
                 tls: tls?,
@@ -212,6 +239,11 @@ impl Draft {
             tags: self.tags,
         }
     }
+}
+
+/// Whether an answer with any of these codes leads on to another one.
+fn are_followed((first, last): &(u16, u16)) -> bool {
+    (*first..=*last).all(status::is_redirect)
 }
 
 /// The position of an entry, by how faults call it.

@@ -13,17 +13,22 @@
 //! memory for a search is given back after it: a thousand monitors with a pattern each keep a thousand programs, and no
 //! caches. Equal patterns share one program, also over a reload.
 
+mod search;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use regex_automata::MatchKind;
 use regex_automata::hybrid::dfa::DFA;
 use regex_automata::nfa::thompson::pikevm::PikeVM;
 use regex_automata::nfa::thompson::{NFA, WhichCaptures};
 use regex_automata::util::prefilter::Prefilter;
-use regex_automata::{Input, MatchKind, Span};
-use regex_syntax::hir::{Hir, HirKind};
+use regex_syntax::hir::{Capture, Hir, HirKind, Look, LookSet, Repetition};
 use settings::Wrong;
+
+pub(crate) use self::search::Search;
+use super::dialect;
 
 /// Most bytes of a compiled program.
 const PROGRAM: usize = 256 * 1024;
@@ -33,6 +38,8 @@ const REMEMBERED: usize = 1024 * 1024;
 const FORGETS: usize = 2;
 /// Most steps (states × bytes) of a search without remembered states.
 const STEPS: usize = 16 * 1024 * 1024;
+/// Most of a text that is held for such a search, where the pattern gives no reason to expect it.
+const HELD: usize = 64 * 1024;
 
 /// A regular expression over bytes.
 #[derive(Clone)]
@@ -42,6 +49,12 @@ struct Program {
     source: String,
     /// Where the pattern is nothing but text, as many are: to begin with states would cost more than the search.
     text: Option<Prefilter>,
+    /// One byte less than that text has.
+    seam: usize,
+    /// Whether it asks something of what follows a match, such as the end of the text or of a word.
+    looks_ahead: bool,
+    /// Up to this length a text can be searched step by step.
+    most_held: usize,
     dfa: DFA,
     nfa: PikeVM,
 }
@@ -53,8 +66,20 @@ struct Program {
 )]
 pub struct TooCostly;
 
+/// Programs by what they were compiled from.
+type Programs = HashMap<(String, Of), Weak<Program>>;
+
 /// Every program that is in use.
-static PROGRAMS: Mutex<Option<HashMap<String, Weak<Program>>>> = Mutex::new(None);
+static PROGRAMS: Mutex<Option<Programs>> = Mutex::new(None);
+
+/// What a pattern is searched for in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Of {
+    /// `^` is the begin of a text, and `$` its end.
+    Text,
+    /// `^` and `$` are begin and end of a line, unless the pattern says `(?-m)`.
+    Lines,
+}
 
 impl Pattern {
     /// Compiles a pattern, or takes the program of an equal one.
@@ -62,16 +87,29 @@ impl Pattern {
     /// # Errors
     /// What is wrong with it.
     pub fn compile(source: &str) -> Result<Pattern, Wrong> {
+        Pattern::compile_for(source, Of::Text)
+    }
+
+    /// The same pattern for what is said in lines, such as by a mail server: `^` and `$` are begin and end of each.
+    ///
+    /// # Errors
+    /// Where that takes too much memory.
+    pub fn of_lines(&self) -> Result<Pattern, Wrong> {
+        Pattern::compile_for(self.as_str(), Of::Lines)
+    }
+
+    fn compile_for(source: &str, of: Of) -> Result<Pattern, Wrong> {
         let mut programs = PROGRAMS.lock().unwrap_or_else(PoisonError::into_inner);
         let programs = programs.get_or_insert_default();
-        if let Some(program) = programs.get(source).and_then(Weak::upgrade) {
+        let key = (source.to_owned(), of);
+        if let Some(program) = programs.get(&key).and_then(Weak::upgrade) {
             return Ok(Pattern(program));
         }
-        let program = Arc::new(Program::compile(source)?);
+        let program = Arc::new(Program::compile(source, of)?);
         if programs.len() == programs.capacity() {
             programs.retain(|_, program| program.strong_count() > 0);
         }
-        programs.insert(source.to_owned(), Arc::downgrade(&program));
+        programs.insert(key, Arc::downgrade(&program));
         Ok(Pattern(program))
     }
 
@@ -91,18 +129,9 @@ impl Pattern {
     /// # Errors
     /// When that would cost too much to know.
     pub fn is_in(&self, text: &[u8]) -> Result<bool, TooCostly> {
-        let Program { text: plain, dfa, nfa, .. } = &*self.0;
-        if let Some(plain) = plain {
-            return Ok(plain.find(text, Span::from(0..text.len())).is_some());
-        }
-        let input = Input::new(text).earliest(true);
-        match dfa.try_search_fwd(&mut dfa.create_cache(), &input) {
-            Ok(found) => Ok(found.is_some()),
-            Err(_) if nfa.get_nfa().states().len().saturating_mul(text.len()) <= STEPS => {
-                Ok(nfa.is_match(&mut nfa.create_cache(), input))
-            }
-            Err(_) => Err(TooCostly),
-        }
+        let mut search = self.search();
+        search.take(text);
+        search.end()
     }
 }
 
@@ -113,17 +142,22 @@ impl fmt::Debug for Pattern {
 }
 
 impl Program {
-    fn compile(source: &str) -> Result<Program, Wrong> {
+    fn compile(source: &str, of: Of) -> Result<Program, Wrong> {
         if source.len() > wire::limits::PATTERN {
             let problem = format!("has {} bytes", source.len());
             return Err(Wrong::new(problem, format!("keep it within {}", wire::limits::PATTERN)));
         }
-        let hir = regex_syntax::ParserBuilder::new().utf8(false).build().parse(source).map_err(|error| {
+        let is_of_lines = of == Of::Lines;
+        let mut parser =
+            regex_syntax::ParserBuilder::new().utf8(false).multi_line(is_of_lines).crlf(is_of_lines).build();
+        let hir = parser.parse(&dialect::in_ours(source)?).map_err(|error| {
             // The last of several lines says what is wrong; those before draw where.
             let told = error.to_string();
             let reason = told.lines().last().unwrap_or_default().trim_start_matches("error: ");
             Wrong::new(format!("is no regular expression: {reason}"), "correct it, or escape it with a backslash")
         })?;
+        // `\z`, which is the end alone, is the same to the parser.
+        let hir = if source.contains('$') { ending_at_line(&hir) } else { hir };
         let built = program(&hir)
             .and_then(|program| Some((dfa(&hir, &program)?, PikeVM::builder().build_from_nfa(program).ok()?)));
         let (dfa, nfa) = built.ok_or_else(|| {
@@ -132,11 +166,39 @@ impl Program {
                 "repeat less, or write [0-9] and [a-z] in place of \\d and \\w",
             )
         })?;
-        let text = match hir.kind() {
-            HirKind::Literal(text) => Prefilter::new(MatchKind::LeftmostFirst, &[&text.0]),
-            _ => None,
+        let (text, seam) = match hir.kind() {
+            HirKind::Literal(text) => {
+                (Prefilter::new(MatchKind::LeftmostFirst, &[&text.0]), text.0.len().saturating_sub(1))
+            }
+            _ => (None, 0),
         };
-        Ok(Program { source: source.to_owned(), text, dfa, nfa })
+        let looks = hir.properties().look_set();
+        let before_it_only = LookSet::empty().insert(Look::Start).insert(Look::StartLF).insert(Look::StartCRLF);
+        let looks_ahead = !looks.subtract(before_it_only).is_empty();
+        let affordable = STEPS / nfa.get_nfa().states().len().max(1);
+        let most_held = if looks.contains_word_unicode() { affordable } else { affordable.min(HELD) };
+        Ok(Program { source: source.to_owned(), text, seam, looks_ahead, most_held, dfa, nfa })
+    }
+}
+
+/// The same, but its end of the text may also be before a last line feed, as that of `$` in Perl and Python.
+fn ending_at_line(hir: &Hir) -> Hir {
+    let each = |parts: &[Hir]| parts.iter().map(ending_at_line).collect();
+    match hir.kind() {
+        HirKind::Look(Look::End) => {
+            let last_line_feed =
+                ["\r\n", "\n"].map(|feed| Hir::concat(vec![Hir::literal(feed.as_bytes()), Hir::look(Look::End)]));
+            Hir::alternation([vec![Hir::look(Look::End)], last_line_feed.to_vec()].concat())
+        }
+        HirKind::Repetition(repetition) => {
+            Hir::repetition(Repetition { sub: Box::new(ending_at_line(&repetition.sub)), ..repetition.clone() })
+        }
+        HirKind::Capture(capture) => {
+            Hir::capture(Capture { sub: Box::new(ending_at_line(&capture.sub)), ..capture.clone() })
+        }
+        HirKind::Concat(parts) => Hir::concat(each(parts)),
+        HirKind::Alternation(parts) => Hir::alternation(each(parts)),
+        _ => hir.clone(),
     }
 }
 
@@ -178,6 +240,88 @@ mod tests {
         assert_eq!(is_in(r"a\.b", "a.b"), Ok(true));
         assert_eq!(is_in(r"a\.b", "axb"), Ok(false));
         assert_eq!(is_in(r"(?-u)\xff", b"a\xff"), Ok(true));
+    }
+
+    #[test]
+    fn what_is_found_does_not_depend_on_the_pieces_of_the_text() {
+        for (pattern, text) in [
+            ("cart", &b"in the cart, in the cart"[..]),
+            ("cart", b"cacacarcart"),
+            (r"c.rt \d+", b"a cort 4, a cart 42"),
+            ("^pong$", b"pong\r\n"),
+            ("^pong$", b"pong\n."),
+            (r"\bpong\b", b"pongo pong"),
+            (r"\bpong\b", "schön, pong".as_bytes()),
+            (r"\bpong\b", "schön, pongs".as_bytes()),
+            ("(?m)^b$", b"a\nb\nc"),
+            ("", b""),
+        ] {
+            let pattern = Pattern::compile(pattern).unwrap();
+            let whole = pattern.is_in(text);
+            for size in 1..=text.len() {
+                let mut search = pattern.search();
+                text.chunks(size).for_each(|piece| search.take(piece));
+                assert_eq!(search.end(), whole, "{pattern:?} in pieces of {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_pattern_is_found_with_its_last_byte_unless_it_asks_for_what_follows() {
+        for (pattern, text, found) in [
+            ("ok", "data: ok", true),
+            ("^data: .k", "data: ok", true),
+            ("ok$", "data: ok", false),
+            (r"\bok\b", "data: ok", false),
+            (r"\bok\b", "data: ok\n", true),
+            ("(?m)ok$", "data: ok\n", true),
+        ] {
+            let pattern = Pattern::compile(pattern).unwrap();
+            let mut search = pattern.search();
+            search.take(text.as_bytes());
+            assert_eq!(search.is_found(), found, "{pattern:?} in {text:?}");
+            assert_eq!(search.end(), Ok(true));
+        }
+    }
+
+    #[test]
+    fn a_long_text_is_not_held() {
+        let (ascii, words) = (Pattern::compile("no+t").unwrap(), Pattern::compile(r"\bnot\b").unwrap());
+        for (pattern, text, held) in [(&ascii, "x", 0), (&words, "x", 500_000), (&words, "ö", 500_000)] {
+            let mut search = pattern.search();
+            let text = text.repeat(500_000 / text.len());
+            text.as_bytes().chunks(1_000).for_each(|piece| search.take(piece));
+            assert_eq!(search.holds(), held, "{pattern:?}");
+            assert_eq!(search.end(), Ok(false));
+        }
+    }
+
+    #[test]
+    fn a_dollar_is_the_end_or_lies_before_a_last_line_feed() {
+        for (pattern, text, found) in [
+            ("^pong$", "pong", true),
+            ("^pong$", "pong\n", true),
+            ("^pong$", "pong\r\n", true),
+            ("^pong$", "pong\n\n", false),
+            ("^pong$", "pong\npang\n", false),
+            (r"^pong\z", "pong\n", false),
+        ] {
+            assert_eq!(is_in(pattern, text), Ok(found), "{pattern} in {text:?}");
+        }
+    }
+
+    #[test]
+    fn in_lines_begin_and_end_are_those_of_each() {
+        for (pattern, text, found) in [
+            ("^pong$", "ping\r\npong\r\n", true),
+            (r"^220 .* ESMTP (.+)$", "220 mail.example ESMTP Postfix\r\n", true),
+            (r"^192\.0\.2\.1$", "192.0.2.7\n192.0.2.1\n", true),
+            (r"^192\.0\.2\.1$", "192.0.2.17\n", false),
+            ("(?-m)^pong$", "ping\npong\n", false),
+        ] {
+            let of_lines = Pattern::compile(pattern).unwrap().of_lines().unwrap();
+            assert_eq!(of_lines.is_in(text.as_bytes()), Ok(found), "{pattern} in {text:?}");
+        }
     }
 
     #[test]

@@ -22,6 +22,11 @@ pub(super) fn range(value: &Value) -> Result<(u16, u16), Wrong> {
     })
 }
 
+/// Whether an answer with this code leads to another address, as browsers have it.
+pub(crate) fn is_redirect(code: u16) -> bool {
+    matches!(code, 301 | 302 | 303 | 307 | 308)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

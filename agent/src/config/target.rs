@@ -10,7 +10,7 @@ use http::HeaderValue;
 use percent_encoding::percent_decode_str;
 use secrecy::SecretString;
 use settings::Wrong;
-use url::{Host, Url};
+use url::{Host, ParseError, Url};
 
 use super::pattern::Pattern;
 use super::request::{Request, basic_authorization};
@@ -33,8 +33,10 @@ pub struct Port {
     pub host: Host<String>,
     /// Its number.
     pub port: u16,
-    /// What is sent to it first.
+    /// What is sent to it.
     pub send: Option<SecretString>,
+    /// Whether it is sent before the server has said anything. Else the pattern is waited for first.
+    pub send_first: bool,
 }
 
 impl fmt::Debug for Port {
@@ -94,11 +96,19 @@ impl Kind {
 
 pub(super) fn parse(text: &str, url_regex: Option<&Pattern>) -> Result<Address, Wrong> {
     let shown = if text.contains('@') { String::new() } else { format!("{text:?} ") };
-    let mut url = Url::parse(text)
-        .map_err(|error| Wrong::new(format!("{shown}is no url: {error}"), "write it whole: https://host/path"))?;
+    let mut url = Url::parse(text).map_err(|error| match error {
+        ParseError::InvalidIpv6Address if text.contains('%') => Wrong::new(
+            format!("{shown}has an IPv6 address with a zone, which no url can have"),
+            "write an address that is the same on each interface, or a name",
+        ),
+        error => Wrong::new(format!("{shown}is no url: {error}"), "write it whole: https://host/path"),
+    })?;
     if !matches!(url.scheme(), "http" | "https" | "tcp" | "dns") {
         let problem = format!("{shown}begins with none of https://, http://, tcp:// and dns://");
         return Err(Wrong::new(problem, "begin it with one of them"));
+    }
+    if url.port() == Some(0) {
+        return Err(Wrong::new(format!("{shown}has port 0, to which nothing can connect"), "write the server's port"));
     }
     let authorization = take_basic_auth(&mut url)?;
     let plain = if authorization.is_some() { url.as_str() } else { text.trim() };

@@ -38,6 +38,8 @@ pub struct Tls {
     pub verify: bool,
     /// The oldest version that will do.
     pub min_version: TlsVersion,
+    /// Whether a site will do that does not know secure renegotiation (RFC 5746), as old appliances don't.
+    pub legacy_renegotiation: bool,
 }
 
 impl Default for Tls {
@@ -49,6 +51,7 @@ impl Default for Tls {
             server_name: None,
             verify: true,
             min_version: TlsVersion::default(),
+            legacy_renegotiation: false,
         }
     }
 }
@@ -155,6 +158,7 @@ pub(super) struct TlsOptions {
     server_name: Option<Host<String>>,
     verify: Option<bool>,
     min_version: Option<TlsVersion>,
+    legacy_renegotiation: Option<bool>,
 }
 
 impl TlsOptions {
@@ -167,6 +171,7 @@ impl TlsOptions {
             server_name: section.parse("server_name", server_name),
             verify: section.boolean("verify"),
             min_version: section.convert("min_version", version),
+            legacy_renegotiation: section.boolean("legacy_renegotiation"),
         }
     }
 
@@ -174,7 +179,7 @@ impl TlsOptions {
     pub(super) fn is_given(&self) -> bool {
         let files = self.ca_file.is_some() || self.certificate_file.is_some() || self.key_file.is_some();
         let others = self.key_password.is_some() || self.server_name.is_some() || self.verify.is_some();
-        files || others || self.min_version.is_some()
+        files || others || self.min_version.is_some() || self.legacy_renegotiation.is_some()
     }
 
     pub(super) fn over(self, defaults: &TlsOptions) -> TlsOptions {
@@ -189,6 +194,7 @@ impl TlsOptions {
             server_name: self.server_name.or_else(|| defaults.server_name.clone()),
             verify: self.verify.or(defaults.verify),
             min_version: self.min_version.or(defaults.min_version),
+            legacy_renegotiation: self.legacy_renegotiation.or(defaults.legacy_renegotiation),
         }
     }
 }

@@ -121,7 +121,8 @@ mod tests {
         phases.sort_unstable();
         let again: Vec<Duration> = phases.iter().map(|phase| *phase + INTERVAL).collect();
         let all = [phases.as_slice(), &again].concat();
-        let within = |first: &Duration| all.iter().filter(|other| first <= other && **other < *first + window).count();
+        let within =
+            |first: &Duration| all.iter().filter(|other| *first <= **other && **other < *first + window).count();
         phases.iter().map(within).max().unwrap_or_default()
     }
 

@@ -49,6 +49,7 @@ impl TlsFiles {
             server_name: options.server_name.clone(),
             verify: options.verify.unwrap_or(true),
             min_version: options.min_version.unwrap_or_default(),
+            legacy_renegotiation: options.legacy_renegotiation.unwrap_or_default(),
         })
     }
 
