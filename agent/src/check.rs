@@ -19,14 +19,17 @@
 
 mod attempts;
 mod body;
+mod budget;
 mod buffers;
 mod charset;
 mod coding;
 mod connection;
+mod cookies;
 mod deadline;
 mod dns;
 mod expect;
 mod findings;
+mod head;
 mod http;
 mod outcome;
 mod redirect;

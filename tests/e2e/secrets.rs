@@ -44,6 +44,7 @@ fn secrets_reach_their_site_and_are_shown_nowhere_else() -> Result<()> {
         .option("bearer_token", format!("{SECRET}-token"))
         .monitor("port", format!("tcp://127.0.0.1:{}", web.port()))
         .option("send", format!("GET /port HTTP/1.1\r\nX: {SECRET}-send\r\n\r\n"))
+        .option("send_first", true)
         .pattern("no such thing")
         .option("timeout", "500ms")
         .monitor("no good url", format!("gopher://me:{SECRET}-bad@host/"))

@@ -1,20 +1,28 @@
-//! The body: read within its bound, decoded, and compared with what is expected of it.
+//! The body: read within its bound, decoded, and compared with what is expected of it while it comes.
 //!
-//! The bound counts decoded bytes, as they come out of the decoder: a few compressed kilobytes that unfold to
-//! gigabytes cost no more than `max_body`. Without a pattern nothing is kept.
+//! ```text
+//! body ──▶ coding undone ──▶ the first max_body bytes ──▶ UTF-8 ──▶ searched
+//! ```
+//! The bound counts bytes as they come out of the decoder: a few compressed kilobytes that unfold to gigabytes cost no more
+//! than `max_body`. No body is held but for patterns that need it, within one [`Budget`] for all. Reading ends as soon as
+//! the rest of the body can change nothing: an event stream may have no end.
 
 use std::io::Read;
 
+use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use ureq::Body;
 use ureq::http::Response;
 use wire::Outcome;
 
+use super::budget::Budget;
+use super::charset::Text;
 use super::coding::Codings;
+use super::deadline::Deadline;
+use super::expect::Searches;
 use super::findings::Findings;
 use super::outcome::Fault;
 use super::trace::{SharedTrace, locked};
-use super::{charset, expect};
 use crate::config::Monitor;
 
 const PIECE: usize = 16 * 1024;
@@ -23,56 +31,50 @@ const PIECE: usize = 16 * 1024;
 pub(super) fn examine(
     response: &mut Response<Body>,
     monitor: &Monitor,
+    budget: &Budget,
+    deadline: Deadline,
     trace: &SharedTrace,
     findings: &mut Findings,
 ) -> Result<(), Fault> {
-    let searched = monitor.pattern.is_some() || monitor.expect.pattern_absent.is_some();
+    let mut searches = Searches::of(monitor);
     let codings = match Codings::of(response.headers()) {
         Ok(codings) => codings,
         // Nothing has to be read in it.
-        Err(_) if !searched => Codings::default(),
+        Err(_) if searches.is_empty() => Codings::default(),
         Err(words) => {
             let text = format!("the body comes in the coding {words:?}, which was not asked for and can't be searched");
             return Err(Fault::new(Outcome::BodyError, text));
         }
     };
-    let content_type = response.headers().get(CONTENT_TYPE).cloned();
-    let kept = read(response.body_mut(), &codings, monitor.max_body, searched, trace, findings)?;
-    locked(trace).end();
-    if !searched {
-        return Ok(());
-    }
-    let place = if findings.truncated == Some(true) { "the part of the body that was read" } else { "the body" };
-    let text = charset::in_utf8(&kept, content_type.as_ref().map(|value| value.as_bytes()));
-    expect::text(&text, place, monitor, findings)
-}
-
-/// The body's first `max_body` bytes, or nothing when they are not to be kept.
-fn read(
-    body: &mut Body,
-    codings: &Codings,
-    max_body: u64,
-    keep: bool,
-    trace: &SharedTrace,
-    findings: &mut Findings,
-) -> Result<Vec<u8>, Fault> {
+    let mut text = Text::of(response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes));
     let fault = |error| Fault::of_body(error, !codings.is_empty(), locked(trace).has_peer_ended());
     // One byte more tells a body that ends at the bound from one that goes on.
-    let mut reader = codings.undo(body.as_reader()).map_err(fault)?.take(max_body.saturating_add(1));
-    let mut kept = Vec::new();
+    let most = monitor.max_body;
+    let mut reader = codings.undo(response.body_mut().as_reader()).map_err(fault)?.take(most.saturating_add(1));
+    let mut room = budget.share(deadline);
     let mut piece = vec![0; PIECE];
     let mut total = 0;
     loop {
         let count = reader.read(&mut piece).map_err(fault)?;
-        total += count as u64;
-        findings.body_bytes = Some(total.min(max_body));
-        findings.truncated = Some(total > max_body);
-        if keep {
-            kept.extend_from_slice(&piece[..count]);
+        let is_last = count == 0 || total + count as u64 > most;
+        let within = usize::try_from(most - total).map_or(count, |left| count.min(left));
+        total += within as u64;
+        findings.body_bytes = Some(total);
+        findings.truncated = Some(count > within);
+        if !searches.is_empty() {
+            room.cover(searches.hold() + within)?;
+            searches.take(&text.take(&piece[..within], is_last));
         }
-        if count == 0 || total > max_body {
-            kept.truncate(usize::try_from(max_body).unwrap_or(usize::MAX));
-            return Ok(kept);
+        if is_last {
+            break;
+        }
+        if searches.are_settled() {
+            // What would have followed is not known.
+            findings.truncated = None;
+            break;
         }
     }
+    locked(trace).end();
+    let place = if findings.truncated == Some(true) { "the part of the body that was read" } else { "the body" };
+    searches.end(place, findings)
 }

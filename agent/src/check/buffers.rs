@@ -5,28 +5,29 @@
 
 use ureq::unversioned::transport::Buffers;
 
-use super::trace::{SharedTrace, locked};
-
-/// Longest head of an answer. ureq enforces it.
-pub(super) const MOST_HEAD: usize = 64 * 1024;
+use super::head;
 
 const OUTPUT: usize = 16 * 1024;
 const FIRST_INPUT: usize = 16 * 1024;
-const MOST_INPUT: usize = MOST_HEAD + FIRST_INPUT;
+const MOST_INPUT: usize = head::MOST + FIRST_INPUT;
 
 /// A connection's buffers: `input[consumed..filled]` was received and not yet used.
+#[derive(Default)]
 pub(super) struct GrowingBuffers {
     input: Vec<u8>,
     filled: usize,
     consumed: usize,
     progress: bool,
     output: Vec<u8>,
-    trace: SharedTrace,
 }
 
 impl GrowingBuffers {
-    pub(super) fn new(trace: SharedTrace) -> GrowingBuffers {
-        GrowingBuffers { input: Vec::new(), filled: 0, consumed: 0, progress: false, output: Vec::new(), trace }
+    /// Adds to the input what was received elsewhere.
+    pub(super) fn append(&mut self, received: &[u8]) {
+        self.output = Vec::new();
+        self.input.truncate(self.filled);
+        self.input.extend_from_slice(received);
+        self.filled = self.input.len();
     }
 
     /// The first `amount` bytes of the output.
@@ -72,11 +73,6 @@ impl Buffers for GrowingBuffers {
     }
 
     fn input_consume(&mut self, amount: usize) {
-        let used = &self.input[self.consumed..self.consumed + amount];
-        if used.starts_with(b"HTTP/1.") {
-            let line = used.split(|byte| *byte == b'\n').next().unwrap_or_default();
-            locked(&self.trace).head(line);
-        }
         self.consumed += amount;
         self.progress = amount > 0;
     }
@@ -100,7 +96,7 @@ mod tests {
 
     #[test]
     fn input_grows_to_its_bound_and_what_is_used_makes_room() {
-        let mut buffers = GrowingBuffers::new(SharedTrace::default());
+        let mut buffers = GrowingBuffers::default();
         assert_eq!(buffers.input_append_buf().len(), FIRST_INPUT);
         loop {
             let room = buffers.input_append_buf().len();
@@ -116,7 +112,7 @@ mod tests {
 
     #[test]
     fn input_is_used_again_only_after_progress() {
-        let mut buffers = GrowingBuffers::new(SharedTrace::default());
+        let mut buffers = GrowingBuffers::default();
         buffers.input_append_buf()[..4].copy_from_slice(b"HTTP");
         buffers.input_appended(4);
         assert!(!buffers.can_use_input());

@@ -5,29 +5,77 @@
 
 use std::borrow::Cow;
 
-use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
+use encoding_rs::{CoderResult, Decoder, Encoding, UTF_8, UTF_16BE, UTF_16LE};
 
 /// How much of a page may say what it is written in.
 const HEAD: usize = 1_024;
+/// Bytes of the longest byte order mark.
+const LONGEST_MARK: usize = 3;
 
-/// The page in UTF-8. `content_type` is the header's value.
-pub(super) fn in_utf8<'a>(page: &'a [u8], content_type: Option<&[u8]>) -> Cow<'a, [u8]> {
-    let (encoding, mark) = match Encoding::for_bom(page) {
-        Some((encoding, length)) => (encoding, length),
-        None => match of_header(content_type).or_else(|| of_page(page, content_type)) {
-            Some(encoding) => (encoding, 0),
-            None => return Cow::Borrowed(page),
-        },
-    };
-    let page = &page[mark..];
-    if encoding == UTF_8 {
-        // Also where it is broken: what is whole in it can be found.
-        return Cow::Borrowed(page);
+/// A page that becomes UTF-8 while it comes.
+pub(super) struct Text {
+    content_type: Option<Vec<u8>>,
+    state: State,
+}
+
+enum State {
+    /// What came so far doesn't say what it is written in.
+    Begin(Vec<u8>),
+    Known(Option<Decoder>),
+}
+
+impl Text {
+    /// `content_type` is the header's value.
+    pub(super) fn of(content_type: Option<&[u8]>) -> Text {
+        Text { content_type: content_type.map(<[u8]>::to_vec), state: State::Begin(Vec::new()) }
     }
-    match encoding.decode_without_bom_handling(page).0 {
-        Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
-        Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+
+    /// The next piece in UTF-8, with what was kept back of those before. `is_last` tells that no more comes.
+    pub(super) fn take<'a>(&mut self, piece: &'a [u8], is_last: bool) -> Cow<'a, [u8]> {
+        match &mut self.state {
+            State::Known(decoder) => decoded(decoder.as_mut(), Cow::Borrowed(piece), is_last),
+            State::Begin(begin) => {
+                begin.extend_from_slice(piece);
+                let content_type = self.content_type.as_deref();
+                let is_told =
+                    begin.len() >= LONGEST_MARK && (of_header(content_type).is_some() || !tells(content_type));
+                if !is_last && !is_told && begin.len() < HEAD {
+                    return Cow::Borrowed(&[]);
+                }
+                let (encoding, mark) = encoding_of(begin, content_type);
+                let begin = begin.split_off(mark);
+                // UTF-8 stays as it is also where it is broken: what is whole in it can be found.
+                let mut decoder =
+                    encoding.filter(|encoding| *encoding != UTF_8).map(Encoding::new_decoder_without_bom_handling);
+                let text = decoded(decoder.as_mut(), Cow::Owned(begin), is_last);
+                self.state = State::Known(decoder);
+                text
+            }
+        }
     }
+}
+
+fn decoded<'a>(decoder: Option<&mut Decoder>, piece: Cow<'a, [u8]>, is_last: bool) -> Cow<'a, [u8]> {
+    let Some(decoder) = decoder else { return piece };
+    let room = decoder.max_utf8_buffer_length(piece.len()).unwrap_or_default();
+    let mut text = String::with_capacity(room);
+    let (result, ..) = decoder.decode_to_string(&piece, &mut text, is_last);
+    debug_assert_eq!(result, CoderResult::InputEmpty, "there is room for all of it");
+    Cow::Owned(text.into_bytes())
+}
+
+/// What a page is written in, and how long its mark is.
+fn encoding_of(page: &[u8], content_type: Option<&[u8]>) -> (Option<&'static Encoding>, usize) {
+    match Encoding::for_bom(page) {
+        Some((encoding, length)) => (Some(encoding), length),
+        None => (of_header(content_type).or_else(|| of_page(page, content_type)), 0),
+    }
+}
+
+/// Whether a page of this type may tell by itself what it is written in.
+fn tells(content_type: Option<&[u8]>) -> bool {
+    let kind = content_type.unwrap_or(b"text/html").to_ascii_lowercase();
+    find(&kind, b"html").is_some() || find(&kind, b"xml").is_some()
 }
 
 fn of_header(content_type: Option<&[u8]>) -> Option<&'static Encoding> {
@@ -36,8 +84,7 @@ fn of_header(content_type: Option<&[u8]>) -> Option<&'static Encoding> {
 
 /// What `<meta charset=…>`, `<meta content="…; charset=…">` or `<?xml encoding=…?>` says.
 fn of_page(page: &[u8], content_type: Option<&[u8]>) -> Option<&'static Encoding> {
-    let kind = content_type.unwrap_or(b"text/html").to_ascii_lowercase();
-    if find(&kind, b"html").is_none() && find(&kind, b"xml").is_none() {
+    if !tells(content_type) {
         return None;
     }
     let head = page[..page.len().min(HEAD)].to_ascii_lowercase();
@@ -80,8 +127,41 @@ fn find(text: &[u8], what: &[u8]) -> Option<usize> {
 mod tests {
     use super::*;
 
+    fn bytes(page: &[u8], content_type: Option<&str>) -> Vec<u8> {
+        Text::of(content_type.map(str::as_bytes)).take(page, true).into_owned()
+    }
+
     fn text(page: &[u8], content_type: Option<&str>) -> String {
-        String::from_utf8_lossy(&in_utf8(page, content_type.map(str::as_bytes))).into_owned()
+        String::from_utf8_lossy(&bytes(page, content_type)).into_owned()
+    }
+
+    #[test]
+    fn a_page_is_the_same_in_any_pieces() {
+        for (page, content_type) in [
+            (&b"<html><meta charset=latin1>sch\xf6n"[..], None),
+            (b"\x83J\x81[\x83g", Some("text/html; charset=shift_jis")),
+            (b"\xff\xfes\0\xf6\0", None),
+            ("schön".as_bytes(), Some("text/event-stream")),
+            (b"", None),
+        ] {
+            for size in 1..=page.len().max(1) {
+                let mut whole = Text::of(content_type.map(str::as_bytes));
+                let mut pieces: Vec<u8> =
+                    page.chunks(size).flat_map(|piece| whole.take(piece, false).into_owned()).collect();
+                pieces.extend_from_slice(&whole.take(&[], true));
+                assert_eq!(pieces, bytes(page, content_type), "in pieces of {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_can_not_tell_by_itself_is_passed_on_at_once() {
+        let mut events = Text::of(Some(b"text/event-stream"));
+        assert_eq!(events.take(b"data: ok", false), &b"data: ok"[..]);
+        let mut page = Text::of(Some(b"text/html; charset=utf-8"));
+        assert_eq!(page.take(b"<html>", false), &b"<html>"[..]);
+        let mut page = Text::of(Some(b"text/html"));
+        assert!(page.take(b"<html>", false).is_empty());
     }
 
     #[test]
@@ -120,7 +200,7 @@ mod tests {
     #[test]
     fn what_is_not_known_stays_as_it_is() {
         for content_type in [None, Some("text/plain"), Some("text/plain; charset=klingon"), Some("charset"), Some("")] {
-            assert_eq!(in_utf8(b"\0\xff\xfd", content_type.map(str::as_bytes)), &b"\0\xff\xfd"[..]);
+            assert_eq!(bytes(b"\0\xff\xfd", content_type), b"\0\xff\xfd");
         }
     }
 }

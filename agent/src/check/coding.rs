@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 
+use encoding_rs::Encoding;
 use flate2::bufread::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use http::HeaderMap;
 use http::header::CONTENT_ENCODING;
@@ -42,7 +43,7 @@ impl Codings {
                     .map(|word| word.trim().to_owned())
                     .collect::<Vec<_>>()
             })
-            .filter(|word| !word.is_empty() && word != "identity")
+            .filter(|word| !is_none(word))
             .collect();
         let codings = words.iter().map(|word| match word.as_str() {
             "gzip" | "x-gzip" => Some(Coding::Gzip),
@@ -80,6 +81,12 @@ impl Codings {
         }
         Ok(undone)
     }
+}
+
+/// Whether a word is no coding of the body: servers write there that nothing was done, how it was sent, or its charset.
+fn is_none(word: &str) -> bool {
+    let is_charset = Encoding::for_label(word.as_bytes()).is_some();
+    is_charset || matches!(word, "" | "identity" | "none" | "binary" | "7bit" | "8bit" | "chunked" | "aws-chunked")
 }
 
 /// Whether deflate comes as the standard says. Some servers leave the frame out.
@@ -146,6 +153,11 @@ mod tests {
         for (header, body) in [
             ("", BODY.to_vec()),
             ("identity", BODY.to_vec()),
+            ("utf-8", BODY.to_vec()),
+            ("ISO-8859-1", BODY.to_vec()),
+            ("none", BODY.to_vec()),
+            ("aws-chunked", BODY.to_vec()),
+            ("aws-chunked, gzip", gzip(BODY)),
             ("GZip", gzip(BODY)),
             ("x-gzip", gzip(BODY)),
             ("deflate", zlib.finish().unwrap()),

@@ -14,6 +14,7 @@ use wire::Outcome;
 
 use super::buffers::GrowingBuffers;
 use super::deadline::Deadline;
+use super::head::Head;
 use super::outcome::Fault;
 use super::resolve::Resolver;
 use super::socket::Socket;
@@ -48,8 +49,8 @@ impl Dialer {
             }
         };
         locked(&self.trace).enter(Phase::FirstByte);
-        let buffers = GrowingBuffers::new(self.trace.clone());
-        Ok(Connection { stream, deadline: self.deadline, buffers, trace: self.trace.clone() })
+        let (buffers, head) = (GrowingBuffers::default(), Some(Head::default()));
+        Ok(Connection { stream, deadline: self.deadline, buffers, head, trace: self.trace.clone() })
     }
 }
 
@@ -73,6 +74,8 @@ pub(super) struct Connection {
     stream: Stream,
     deadline: Deadline,
     buffers: GrowingBuffers,
+    /// Until the answer's head is whole.
+    head: Option<Head>,
     trace: SharedTrace,
 }
 
@@ -82,14 +85,48 @@ enum Stream {
     Tls(Box<SslStream<Socket>>),
 }
 
+impl Stream {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Stream::Plain(socket) => socket.read(room),
+            Stream::Tls(stream) => stream.read(room),
+        }
+    }
+}
+
 impl Connection {
-    fn fault(&self, doing: &str, error: io::Error) -> ureq::Error {
-        let fault = if error.kind() == io::ErrorKind::TimedOut && self.deadline.left().is_none() {
-            self.deadline.passed(doing)
-        } else {
-            tls::alert(&error).unwrap_or_else(|| Fault::io(Outcome::ConnectionClosed, doing, &error))
-        };
-        fault.into()
+    fn fault(&self, doing: &str, error: io::Error) -> Fault {
+        if error.kind() == io::ErrorKind::TimedOut && self.deadline.left().is_none() {
+            return self.deadline.passed(doing);
+        }
+        tls::alert(&error).unwrap_or_else(|| Fault::io(Outcome::ConnectionClosed, doing, &error))
+    }
+
+    /// Reads until the next head is whole and gives it to ureq, with what came behind the last one. Whether more came.
+    fn await_head(&mut self, mut head: Head) -> Result<bool, Fault> {
+        loop {
+            if let Some(whole) = head.next()? {
+                self.buffers.append(&whole.head);
+                locked(&self.trace).status_line(&whole.status_line);
+                if whole.is_interim {
+                    self.head = Some(head);
+                } else {
+                    self.buffers.append(head.rest());
+                }
+                return Ok(true);
+            }
+            let received =
+                self.stream.read(head.room()?).map_err(|error| self.fault("waiting for the answer", error))?;
+            if received == 0 {
+                locked(&self.trace).peer_ended();
+                return Ok(false);
+            }
+            locked(&self.trace).enter(Phase::Body);
+            head.came(received);
+            if let Some(line) = head.status_line() {
+                locked(&self.trace).status_line(line);
+            }
+        }
     }
 
     /// Why a TLS peer closed before it had the request: it may have said so, as when it wants another certificate.
@@ -114,26 +151,22 @@ impl Transport for Connection {
         };
         sent.map_err(|error| match self.parting_words() {
             Some(fault) => fault.into(),
-            None => self.fault("sending the request", error),
+            None => self.fault("sending the request", error).into(),
         })
     }
 
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {
+        if let Some(head) = self.head.take() {
+            return Ok(self.await_head(head)?);
+        }
         let room = self.buffers.input_append_buf();
         if room.is_empty() {
-            return Err(Fault::new(Outcome::ProtocolError, "one line of the answer is longer than any buffer").into());
+            return Err(Fault::new(Outcome::BodyError, "one line of the body's parts is longer than any buffer").into());
         }
-        let received = match &mut self.stream {
-            Stream::Plain(socket) => socket.read(room),
-            Stream::Tls(stream) => stream.read(room),
-        };
-        let received = received.map_err(|error| self.fault("waiting for the answer", error))?;
+        let received = self.stream.read(room).map_err(|error| self.fault("reading the body", error))?;
         self.buffers.input_appended(received);
-        let mut trace = locked(&self.trace);
         if received == 0 {
-            trace.peer_ended();
-        } else {
-            trace.enter(Phase::Body);
+            locked(&self.trace).peer_ended();
         }
         Ok(received > 0)
     }

@@ -14,7 +14,7 @@ use domain::rdata::AllRecordData;
 use wire::Outcome;
 
 use super::deadline::Deadline;
-use super::expect;
+use super::expect::{self, Searches};
 use super::findings::Findings;
 use super::outcome::Fault;
 use super::resolve::Resolver;
@@ -54,7 +54,9 @@ pub(super) fn check(
     if !records.has_kind {
         return Err(Fault::new(Outcome::DnsError, format!("{name} has no {kind} records")));
     }
-    expect::text(records.lines.as_bytes(), "the records", monitor, findings)
+    let (said, mut searches) = (records.lines.as_bytes(), Searches::of(monitor));
+    searches.take(said);
+    expect::end_of_what_was_said(searches, said, "the records", findings)
 }
 
 fn query(question: &Question) -> Result<Answer, Fault> {

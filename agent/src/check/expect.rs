@@ -8,7 +8,11 @@ use wire::{Certificate, Outcome};
 
 use super::findings::Findings;
 use super::outcome::Fault;
-use crate::config::{Expect, Monitor, Pattern};
+use super::text::harmless;
+use crate::config::{Expect, Monitor, Pattern, Search};
+
+/// Most bytes that an error quotes.
+pub(super) const MOST_QUOTED: usize = 200;
 
 /// The status code is an expected one.
 pub(super) fn status(status: u16, expect: &Expect) -> Result<(), Fault> {
@@ -21,25 +25,93 @@ pub(super) fn status(status: u16, expect: &Expect) -> Result<(), Fault> {
     Err(Fault::new(Outcome::StatusMismatch, text))
 }
 
-/// The text holds the pattern, and not the one that must be absent. `place` names the text for people.
-pub(super) fn text(text: &[u8], place: &str, monitor: &Monitor, findings: &mut Findings) -> Result<(), Fault> {
-    let is_in = |pattern: &Pattern| {
-        pattern.is_in(text).map_err(|error| Fault::new(Outcome::AgentError, format!("{error} ({pattern:?})")))
-    };
-    if let Some(pattern) = &monitor.pattern {
-        let matched = is_in(pattern)?;
-        findings.pattern_matched = Some(matched);
-        if !matched {
-            return Err(Fault::new(Outcome::PatternMismatch, format!("the pattern was not found in {place}")));
-        }
+/// What must be in a text and what must not, looked for while the text comes.
+pub(super) struct Searches<'m> {
+    pattern: Option<Search<'m>>,
+    absent: Option<Search<'m>>,
+    monitor: &'m Monitor,
+}
+
+impl<'m> Searches<'m> {
+    pub(super) fn of(monitor: &'m Monitor) -> Searches<'m> {
+        let search = |pattern: &'m Option<Pattern>| pattern.as_ref().map(Pattern::search);
+        Searches { pattern: search(&monitor.pattern), absent: search(&monitor.expect.pattern_absent), monitor }
     }
-    match &monitor.expect.pattern_absent {
-        Some(absent) if is_in(absent)? => {
-            let text = format!("the pattern that must be absent ({}) was found in {place}", absent.as_str());
-            Err(Fault::new(Outcome::PatternMismatch, text))
-        }
-        _ => Ok(()),
+
+    fn each(&self) -> impl Iterator<Item = &Search<'m>> {
+        self.pattern.iter().chain(&self.absent)
     }
+
+    /// Whether nothing is looked for.
+    pub(super) fn is_empty(&self) -> bool {
+        self.each().next().is_none()
+    }
+
+    /// How many bytes of the text they hold.
+    pub(super) fn hold(&self) -> usize {
+        self.each().map(Search::holds).sum()
+    }
+
+    /// Whether all is found that is looked for, so that the rest of the text changes nothing.
+    pub(super) fn are_settled(&self) -> bool {
+        !self.is_empty() && self.each().all(Search::is_found)
+    }
+
+    /// Whether the pattern is found.
+    pub(super) fn have_pattern(&self) -> bool {
+        self.pattern.as_ref().is_some_and(Search::is_found)
+    }
+
+    /// Looks into the next piece of the text.
+    pub(super) fn take(&mut self, piece: &[u8]) {
+        self.pattern.iter_mut().chain(&mut self.absent).for_each(|search| search.take(piece));
+    }
+
+    /// The text holds the pattern, and not the one that must be absent. `place` names the text for people.
+    pub(super) fn end(self, place: &str, findings: &mut Findings) -> Result<(), Fault> {
+        let Searches { pattern, absent, monitor } = self;
+        let is_in = |search: Search<'_>, pattern: &Option<Pattern>| {
+            search.end().map_err(|error| Fault::new(Outcome::AgentError, format!("{error} ({:?})", pattern.as_ref())))
+        };
+        if let Some(search) = pattern {
+            let matched = is_in(search, &monitor.pattern)?;
+            findings.pattern_matched = Some(matched);
+            if !matched {
+                return Err(Fault::new(Outcome::PatternMismatch, format!("the pattern was not found in {place}")));
+            }
+        }
+        if let Some(search) = absent
+            && is_in(search, &monitor.expect.pattern_absent)?
+        {
+            let absent = monitor.expect.pattern_absent.as_ref().map_or("", Pattern::as_str);
+            let text = format!("the pattern that must be absent ({absent}) was found in {place}");
+            return Err(Fault::new(Outcome::PatternMismatch, text));
+        }
+        Ok(())
+    }
+}
+
+/// The end of a search in what a port or a name server said, which is quoted where the pattern is not in it. `said` is its
+/// begin.
+pub(super) fn end_of_what_was_said(
+    searches: Searches<'_>,
+    said: &[u8],
+    place: &str,
+    findings: &mut Findings,
+) -> Result<(), Fault> {
+    searches.end(place, findings).map_err(|fault| match findings.pattern_matched {
+        Some(false) => Fault::new(fault.outcome(), format!("{}: {}", fault.text(), quoted(said))),
+        _ => fault,
+    })
+}
+
+/// The begin of a text in one line, in quotation marks.
+fn quoted(text: &[u8]) -> String {
+    let begin = &text[..text.len().min(MOST_QUOTED)];
+    let goes_on = if begin.len() < text.len() { "…" } else { "" };
+    let lines: Vec<String> =
+        begin.trim_ascii_end().split(|byte| *byte == b'\n').map(|line| harmless(line.trim_ascii_end())).collect();
+    format!("\"{}{goes_on}\"", lines.join(" ⏎ "))
 }
 
 /// The answer came in time.

@@ -3,66 +3,90 @@
 //! Redirects are followed here and not by ureq, which reads their bodies to the end, however long, and forgets the
 //! status code when it gives up.
 
-use ureq::http::{HeaderValue, StatusCode};
+use std::borrow::Cow;
+
+use percent_encoding::{CONTROLS, percent_encode};
+use ureq::http::{HeaderValue, Method};
 use url::Url;
 use wire::{Outcome, limits};
 
 use super::outcome::Fault;
 
-/// Whether the status code asks to go elsewhere.
-pub(super) fn is_redirect(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+/// The requests of one check, in the order in which they were made.
+pub(super) struct Path {
+    start: Url,
+    here: Url,
+    followed: u32,
+    limit: u32,
+    asked: Vec<Asked>,
 }
 
-/// The urls of one check, in the order in which they were asked for.
-pub(super) struct Path {
-    visited: Vec<Url>,
-    limit: u32,
+/// What tells one request from another: the same one again is a loop, since its answer leads to the same place.
+#[derive(PartialEq, Eq)]
+struct Asked {
+    url: Url,
+    method: Method,
+    has_body: bool,
+    cookies: String,
 }
 
 impl Path {
     /// A path that begins at the monitor's url and goes on over at most `limit` redirects.
     pub(super) fn new(start: Url, limit: u32) -> Path {
-        Path { visited: vec![start], limit }
+        Path { here: start.clone(), start, followed: 0, limit, asked: Vec::new() }
     }
 
     /// The url to ask for now.
     pub(super) fn here(&self) -> &Url {
-        &self.visited[self.visited.len() - 1]
+        &self.here
     }
 
     /// How many redirects were followed.
     pub(super) fn followed(&self) -> u32 {
-        u32::try_from(self.visited.len() - 1).unwrap_or(u32::MAX)
+        self.followed
     }
 
-    /// Whether the monitor's credentials may go along: to where they were meant for, or to the same host over TLS;
-    /// nowhere else, and never from TLS to plain text.
+    /// Whether the monitor's credentials may go along: to the origin that they were meant for (scheme, host and port), and
+    /// from plain HTTP to TLS on the same host where both have their usual ports; nowhere else.
     pub(super) fn carries_credentials(&self) -> bool {
-        let (start, here) = (&self.visited[0], self.here());
-        start.origin() == here.origin() || (start.host() == here.host() && here.scheme() == "https")
+        let (start, here) = (&self.start, &self.here);
+        let becomes_secure = (start.scheme(), here.scheme()) == ("http", "https")
+            && start.host() == here.host()
+            && start.port().is_none()
+            && here.port().is_none();
+        start.origin() == here.origin() || becomes_secure
+    }
+
+    /// Notes the request that is made now.
+    ///
+    /// # Errors
+    /// Where the same one was made before: the redirects are a loop.
+    pub(super) fn ask(&mut self, method: &Method, has_body: bool, cookies: &str) -> Result<(), Fault> {
+        let asked = Asked { url: self.here.clone(), method: method.clone(), has_body, cookies: cookies.to_owned() };
+        if self.asked.contains(&asked) {
+            return Err(fault(format!("the redirects are a loop: they lead to {} again", self.here)));
+        }
+        self.asked.push(asked);
+        Ok(())
     }
 
     /// Follows a redirect.
     pub(super) fn follow(&mut self, location: Option<&HeaderValue>) -> Result<(), Fault> {
         let next = self.target(location)?;
-        if self.visited.contains(&next) {
-            return Err(fault(format!("the redirects are a loop: they lead to {next} again")));
-        }
-        if self.followed() >= self.limit {
+        if self.followed >= self.limit {
             return Err(fault(format!("more than {} redirects", self.limit)));
         }
-        self.visited.push(next);
+        (self.here, self.followed) = (next, self.followed + 1);
         Ok(())
     }
 
     /// The target, without a fragment, and without a user and password that would be shown and sent.
     fn target(&self, location: Option<&HeaderValue>) -> Result<Url, Fault> {
         let location = location.ok_or_else(|| fault("a redirect without a Location"))?;
-        let location =
-            std::str::from_utf8(location.as_bytes()).map_err(|_| fault("a redirect whose Location is not UTF-8"))?;
-        let mut url =
-            self.here().join(location).map_err(|error| fault(format!("a redirect with a bad Location: {error}")))?;
+        let mut url = self
+            .here()
+            .join(&text(location.as_bytes()))
+            .map_err(|error| fault(format!("a redirect with a bad Location: {error}")))?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(fault(format!("a redirect to {}:, which is neither http nor https", url.scheme())));
         }
@@ -72,6 +96,14 @@ impl Path {
             return Err(fault(format!("a redirect whose Location is longer than {} bytes", limits::URL)));
         }
         Ok(url)
+    }
+}
+
+/// A Location as text. Where it is no UTF-8, each byte beyond ASCII is percent-encoded as it is, as browsers do.
+fn text(location: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(location) {
+        Ok(location) => location.into(),
+        Err(_) => percent_encode(location, CONTROLS).into(),
     }
 }
 
@@ -98,18 +130,19 @@ mod tests {
         assert_eq!(path.here().as_str(), "http://a.example/shop/y/sch%C3%B6n");
         path.follow(Some(&location(b"//b.example:81/z"))).unwrap();
         assert_eq!(path.here().as_str(), "http://b.example:81/z");
-        assert_eq!(path.followed(), 2);
+        path.follow(Some(&location(b"/landing/mythe-do-c\xe9u"))).unwrap();
+        assert_eq!(path.here().as_str(), "http://b.example:81/landing/mythe-do-c%E9u");
+        assert_eq!(path.followed(), 3);
     }
 
     #[test]
     fn what_leads_nowhere_is_refused() {
-        let bad: [Option<&[u8]>; 6] = [
+        let bad: [Option<&[u8]>; 5] = [
             None,
             Some(b"http://"),
             Some(b"http://a.example:99999/"),
             Some(b"ftp://a.example/"),
             Some(b"javascript:alert(1)"),
-            Some(b"/\xff"),
         ];
         for bad in bad {
             let bad = bad.map(location);
@@ -119,11 +152,14 @@ mod tests {
     }
 
     #[test]
-    fn a_loop_and_too_many_hops_end() {
+    fn the_same_request_again_is_a_loop_and_too_many_hops_end() {
         let mut path = path("http://a.example/0", 2);
-        path.follow(Some(&location(b"/1"))).unwrap();
-        assert!(path.follow(Some(&location(b"/0"))).unwrap_err().text().contains("loop"));
-        path.follow(Some(&location(b"/2"))).unwrap();
+        path.ask(&Method::POST, true, "").unwrap();
+        path.follow(Some(&location(b"/0"))).unwrap();
+        path.ask(&Method::GET, false, "").unwrap();
+        path.follow(Some(&location(b"/0"))).unwrap();
+        path.ask(&Method::GET, false, "s=1").unwrap();
+        assert!(path.ask(&Method::GET, false, "").unwrap_err().text().contains("loop"));
         assert!(path.follow(Some(&location(b"/3"))).unwrap_err().text().contains("more than 2"));
     }
 
@@ -133,6 +169,7 @@ mod tests {
             ("/elsewhere", true),
             ("https://a.example/", true),
             ("http://a.example:8080/", false),
+            ("https://a.example:8443/", false),
             ("http://b.example/", false),
             ("https://b.example/", false),
         ] {

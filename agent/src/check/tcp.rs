@@ -1,21 +1,23 @@
-//! A check of a port: it connects, says something first when asked to, and compares what the server says with the
-//! pattern. Without a pattern nothing is waited for.
+//! A check of a port: it connects, compares what the server says with the pattern, and then says something itself where it
+//! is to. With `send_first` it speaks first, as some protocols want it; others, such as SMTP, hang up on a peer that does not
+//! wait for their greeting. Without a pattern nothing is waited for.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 
 use secrecy::ExposeSecret;
 use wire::Outcome;
 
 use super::deadline::Deadline;
-use super::expect;
+use super::expect::{self, Searches};
 use super::findings::Findings;
 use super::outcome::Fault;
 use super::resolve::Resolver;
 use super::socket::Socket;
 use super::trace::{Phase, SharedTrace, locked};
-use crate::config::{Monitor, Pattern, Port};
+use crate::config::{Monitor, Port};
 
 const PIECE: usize = 4 * 1024;
+const ENDED: &str = "what the server said before it ended the connection";
 
 pub(super) fn check(
     monitor: &Monitor,
@@ -34,57 +36,57 @@ pub(super) fn check(
         return Ok(());
     }
     locked(trace).enter(Phase::FirstByte);
-    if let Some(send) = &port.send {
-        let sent = socket.write_all(send.expose_secret().as_bytes());
-        sent.map_err(|error| Fault::of_stream("sending", &error, deadline))?;
+    if monitor.pattern.is_none() {
+        return say(&mut socket, port);
     }
-    match &monitor.pattern {
-        Some(pattern) => listen(&mut socket, pattern, monitor, trace, findings),
-        None => Ok(()),
+    if port.send_first {
+        say(&mut socket, port)?;
+        return listen(&mut socket, monitor, trace, findings);
     }
+    listen(&mut socket, monitor, trace, findings)?;
+    // The server said what was wanted. A farewell that it does not wait for changes nothing.
+    say(&mut socket, port).ok();
+    Ok(())
+}
+
+fn say(socket: &mut Socket, port: &Port) -> Result<(), Fault> {
+    let Some(send) = &port.send else { return Ok(()) };
+    let (sent, deadline) = (socket.write_all(send.expose_secret().as_bytes()), socket.deadline());
+    sent.map_err(|error| Fault::of_stream("sending", &error, deadline))
 }
 
 /// Reads until the pattern is there, or nothing more comes.
-fn listen(
-    socket: &mut Socket,
-    pattern: &Pattern,
-    monitor: &Monitor,
-    trace: &SharedTrace,
-    findings: &mut Findings,
-) -> Result<(), Fault> {
+fn listen(socket: &mut Socket, monitor: &Monitor, trace: &SharedTrace, findings: &mut Findings) -> Result<(), Fault> {
     let deadline = socket.deadline();
-    let most = usize::try_from(monitor.max_body).unwrap_or(usize::MAX);
-    let mut said = Vec::new();
-    // A text that trickles is not searched anew for each byte.
-    let mut search_at = 0;
+    let mut searches = Searches::of(monitor);
+    let (mut begin, mut piece, mut total) = (Vec::new(), vec![0; PIECE], 0);
     let place = loop {
-        let begin = said.len();
-        said.resize(most.min(begin + PIECE), 0);
-        let read = socket.read(&mut said[begin..]);
-        said.truncate(begin + *read.as_ref().unwrap_or(&0));
-        findings.body_bytes = Some(said.len() as u64);
-        match read {
-            Ok(0) => break "what the server said before it ended the connection",
-            Ok(_) => locked(trace).enter(Phase::Body),
+        let room = usize::try_from(monitor.max_body - total).map_or(PIECE, |left| left.min(PIECE));
+        let said = match socket.read(&mut piece[..room]) {
+            Ok(0) => break ENDED,
+            Ok(count) => &piece[..count],
+            // A server that hangs up on what it didn't read resets the connection.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset && total > 0 => break ENDED,
             // It said something else in all that time.
-            Err(_) if deadline.left().is_none() && !said.is_empty() => break "what the server said within the timeout",
+            Err(_) if deadline.left().is_none() && total > 0 => break "what the server said within the timeout",
             Err(error) => return Err(Fault::of_stream("waiting for what the server says", &error, deadline)),
+        };
+        locked(trace).enter(Phase::Body);
+        searches.take(said);
+        begin.extend_from_slice(&said[..said.len().min(expect::MOST_QUOTED + 1 - begin.len())]);
+        total += said.len() as u64;
+        findings.body_bytes = Some(total);
+        findings.truncated = Some(total == monitor.max_body);
+        if searches.have_pattern() {
+            break "what the server said";
         }
-        findings.truncated = Some(said.len() == most);
-        if said.len() == most {
+        if total == monitor.max_body {
             break "the part that was read of what the server said";
         }
-        if said.len() >= search_at {
-            // Where it can't be known, the last search tells so.
-            if pattern.is_in(&said) == Ok(true) {
-                break "what the server said";
-            }
-            search_at = said.len() + said.len() / 2;
-        }
     };
-    if said.is_empty() {
+    if total == 0 {
         let text = "the connection ended before the server said anything";
         return Err(Fault::new(Outcome::ConnectionClosed, text));
     }
-    expect::text(&said, place, monitor, findings)
+    expect::end_of_what_was_said(searches, &begin, place, findings)
 }

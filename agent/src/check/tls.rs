@@ -43,14 +43,16 @@ pub(super) struct Handshake {
 
 impl Contexts {
     /// How a hop speaks TLS that a monitor with these settings takes. A hop to another site than the monitor's own is
-    /// shown no certificate of ours and is called by its own name.
+    /// shown no certificate of ours, is called by its own name, and has to prove it.
     pub(super) fn handshake(&self, tls: &Tls, is_own_site: bool) -> Result<Handshake, Fault> {
-        let context = self.of(&tls.authorities).map_err(own_trouble)?;
         let mut tls = tls.clone();
         if !is_own_site {
             tls.identity = None;
             tls.server_name = None;
+            tls.verify = true;
+            tls.legacy_renegotiation = false;
         }
+        let context = self.of(&tls).map_err(own_trouble)?;
         Ok(Handshake { context, tls })
     }
 }

@@ -99,10 +99,16 @@ impl Trace {
         self.ended
     }
 
-    /// A head was taken out of the input; its first line is an answer's status line.
-    pub(super) fn head(&mut self, line: &[u8]) {
+    /// An answer's status line came.
+    pub(super) fn status_line(&mut self, line: &[u8]) {
         self.status_line.clear();
         self.status_line.extend_from_slice(line);
+    }
+
+    /// The status code of an answer whose head came at least in part.
+    pub(super) fn status_code(&self) -> Option<u16> {
+        let code = self.status_line.strip_prefix(b"HTTP/1.")?.split(|byte| *byte == b' ').nth(1)?.trim_ascii();
+        std::str::from_utf8(code).ok()?.parse().ok().filter(|code| (100..1_000).contains(code))
     }
 
     /// The phrase that the peer gave with this status code, if any. The http crate doesn't keep it.
@@ -134,12 +140,12 @@ mod tests {
     #[test]
     fn the_phrase_is_the_servers_when_it_gave_one_for_that_status() {
         let mut trace = Trace::default();
-        trace.head(b"HTTP/1.1 404 Nobody Home\r");
+        trace.status_line(b"HTTP/1.1 404 Nobody Home\r");
         assert_eq!(trace.phrase(404), Some(&b"Nobody Home"[..]));
         assert_eq!(trace.phrase(200), None);
-        trace.head(b"HTTP/1.1 404 \r");
+        trace.status_line(b"HTTP/1.1 404 \r");
         assert_eq!(trace.phrase(404), None);
-        trace.head(b"HTTP/1.1 404\r");
+        trace.status_line(b"HTTP/1.1 404\r");
         assert_eq!(trace.phrase(404), None);
     }
 }

@@ -117,7 +117,7 @@ fn a_huge_body_is_cut_at_the_bound() {
         stream.write_all(b"HTTP/1.1 200 OK\r\n\r\ncart").ok();
         while stream.write_all(&[b'x'; 16 * 1024]).is_ok() {}
     });
-    let monitor = Monitor { max_body: 50_000, ..with_pattern(&server.url("/"), "^cart") };
+    let monitor = Monitor { max_body: 50_000, ..with_pattern(&server.url("/"), "^cart.*x$") };
     let result = check_monitor(&monitor);
     assert_eq!((result.outcome, result.body_bytes, result.truncated), (Outcome::Success, Some(50_000), Some(true)));
 }
@@ -131,16 +131,59 @@ fn a_body_exactly_as_long_as_the_bound_is_whole() {
 
 #[test]
 fn what_is_not_http_is_a_protocol_error() {
-    for answer in [
-        &b"SSH-2.0-OpenSSH_9.2\r\n"[..],
-        b"HTTP/1.1 abc OK\r\n\r\n",
-        b"HTTP/1.1 099 Low\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nno colon here\r\n\r\n",
-    ] {
+    for answer in [&b"SSH-2.0-OpenSSH_9.2\r\n"[..], b"HTTP/1.1 abc OK\r\n\r\n", b"HTTP/1.1 099 Low\r\n\r\n"] {
         let result = check(&serve(answer));
         assert_eq!(result.outcome, Outcome::ProtocolError, "{result:?}");
         assert_eq!(result.status_code, None);
     }
+}
+
+#[test]
+fn heads_that_browsers_read_are_read() {
+    for lines in [
+        "X-Folded: one\r\n two",
+        "X-Wide : one",
+        "Two Words: one",
+        "<b>Warning</b>: Undefined variable",
+        "no colon here",
+        "X-Del: a\x7fb",
+        &"X-Same: one\r\n".repeat(300),
+    ] {
+        let answer = format!("HTTP/1.1 200 OK\r\n{}\r\nContent-Length: 4\r\n\r\ncart and more", lines.trim_end());
+        let server = Server::start(move |_, mut stream| {
+            stream.write_all(answer.as_bytes()).ok();
+        });
+        let result = check_monitor(&with_pattern(&server.url("/"), "^cart$"));
+        assert_eq!((result.outcome, result.body_bytes), (Outcome::Success, Some(4)), "{lines:?}: {result:?}");
+    }
+}
+
+#[test]
+fn a_line_that_breaks_a_head_is_quoted_and_the_status_is_kept() {
+    let result = check(&serve(b"HTTP/1.1 503 Down\r\nX-Nul: a\0b\r\n\r\n"));
+    assert_eq!((result.outcome, result.status_code), (Outcome::ProtocolError, Some(503)), "{result:?}");
+    assert!(result.error.unwrap().ends_with("\"X-Nul: a\u{fffd}b\""));
+}
+
+#[test]
+fn reading_ends_with_the_pattern_where_nothing_else_needs_the_rest() {
+    let stream = |body: &'static [u8]| {
+        Server::start(move |_, mut stream| {
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n").ok();
+            stream.write_all(body).ok();
+            hang(stream);
+        })
+    };
+    let events = stream(b"data: ready\n\n");
+    let result = check_monitor(&with_pattern(&events.url("/"), "^data: ready"));
+    assert_eq!((result.outcome, result.body_bytes, result.truncated), (Outcome::Success, Some(13), None), "{result:?}");
+    let mut absent = impatient(&events.url("/"));
+    absent.expect.pattern_absent = Some(Pattern::compile("error").unwrap());
+    let result = check_monitor(&absent);
+    assert_timed_out(&result);
+    assert!(result.error.unwrap().contains("reading the body"));
+    let sound = stream(b"\xff\xfb\x90\x64 not a word of text");
+    assert_eq!(check_monitor(&with_pattern(&sound.url("/"), r"(?-u)^\xff\xfb")).outcome, Outcome::Success);
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn judge(host: &str, trusted: &Issued, leaf: &Issued, chain: &[&Issued]) -> Chec
     let monitor = server.monitor(host, trusted);
     let check = || sane(checker.check(&monitor, Timestamp::now()));
     let (cold, warm) = (check(), check());
-    assert_eq!(checker.http.tls.recalled(&monitor.tls.authorities), 1, "{cold:?}");
+    assert_eq!(checker.http.tls.recalled(&monitor.tls), 1, "{cold:?}");
     let told = |result: &CheckResult| (result.outcome, result.certificate.clone(), result.error.clone());
     assert_eq!(told(&cold), told(&warm));
     let accepted = cold.outcome == Outcome::Success;
@@ -73,7 +73,7 @@ fn good_chains_of_all_kinds_are_accepted() {
     let p521 = Wish { key: ec_key(Nid::SECP521R1), ..wish("localhost", Some(&root)) }.issue();
     assert_judged("localhost", &root, &p521, &[], &[], "");
     let by_common_name = Wish { has_alternative_name: false, ..wish("localhost", Some(&root)) }.issue();
-    assert_judged("localhost", &root, &by_common_name, &[], &[], "");
+    assert_judged("localhost", &root, &by_common_name, &[], &["wrong_host"], "a common name counts for nothing");
     let authority_as_leaf = Wish { is_ca: true, ..wish("127.0.0.1", Some(&root)) }.issue();
     assert_judged("127.0.0.1", &root, &authority_as_leaf, &[], &[], "");
     assert_judged("localhost", &root, &wish("*.0.0.1", Some(&root)).issue(), &[], &["wrong_host"], "it is for *.0.0.1");
@@ -81,6 +81,39 @@ fn good_chains_of_all_kinds_are_accepted() {
     assert_judged("localhost", &middle, &wish("localhost", Some(&middle)).issue(), &[&middle], &[], "");
     let own = wish("localhost", None).issue();
     assert_judged("localhost", &own, &own, &[], &[], "");
+}
+
+#[test]
+fn a_certificate_without_an_end_in_sight_is_valid_for_long_enough() {
+    let root = root();
+    // 99991231235959Z
+    let endless = Wish { end: 253_402_300_799, ..wish("localhost", Some(&root)) }.issue();
+    let mut monitor = TlsServer::start(acceptor(&endless, &[])).monitor("localhost", &root);
+    monitor.expect.certificate_valid_for = Some(Duration::from_secs(14 * 86_400));
+    let result = check_monitor(&monitor);
+    assert_eq!(result.outcome, Outcome::Success, "{result:?}");
+    assert_eq!(result.certificate.unwrap().not_after, Timestamp::MAX);
+}
+
+#[test]
+fn a_wildcard_stands_for_any_one_label() {
+    let root = root();
+    for (certified, name, is_right) in [
+        ("*.example.test", "foo_bar.example.test", true),
+        ("*.example.test", "foo-bar.example.test", true),
+        ("*.example.test", "FOO_bar.Example.test", true),
+        ("*.example.test", "a.foo_bar.example.test", false),
+        ("*.example.test", "foo_bar.other.test", false),
+        ("foo-bar.example.test", "foo_bar.example.test", false),
+        ("*.test", "foo_bar.test", false),
+    ] {
+        let server = TlsServer::start(acceptor(&wish(certified, Some(&root)).issue(), &[]));
+        let mut monitor = server.monitor("127.0.0.1", &root);
+        monitor.tls.server_name = Some(Host::parse(name).unwrap());
+        let result = check_monitor(&monitor);
+        let expected: &[&str] = if is_right { &[] } else { &["wrong_host"] };
+        assert_eq!(faults(&result), expected, "{name} under {certified}: {result:?}");
+    }
 }
 
 #[test]
@@ -213,6 +246,23 @@ fn old_versions_are_spoken_only_where_they_are_asked_for_and_forgive_no_weak_cer
     let result = check_monitor(&monitor);
     assert_eq!(result.outcome, Outcome::TlsError, "{result:?}");
     assert!(result.error.as_ref().unwrap().contains("protocol version"), "{result:?}");
+}
+
+#[test]
+fn a_site_without_secure_renegotiation_is_taken_where_the_monitor_says_so() {
+    // A ServerHello of TLS 1.2 without any extension, for ECDHE-RSA-AES128-GCM-SHA256; then the server hangs up.
+    let hello = [&b"\x16\x03\x03\0\x2a\x02\0\0\x26\x03\x03"[..], &[7; 32], b"\0\xc0\x2f\0"].concat();
+    let port = listen(move |mut stream| {
+        let mut client_hello = [0; 2_048];
+        if stream.read(&mut client_hello).is_ok() {
+            stream.write_all(&hello).ok();
+        }
+    });
+    let mut monitor = monitor(&format!("https://127.0.0.1:{port}/"));
+    let told = |monitor: &Monitor| check_monitor(monitor).error.unwrap();
+    assert!(told(&monitor).contains("unsafe legacy renegotiation disabled"), "{}", told(&monitor));
+    monitor.tls.legacy_renegotiation = true;
+    assert!(!told(&monitor).contains("renegotiation"), "{}", told(&monitor));
 }
 
 #[test]

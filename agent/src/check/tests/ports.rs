@@ -12,13 +12,38 @@ use crate::check::testing::{hang, listen};
 use crate::config::{Pattern, Port};
 
 fn port(number: u16, send: Option<&str>, pattern: Option<&str>) -> Monitor {
-    let target = Port { host: Host::parse("127.0.0.1").unwrap(), port: number, send: send.map(SecretString::from) };
+    let send = send.map(SecretString::from);
+    let target = Port { host: Host::parse("127.0.0.1").unwrap(), port: number, send, send_first: false };
     Monitor {
         url: Url::parse(&format!("tcp://127.0.0.1:{number}")).unwrap(),
         target: Target::Tcp(target),
         pattern: pattern.map(|pattern| Pattern::compile(pattern).unwrap()),
         ..monitor("tcp://127.0.0.1:1")
     }
+}
+
+fn speaks_first(mut monitor: Monitor) -> Monitor {
+    if let Target::Tcp(port) = &mut monitor.target {
+        port.send_first = true;
+    }
+    monitor
+}
+
+#[test]
+fn a_mail_server_is_let_say_its_greeting_first() {
+    let number = listen(|mut stream| {
+        stream.set_read_timeout(Some(Duration::from_millis(200))).ok();
+        let mut early = [0; 1];
+        let is_early = stream.read(&mut early).is_ok_and(|count| count > 0);
+        stream.write_all(if is_early { b"554 protocol error\r\n" } else { b"220 mail.example ESMTP\r\n" }).ok();
+        if !is_early {
+            stream.set_read_timeout(None).ok();
+            hang(stream);
+        }
+    });
+    assert_eq!(check_monitor(&port(number, Some("QUIT\r\n"), Some("^220 "))).outcome, Outcome::Success);
+    let result = check_monitor(&speaks_first(port(number, Some("QUIT\r\n"), Some("^220 "))));
+    assert_eq!(result.outcome, Outcome::PatternMismatch, "{result:?}");
 }
 
 #[test]
@@ -59,9 +84,13 @@ fn something_is_sent_first_where_the_server_waits_for_it() {
         stream.read_exact(&mut word).ok();
         stream.write_all(if &word == b"PING\r\n" { b"+PONG\r\n" } else { b"-ERR\r\n" }).ok();
     });
-    assert_eq!(check_monitor(&port(number, Some("PING\r\n"), Some("^\\+PONG"))).outcome, Outcome::Success);
-    let result = check_monitor(&port(number, Some("ping\r\n"), Some("^\\+PONG")));
+    assert_eq!(
+        check_monitor(&speaks_first(port(number, Some("PING\r\n"), Some("^\\+PONG")))).outcome,
+        Outcome::Success
+    );
+    let result = check_monitor(&speaks_first(port(number, Some("ping\r\n"), Some("^\\+PONG"))));
     assert_eq!((result.outcome, result.body_bytes), (Outcome::PatternMismatch, Some(6)), "{result:?}");
+    assert!(result.error.unwrap().ends_with(": \"-ERR\""), "what came is quoted");
     assert_eq!(check_monitor(&port(number, Some("PING\r\n"), None)).outcome, Outcome::Success);
 }
 

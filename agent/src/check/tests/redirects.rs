@@ -48,6 +48,76 @@ fn a_loop_and_a_redirect_to_nowhere_are_redirect_errors() {
 }
 
 #[test]
+fn a_post_that_leads_to_its_own_url_as_a_get_is_no_loop() {
+    let server = Server::with_bodies(|request, stream| {
+        let answer: &[u8] = match request.starts_with("POST ") {
+            true => b"HTTP/1.1 303 See Other\r\nLocation: /prg\r\nContent-Length: 0\r\n\r\n",
+            false => b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+        };
+        stream.write_all(answer).ok();
+    });
+    let request = Request { method: ::http::Method::POST, body: Some("a=1".into()), ..Request::default() };
+    let result = check_monitor(&Monitor { target: Target::Http(request), ..monitor(&server.url("/prg")) });
+    assert_eq!((result.outcome, result.status_code, result.redirects), (Outcome::Success, Some(200), Some(1)));
+}
+
+/// A server that leads each request without a cookie to the same url, or to another one that it names, and sets one.
+fn with_cookies(location: impl Fn(&str) -> String + Send + Sync + 'static) -> Server {
+    Server::start(move |request, mut stream| {
+        let path = request.split(' ').nth(1).unwrap();
+        let answer = match request.contains("cookie: ") {
+            true => "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_owned(),
+            false => format!(
+                "HTTP/1.1 302 Found\r\nSet-Cookie: s=1; Path=/\r\nLocation: {}\r\nContent-Length: 0\r\n\r\n",
+                location(path)
+            ),
+        };
+        stream.write_all(answer.as_bytes()).ok();
+    })
+}
+
+#[test]
+fn a_cookie_that_a_redirect_sets_goes_back_to_its_site_beside_the_monitors_own() {
+    let server = with_cookies(str::to_owned);
+    let result = check(&server.url("/a"));
+    assert_eq!((result.outcome, result.status_code, result.redirects), (Outcome::Success, Some(200), Some(1)));
+    assert!(server.requests()[1].contains("cookie: s=1\r\n"), "{:?}", server.requests());
+    assert_eq!(check(&server.url("/a")).redirects, Some(1), "nothing of it is kept");
+
+    let server = Server::start(|request, mut stream| {
+        let answer: &[u8] = match request.starts_with("GET /b ") {
+            true => b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+            false => b"HTTP/1.1 302 Found\r\nSet-Cookie: s=1\r\nLocation: /b\r\nContent-Length: 0\r\n\r\n",
+        };
+        stream.write_all(answer).ok();
+    });
+    let headers = [(::http::header::COOKIE, HeaderValue::from_static("own=2"))].into_iter().collect();
+    let request = Request { headers, ..Request::default() };
+    let result = check_monitor(&Monitor { target: Target::Http(request), ..monitor(&server.url("/a")) });
+    assert_eq!(result.outcome, Outcome::Success, "{result:?}");
+    assert!(server.requests()[1].contains("cookie: own=2; s=1\r\n"), "{:?}", server.requests());
+}
+
+#[test]
+fn a_cookie_goes_to_no_other_site_and_one_that_changes_does_not_redirect_for_ever() {
+    let there = server(0);
+    let to = there.url("/0").replace("127.0.0.1", "localhost");
+    let here = with_cookies(move |_| to.clone());
+    assert_eq!(check(&here.url("/")).outcome, Outcome::Success);
+    assert!(!there.requests()[0].contains("cookie"), "{:?}", there.requests());
+
+    let counter = std::sync::atomic::AtomicU32::new(0);
+    let endless = Server::start(move |_, mut stream| {
+        let count = counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let answer = format!("HTTP/1.1 302 Found\r\nSet-Cookie: n={count}\r\nLocation: /\r\nContent-Length: 0\r\n\r\n");
+        stream.write_all(answer.as_bytes()).ok();
+    });
+    let result = check(&endless.url("/"));
+    assert_eq!((result.outcome, result.redirects), (Outcome::RedirectError, Some(10)), "{result:?}");
+    assert!(result.error.unwrap().contains("more than 10 redirects"));
+}
+
+#[test]
 fn redirects_that_are_not_to_be_followed_are_an_answer() {
     let monitor = Monitor { follow_redirects: 0, ..monitor(&server(3).url("/0")) };
     let result = check_monitor(&monitor);
@@ -75,7 +145,7 @@ fn a_body_of_a_redirect_is_not_waited_for() {
 }
 
 #[test]
-fn credentials_do_not_follow_to_another_site() {
+fn credentials_do_not_follow_to_another_port_of_the_same_host() {
     let (here, there) = (server(0), server(0));
     let monitor = authorized(&here.url(&format!("/to?{}", there.url("/0"))), "Basic YWxhZGRpbjpvcGVuOnNlc2FtZQ==");
     let result = check_monitor(&monitor);

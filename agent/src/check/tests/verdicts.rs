@@ -21,7 +21,7 @@ fn two_addresses_with_one_certificate_share_no_verdict() {
         assert_eq!(outcome(&checker, &right), Outcome::Success);
         assert_eq!(outcome(&checker, &wrong), Outcome::CertificateError);
     }
-    assert_eq!(checker.http.tls.recalled(&right.tls.authorities), 2);
+    assert_eq!(checker.http.tls.recalled(&right.tls), 2);
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn a_chain_that_changed_is_judged_anew() {
     assert_eq!(outcome(&checker, &monitor), Outcome::CertificateError);
     server.change(acceptor(&leaf, &[&middle]));
     assert_eq!(outcome(&checker, &monitor), Outcome::Success);
-    assert_eq!(checker.http.tls.recalled(&monitor.tls.authorities), 1);
+    assert_eq!(checker.http.tls.recalled(&monitor.tls), 1);
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn a_key_that_is_not_the_certificates_is_found_out_with_a_verdict_in_memory() {
     server.change(thief);
     let result = checker.check(&monitor, Timestamp::now());
     assert_eq!(result.outcome, Outcome::TlsError, "{result:?}");
-    assert_eq!((checker.http.tls.recalled(&monitor.tls.authorities), server.requests().len()), (1, 1));
+    assert_eq!((checker.http.tls.recalled(&monitor.tls), server.requests().len()), (1, 1));
 }
 
 /// The public half of a certificate's key, with another private half.
@@ -91,7 +91,7 @@ fn a_verdict_ends_when_a_certificate_of_the_chain_begins_or_ends() {
     let check = |monitor: &Monitor, offset: i64| {
         NOW.store(START + offset, Ordering::SeqCst);
         let result = sane(checker.check(monitor, Timestamp::now()));
-        let recalled = checker.http.tls.recalled(&monitor.tls.authorities);
+        let recalled = checker.http.tls.recalled(&monitor.tls);
         (result.certificate.unwrap().fault.unwrap_or_default(), recalled)
     };
     let told = |fault: &str, recalled: usize| (fault.to_owned(), recalled);

@@ -65,8 +65,11 @@ fn address(bytes: &[u8]) -> Option<String> {
     v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(|bytes| std::net::Ipv6Addr::from(bytes).to_string())).ok()
 }
 
-/// A time as OpenSSL has it.
+/// A time as OpenSSL has it; none where a certificate has no sound one, which OpenSSL objects to. A certificate without an
+/// end in sight says `99991231235959Z` (RFC 5280, section 4.1.2.5), which lies a day beyond the last moment that can be told.
 pub(super) fn timestamp(time: &Asn1TimeRef) -> Option<Timestamp> {
     let since = Asn1Time::from_unix(0).ok()?.diff(time).ok()?;
-    Timestamp::from_second(i64::from(since.days) * 86_400 + i64::from(since.secs)).ok()
+    let seconds = i64::from(since.days) * 86_400 + i64::from(since.secs);
+    let furthest = if seconds < 0 { Timestamp::MIN } else { Timestamp::MAX };
+    Some(Timestamp::from_second(seconds).unwrap_or(furthest))
 }

@@ -23,14 +23,21 @@ use crate::config::{Authorities, Tls};
 /// What a certificate must be strong enough for, whatever the handshake's version: neither SHA-1 nor RSA below 2,048.
 const CERTIFICATE_LEVEL: i32 = 2;
 
+/// `SSL_OP_LEGACY_SERVER_CONNECT`, which the openssl crate does not name.
+const LEGACY_SERVER_CONNECT: SslOptions = SslOptions::from_bits_retain(1 << 2);
+
 /// The contexts of all authorities that are in use.
 pub(in crate::check) struct Contexts {
     places: Places,
-    contexts: Mutex<HashMap<usize, InUse>>,
+    contexts: Mutex<HashMap<Key, InUse>>,
     clock: fn() -> Timestamp,
 }
 
-/// A context, and the authorities without whom it would go; its key is their address.
+/// What connections of one context have in common: the address of their authorities, and whether they take sites without
+/// secure renegotiation, which can't be set on one connection alone.
+type Key = (usize, bool);
+
+/// A context, and the authorities without whom it would go.
 struct InUse {
     authorities: Arc<Authorities>,
     context: Arc<Context>,
@@ -57,29 +64,30 @@ impl Contexts {
 
     /// How often a verdict was remembered under these authorities.
     #[cfg(test)]
-    pub(in crate::check) fn recalled(&self, authorities: &Arc<Authorities>) -> usize {
-        self.of(authorities).unwrap().memory.recalled()
+    pub(in crate::check) fn recalled(&self, tls: &Tls) -> usize {
+        self.of(tls).unwrap().memory.recalled()
     }
 
-    /// The context of these authorities: made when it is first needed, so that an agent without https has none, and
+    /// The context for these settings: made when it is first needed, so that an agent without https has none, and
     /// dropped when no configuration has them any more.
-    pub(in crate::check) fn of(&self, authorities: &Arc<Authorities>) -> Result<Arc<Context>, ErrorStack> {
+    pub(in crate::check) fn of(&self, tls: &Tls) -> Result<Arc<Context>, ErrorStack> {
+        let Tls { authorities, legacy_renegotiation, .. } = tls;
         let mut contexts = self.contexts.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = Arc::as_ptr(authorities).addr();
+        let key = (Arc::as_ptr(authorities).addr(), *legacy_renegotiation);
         if let Some(known) = contexts.get(&key) {
             return Ok(known.context.clone());
         }
         contexts.retain(|_, known| Arc::strong_count(&known.authorities) > 1);
-        let context = Arc::new(Context::new(authorities, self.places, self.clock)?);
+        let context = Arc::new(Context::new(tls, self.places, self.clock)?);
         contexts.insert(key, InUse { authorities: authorities.clone(), context: context.clone() });
         Ok(context)
     }
 }
 
 impl Context {
-    fn new(authorities: &Authorities, places: Places, clock: fn() -> Timestamp) -> Result<Context, ErrorStack> {
+    fn new(tls: &Tls, places: Places, clock: fn() -> Timestamp) -> Result<Context, ErrorStack> {
         let mut builder = SslContextBuilder::new(SslMethod::tls_client())?;
-        let store = match authorities {
+        let store = match &*tls.authorities {
             Authorities::System => roots_of_system()?,
             Authorities::File { certificates, .. } => {
                 let mut store = X509StoreBuilder::new()?;
@@ -102,6 +110,9 @@ impl Context {
         builder.set_mode(SslMode::AUTO_RETRY | SslMode::ENABLE_PARTIAL_WRITE | SslMode::RELEASE_BUFFERS);
         // Many servers end without saying so. A body whose length is known is checked against it all the same.
         builder.set_options(SslOptions::NO_COMPRESSION | SslOptions::IGNORE_UNEXPECTED_EOF);
+        if tls.legacy_renegotiation {
+            builder.set_options(LEGACY_SERVER_CONNECT);
+        }
         Ok(Context { context: builder.build(), memory, places, clock })
     }
 
@@ -113,7 +124,8 @@ impl Context {
         ssl.set_security_level(tls.min_version.security_level());
         let param = ssl.param_mut();
         param.set_auth_level(CERTIFICATE_LEVEL);
-        param.set_hostflags(X509CheckFlags::NO_PARTIAL_WILDCARDS);
+        // A common name is no name of a host, as browsers and Go have it.
+        param.set_hostflags(X509CheckFlags::NO_PARTIAL_WILDCARDS | X509CheckFlags::NEVER_CHECK_SUBJECT);
         // OpenSSL and the memory go by the same moment.
         param.set_time(now.as_second());
         let shown = match name {

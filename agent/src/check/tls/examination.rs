@@ -11,13 +11,16 @@ use openssl::error::ErrorStack;
 use openssl::ex_data::Index;
 use openssl::sha::Sha256;
 use openssl::ssl::{Ssl, SslRef};
-use openssl::x509::{X509StoreContext, X509StoreContextRef, X509VerifyResult};
+use openssl::x509::{X509Ref, X509StoreContext, X509StoreContextRef, X509VerifyResult};
 use wire::Outcome;
 
 use super::certificate::timestamp;
 use super::memory::{Key, Memory};
 use super::verdict::{Reason, Verdict};
 use crate::check::outcome::Fault;
+
+/// `X509_V_ERR_HOSTNAME_MISMATCH`.
+const WRONG_HOST: i32 = 62;
 
 /// Where OpenSSL keeps what belongs to a connection.
 #[derive(Clone, Copy)]
@@ -79,6 +82,8 @@ impl Places {
             };
         }
         let Progress::UnderWay { reasons, .. } = &mut *progress else { return false };
+        let fits =
+            fits || chain.error().as_raw() == WRONG_HOST && is_under_wildcard(&examination.name, chain.current_cert());
         if !fits {
             reasons.push(Reason::new(chain.error(), chain.error_depth(), chain.current_cert()));
         }
@@ -108,6 +113,18 @@ impl Places {
         }
         Ok(Some(verdict))
     }
+}
+
+/// Whether a name whose first label has an underscore lies under a wildcard of the certificate. OpenSSL has a wildcard stand
+/// for letters, digits and hyphens only (`wildcard_match`); for curl, Go and browsers it stands for any label.
+fn is_under_wildcard(name: &str, certificate: Option<&X509Ref>) -> bool {
+    let Some((_, parent)) = name.split_once('.').filter(|(label, _)| label.contains('_')) else { return false };
+    let names = certificate.and_then(X509Ref::subject_alt_names);
+    names
+        .iter()
+        .flatten()
+        .filter_map(|name| name.dnsname())
+        .any(|name| name.strip_prefix("*.").is_some_and(|of| of.contains('.') && of.eq_ignore_ascii_case(parent)))
 }
 
 /// What a verdict depends on, beside the authorities and the time.

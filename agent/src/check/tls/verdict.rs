@@ -88,10 +88,12 @@ impl Verdict {
             let texts: Vec<&str> = told.iter().map(|(_, text)| text.as_str()).collect();
             let subject = &certificate.subject;
             let mut error = format!("the certificate of {name} ({subject}) is not accepted: {}", texts.join("; "));
-            if told.iter().any(|(word, _)| *word == "wrong_host")
-                && let Some(hosts) = certificate::hosts(shown)
-            {
-                error.push_str(&format!("; it is for {hosts}"));
+            if told.iter().any(|(word, _)| *word == "wrong_host") {
+                let of = certificate::hosts(shown);
+                let of = of
+                    .as_deref()
+                    .unwrap_or("no host: it has no alternative names, and a common name counts for nothing");
+                error.push_str(&format!("; it is for {of}"));
             }
             error
         });
