@@ -5,6 +5,8 @@
 //! ```
 
 mod connections;
+mod places;
+mod reserve;
 mod tls;
 
 use std::convert::Infallible;

@@ -1,9 +1,13 @@
 //! Connections, none of which can hold more than its share: whoever sends or reads slowly, or nothing, or too much, is
 //! cut off, and costs the others a place for a bounded time.
+//!
+//! ```text
+//! accepted ──▶ has a place, of all and of its client's ──▶ all routes, for a minute
+//!         └──▶ has none ──▶ reserve ──▶ probes alone, one request; the oldest gives way
+//! ```
 
 use std::convert::Infallible;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -12,16 +16,21 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
 use super::Tls;
+use super::places::Places;
+use super::reserve::{Reserve, probes_alone};
 
 /// What a connection may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Most connections at once; more are refused.
+    /// Most connections at once that may ask for anything.
     pub connections: usize,
+    /// Most of them from one client: an address, or a network of 64 bits where it is of IPv6.
+    pub share: usize,
+    /// So many more, which are answered `/healthz` and `/readyz` alone.
+    pub reserve: usize,
     /// For a handshake, or for a request's head, be it the first one or a later one.
     pub head: Duration,
     /// So many bytes of a head are let through for sure, and twice as many never. The longest id of a monitor fits into
@@ -37,6 +46,9 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             connections: 256,
+            // Behind a proxy all who look are one client.
+            share: 224,
+            reserve: 16,
             head: Duration::from_secs(10),
             head_bytes: 72 << 10,
             lifetime: Duration::from_secs(60),
@@ -48,50 +60,65 @@ impl Default for Limits {
 /// Where there are no descriptors or buffers for a connection, that is tried again after this time.
 const PAUSE: Duration = Duration::from_millis(500);
 
-const NO_PLACE: &[u8] =
-    b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n";
+/// For each step of a connection in the reserve: a probe is there to ask, and asks at once.
+const PROBE: Duration = Duration::from_secs(2);
 
 /// Answers whoever connects, for ever.
 pub async fn answer(listener: TcpListener, tls: Option<Tls>, limits: Limits, routes: Router) -> Infallible {
-    let places = Arc::new(Semaphore::new(limits.connections));
+    let places = Places::new(limits.connections, limits.share);
+    let mut reserve = Reserve::new(limits.reserve);
+    let probes = probes_alone(routes.clone());
+    let hasty = Limits { head: limits.head.min(PROBE), lifetime: limits.lifetime.min(PROBE), ..limits };
     loop {
-        let socket = match listener.accept().await {
-            Ok((socket, _)) => socket,
+        let (socket, address) = match listener.accept().await {
+            Ok(accepted) => accepted,
             Err(error) => {
                 log::debug!(error:%; "a connection can't be taken");
                 sleep(PAUSE).await;
                 continue;
             }
         };
-        let Ok(place) = places.clone().try_acquire_owned() else {
-            if tls.is_none() {
-                // As far as the socket takes it: nobody waits for those who are too many.
-                drop(socket.try_write(NO_PLACE));
+        let tls = tls.clone();
+        match places.take(address.ip()) {
+            Some(place) => {
+                let routes = routes.clone();
+                tokio::spawn(async move {
+                    begin(socket, tls, limits, Keep::Alive, routes).await;
+                    drop(place);
+                });
             }
-            continue;
-        };
-        let (tls, routes) = (tls.clone(), routes.clone());
-        tokio::spawn(async move {
-            match tls {
-                None => converse(socket, limits, routes).await,
-                Some(tls) => encrypted(socket, &tls, limits, routes).await,
-            }
-            drop(place);
-        });
+            None => reserve.spawn(begin(socket, tls, hasty, Keep::Once, probes.clone())),
+        }
     }
 }
 
-async fn encrypted(socket: TcpStream, tls: &Tls, limits: Limits, routes: Router) {
+/// How many requests of a connection are answered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Keep {
+    /// As many as come within its lifetime.
+    Alive,
+    /// One.
+    Once,
+}
+
+async fn begin(socket: TcpStream, tls: Option<Tls>, limits: Limits, keep: Keep, routes: Router) {
+    let Some(tls) = tls else { return converse(socket, limits, keep, routes).await };
     match timeout(limits.head, tls.accept(socket)).await {
-        Ok(Ok(stream)) => converse(stream, limits, routes).await,
+        Ok(Ok(stream)) => converse(stream, limits, keep, routes).await,
         Ok(Err(error)) => log::debug!(error:%; "a handshake failed"),
         Err(_) => {}
     }
 }
 
-async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, limits: Limits, routes: Router) {
+async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    limits: Limits,
+    keep: Keep,
+    routes: Router,
+) {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
+        .keep_alive(keep == Keep::Alive)
         .header_read_timeout(limits.head)
         .max_buf_size(limits.head_bytes)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));

@@ -91,8 +91,9 @@ async fn what_is_too_much_is_refused() {
 async fn what_is_no_request_for_reading_is_refused() {
     let server = Server::new(Tables::default(), "{}").await;
     for method in ["POST", "PUT", "DELETE", "PATCH", "TRACE"] {
-        let answer =
-            server.send(&format!("{method} /api/v1/agents HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")).await;
+        let answer = server
+            .send(&format!("{method} /api/v1/agents HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"))
+            .await;
         assert_eq!((answer.status, &answer.json()["error"]), (405, &"method not allowed".into()), "{method}");
     }
     for nonsense in
@@ -107,6 +108,8 @@ async fn what_is_no_request_for_reading_is_refused() {
 /// Short times, so that a test sees their end.
 const SHORT: Limits = Limits {
     connections: 8,
+    share: 8,
+    reserve: 2,
     head: Duration::from_millis(200),
     head_bytes: 72 << 10,
     lifetime: Duration::from_millis(500),
@@ -117,7 +120,7 @@ const SHORT: Limits = Limits {
 async fn a_head_that_never_ends_is_cut_off() {
     let server = Server::within(SHORT, Tables::default(), "{}").await;
     let mut socket = TcpStream::connect(server.address).await.unwrap();
-    socket.write_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\nX-A: ").await.unwrap();
+    socket.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-A: ").await.unwrap();
     let (mut read, mut write) = socket.into_split();
     // A byte now and then doesn't help.
     let dripping = tokio::spawn(async move {
@@ -136,7 +139,7 @@ async fn a_head_that_never_ends_is_cut_off() {
 async fn a_connection_that_is_kept_open_ends_after_its_time() {
     let server = Server::within(SHORT, Tables::default(), "{}").await;
     let mut socket = TcpStream::connect(server.address).await.unwrap();
-    socket.write_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    socket.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
     let mut answer = String::new();
     socket.read_to_string(&mut answer).await.unwrap();
     assert!(answer.contains("alive"), "{answer}");
@@ -147,16 +150,62 @@ async fn who_asks_and_never_reads_gives_up_its_place() {
     let server = Server::within(Limits { connections: 1, ..SHORT }, Tables::default(), "{}").await;
     let mut greedy = TcpStream::connect(server.address).await.unwrap();
     // More answers than all buffers between the two can hold.
-    let ask = "GET /api/v1/monitors HTTP/1.1\r\nHost: a\r\n\r\n".repeat(1_000);
+    let ask = "GET /api/v1/monitors HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(1_000);
     let asked = tokio::spawn(async move {
         drop(greedy.write_all(ask.as_bytes()).await);
         std::future::pending::<()>().await;
     });
-    while server.get("/healthz", &[]).await.status != 200 {
+    while server.get("/agents", &[]).await.status != 200 {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert!(!asked.is_finished(), "its connection was still open at its end");
     asked.abort();
+}
+
+/// Connections that say nothing, as many as there are.
+async fn idle(server: &Server, count: usize) -> Vec<TcpStream> {
+    let mut idle = Vec::new();
+    for _ in 0..count {
+        idle.push(TcpStream::connect(server.address).await.unwrap());
+    }
+    idle
+}
+
+#[tokio::test]
+async fn a_client_that_holds_all_it_can_get_hides_health_from_nobody() {
+    // Both ends of each connection are ours.
+    if !ground::raise_descriptors(4_000) {
+        return ground::not_run(ground::this_test!(), "this process may not have 4,000 open files (`ulimit -Hn`)");
+    }
+    let patient = Limits { head: Duration::from_secs(60), ..Limits::default() };
+    let server = Server::within(patient, Tables::default(), "{}").await;
+    server.health.is_prepared(0);
+    server.health.hears_of_kafka(true);
+    let held = idle(&server, 1_000).await;
+    for _ in 0..50 {
+        assert_eq!(server.get("/healthz", &[]).await.status, 200);
+        assert_eq!(server.get("/readyz", &[]).await.status, 200);
+    }
+    let refused = server.get("/agents", &[]).await;
+    assert_eq!((refused.status, &*refused.body), (503, "too many connections are open\n"));
+    assert!(refused.head.contains("retry-after: 5"), "{refused:?}");
+    drop(held);
+}
+
+#[tokio::test]
+async fn one_address_that_takes_its_share_leaves_places_for_another() {
+    let few = Limits { connections: 8, share: 4, ..Limits::default() };
+    let server = Server::within(few, Tables::default(), "{}").await;
+    let held = idle(&server, 8).await;
+    assert_eq!(server.get("/agents", &[]).await.status, 503);
+    let other = tokio::net::TcpSocket::new_v4().unwrap();
+    other.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let mut other = other.connect(server.address).await.unwrap();
+    other.write_all(b"GET /agents HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    other.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    drop(held);
 }
 
 #[tokio::test]
@@ -166,15 +215,11 @@ async fn a_thousand_that_say_nothing_leave_room_for_one_who_asks() {
         return ground::not_run(ground::this_test!(), "this process may not have 4,000 open files (`ulimit -Hn`)");
     }
     let server = Server::within(SHORT, Tables::default(), "{}").await;
-    let mut idle = Vec::new();
-    for _ in 0..1_000 {
-        idle.push(TcpStream::connect(server.address).await.unwrap());
-    }
-    // Those that have a place lose it after the time for a head; all others were sent away.
-    for mut socket in idle {
+    // Those that have a place lose it after the time for a head; all others gave way.
+    for mut socket in idle(&server, 1_000).await {
         let mut said = Vec::new();
         drop(socket.read_to_end(&mut said).await);
-        assert!(said.is_empty() || said.starts_with(b"HTTP/1.1 503 ") || said.starts_with(b"HTTP/1.1 408 "));
+        assert!(said.is_empty() || said.starts_with(b"HTTP/1.1 408 "));
     }
-    assert_eq!(server.get("/healthz", &[]).await.status, 200);
+    assert_eq!(server.get("/agents", &[]).await.status, 200);
 }
