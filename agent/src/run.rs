@@ -23,8 +23,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use http::StatusCode;
 use jiff::Timestamp;
 use sd_notify::NotifyState;
+use settings::Hosts;
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use wire::{CheckResult, Content};
@@ -128,7 +130,15 @@ async fn tick_until_broken(running: &Arc<Running>) -> RunError {
 async fn answer_whoever_asks(running: &Arc<Running>) -> Infallible {
     let health = &running.health;
     let routes = settings::metrics(Arc::clone(health)).merge(settings::healthz(Arc::clone(health)));
+    let routes = settings::for_hosts(routes, Hosts::of(running.http, None), refuse_name);
     settings::serve(running.http, None, routes).await
+}
+
+/// What whoever asks by a foreign name is told.
+fn refuse_name() -> (StatusCode, &'static str) {
+    let told =
+        "an agent that listens on loopback is asked by localhost or an address: set `http.listen` to another one\n";
+    (StatusCode::MISDIRECTED_REQUEST, told)
 }
 
 /// Reads the configuration anew whenever that is asked for; once for all who ask meanwhile.

@@ -5,6 +5,7 @@
 //! ```
 
 mod connections;
+mod hosts;
 mod places;
 mod reserve;
 mod tls;
@@ -24,6 +25,7 @@ use tokio::time::sleep;
 use crate::{Section, Wrong};
 
 pub use connections::{Limits, answer};
+pub use hosts::{Hosts, for_hosts};
 pub use tls::Tls;
 
 /// How long to wait before an address is tried again: it may be another's, or not there yet.

@@ -28,7 +28,7 @@ mod variables;
 
 pub use fault::Fault;
 pub use headers::header_value;
-pub use http::{Asked, Limits, Tls, answer, healthz, listen, metrics, serve};
+pub use http::{Asked, Hosts, Limits, Tls, answer, for_hosts, healthz, listen, metrics, serve};
 pub use kafka::{Kafka, Properties, Protocol, Sasl, Security};
 pub use line::line;
 pub use log::{Log, LogFormat};

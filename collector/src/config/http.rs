@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use secrecy::SecretString;
-use settings::{Section, Tls, Wrong};
+use settings::{Hosts, Section, Tls, Wrong};
 
 use super::Public;
 
@@ -56,7 +56,16 @@ impl Http {
     /// Whether whoever can connect can see everything, and that may be more than this machine.
     pub fn is_open(&self) -> bool {
         let is_reachable = self.listen.is_some_and(|address| !address.ip().to_canonical().is_loopback());
-        is_reachable && self.basic_auth.is_none() && self.token.is_none()
+        is_reachable && !self.has_login()
+    }
+
+    /// By which names it is asked; none: by any, since a login, or who can connect, decides.
+    pub fn hosts(&self) -> Option<Hosts> {
+        if self.has_login() { None } else { Hosts::of(self.listen, self.url.as_deref()) }
+    }
+
+    fn has_login(&self) -> bool {
+        self.basic_auth.is_some() || self.token.is_some()
     }
 }
 

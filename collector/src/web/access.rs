@@ -1,5 +1,5 @@
 //! Who may see what: all of it whoever knows the password or the token, where there is one; `/healthz`, `/readyz` and
-//! what is public, anybody.
+//! what is public, anybody. Where there is none and only this machine can connect, whoever asks by a name of this machine.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -11,8 +11,9 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use openssl::sha::sha256;
 use secrecy::ExposeSecret;
-use settings::LogThrottle;
+use settings::{Hosts, LogThrottle};
 
+use super::failure::Failure;
 use crate::config::Http;
 
 const REFUSED: &str = "refused a login over HTTP";
@@ -24,6 +25,8 @@ type Login = (&'static str, [u8; 32]);
 #[derive(Default)]
 pub struct Access {
     logins: Vec<Login>,
+    /// The names by which it is asked; none: any.
+    pub(super) hosts: Option<Hosts>,
     refused: Mutex<LogThrottle>,
 }
 
@@ -35,7 +38,8 @@ impl Access {
             ("Basic", sha256(openssl::base64::encode_block(pair.as_bytes()).as_bytes()))
         });
         let bearer = http.token.as_ref().map(|token| ("Bearer", sha256(token.expose_secret().as_bytes())));
-        Access { logins: basic.into_iter().chain(bearer).collect(), refused: Mutex::default() }
+        let logins = basic.into_iter().chain(bearer).collect();
+        Access { logins, hosts: http.hosts(), refused: Mutex::default() }
     }
 
     fn admits(&self, headers: &HeaderMap) -> bool {
@@ -70,6 +74,14 @@ impl Access {
         }
         refusal
     }
+}
+
+/// What whoever asks by a foreign name is told.
+pub(super) fn refuse_name() -> Failure {
+    let error = "without a login, a collector that listens on loopback is asked by localhost, 127.0.0.0/8 or [::1], and \
+                 by the host of `http.url`: set `http.url` to where people find it, or set `http.basic_auth` or \
+                 `http.token`";
+    Failure { status: StatusCode::MISDIRECTED_REQUEST, error: error.into() }
 }
 
 /// Scheme and credentials.

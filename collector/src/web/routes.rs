@@ -1,8 +1,8 @@
 //! What is where, and who gets to it.
 //!
 //! ```text
-//! guard ──▶ /healthz, /readyz, what is public, styles    anybody
-//!      └──▶ access ──▶ all else, be it there or not      whoever may
+//! guard ──▶ name ──▶ /healthz, /readyz, what is public, styles    anybody
+//!               └──▶ access ──▶ all else, be it there or not      whoever may
 //! ```
 
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use super::access::{Access, admit};
+use super::access::{Access, admit, refuse_name};
 use super::failure::Failure;
 use super::guard::guarded;
 use super::metrics::Teller;
@@ -36,6 +36,7 @@ pub struct Pages {
 /// Everything there is over HTTP.
 pub fn routes(site: Site, access: Access, health: Arc<Health>, most_metrics: usize) -> Router {
     let pages = pages::routes();
+    let hosts = access.hosts.clone();
     let teller = Arc::new(Teller { health: health.clone(), snapshots: site.snapshots.clone(), most: most_metrics });
     let closed = Router::new()
         .merge(settings::metrics(teller.clone()))
@@ -50,7 +51,7 @@ pub fn routes(site: Site, access: Access, health: Arc<Health>, most_metrics: usi
         .route("/readyz", get(ready))
         .merge(badge::public_routes())
         .merge(pages.open);
-    guarded(closed.merge(open).with_state(site))
+    guarded(settings::for_hosts(closed.merge(open).with_state(site), hosts, refuse_name))
 }
 
 /// What is said at addresses that there are not: to programs in JSON, to people on a page.

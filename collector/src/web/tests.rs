@@ -117,7 +117,7 @@ impl Server {
     /// The answer to a request for a path, with these lines in its head.
     pub(super) async fn get(&self, path: &str, lines: &[&str]) -> Answer {
         let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
-        self.send(&format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{lines}\r\n")).await
+        self.send(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{lines}\r\n")).await
     }
 
     /// The answer to whatever is sent. A server that has heard enough may close before all is sent.

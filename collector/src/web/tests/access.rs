@@ -113,3 +113,38 @@ async fn a_database_that_is_away_is_told_with_a_time_to_come_again_and_without_i
     assert!(server.get("/metrics", &[]).await.body.contains("\nwebsite_monitor_collector_reads_database 0\n"));
     assert_eq!(server.get("/healthz", &[]).await.status, 200);
 }
+
+/// The answer to whoever asks by a name.
+async fn by_name(server: &Server, name: &str, path: &str) -> Answer {
+    server.send(&format!("GET {path} HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n")).await
+}
+
+#[tokio::test]
+async fn a_foreign_name_that_leads_to_loopback_is_told_what_to_configure_and_nothing_else() {
+    let tables = || Tables::with("open", "open");
+    let server = Server::new(tables(), "{url: 'https://status.example/', public: {monitors: [open]}}").await;
+    for path in ["/", "/agents", "/monitors/open", "/api/v1/monitors", "/badge/open.svg", "/public", "/metrics"] {
+        let refused = by_name(&server, "rebound.example:8080", path).await;
+        assert_eq!(refused.status, 421, "{path}: {refused:?}");
+        assert!(refused.body.contains("set `http.url` to where people find it, or set `http.basic_auth`"));
+        for name in ["status.example", "localhost:8080", "127.0.0.1:8080", "[::1]"] {
+            assert_eq!(by_name(&server, name, path).await.status, 200, "{name} {path}");
+        }
+    }
+    let refused = by_name(&server, "rebound.example", "/api/v1/monitors").await;
+    assert!(refused.json()["error"].as_str().unwrap().contains("`http.url`"), "{refused:?}");
+    for path in ["/healthz", "/metrics"] {
+        assert_eq!(by_name(&server, "192.0.2.1:8080", path).await.status, 200, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn with_a_login_or_beyond_this_machine_any_name_is_answered() {
+    for configured in ["{token: hunter2-token}", "{listen: '0.0.0.0:8080'}"] {
+        let server = Server::new(Tables::default(), configured).await;
+        let path = "/agents";
+        let lines = "Connection: close\r\nAuthorization: Bearer hunter2-token";
+        let answer = server.send(&format!("GET {path} HTTP/1.1\r\nHost: any.example\r\n{lines}\r\n\r\n")).await;
+        assert_eq!(answer.status, 200, "{configured}");
+    }
+}
