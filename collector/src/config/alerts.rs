@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use settings::{Section, Wrong};
 
+mod environment;
 mod maintenance;
 mod receiver;
 mod rule;
 mod template;
 
+pub use environment::KEPT;
 pub use maintenance::{Maintenance, When};
 pub use receiver::{Command, Email, Encryption, Receiver, Way, Webhook};
 pub use rule::{Rule, Selection, What};

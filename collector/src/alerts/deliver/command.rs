@@ -1,6 +1,7 @@
 //! A program, started without a shell, with the message as JSON on its standard input. What it prints on standard
-//! error goes where the collector's own log goes.
+//! error goes where the collector's own log goes. Of the collector's variables it has but few: see `KEPT`.
 
+use std::env;
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ExitStatus, Stdio};
@@ -8,15 +9,19 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
+use secrecy::ExposeSecret;
 
 use super::Failure;
 use crate::alerts::message::Message;
-use crate::config::alerts::Command;
+use crate::config::alerts::{Command, KEPT};
 
 pub(super) fn send(command: &Command, message: &Message) -> Result<(), Failure> {
     let [program, arguments @ ..] = &command.argv[..] else { return Err(Failure::new("it names no program")) };
     let mut child = std::process::Command::new(program)
         .args(arguments)
+        .env_clear()
+        .envs(KEPT.iter().filter_map(|name| Some((name, env::var_os(name)?))))
+        .envs(command.environment.iter().map(|(name, value)| (name, value.expose_secret())))
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .process_group(0)
@@ -52,6 +57,7 @@ fn wait(child: &mut Child, timeout: Duration) -> std::io::Result<Option<ExitStat
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::fs;
 
     use uuid::Uuid;
@@ -64,7 +70,8 @@ mod tests {
         let mut item = Item::test("2026-11-24T10:00:00Z".parse().unwrap(), None);
         item.details.name = "$(touch x); `id` \"'\r\n".into();
         let message = Message { id: Uuid::nil(), receiver: "r".into(), address: None, items: vec![item; 100] };
-        send(&Command { argv, timeout }, &message).map_err(|failure| failure.to_string())
+        let environment = BTreeMap::from([("PAGER_KEY".to_owned(), "a b".into())]);
+        send(&Command { argv, environment, timeout }, &message).map_err(|failure| failure.to_string())
     }
 
     #[test]
@@ -75,6 +82,20 @@ mod tests {
         let told: serde_json::Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
         assert_eq!(told["alerts"][0]["name"], "$(touch x); `id` \"'\r\n");
         assert_eq!(run("exit 3", Duration::from_secs(30)).unwrap_err(), "/bin/sh ended with exit status: 3");
+    }
+
+    #[test]
+    fn a_program_has_no_variables_but_path_language_and_those_that_are_configured() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("environment");
+        run(&format!("/usr/bin/env > '{}'", file.display()), Duration::from_secs(30)).unwrap();
+        let told = fs::read_to_string(file).unwrap();
+        // These two are the shell's own.
+        let is_known = |line: &&str| ["PATH=", "LANG=", "PWD=", "_="].iter().any(|name| line.starts_with(name));
+        let others: Vec<&str> = told.lines().filter(|line| !is_known(line)).collect();
+        assert_eq!(others, ["PAGER_KEY=a b"]);
+        let path = env::var("PATH").unwrap();
+        assert!(told.lines().any(|line| line == format!("PATH={path}")), "{told}");
     }
 
     #[test]

@@ -19,7 +19,7 @@ fn rule(what: What) -> Rule {
 const DOWN: What = What::Down { checks: 2, lasting: Duration::ZERO, seen_by: None };
 
 fn config(rules: Vec<Rule>) -> Alerts {
-    let way = Way::Command(Command { argv: vec![], timeout: Duration::ZERO });
+    let way = Way::Command(Command { argv: vec![], environment: Default::default(), timeout: Duration::ZERO });
     let receivers = vec![Receiver { name: "ops".into(), way }];
     Alerts { rules, receivers, repeat: Some(Duration::from_secs(3_600)), ..Alerts::default() }
 }

@@ -1,6 +1,6 @@
 //! Who is told, and how.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_yaml::Value;
 use settings::{Section, Wrong};
 
-use super::{Template, name};
+use super::{Template, environment, name};
 
 /// Who is told.
 #[derive(Clone, Debug)]
@@ -83,6 +83,8 @@ pub enum Encryption {
 pub struct Command {
     /// The program and its arguments, without a shell.
     pub argv: Vec<String>,
+    /// Its variables, beside those that each command is given; mostly secrets.
+    pub environment: BTreeMap<String, SecretString>,
     /// For how long at most.
     pub timeout: Duration,
 }
@@ -221,6 +223,10 @@ impl Command {
         {
             section.fault("argv", format!("{program:?} is no absolute path"), "begin it with the program's whole path");
         }
-        Command { argv, timeout: section.duration("timeout", TIMEOUTS).unwrap_or(TIMEOUT) }
+        Command {
+            argv,
+            environment: section.section("environment", environment::read),
+            timeout: section.duration("timeout", TIMEOUTS).unwrap_or(TIMEOUT),
+        }
     }
 }

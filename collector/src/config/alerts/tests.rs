@@ -32,7 +32,7 @@ alerts:
         template: {text: "{{summary}}", key: s3cret}
     - name: mail
       email: {host: mail.example, user: u, password: s3cret, from: Monitor <m@example.org>, to: [a@example.org]}
-    - {name: pager, command: {argv: [/usr/bin/page, --now]}}
+    - {name: pager, command: {argv: [/usr/bin/page, --now], environment: {PAGER_KEY: s3cret}}}
   repeat: none
   maintenance:
     - {from: 2026-11-24T22:00:00Z, until: 2026-11-25T02:00:00Z, monitors: {ids: [shop]}, reason: move}
@@ -84,7 +84,7 @@ alerts:
     - {name: mail, email: {host: h, from: me, to: [you], user: u}}
     - {name: none}
     - {name: rel, command: {argv: [page]}}
-    - {name: nil, command: {argv: []}}
+    - {name: nil, command: {argv: [], environment: {1A: s3cret, B_file: /no/key, C: 5}}}
     - {name: clear, email: {host: mail.example, from: m@example.org, to: [], tls: none, user: u, password: s3cret}}
   repeat: 1s
   maintenance:
@@ -101,6 +101,9 @@ alerts:
         "alerts.receivers[3].name: has not one way to be told; give one of webhook, email, command",
         "alerts.receivers[4].command.argv: \"page\" is no absolute path",
         "alerts.receivers[5].command.argv: is empty; write the program and its arguments as a list",
+        "alerts.receivers[5].command.environment.1A: is no name of a variable; write letters, digits and _",
+        "alerts.receivers[5].command.environment.B_file: /no/key can't be read",
+        "alerts.receivers[5].command.environment.C: is no text; put it in quotes",
         "alerts.receivers[6].email.to: is empty; write at least one address",
         "alerts.receivers[6].email.tls: sends the password in clear over the network; write starttls or tls",
         "alerts.rules[1].what: \"dwon\" is not known; write one of: down, slow, certificate_expiring",
