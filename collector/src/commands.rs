@@ -39,7 +39,10 @@ const RECORDS: i32 = 8 * 1024 * 1024;
 pub fn execute(arguments: &Arguments, stop: impl Future<Output = ()>) -> anyhow::Result<ExitCode> {
     match &arguments.command {
         Command::Run(of) => with_config(&of.config, |config| consume_until(config, of, stop)),
-        Command::CheckConfig(of) => with_config(&of.config, |_| {
+        Command::CheckConfig(of) => with_config(&of.config, |config| {
+            for warning in config.warnings() {
+                write_line(&mut stderr(), format_args!("{}: {warning}", of.config.display()))?;
+            }
             write_line(&mut stdout(), format_args!("{}: no faults", of.config.display()))?;
             Ok(ExitCode::SUCCESS)
         }),

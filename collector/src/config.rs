@@ -14,6 +14,7 @@ pub use alerts::Alerts;
 pub use database::{Address, Database, Ssl};
 pub use http::Http;
 pub use public::Public;
+pub(crate) use public::has_url;
 
 /// A configuration without faults.
 #[derive(Clone, Debug)]
@@ -75,6 +76,22 @@ impl Config {
         });
         if faults.is_empty() { Ok(config) } else { Err(faults) }
     }
+
+    /// What is no fault, and yet may not be what is meant.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.http.is_open() {
+            let warning = "whoever can reach `http.listen` can see all monitors: set `http.basic_auth` or `http.token`";
+            warnings.push(warning.into());
+        }
+        if let Some(count @ 1..) = self.http.public.as_ref().map(|public| public.named_by_url()) {
+            warnings.push(format!(
+                "`http.public.monitors` names {count} by its url: in public it has another id, so that its url is told \
+                 to nobody; give it a `name` or an `id` in the agent's configuration, and name that here"
+            ));
+        }
+        warnings
+    }
 }
 
 impl BatchBounds {
@@ -118,6 +135,16 @@ pub(crate) mod tests {
         assert_eq!(config.database.address.to_string(), "postgresql:///website_monitor");
         assert_eq!(config.batch, BatchBounds { max_messages: 10_000, max_wait: Duration::from_millis(200) });
         assert_eq!(config.retention, Retention { results_days: 90, hourly: DAY * 730, rejected: DAY * 30 });
+    }
+
+    #[test]
+    fn a_public_monitor_that_is_named_by_its_url_is_warned_of_without_the_url() {
+        let warnings = |text: &str| read(text).unwrap().warnings();
+        let told = warnings("http: {public: {monitors: [shop, 'https://a.example/?key=hunter2']}}");
+        assert!(told.len() == 1 && told[0].starts_with("`http.public.monitors` names 1 by its url"), "{told:?}");
+        assert!(!told[0].contains("hunter2"), "{told:?}");
+        assert_eq!(warnings("http: {public: {monitors: [shop]}}"), [""; 0]);
+        assert_eq!(warnings("http: {listen: '0.0.0.0:80'}").len(), 1);
     }
 
     #[test]

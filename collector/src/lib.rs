@@ -79,10 +79,8 @@ pub fn run(config: Config, take_over_group: bool, stop: impl Future<Output = ()>
 }
 
 async fn run_in(config: Config, take_over_group: bool, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+    config.warnings().iter().for_each(|warning| log::warn!("{warning}"));
     let Config { kafka, database, batch, retention, http, alerts, .. } = config;
-    if http.is_open() {
-        log::warn!("whoever can reach `http.listen` can see all monitors: set `http.basic_auth` or `http.token`");
-    }
     log::info!(
         topic = kafka.topic.as_str(), group = kafka.group.as_str(), kafka = kafka.bootstrap_servers.as_str(),
         database:% = database.address, schema = database.schema.as_str(); "started"

@@ -7,6 +7,7 @@
 pub mod access;
 mod api;
 mod badge;
+mod called;
 pub mod failure;
 mod filter;
 #[cfg(test)]

@@ -18,6 +18,11 @@ pub struct Public {
     pub tags: Tags,
 }
 
+/// Whether a text has a url in it, of whatever scheme agents check.
+pub(crate) fn has_url(text: &str) -> bool {
+    text.contains("://")
+}
+
 impl Public {
     pub(super) fn of(section: &mut Section<'_>) -> Public {
         let public = Public {
@@ -29,6 +34,11 @@ impl Public {
             section.fault("monitors", "is missing, and so is tags", "name what anybody may see, or leave `public` out");
         }
         public
+    }
+
+    /// How many are named by a url, as those are that have neither a name nor an id.
+    pub fn named_by_url(&self) -> usize {
+        self.monitors.iter().filter(|id| has_url(id)).count()
     }
 
     /// Whether anybody may see that monitor.

@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use super::Site;
+use super::called::Called;
 use super::failure::Failure;
 use super::pages::Uptime;
 use super::parameters::Parameters;
@@ -37,12 +38,12 @@ pub(super) fn public_routes() -> Router<Site> {
 }
 
 async fn any(State(site): State<Site>, Path(file): Path<String>, query: RawQuery) -> Result<Response, Failure> {
-    badge(&site, &file, query, "private, no-cache", |_| true).await
+    badge(&site, &file, query, "private, no-cache", |it| Some(Called::inside(it))).await
 }
 
 async fn public(State(site): State<Site>, Path(file): Path<String>, query: RawQuery) -> Result<Response, Failure> {
-    let shown = |monitor: &Summary| site.public.as_ref().is_some_and(|public| public.shows(monitor));
-    badge(&site, &file, query, "public, max-age=60", shown).await
+    let called = |it: &Summary| site.public.as_ref()?.shows(it).then(|| Called::in_public(it));
+    badge(&site, &file, query, "public, max-age=60", called).await
 }
 
 async fn badge(
@@ -50,7 +51,7 @@ async fn badge(
     file: &str,
     RawQuery(query): RawQuery,
     caching: &'static str,
-    is_shown: impl Fn(&Summary) -> bool,
+    called: impl Fn(&Summary) -> Option<Called>,
 ) -> Result<Response, Failure> {
     let mut parameters = Parameters::new(query.as_deref());
     let period = parameters.period()?;
@@ -58,14 +59,15 @@ async fn badge(
     let none = || Failure::not_found("there is no such badge");
     let id = file.strip_suffix(".svg").ok_or_else(none)?;
     let overview = site.snapshots.overview(period.unwrap_or(Period::Day)).await?;
-    let monitor = overview.monitors.iter().find(|it| it.id == id && is_shown(it)).ok_or_else(none)?;
+    let mut shown = overview.monitors.iter().filter_map(|it| Some((it, called(it)?)));
+    let (monitor, Called { name, .. }) = shown.find(|(_, called)| called.id == id).ok_or_else(none)?;
     let (said, colour) = match period {
         None => verdict(monitor),
         Some(_) => uptime(&monitor.counts),
     };
     let headers = [(CONTENT_TYPE, "image/svg+xml"), (CACHE_CONTROL, caching)];
     let failed = |_| Failure { status: StatusCode::INTERNAL_SERVER_ERROR, error: "the badge can't be drawn".into() };
-    let svg = Badge::new(&monitor.name, said, colour).render().map_err(failed)?;
+    let svg = Badge::new(&name, said, colour).render().map_err(failed)?;
     Ok((headers, svg).into_response())
 }
 

@@ -34,6 +34,7 @@ use form_urlencoded::parse;
 use jiff::Timestamp;
 
 use super::Site;
+use super::called::Called;
 use super::filter::{Filter, period};
 use super::routes::Pages;
 use super::snapshot::Unreadable;
@@ -173,10 +174,9 @@ async fn public_one(
     let Path(id) = id.map_err(|_| at.none())?;
     // Of others nothing is read, however often anybody asks.
     let known = site.snapshots.overview(Period::Day).await.map_err(|why| at.unreadable(why))?;
-    if !known.monitors.iter().any(|it| it.id == id && public.shows(it)) {
-        return Err(at.none());
-    }
-    let detail = site.snapshots.detail(&id, period(&query.unwrap_or_default())).await;
+    let mut shown = known.monitors.iter().filter(|it| public.shows(it));
+    let shown = shown.find(|it| Called::in_public(it).id == id).ok_or_else(|| at.none())?;
+    let detail = site.snapshots.detail(&shown.id, period(&query.unwrap_or_default())).await;
     let detail = detail.map_err(|why| at.unreadable(why))?.ok_or_else(|| at.none())?;
     at.page(public::render_detail(&detail, public))
 }

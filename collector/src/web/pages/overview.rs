@@ -9,6 +9,7 @@ use super::standing::{Standing, Uptime, coverage};
 use super::words::{counted, grouped, roughly, time_taken};
 use crate::figures::overview::{Overview, Summary};
 use crate::figures::state::Verdict;
+use crate::web::called::Called;
 use crate::web::filter::{self, Filter, PERIODS, VERDICTS, named, period_link};
 use crate::web::text::{cut, plain};
 
@@ -232,16 +233,16 @@ fn row<'a>(it: &'a Summary, now: Timestamp, filter: &Filter) -> Row<'a> {
         standing: Standing::of(it),
         times: Some([it.times.p50_us, it.times.p95_us].map(time)),
         certificate: near(it, now),
-        ..Row::of_public(it, filter, "")
+        ..Row::of_public(it, &Called::inside(it), filter, "")
     }
 }
 
 impl Row<'_> {
     /// A monitor for anybody: nothing of where it is, nor who looks, nor why it fails.
-    pub(super) fn of_public<'a>(it: &'a Summary, filter: &Filter, root: &str) -> Row<'a> {
+    pub(super) fn of_public<'a>(it: &'a Summary, called: &Called, filter: &Filter, root: &str) -> Row<'a> {
         Row {
-            link: monitor(root, &it.id) + &period_link(filter.period),
-            name: cut(&it.name, NAME),
+            link: monitor(root, &called.id) + &period_link(filter.period),
+            name: cut(&called.name, NAME),
             url: String::new(),
             tags: Vec::new(),
             standing: Standing::of_public(it),

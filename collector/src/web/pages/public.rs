@@ -15,6 +15,7 @@ use crate::config::Public;
 use crate::figures::detail::Detail;
 use crate::figures::overview::{Overview, Summary};
 use crate::figures::period::Period;
+use crate::web::called::Called;
 use crate::web::filter::{Filter, PERIODS, period_link};
 use crate::web::text::cut;
 
@@ -75,7 +76,7 @@ pub(super) fn render(overview: &Overview, public: &Public) -> askama::Result<Str
         says: overview::says(&shown, |_| String::new()),
         periods: PERIODS.iter().map(period).collect(),
         more: shown.len().saturating_sub(MOST),
-        rows: shown.iter().take(MOST).map(|it| Row::of_public(it, &filter, ROOT)).collect(),
+        rows: shown.iter().take(MOST).map(|it| Row::of_public(it, &Called::in_public(it), &filter, ROOT)).collect(),
     };
     page.render()
 }
@@ -86,12 +87,13 @@ pub(super) fn render(overview: &Overview, public: &Public) -> askama::Result<Str
 /// None but of the template engine.
 pub(super) fn render_detail(detail: &Detail, public: &Public) -> askama::Result<String> {
     let it = &detail.summary;
+    let called = Called::in_public(it);
     let page = DetailPage {
         frame: frame(public, detail.as_of),
-        name: cut(&it.name, NAME),
+        name: cut(&called.name, NAME),
         standing: Standing::of_public(it),
         ongoing: ongoing(detail),
-        periods: detail::periods(&monitor(ROOT, &it.id), detail.period),
+        periods: detail::periods(&monitor(ROOT, &called.id), detail.period),
         bars: Bars { bars: &it.bars, period: detail.period, tells: true },
         ends: [detail.window.since, detail.as_of].map(When),
         figures: detail::public_figures(&it.counts),

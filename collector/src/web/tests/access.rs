@@ -59,6 +59,25 @@ async fn of_what_is_public_only_the_chosen_monitors_are_seen() {
 }
 
 #[tokio::test]
+async fn a_public_monitor_without_a_name_is_found_without_its_url_and_by_no_url() {
+    let url = "https://shop.example/?key=hunter2";
+    let configured = format!("{{public: {{monitors: ['{url}']}}}}");
+    let server = Server::new(Tables::with(url, url), &configured).await;
+    let page = server.get("/public", &[]).await.body;
+    let link = page.split("href=\"/public/monitors/").nth(1).unwrap().split(['"', '?']).next().unwrap().to_owned();
+    let one = server.get(&format!("/public/monitors/{link}"), &[]).await;
+    let badge = server.get(&format!("/public/badge/{link}.svg"), &[]).await;
+    assert_eq!((one.status, badge.status), (200, 200));
+    for shown in [&page, &one.body, &badge.body] {
+        assert!(!shown.contains("shop.example") && !shown.contains("hunter2"), "{shown}");
+    }
+    for path in [format!("/public/monitors/{}", encoded(url)), format!("/public/badge/{}.svg", encoded(url))] {
+        assert_eq!(server.get(&path, &[]).await.status, 404, "{path}");
+    }
+    assert_eq!(server.get(&format!("/monitors/{}", encoded(url)), &[]).await.status, 200);
+}
+
+#[tokio::test]
 async fn a_failure_under_the_api_is_json_and_elsewhere_a_line() {
     let server = Server::new(Tables::default(), "{token: abc}").await;
     assert_eq!(server.get("/api/v1/agents", &[]).await.json()["error"], "unauthorized");
