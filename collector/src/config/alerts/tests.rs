@@ -89,7 +89,8 @@ alerts:
   repeat: 1s
   maintenance:
     - {from: "22:00", until: 2026-11-24T22:00:00Z}
-    - {days: [someday], from: "22:61", until: "02:00"}
+    - {days: [someday], from: "22:61", until: "02:00", timezone: Europe/Berln}
+    - {from: 2026-11-24T22:00:00Z, until: 2026-11-24T23:00:00Z, timezone: Europe/Berlin}
 "#;
     let told = read(text).unwrap_err().join("\n");
     for fault in [
@@ -118,6 +119,8 @@ alerts:
         "alerts.maintenance[1].from: \"22:00\" is no time; write a time such as 2026-11-24T22:00:00Z, or give `days`",
         "alerts.maintenance[2].days: \"someday\" is no day; write some of: mon, tue",
         "alerts.maintenance[2].from: \"22:61\" is no time of a day",
+        "alerts.maintenance[2].timezone: \"Europe/Berln\" is no time zone; did you mean Europe/Berlin?",
+        "alerts.maintenance[3].timezone: has a meaning beside `days` alone; give `days`, or leave it out",
     ] {
         let (place, rest) = fault.split_once(": ").unwrap();
         // Items of a list may be named one by one.
