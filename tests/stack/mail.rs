@@ -5,6 +5,7 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
@@ -20,6 +21,8 @@ struct Desk {
     letters: Vec<Letter>,
     /// What is answered to who asks for an address, in place of 250.
     refusals: BTreeMap<String, String>,
+    /// How long it takes over a mail that it has.
+    slowness: Duration,
 }
 
 /// A mail that was handed over.
@@ -76,6 +79,11 @@ impl Mail {
         self.letters().iter().filter(|it| to(it)).filter_map(|letter| letter.header("Subject")).collect()
     }
 
+    /// Takes mails, and says so only after that time.
+    pub fn take_slowly(&self, slowness: Duration) {
+        lock(&self.desk).slowness = slowness;
+    }
+
     /// Refuses an address by that line, such as `550 no such user`, or takes it again.
     pub fn refuse(&self, address: &str, by: Option<&str>) {
         let refusals = &mut lock(&self.desk).refusals;
@@ -116,7 +124,12 @@ fn serve(desk: &Mutex<Desk>, stream: TcpStream) -> io::Result<()> {
                     letter.text.push_str(line.strip_prefix('.').unwrap_or(&line));
                     letter.text.push('\n');
                 }
-                lock(desk).letters.push(std::mem::take(&mut letter));
+                let slowness = {
+                    let mut desk = lock(desk);
+                    desk.letters.push(std::mem::take(&mut letter));
+                    desk.slowness
+                };
+                thread::sleep(slowness);
                 answer(&mut reader, "250 taken")?;
             }
             "RSET" | "NOOP" => answer(&mut reader, "250 ok")?,

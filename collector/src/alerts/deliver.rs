@@ -2,10 +2,15 @@
 //!
 //! To one receiver, and to each of its addresses where it has some, the messages go one after the other, so that no
 //! recovery overtakes what it recovers from. What fails is tried again, ever more rarely, for a day.
+//!
+//! A claim is short, so that another collector soon takes over from one that died, and is renewed for as long as the
+//! message is on its way: a mail server may take minutes over it.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::RecvTimeoutError;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use settings::LogThrottle;
@@ -13,7 +18,7 @@ use settings::LogThrottle;
 use super::message::{Message, whom};
 use crate::config::alerts::{Receiver, Way};
 use crate::health::Health;
-use crate::store::{AlertStore, GivenUp, Unavailable};
+use crate::store::{AlertStore, Claim, GivenUp, Unavailable};
 
 mod command;
 mod email;
@@ -60,6 +65,11 @@ pub struct Shift {
 const SHORTEST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
+/// For how long a message is nobody else's.
+const CLAIM: Duration = Duration::from_secs(30);
+/// How often that begins anew while it is on its way: several times, since a database may be slow.
+const RENEWAL: Duration = Duration::from_secs(5);
+
 impl Courier {
     /// How often is looked whether there is something to bring.
     pub const INTERVAL: Duration = Duration::from_secs(1);
@@ -81,19 +91,24 @@ impl Courier {
 
     fn bring(&self) -> Result<bool, Unavailable> {
         while !self.shift.is_over() {
-            let claim = self.store.claim(&self.receiver.name, &self.addresses, longest(&self.receiver))?;
+            let claim = self.store.claim(&self.receiver.name, &self.addresses, CLAIM)?;
             let Some(claim) = claim else { break };
             let message = &claim.message;
             let receiver = message.whom();
             let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
             let said = said.entry(message.address.clone()).or_default();
-            let outcome = send(&self.receiver, message);
+            let outcome = self.holding(&claim, || send(&self.receiver, message));
             self.health.alerting().tried(self.receiver.way.as_str(), outcome.is_ok());
             match outcome {
                 Ok(()) => {
-                    self.store.mark_sent(&claim)?;
+                    let is_ours = self.store.mark_sent(&claim)?;
                     said.ended();
-                    log::info!(receiver, message:% = message.id, alerts = message.items.len(); "told a receiver");
+                    match is_ours {
+                        true => {
+                            log::info!(receiver, message:% = message.id, alerts = message.items.len(); "told a receiver");
+                        }
+                        false => log::warn!(receiver, message:% = message.id; "{TWICE}"),
+                    }
                 }
                 Err(failure) if self.store.mark_failed(&claim, &failure, pause(claim.attempts))? => {
                     let attempts = claim.attempts;
@@ -109,9 +124,28 @@ impl Courier {
         }
         Ok(true)
     }
+
+    /// Does what takes long while a claim is renewed. One that can't be renewed, as the database is away, may run out.
+    fn holding<T>(&self, claim: &Claim, work: impl FnOnce() -> T) -> T {
+        thread::scope(|scope| {
+            let (working, is_over) = mpsc::channel::<()>();
+            scope.spawn(move || {
+                while is_over.recv_timeout(RENEWAL) == Err(RecvTimeoutError::Timeout) {
+                    if let Err(error) = self.store.renew(claim, CLAIM) {
+                        log::debug!(error:%; "a claim can't be renewed");
+                    }
+                }
+            });
+            let outcome = work();
+            drop(working);
+            outcome
+        })
+    }
 }
 
 const GAVE_UP: &str = "gave up telling a receiver";
+const TWICE: &str =
+    "told a receiver when the claim had run out: another collector may tell it the same under the same id";
 
 /// Says that messages were given up.
 pub(super) fn say(given_up: &[GivenUp]) {
@@ -158,17 +192,6 @@ impl Shift {
 pub(super) fn pause(attempts: i32) -> Duration {
     let doubled = u32::try_from(attempts - 1).map_or(0, |times| times.min(16));
     (SHORTEST_PAUSE * 2_u32.pow(doubled)).min(LONGEST_PAUSE)
-}
-
-/// Longer than a message takes on its way, so that nobody else sends it meanwhile.
-fn longest(receiver: &Receiver) -> Duration {
-    const SPARE: Duration = Duration::from_secs(10);
-    SPARE
-        + match &receiver.way {
-            Way::Webhook(webhook) => webhook.timeout,
-            Way::Email(_) => email::LONGEST,
-            Way::Command(command) => command.timeout,
-        }
 }
 
 /// Sends a message once.

@@ -1,5 +1,7 @@
 //! Mail to several addresses, some of which are refused.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
 use e2e::collector::Collector;
 use e2e::mail::Mail;
@@ -12,7 +14,11 @@ const TO: [&str; 3] = ["boss@example.org", "ops@example.org", "third@example.org
 
 /// Two collectors that tell three addresses by a mail server.
 fn collectors(stack: &Stack, mail: &Mail) -> Result<[Collector; 2]> {
-    let email = json!({"host": "127.0.0.1", "port": mail.port(), "tls": "none", "from": "m@example.org", "to": TO});
+    collectors_for(stack, mail, &TO)
+}
+
+fn collectors_for(stack: &Stack, mail: &Mail, to: &[&str]) -> Result<[Collector; 2]> {
+    let email = json!({"host": "127.0.0.1", "port": mail.port(), "tls": "none", "from": "m@example.org", "to": to});
     let alerts = alerts(&stack.web, json!({"receivers": [{"name": "mail", "email": email}]}));
     let start = || stack.collector().set("alerts", alerts.clone()).with_pages()?.start();
     Ok([start()?, start()?])
@@ -114,5 +120,23 @@ fn a_refusal_for_good_that_nobody_escapes_is_not_the_addresses_and_is_tried_agai
     for address in TO {
         assert_eq!(mail.subjects(address), down(&["shop"]), "{address}");
     }
+    Ok(())
+}
+
+#[test]
+fn a_server_that_takes_its_time_over_a_mail_is_handed_it_once_and_then_the_next_one() -> Result<()> {
+    let (stack, mail) = (Stack::start()?, Mail::start()?);
+    // Longer than a claim lasts that is not renewed.
+    mail.take_slowly(Duration::from_secs(40));
+    let collectors = collectors_for(&stack, &mail, &TO[..1])?;
+    fail(&stack, "shop")?;
+    eventually("the server has the mail", || {
+        ensure!(mail.letters().len() == 1, "{}", collectors[0].log());
+        Ok(())
+    });
+    mail.take_slowly(Duration::ZERO);
+    fail(&stack, "news")?;
+    await_messages(&stack, &collectors, 2, "sent_at is not null and attempts = 1");
+    assert_eq!(mail.subjects(TO[0]), down(&["shop", "news"]));
     Ok(())
 }

@@ -4,34 +4,46 @@
 //! answer, and nobody is sent it again for the sake of another.
 
 use std::fs;
+use std::io;
 use std::time::Duration;
 
 use lettre::address::Envelope;
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::transport::smtp;
-use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
+use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
+use lettre::transport::smtp::client::{Certificate, SmtpConnection, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
-use lettre::{SmtpTransport, Transport};
 use secrecy::ExposeSecret;
 
 use super::Failure;
 use crate::alerts::message::Message;
 use crate::config::alerts::{Email, Encryption};
 
-/// Of each step of the conversation.
-const TIMEOUT: Duration = Duration::from_secs(10);
+/// For each step until the mail is offered: to connect, the greeting, encryption, login. RFC 5321 has five minutes for the
+/// greeting, but a try that ends too early has done nothing yet, and a server that is away should be told of soon.
+const CONNECTING: Duration = Duration::from_secs(60);
 
-/// Of all of it: greeting, hello twice, encryption, login, sender, receivers, text.
-pub(super) const LONGEST: Duration = Duration::from_secs(90);
+/// For each step from then on. Who ends too early here sends a mail again that the server has taken, so it is the longest
+/// time of RFC 5321, 4.5.3.2: that for the answer to the mail's end.
+const TAKING: Duration = Duration::from_secs(600);
+
+/// For the goodbye, which changes nothing any more.
+const PARTING: Duration = Duration::from_secs(5);
 
 pub(super) fn send(email: &Email, message: &Message) -> Result<(), Failure> {
     let to = email.to.iter().map(|to| &to.email).find(|to| message.address.as_deref() == Some(AsRef::as_ref(*to)));
     let to = to.ok_or_else(|| Failure::new("it has no such address"))?;
     let envelope = Envelope::new(Some(email.from.email.clone()), vec![to.clone()])
         .map_err(|error| Failure::new(error.to_string()))?;
-    transport(email)?.send_raw(&envelope, &mail(email, message)?.formatted()).map_err(|error| refusal(&error))?;
-    Ok(())
+    let mail = mail(email, message)?.formatted();
+    let mut connection = connect(email)?;
+    let broken = |error: io::Error| Failure::new(error.to_string());
+    connection.set_timeout(Some(TAKING)).map_err(broken)?;
+    let outcome = connection.send(&envelope, &mail).map(drop).map_err(|error| refusal(&error));
+    if connection.set_timeout(Some(PARTING)).is_ok() {
+        connection.abort();
+    }
+    outcome
 }
 
 /// Why a server did not take a mail. What it says of the mailbox for good is so; a login that is refused is mended.
@@ -55,21 +67,24 @@ fn mail(email: &Email, message: &Message) -> Result<lettre::Message, Failure> {
     builder.body(message.text()).map_err(|error| Failure::new(error.to_string()))
 }
 
-fn transport(email: &Email) -> Result<SmtpTransport, Failure> {
-    let tls = match email.encryption {
-        Encryption::None => Tls::None,
-        Encryption::Starttls => Tls::Required(parameters(email)?),
-        Encryption::Tls => Tls::Wrapper(parameters(email)?),
+/// A connection that is encrypted and logged in as it is configured.
+fn connect(email: &Email) -> Result<SmtpConnection, Failure> {
+    let parameters = if email.encryption == Encryption::None { None } else { Some(parameters(email)?) };
+    let from_the_begin = parameters.as_ref().filter(|_| email.encryption == Encryption::Tls);
+    let hello = ClientId::Domain(settings::host_name());
+    let begin = || -> Result<SmtpConnection, smtp::Error> {
+        let server = (email.host.as_str(), email.port);
+        let mut connection = SmtpConnection::connect(server, Some(CONNECTING), &hello, from_the_begin, None)?;
+        if let Some(parameters) = parameters.as_ref().filter(|_| email.encryption == Encryption::Starttls) {
+            connection.starttls(parameters, &hello)?;
+        }
+        if let Some((user, password)) = &email.login {
+            let login = Credentials::new(user.clone(), password.expose_secret().to_owned());
+            connection.auth(DEFAULT_MECHANISMS, &login)?;
+        }
+        Ok(connection)
     };
-    let mut builder = SmtpTransport::builder_dangerous(&email.host)
-        .port(email.port)
-        .timeout(Some(TIMEOUT))
-        .hello_name(ClientId::Domain(settings::host_name()))
-        .tls(tls);
-    if let Some((user, password)) = &email.login {
-        builder = builder.credentials(Credentials::new(user.clone(), password.expose_secret().to_owned()));
-    }
-    Ok(builder.build())
+    begin().map_err(|error| refusal(&error))
 }
 
 fn parameters(email: &Email) -> Result<TlsParameters, Failure> {

@@ -88,11 +88,27 @@ impl AlertStore {
         Ok(Some(Claim { message, attempts: row.attempts }))
     }
 
-    /// It was sent.
+    /// Lets a claim last for so long from now on. Whether it is still ours: one that ran out may be another collector's.
+    ///
+    /// # Errors
+    /// Why the database can't be written.
+    pub fn renew(&self, claim: &Claim, lasting: Duration) -> Result<bool, Unavailable> {
+        let renew = sql_query(
+            "update notifications set claimed_until = clock_timestamp() + $3 * interval '1 second'
+             where id = $1 and claimed_by = $2",
+        );
+        let renew = renew.bind::<SqlUuid, _>(claim.message.id).bind::<Text, _>(&self.name);
+        let renew = renew.bind::<BigInt, _>(seconds(lasting));
+        let mut session = self.connections.get()?;
+        let renewed = ExecuteDsl::execute(renew, &mut **session).map_err(Trouble::from);
+        Ok(session.judge(renewed)? > 0)
+    }
+
+    /// It was sent. Whether the claim was still ours; where it was not, whoever has it says what became of the message.
     ///
     /// # Errors
     /// Why the database can't be written: then it is sent again once the claim has run out.
-    pub fn mark_sent(&self, claim: &Claim) -> Result<(), Unavailable> {
+    pub fn mark_sent(&self, claim: &Claim) -> Result<bool, Unavailable> {
         let mark = sql_query(
             "update notifications
              set sent_at = clock_timestamp(), claimed_by = null, claimed_until = null, last_error = null
@@ -101,8 +117,7 @@ impl AlertStore {
         let mark = mark.bind::<SqlUuid, _>(claim.message.id).bind::<Text, _>(&self.name);
         let mut session = self.connections.get()?;
         let marked = ExecuteDsl::execute(mark, &mut **session).map_err(Trouble::from);
-        session.judge(marked)?;
-        Ok(())
+        Ok(session.judge(marked)? > 0)
     }
 
     /// It was not taken, and is to be tried again, unless it is refused for good while another address has it: then it
