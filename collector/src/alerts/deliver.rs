@@ -1,7 +1,8 @@
 //! Messages to their receivers: claimed, sent, marked.
 //!
 //! To one receiver, and to each of its addresses where it has some, the messages go one after the other, so that no
-//! recovery overtakes what it recovers from. What fails is tried again, ever more rarely, for a day.
+//! recovery overtakes what it recovers from. What fails is tried again, ever more rarely, for a day; what is refused for
+//! good is given up.
 //!
 //! A claim is short, so that another collector soon takes over from one that died, and is renewed for as long as the
 //! message is on its way: a mail server may take minutes over it.
@@ -37,7 +38,7 @@ impl Failure {
         Failure { text: text.into(), is_for_good: false }
     }
 
-    /// Whether it was said that the address won't be told later, either.
+    /// Whether it was said that this won't be taken later, either.
     pub fn is_for_good(&self) -> bool {
         self.is_for_good
     }

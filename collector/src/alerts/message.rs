@@ -13,14 +13,26 @@ use crate::config::alerts::Template;
 use crate::web::pages::monitor_address;
 use crate::web::text;
 
-/// Of so many alerts a message tells.
-const MOST: usize = 50;
 /// So many are named in its first line.
 const MOST_NAMES: usize = 3;
-/// Longest text of a stranger, in characters.
-const LONGEST: usize = 500;
 /// Longest one in a line with others.
 const LONGEST_NAME: usize = 80;
+
+/// How much a message tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Of so many alerts.
+    alerts: usize,
+    /// Longest text of a stranger, in characters.
+    text: usize,
+}
+
+impl Size {
+    /// All that it should tell.
+    pub const WHOLE: Size = Size { alerts: 50, text: 500 };
+    /// For a receiver that does not take the whole: some 1,000 characters.
+    pub const SHORT: Size = Size { alerts: 3, text: 60 };
+}
 
 /// What is told of an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -117,7 +129,8 @@ impl Item {
         }
     }
 
-    fn words(&self) -> String {
+    fn words(&self, size: Size) -> String {
+        let line = |text: &str| text::cut(text, size.text);
         let Details { name, url, verdict, blame, reason } = &self.details;
         let mut words = format!("{}: {}: {}", self.kind.heading(), line(&self.rule), line(name));
         let mut add = |before: &str, text: &str| words.push_str(&format!("{before}{}", line(text)));
@@ -132,18 +145,19 @@ impl Item {
                 add(title, word);
             }
         }
-        if let Some(page) = &self.page {
-            add("\n    ", page);
+        // Of an address that is cut nobody has anything.
+        if let Some(page) = self.page.as_ref().filter(|page| page.len() <= 4 * size.text) {
+            words.push_str(&format!("\n    {}", text::plain(page)));
         }
         words.push('\n');
         words
     }
 
-    fn json(&self) -> Value {
+    fn json(&self, size: Size) -> Value {
         let mut item = json!(self);
         for name in ["subject", "name", "url", "reason"] {
             if let Some(text) = item[name].as_str() {
-                item[name] = first(text).into();
+                item[name] = first(text, size.text).into();
             }
         }
         item
@@ -188,9 +202,9 @@ impl Message {
     }
 
     /// In words.
-    pub fn text(&self) -> String {
-        let mut text: String = self.items.iter().take(MOST).map(Item::words).collect();
-        if let more @ 1.. = self.items.len().saturating_sub(MOST) {
+    pub fn text(&self, size: Size) -> String {
+        let mut text: String = self.items.iter().take(size.alerts).map(|item| item.words(size)).collect();
+        if let more @ 1.. = self.items.len().saturating_sub(size.alerts) {
             text.push_str(&format!("and {more} more\n"));
         }
         text
@@ -206,26 +220,26 @@ impl Message {
     }
 
     /// For programs.
-    pub fn json(&self) -> Value {
+    pub fn json(&self, size: Size) -> Value {
         let (firing, resolved) = self.counts();
         json!({
             "id": self.id,
             "receiver": self.receiver,
             "status": self.status(),
             "summary": self.summary(),
-            "text": self.text(),
+            "text": self.text(size),
             "firing": firing,
             "resolved": resolved,
-            "alerts": self.items.iter().take(MOST).map(Item::json).collect::<Vec<_>>(),
-            "more": self.items.len().saturating_sub(MOST),
+            "alerts": self.items.iter().take(size.alerts).map(|item| item.json(size)).collect::<Vec<_>>(),
+            "more": self.items.len().saturating_sub(size.alerts),
         })
     }
 
     /// For programs that want their own form of it. Of an alert it tells where it is of one alone.
-    pub fn filled(&self, template: &Template) -> Value {
+    pub fn filled(&self, template: &Template, size: Size) -> Value {
         let (firing, resolved) = self.counts();
         let only = |of: fn(&Item) -> String| match &self.items[..] {
-            [item] => line(&of(item)),
+            [item] => text::cut(&of(item), size.text),
             _ => String::new(),
         };
         template.filled(|place| match place {
@@ -233,7 +247,7 @@ impl Message {
             "receiver" => self.receiver.clone(),
             "status" => self.status().into(),
             "summary" => self.summary(),
-            "text" => self.text(),
+            "text" => self.text(size),
             "firing" => firing.to_string(),
             "resolved" => resolved.to_string(),
             "url" => self.items.first().and_then(|item| item.page.clone()).unwrap_or_default(),
@@ -246,13 +260,9 @@ impl Message {
     }
 }
 
-fn line(text: &str) -> String {
-    text::cut(text, LONGEST)
-}
-
 /// As it is, but short.
-fn first(text: &str) -> String {
-    match text.char_indices().nth(LONGEST) {
+fn first(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
         None => text.to_owned(),
         Some((end, _)) => format!("{}…", &text[..end]),
     }
@@ -281,10 +291,24 @@ mod tests {
     fn a_thousand_alerts_are_one_message_that_names_fifty() {
         let message = message((1..=1_000).map(|n| item(n, Kind::Firing)).collect());
         assert_eq!(message.summary(), "1000 FIRING: monitor 1, monitor 2, monitor 3 and 997 more");
-        assert!(message.text().ends_with("\nand 950 more\n"), "{}", message.text());
-        let json = message.json();
+        assert!(message.text(Size::WHOLE).ends_with("\nand 950 more\n"), "{}", message.text(Size::WHOLE));
+        let json = message.json(Size::WHOLE);
         assert_eq!((json["alerts"].as_array().unwrap().len(), &json["more"]), (50, &950.into()));
         assert_eq!((&json["status"], &json["firing"]), (&"firing".into(), &1_000.into()));
+    }
+
+    #[test]
+    fn a_short_message_counts_all_and_is_short_whatever_it_tells_of() {
+        let mut items: Vec<Item> = (1..=50).map(|n| item(n, Kind::Firing)).collect();
+        for item in &mut items {
+            (item.details.name, item.details.reason, item.rule) = ("n".repeat(900), "r".repeat(900), "u".repeat(100));
+        }
+        let message = message(items);
+        let text = message.text(Size::SHORT);
+        assert!(text.chars().count() < 1_300 && text.ends_with("\nand 47 more\n"), "{text}");
+        let json = message.json(Size::SHORT);
+        assert_eq!((&json["firing"], &json["more"]), (&50.into(), &47.into()));
+        assert!(json.to_string().len() < 5_000, "{json}");
     }
 
     #[test]
@@ -292,11 +316,11 @@ mod tests {
         let message = message(vec![item(1, Kind::Resolved)]);
         assert_eq!(message.summary(), "RESOLVED: test: monitor 1");
         assert_eq!(
-            message.text(),
+            message.text(Size::WHOLE),
             "RESOLVED: test: monitor 1 https://shop.example/\n    timeout\n    since 2026-11-24 10:00:00 UTC; \
              at fault: target\n    https://status.example\n"
         );
-        assert_eq!(message.json()["status"], "resolved");
+        assert_eq!(message.json(Size::WHOLE)["status"], "resolved");
     }
 
     #[test]
@@ -308,10 +332,10 @@ mod tests {
         let message = message(vec![item]);
         let summary = message.summary();
         assert!(summary.len() < 300 && !summary.contains(|c: char| c.is_control() || c == '\u{202e}'), "{summary:?}");
-        let text = message.text();
+        let text = message.text(Size::WHOLE);
         assert_eq!((text.lines().count(), text.contains("\r")), (4, false), "{text:?}");
         assert!(text.len() < 3_000);
-        let json: Value = serde_json::from_str(&message.json().to_string()).unwrap();
+        let json: Value = serde_json::from_str(&message.json(Size::WHOLE).to_string()).unwrap();
         assert!(json["alerts"][0]["name"].as_str().unwrap().starts_with("a\r\nBcc: all@example.org\0"));
         assert!(json.to_string().len() < 10_000);
     }

@@ -2,7 +2,7 @@
 //! what HTML would obey; what browsers would obey beside that is what terminals would.
 
 /// The text without characters that act.
-pub(super) use settings::terminal::shown as plain;
+pub(crate) use settings::terminal::shown as plain;
 
 /// The same, of at most so many characters, an ellipsis among them where it was longer.
 pub(crate) fn cut(text: &str, most: usize) -> String {

@@ -174,3 +174,32 @@ fn what_begins_and_ends_while_a_message_waits_for_more_is_never_told() -> Result
     });
     Ok(())
 }
+
+#[test]
+fn a_message_that_is_too_long_is_told_shorter_and_one_that_is_refused_for_good_holds_up_nothing() -> Result<()> {
+    let stack = Stack::start()?;
+    let alerts = alerts(&stack.web, json!({}));
+    stack.web.site(HOOK, Answer::status(400));
+    let collector = stack.collector().set("alerts", alerts).with_pages()?.start()?;
+    let name = "shop ".repeat(50);
+    fail(&stack, &name)?;
+    eventually("it is given up at once", || {
+        let refused =
+            "given_up_at is not null and attempts = 1 and last_error like 'it answered 400 Bad Request, and %'";
+        let given_up = stack.database.count(&format!("website_monitor.notifications where {refused}"))?;
+        ensure!(given_up == 1, "{}", collector.log());
+        Ok(())
+    });
+    let [whole, short] = &hooked(&stack.web)[..] else { panic!("it is told twice: {:?}", hooked(&stack.web)) };
+    assert!(short.body.len() < whole.body.len());
+    assert_eq!(short.headers["idempotency-key"], whole.headers["idempotency-key"]);
+    assert!(collector.log().contains("gave up telling a receiver"), "{}", collector.log());
+    let given_up = "\nwebsite_monitor_notifications_given_up_total 1\n";
+    assert!(collector.get("/metrics")?.contains(given_up), "{}", collector.get("/metrics")?);
+
+    stack.web.site(HOOK, Answer::status(204));
+    fail(&stack, "next")?;
+    let told = await_told(&stack.web, 3, &[&collector]);
+    assert_eq!(told[2..], [firing(&["next"])]);
+    Ok(())
+}

@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use secrecy::ExposeSecret;
 
 use super::Failure;
-use crate::alerts::message::Message;
+use crate::alerts::message::{Message, Size};
 use crate::config::alerts::{Command, KEPT};
 
 pub(super) fn send(command: &Command, message: &Message) -> Result<(), Failure> {
@@ -28,7 +28,7 @@ pub(super) fn send(command: &Command, message: &Message) -> Result<(), Failure> 
         .spawn()
         .map_err(|error| Failure::new(format!("{program} can't be started: {error}")))?;
     if let Some(mut stdin) = child.stdin.take() {
-        let body = message.json().to_string();
+        let body = message.json(Size::WHOLE).to_string();
         // Beside this thread: one that reads nothing must not keep it. Whether it read is its own business.
         thread::spawn(move || stdin.write_all(body.as_bytes()));
     }

@@ -16,7 +16,7 @@ use lettre::transport::smtp::extension::ClientId;
 use secrecy::ExposeSecret;
 
 use super::Failure;
-use crate::alerts::message::Message;
+use crate::alerts::message::{Message, Size};
 use crate::config::alerts::{Email, Encryption};
 
 /// For each step until the mail is offered: to connect, the greeting, encryption, login. RFC 5321 has five minutes for the
@@ -64,7 +64,7 @@ fn mail(email: &Email, message: &Message) -> Result<lettre::Message, Failure> {
     for to in &email.to {
         builder = builder.to(to.clone());
     }
-    builder.body(message.text()).map_err(|error| Failure::new(error.to_string()))
+    builder.body(message.text(Size::WHOLE)).map_err(|error| Failure::new(error.to_string()))
 }
 
 /// A connection that is encrypted and logged in as it is configured.

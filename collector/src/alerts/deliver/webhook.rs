@@ -1,21 +1,43 @@
 //! JSON by HTTP. Whatever is no 2xx is a failure; redirects are not followed, since what is sent is for one receiver
 //! alone. No proxy of the environment is used.
+//!
+//! A status of 4xx says that the same request will be refused again, but for 408 and 429, which put it off. The reason
+//! that lies in the message is mostly its length: so it is sent once more, shorter. If that is refused as well, it is
+//! for good: what comes after it, such as the recovery, does not wait for it.
 
 use std::fs;
 
-use http::Request;
 use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{Request, StatusCode};
 use secrecy::ExposeSecret;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
 
 use super::Failure;
-use crate::alerts::message::Message;
+use crate::alerts::message::{Message, Size};
 use crate::config::alerts::Webhook;
 
 pub(super) fn send(webhook: &Webhook, message: &Message) -> Result<(), Failure> {
-    let body = webhook.template.as_ref().map_or_else(|| message.json(), |template| message.filled(template));
+    let agent = agent(webhook)?;
+    let of = |size: Size| match &webhook.template {
+        None => message.json(size).to_string(),
+        Some(template) => message.filled(template, size).to_string(),
+    };
+    let (whole, short) = (of(Size::WHOLE), of(Size::SHORT));
+    match post(&agent, webhook, message, &whole) {
+        Err(refused) if refused.is_for_good && short.len() < whole.len() => {
+            post(&agent, webhook, message, &short)
+                .map_err(|failure| Failure { text: format!("{failure}, and {refused} to a longer form"), ..failure })?;
+            log::warn!(receiver = message.receiver.as_str(), message:% = message.id, error:% = refused;
+                "a receiver took a message only in a shorter form: set `most_characters`, or write a shorter template");
+            Ok(())
+        }
+        outcome => outcome,
+    }
+}
+
+fn post(agent: &ureq::Agent, webhook: &Webhook, message: &Message, body: &str) -> Result<(), Failure> {
     let mut request = Request::post(webhook.url.expose_secret())
-        .body(body.to_string())
+        .body(body)
         .map_err(|_| Failure::new("no request can be made of its url"))?;
     let headers = request.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -23,11 +45,15 @@ pub(super) fn send(webhook: &Webhook, message: &Message) -> Result<(), Failure> 
     if let Ok(id) = HeaderValue::from_str(&message.id.to_string()) {
         headers.insert("idempotency-key", id);
     }
-    let response = agent(webhook)?.run(request).map_err(|error| Failure::new(told(webhook, &error)))?;
+    let response = agent.run(request).map_err(|error| Failure::new(told(webhook, &error)))?;
     match response.status() {
         status if status.is_success() => Ok(()),
-        status => Err(Failure::new(format!("it answered {status}"))),
+        status => Err(Failure { text: format!("it answered {status}"), is_for_good: is_for_good(status) }),
     }
+}
+
+fn is_for_good(status: StatusCode) -> bool {
+    status.is_client_error() && ![StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(&status)
 }
 
 fn agent(webhook: &Webhook) -> Result<ureq::Agent, Failure> {
@@ -66,5 +92,17 @@ fn told(webhook: &Webhook, error: &ureq::Error) -> String {
     match error {
         ureq::Error::BadUri(_) | ureq::Error::Http(_) => "no request can be made of its url".into(),
         error => error.to_string().replace(url, "***"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_refused_for_good_is_told_from_what_is_put_off() {
+        let of = |status: u16| is_for_good(StatusCode::from_u16(status).unwrap());
+        assert!([400, 401, 403, 404, 410, 413, 422].into_iter().all(of));
+        assert!(![301, 308, 408, 429, 500, 502, 503].into_iter().any(of));
     }
 }

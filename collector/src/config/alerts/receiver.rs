@@ -140,10 +140,15 @@ impl Webhook {
         if !url.expose_secret().is_empty() && !is_url(url.expose_secret()) {
             section.fault("url", "is no url of the web", "write one that begins with https:// or http://");
         }
+        if section.has("most_characters") && !section.has("template") {
+            section.fault("most_characters", "stands without template", "write a template, or leave it out");
+        }
+        let template = section.convert("template", Template::new);
+        let most_characters = section.integer("most_characters", 100..=1_000_000);
         Webhook {
             url,
             headers: section.headers("headers"),
-            template: section.convert("template", Template::new),
+            template: template.map(|template| template.within(most_characters)),
             timeout: section.duration("timeout", TIMEOUTS).unwrap_or(TIMEOUT),
             ca_file: section.readable("ca_file"),
         }

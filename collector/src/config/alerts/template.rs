@@ -8,7 +8,11 @@ use settings::Wrong;
 
 /// JSON with places: `{{name}}` in its texts.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Template(Value);
+pub struct Template {
+    json: Value,
+    /// Of each text, once it is filled in.
+    most_characters: Option<usize>,
+}
 
 impl Template {
     /// What may stand in a place.
@@ -35,12 +39,20 @@ impl Template {
                 Err(Wrong::new(format!("{{{{{name}}}}} is not known"), mend))
             }
         })?;
-        Ok(Template(json))
+        Ok(Template { json, most_characters: None })
+    }
+
+    /// The same with a bound on the characters of each text, for a receiver that refuses longer ones.
+    pub fn within(self, most_characters: Option<usize>) -> Template {
+        Template { most_characters, ..self }
     }
 
     /// The JSON with its places filled in by what `of` says of their names.
     pub fn filled(&self, of: impl Fn(&str) -> String) -> Value {
-        let Ok(filled) = fill::<std::convert::Infallible>(&self.0, &|name| Ok(of(name)));
+        let Ok(mut filled) = fill::<std::convert::Infallible>(&self.json, &|name| Ok(of(name)));
+        if let Some(most) = self.most_characters {
+            shorten(&mut filled, most);
+        }
         filled
     }
 }
@@ -62,6 +74,20 @@ fn fill<E>(value: &Value, of: &impl Fn(&str) -> Result<String, E>) -> Result<Val
         }
         other => other.clone(),
     })
+}
+
+/// Cuts each text; an ellipsis tells where.
+fn shorten(value: &mut Value, most: usize) {
+    match value {
+        Value::String(text) if text.chars().nth(most).is_some() => {
+            let end = text.char_indices().nth(most - 1).map_or(0, |(end, _)| end);
+            text.truncate(end);
+            text.push('…');
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| shorten(item, most)),
+        Value::Object(members) => members.values_mut().for_each(|member| shorten(member, most)),
+        _ => {}
+    }
 }
 
 /// What is filled in is not looked through again: it may hold braces of its own.

@@ -165,6 +165,23 @@ fn a_template_stays_well_formed_whatever_is_told() {
 }
 
 #[test]
+fn a_filled_template_has_no_text_longer_than_its_receiver_takes() {
+    let hook = "{url: https://a.example, template: {text: '{{summary}}: {{text}}', list: ['{{text}}', short]}";
+    let read = |more: &str| read(&format!("alerts: {{receivers: [{{name: hook, webhook: {hook}{more}}}}}]}}"));
+    let filled = |more: &str| {
+        let Way::Webhook(webhook) = read(more).unwrap().receivers.remove(0).way else { panic!("it is a webhook") };
+        webhook.template.unwrap().filled(|name| if name == "text" { "ä".repeat(500) } else { "s".into() })
+    };
+    let (bounded, free) = (filled(", most_characters: 100"), filled(""));
+    assert_eq!(bounded["text"], format!("s: {}…", "ä".repeat(96)));
+    assert_eq!((&bounded["list"][0], &bounded["list"][1]), (&format!("{}…", "ä".repeat(99)).into(), &"short".into()));
+    assert_eq!(free["list"][0].as_str().unwrap().chars().count(), 500);
+    assert!(read(", most_characters: 5").unwrap_err()[0].contains("most_characters: 5 is no whole number from 100"));
+    let without = "alerts: {receivers: [{name: a, webhook: {url: https://a.example, most_characters: 100}}]}";
+    assert!(super::tests::read(without).unwrap_err()[0].contains("most_characters: stands without template"));
+}
+
+#[test]
 fn maintenance_covers_its_time_and_what_it_names() {
     let at = |text: &str| text.parse::<Timestamp>().unwrap();
     let windows = read(WHOLE).unwrap().maintenance;

@@ -120,8 +120,8 @@ impl AlertStore {
         Ok(session.judge(marked)? > 0)
     }
 
-    /// It was not taken, and is to be tried again, unless it is refused for good while another address has it: then it
-    /// is this one that is at fault, not what stands between. Whether it was given up.
+    /// It was not taken, and is to be tried again, unless it is refused for good. Of several addresses that counts only
+    /// while another one has it: then it is this one that is at fault, not what stands between. Whether it was given up.
     ///
     /// # Errors
     /// Why the database can't be written: then it is tried again once the claim has run out.
@@ -131,10 +131,10 @@ impl AlertStore {
             "update notifications n
              set not_before = clock_timestamp() + $4 * interval '1 second', claimed_by = null, claimed_until = null,
                  last_error = $3,
-                 given_up_at = case when $5 and exists (
+                 given_up_at = case when $5 and (n.address is null or exists (
                      select from notifications o
                      where o.receiver = n.receiver and o.number = n.number and o.sent_at is not null
-                 ) then clock_timestamp() end
+                 )) then clock_timestamp() end
              where id = $1 and claimed_by = $2
              returning given_up_at is not null as flag",
         )
