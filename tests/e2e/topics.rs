@@ -65,7 +65,10 @@ fn the_marker_of_a_transaction_is_nothing_that_is_left_to_read() -> Result<()> {
     eventually("all is read, and told so", || {
         let metrics = collector.get("/metrics")?;
         let rejected = stack.database.count("website_monitor.rejected")?;
-        ensure!(rejected == 2 && metrics.contains("\nwebsite_monitor_collector_lag_messages 0\n"), "{rejected} {metrics}");
+        ensure!(
+            rejected == 2 && metrics.contains("\nwebsite_monitor_collector_lag_messages 0\n"),
+            "{rejected} {metrics}"
+        );
         Ok(())
     });
     Ok(())

@@ -7,7 +7,7 @@ use std::thread;
 
 use domain::base::iana::{Rcode, Rtype};
 use domain::base::{Message, MessageBuilder, Name, Ttl};
-use domain::rdata::{A, Cname};
+use domain::rdata::{A, Cname, Mx, Txt};
 use url::{Host, Url};
 
 use super::*;
@@ -116,6 +116,25 @@ fn a_name_that_is_unknown_or_a_server_that_fails_is_told_with_its_word() {
     let result = check_monitor(&asking(serve(good), Rtype::MX, "x"));
     assert_eq!(result.outcome, Outcome::DnsError, "{result:?}");
     assert!(result.error.as_deref().unwrap().contains("no MX records"), "{result:?}");
+}
+
+#[test]
+fn records_are_compared_and_quoted_in_the_form_of_a_zone_file() {
+    let port = serve(|query| {
+        let mut builder = MessageBuilder::new_vec().start_answer(query, Rcode::NOERROR).unwrap();
+        let (owner, ttl) = (name("shop.example"), Ttl::from_secs(60));
+        builder.push((owner.clone(), ttl, Cname::new(name("www.shop.example")))).unwrap();
+        builder.push((owner.clone(), ttl, Mx::new(10, name("mail.example")))).unwrap();
+        builder.push((owner, ttl, Txt::<Vec<u8>>::build_from_slice(b"v=spf1 -all").unwrap())).unwrap();
+        vec![builder.finish()]
+    });
+    for pattern in [r"^www\.shop\.example\.$", r"^10 mail\.example\.$", r#"^"v=spf1 -all"$"#] {
+        let result = check_monitor(&asking(port, Rtype::MX, pattern));
+        assert_eq!(result.outcome, Outcome::Success, "{pattern}: {result:?}");
+    }
+    let result = check_monitor(&asking(port, Rtype::MX, "^20 "));
+    let told = r#"not found in the records: "www.shop.example. ⏎ 10 mail.example. ⏎ "v=spf1 -all"""#;
+    assert!(result.error.as_deref().unwrap().ends_with(told), "{result:?}");
 }
 
 #[test]
