@@ -161,7 +161,9 @@ impl Transport for Connection {
         }
         let room = self.buffers.input_append_buf();
         if room.is_empty() {
-            return Err(Fault::new(Outcome::BodyError, "one line of the body's parts is longer than any buffer").into());
+            return Err(
+                Fault::new(Outcome::ProtocolError, "one line of the body's parts is longer than any buffer").into()
+            );
         }
         let received = self.stream.read(room).map_err(|error| self.fault("reading the body", error))?;
         self.buffers.input_appended(received);

@@ -103,9 +103,9 @@ impl Head {
             }
         }
         // What begins like no answer will not become one.
-        let begin = &self.received[..self.filled.min(BEGIN)];
-        match parser().parse_response(&mut Response::new(&mut []), begin) {
-            Err(error) if error != httparse::Error::TooManyHeaders && lines(begin) <= 1 => Err(refused(begin, error)),
+        let begin = plain(&self.received[..self.filled.min(BEGIN)]);
+        match parser().parse_response(&mut Response::new(&mut []), &begin) {
+            Err(error) if error != httparse::Error::TooManyHeaders && lines(&begin) <= 1 => Err(refused(&begin, error)),
             _ => Ok(None),
         }
     }
@@ -155,14 +155,19 @@ fn parser() -> ParserConfig {
     parser
 }
 
-/// The head without the one character that `httparse` takes for the end of a header's sense: browsers keep a DEL.
+/// The head without what `httparse` takes for its end and browsers don't: a DEL anywhere, and control characters in the
+/// status line's phrase.
 fn plain(head: &[u8]) -> Cow<'_, [u8]> {
     const DEL: u8 = 0x7f;
-    if !head.contains(&DEL) {
+    let begin = head.iter().position(|byte| !byte.is_ascii_whitespace()).unwrap_or(head.len());
+    let line = head[begin..].iter().position(|byte| *byte == b'\n').map_or(head.len(), |length| begin + length);
+    let is_odd = |byte: &u8| byte.is_ascii_control() && !byte.is_ascii_whitespace();
+    if !head[..line].iter().any(is_odd) && !head.contains(&DEL) {
         return Cow::Borrowed(head);
     }
-    let pieces: Vec<&[u8]> = head.split(|byte| *byte == DEL).collect();
-    Cow::Owned(pieces.join(&b"%7F"[..]))
+    let phrase = head[..line].iter().map(|byte| if is_odd(byte) { b'?' } else { *byte }).collect();
+    let headers: Vec<&[u8]> = head[line..].split(|byte| *byte == DEL).collect();
+    Cow::Owned([phrase, headers.join(&b"%7F"[..])].concat())
 }
 
 fn lines(text: &[u8]) -> usize {
@@ -234,6 +239,11 @@ mod tests {
         assert!(head("Location: /a\x7fb").unwrap().contains("/a%7Fb"));
         let many: String = (0..3_000).map(|number| format!("X-{number}: {number}\r\n")).collect();
         assert_eq!(head(&format!("{many}Location: /a")).unwrap(), "HTTP/1.1 200 \r\nLocation: /a\r\n\r\n");
+    }
+
+    #[test]
+    fn a_phrase_may_hold_anything_but_a_line_feed() {
+        assert_eq!(heads(&[b"HTTP/1.1 500 \x1b[31m\0\xff\r\n\r\n"]), Ok(vec!["HTTP/1.1 500 \r\n\r\n".to_owned()]));
     }
 
     #[test]

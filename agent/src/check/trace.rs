@@ -105,10 +105,10 @@ impl Trace {
         self.status_line.extend_from_slice(line);
     }
 
-    /// The status code of an answer whose head came at least in part.
+    /// The status code of an answer whose head came at least in part; not one that only informs.
     pub(super) fn status_code(&self) -> Option<u16> {
         let code = self.status_line.strip_prefix(b"HTTP/1.")?.split(|byte| *byte == b' ').nth(1)?.trim_ascii();
-        std::str::from_utf8(code).ok()?.parse().ok().filter(|code| (100..1_000).contains(code))
+        std::str::from_utf8(code).ok()?.parse().ok().filter(|code| (200..1_000).contains(code))
     }
 
     /// The phrase that the peer gave with this status code, if any. The http crate doesn't keep it.

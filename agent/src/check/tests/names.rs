@@ -129,7 +129,9 @@ fn records_are_compared_and_quoted_in_the_form_of_a_zone_file() {
         vec![builder.finish()]
     });
     for pattern in [r"^www\.shop\.example\.$", r"^10 mail\.example\.$", r#"^"v=spf1 -all"$"#] {
-        let result = check_monitor(&asking(port, Rtype::MX, pattern));
+        let of_lines = Pattern::compile(pattern).unwrap().of_lines().unwrap();
+        let monitor = Monitor { pattern: Some(of_lines), ..asking(port, Rtype::MX, "") };
+        let result = check_monitor(&monitor);
         assert_eq!(result.outcome, Outcome::Success, "{pattern}: {result:?}");
     }
     let result = check_monitor(&asking(port, Rtype::MX, "^20 "));

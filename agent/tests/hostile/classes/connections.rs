@@ -19,7 +19,8 @@ pub(super) fn classes() -> Vec<Class> {
         Class::new("resets at once", Plays::Raw(reset_soon), ConnectionClosed, ""),
         Class::new("empty answer", Plays::Says(b""), ConnectionClosed, "before an answer came"),
         Class::new("resets instead of an answer", Plays::Resets(b""), ConnectionClosed, "reset"),
-        Class::new("resets within the head", Plays::Resets(b"HTTP/1.1 200 OK\r\nA: "), ConnectionClosed, "reset"),
+        Class::new("resets within the head", Plays::Resets(b"HTTP/1.1 200 OK\r\nA: "), ConnectionClosed, "reset")
+            .status(200),
         Class::new(
             "resets within the body",
             Plays::Resets(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhello"),
@@ -74,7 +75,7 @@ pub(super) fn classes() -> Vec<Class> {
             "reset",
         )
         .url("tcp", "")
-        .options(r#"pattern: y, send: "hello\r\n\r\n""#),
+        .options(r#"pattern: y, send: "hello\r\n\r\n", send_first: true"#),
         Class::new("name server with noise", Plays::Datagram(|_| b"noise".to_vec()), Timeout, "asking")
             .url("dns", "/shop.example"),
         Class::new("name server that repeats the question", Plays::Datagram(<[u8]>::to_vec), Timeout, "asking")

@@ -14,16 +14,20 @@ pub(super) fn classes() -> Vec<Class> {
     let broken = |name, answer| Class::new(name, Says(answer), ProtocolError, "");
     let fine = |name, answer, status| Class::fine(name, Says(answer), status);
     vec![
-        Class::new("slow head", Repeats(b"HTTP/1.1 200 OK\r\n", b"A: b\r\n", SOON), Timeout, "waiting for the answer"),
+        Class::new("slow head", Repeats(b"HTTP/1.1 200 OK\r\n", b"A: b\r\n", SOON), Timeout, "waiting for the answer")
+            .status(200),
         Class::new(
             "head without end in time",
             Hangs(b"HTTP/1.1 200 OK\r\nA: b\r\n"),
             Timeout,
             "waiting for the answer",
-        ),
-        Class::new("head that is cut off", Says(b"HTTP/1.1 200 OK\r\nA: b\r\n"), ConnectionClosed, "before an answer"),
-        Class::new("endless head", Repeats(b"HTTP/1.1 200 OK\r\n", &[b'x'; 999], NOW), ProtocolError, "longer than"),
-        Class::new("endless headers", Repeats(b"HTTP/1.1 200 OK\r\n", b"A: b\r\n", NOW), ProtocolError, ""),
+        )
+        .status(200),
+        Class::new("head that is cut off", Says(b"HTTP/1.1 200 OK\r\nA: b\r\n"), ConnectionClosed, "before an answer")
+            .status(200),
+        Class::new("endless head", Repeats(b"HTTP/1.1 200 OK\r\n", &[b'x'; 999], NOW), ProtocolError, "longer than")
+            .status(200),
+        Class::new("endless headers", Repeats(b"HTTP/1.1 200 OK\r\n", b"A: b\r\n", NOW), ProtocolError, "").status(200),
         Class::new("endless status line", Repeats(b"", &[b'x'; 999], NOW), ProtocolError, ""),
         Class::new("endless early hints", Repeats(b"", b"HTTP/1.1 103 Wait\r\n\r\n", SOON), Timeout, ""),
         broken("status that is no number", b"HTTP/1.1 abc OK\r\n\r\n"),
@@ -37,17 +41,18 @@ pub(super) fn classes() -> Vec<Class> {
         broken("HTTP/2 in words", b"HTTP/2 200 OK\r\n\r\n"),
         broken("HTTP/2 frames", b"\0\0\x12\x04\0\0\0\0\0\0\x03\0\0\0\x64\0\x04\0\x10\0\0\0\x06\0\0\x40\0"),
         broken("random bytes", b"\x8f\x02\xffqq\x91\0\0\x13\x37\r\n\r\n"),
-        broken("header without a colon", b"HTTP/1.1 200 OK\r\nno colon here\r\n\r\n"),
-        broken("header with a space in its name", b"HTTP/1.1 200 OK\r\nA b: c\r\n\r\n"),
-        broken("header with NUL", b"HTTP/1.1 200 OK\r\nA: b\0c\r\nContent-Length: 0\r\n\r\n"),
-        broken("folded header", b"HTTP/1.1 200 OK\r\nA: b\r\n  c\r\nContent-Length: 0\r\n\r\n"),
-        Class::new("too many headers", SaysMade(many_headers), ProtocolError, ""),
+        fine("header without a colon", b"HTTP/1.1 200 OK\r\nno colon here\r\n\r\n", 200),
+        fine("header with a space in its name", b"HTTP/1.1 200 OK\r\nA b: c\r\n\r\n", 200),
+        broken("header with NUL", b"HTTP/1.1 200 OK\r\nA: b\0c\r\nContent-Length: 0\r\n\r\n").status(200),
+        fine("folded header", b"HTTP/1.1 200 OK\r\nA: b\r\n  c\r\nContent-Length: 0\r\n\r\n", 200),
+        Class::fine("a thousand headers", SaysMade(many_headers), 200),
         broken("only carriage returns", b"HTTP/1.1 200 OK\rContent-Length: 0\r\r"),
         fine("only line feeds", b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok", 200),
-        broken("length that is no number", b"HTTP/1.1 200 OK\r\nContent-Length: five\r\n\r\nhello"),
-        broken("negative length", b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\nhello"),
-        broken("length beyond all bounds", b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\nhello"),
-        broken("two lengths", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!"),
+        broken("length that is no number", b"HTTP/1.1 200 OK\r\nContent-Length: five\r\n\r\nhello").status(200),
+        broken("negative length", b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\nhello").status(200),
+        broken("length beyond all bounds", b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\nhello")
+            .status(200),
+        broken("two lengths", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!").status(200),
         fine("continue first", b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 200),
         fine("early hints", b"HTTP/1.1 103 Hints\r\nA: b\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 200),
         Class::new(
@@ -66,9 +71,10 @@ pub(super) fn classes() -> Vec<Class> {
         Class::new(
             "phrase of control characters",
             Says(b"HTTP/1.1 500 \x1b[31m\xffbad\r\nContent-Length: 0\r\n\r\n"),
-            ProtocolError,
-            "",
-        ),
+            StatusMismatch,
+            "500",
+        )
+        .status(500),
     ]
 }
 

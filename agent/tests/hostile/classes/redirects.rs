@@ -25,7 +25,7 @@ pub(super) fn classes() -> Vec<Class> {
             b"HTTP/1.1 302 Go\r\nLocation: javascript:alert(1)\r\n\r\n",
             "neither http nor https",
         ),
-        bad("redirect in no charset", b"HTTP/1.1 302 Go\r\nLocation: /\xff\xfe\r\n\r\n", "not UTF-8"),
+        bad("redirect in no charset", b"HTTP/1.1 302 Go\r\nLocation: /\xff\xfe\r\n\r\n", "%FF%FE again"),
         Class::new("redirect to a very long place", SaysMade(long_location), RedirectError, "longer than").status(302),
         Class::new("redirects without end", Plays::Raw(further), RedirectError, "more than 10 redirects").status(302),
         Class::new(
