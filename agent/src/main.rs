@@ -6,5 +6,6 @@ mod program;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    settings::keep_openssl_at_exit();
     program::main(argh::from_env())
 }

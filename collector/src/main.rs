@@ -6,6 +6,7 @@ use collector::args::Arguments;
 use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> anyhow::Result<ExitCode> {
+    settings::keep_openssl_at_exit();
     collector::commands::execute(&argh::from_env::<Arguments>(), stop())
 }
 

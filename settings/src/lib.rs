@@ -9,6 +9,7 @@
 //! entry, option and mend, and reading goes on. What to do about faults (skip an entry, refuse a file) is the
 //! daemon's decision.
 
+mod exit;
 mod fault;
 mod headers;
 mod http;
@@ -26,6 +27,7 @@ mod section;
 pub mod terminal;
 mod variables;
 
+pub use exit::keep_openssl_at_exit;
 pub use fault::Fault;
 pub use headers::header_value;
 pub use http::{Asked, Hosts, Limits, Tls, answer, for_hosts, healthz, listen, metrics, serve};
