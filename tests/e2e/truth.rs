@@ -263,7 +263,7 @@ fn the_comparison_sees_a_lost_a_repeated_and_an_invented_row() -> Result<()> {
     };
     stack.database.execute(&format!("delete from {RESULTS} where seq = {lost}"))?;
     stack.database.execute(&copy(repeated, "0"))?;
-    stack.database.execute(&copy(invented, "100 milliseconds"))?;
+    stack.database.execute(&copy(invented, "1 hour"))?;
 
     let found = mismatches(&stack)?;
     assert_eq!(found.requests_without_row.into_keys().collect::<Vec<_>>(), [1]);
