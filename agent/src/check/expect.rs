@@ -71,7 +71,8 @@ impl<'m> Searches<'m> {
     pub(super) fn end(self, place: &str, findings: &mut Findings) -> Result<(), Fault> {
         let Searches { pattern, absent, monitor } = self;
         let is_in = |search: Search<'_>, pattern: &Option<Pattern>| {
-            search.end().map_err(|error| Fault::new(Outcome::AgentError, format!("{error} ({:?})", pattern.as_ref())))
+            let source = pattern.as_ref().map_or("", Pattern::as_str);
+            search.end().map_err(|error| Fault::new(Outcome::AgentError, format!("{error} ({source:?})")))
         };
         if let Some(search) = pattern {
             let matched = is_in(search, &monitor.pattern)?;

@@ -36,6 +36,19 @@ fn what_must_be_absent_is_told_when_it_is_there() {
 }
 
 #[test]
+fn a_pattern_that_would_take_too_long_is_the_agents_trouble_and_is_named() {
+    let server = Server::start(|_, mut stream| {
+        let page = "schön ".repeat(700_000);
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", page.len());
+        stream.write_all((head + &page).as_bytes()).ok();
+    });
+    let monitor = Monitor { pattern: pattern(r"\bnever\b"), max_body: 8 << 20, ..monitor(&server.url("/")) };
+    let result = check_monitor(&monitor);
+    assert_eq!(result.outcome, Outcome::AgentError, "{result:?}");
+    assert!(result.error.unwrap().ends_with(r#"("\\bnever\\b")"#));
+}
+
+#[test]
 fn an_answer_that_takes_longer_than_it_may_is_too_slow_unless_it_is_wrong_as_well() {
     let server = Server::start(|_, mut stream| {
         thread::sleep(Duration::from_millis(20));
