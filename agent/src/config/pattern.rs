@@ -158,8 +158,8 @@ impl Program {
         })?;
         // `\z`, which is the end alone, is the same to the parser.
         let hir = if source.contains('$') { ending_at_line(&hir) } else { hir };
-        let built = program(&hir)
-            .and_then(|program| Some((dfa(&hir, &program)?, PikeVM::builder().build_from_nfa(program).ok()?)));
+        let built =
+            program(&hir).and_then(|program| Some((dfa(&program)?, PikeVM::builder().build_from_nfa(program).ok()?)));
         let (dfa, nfa) = built.ok_or_else(|| {
             Wrong::new(
                 format!("compiles to more than {} KiB", PROGRAM / 1024),
@@ -208,11 +208,8 @@ fn program(hir: &Hir) -> Option<NFA> {
     NFA::compiler().configure(config).build_from_hir(hir).ok()
 }
 
-fn dfa(hir: &Hir, program: &NFA) -> Option<DFA> {
-    // A prefilter that stops at every other byte costs more than it saves.
-    let literals = Prefilter::from_hir_prefix(MatchKind::LeftmostFirst, hir).filter(Prefilter::is_fast);
+fn dfa(program: &NFA) -> Option<DFA> {
     let config = DFA::config()
-        .prefilter(literals)
         .unicode_word_boundary(true)
         .cache_capacity(REMEMBERED)
         .skip_cache_capacity_check(true)

@@ -63,6 +63,11 @@ impl Pattern {
 }
 
 impl Search<'_> {
+    /// The pattern as it was written.
+    pub(crate) fn source(&self) -> &str {
+        &self.program.source
+    }
+
     /// How many bytes of the text it holds.
     pub(crate) fn holds(&self) -> usize {
         self.held.as_ref().map_or(0, Vec::len)
