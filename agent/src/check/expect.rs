@@ -29,13 +29,12 @@ pub(super) fn status(status: u16, expect: &Expect) -> Result<(), Fault> {
 pub(super) struct Searches<'m> {
     pattern: Option<Search<'m>>,
     absent: Option<Search<'m>>,
-    monitor: &'m Monitor,
 }
 
 impl<'m> Searches<'m> {
     pub(super) fn of(monitor: &'m Monitor) -> Searches<'m> {
         let search = |pattern: &'m Option<Pattern>| pattern.as_ref().map(Pattern::search);
-        Searches { pattern: search(&monitor.pattern), absent: search(&monitor.expect.pattern_absent), monitor }
+        Searches { pattern: search(&monitor.pattern), absent: search(&monitor.expect.pattern_absent) }
     }
 
     fn each(&self) -> impl Iterator<Item = &Search<'m>> {
@@ -69,27 +68,24 @@ impl<'m> Searches<'m> {
 
     /// The text holds the pattern, and not the one that must be absent. `place` names the text for people.
     pub(super) fn end(self, place: &str, findings: &mut Findings) -> Result<(), Fault> {
-        let Searches { pattern, absent, monitor } = self;
-        let is_in = |search: Search<'_>, pattern: &Option<Pattern>| {
-            let source = pattern.as_ref().map_or("", Pattern::as_str);
-            search.end().map_err(|error| Fault::new(Outcome::AgentError, format!("{error} ({source:?})")))
-        };
-        if let Some(search) = pattern {
-            let matched = is_in(search, &monitor.pattern)?;
+        let Searches { pattern, absent } = self;
+        if let Some(pattern) = pattern {
+            let matched = is_in(pattern)?;
             findings.pattern_matched = Some(matched);
             if !matched {
                 return Err(Fault::new(Outcome::PatternMismatch, format!("the pattern was not found in {place}")));
             }
         }
-        if let Some(search) = absent
-            && is_in(search, &monitor.expect.pattern_absent)?
-        {
-            let absent = monitor.expect.pattern_absent.as_ref().map_or("", Pattern::as_str);
-            let text = format!("the pattern that must be absent ({absent}) was found in {place}");
-            return Err(Fault::new(Outcome::PatternMismatch, text));
-        }
-        Ok(())
+        let Some(absent) = absent else { return Ok(()) };
+        let text = format!("the pattern that must be absent ({}) was found in {place}", absent.source());
+        if is_in(absent)? { Err(Fault::new(Outcome::PatternMismatch, text)) } else { Ok(()) }
     }
+}
+
+/// How a search ended.
+fn is_in(search: Search<'_>) -> Result<bool, Fault> {
+    let source = search.source().to_owned();
+    search.end().map_err(|error| Fault::new(Outcome::AgentError, format!("{error} ({source:?})")))
 }
 
 /// The end of a search in what a port or a name server said, which is quoted where the pattern is not in it. `said` is its
