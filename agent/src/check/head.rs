@@ -21,8 +21,9 @@ const PIECE: usize = 16 * 1024;
 const BEGIN: usize = 64;
 /// Most bytes of a line that an error quotes.
 const MOST_QUOTED: usize = 200;
-/// ureq takes 128 headers.
-const MOST_HEADERS: usize = 100;
+/// ureq takes 128 headers, of which cookies may not take the place of others.
+const MOST_HEADERS: usize = 120;
+const MOST_COOKIES: usize = 80;
 /// The headers that a check or ureq looks at.
 const READ: [&str; 7] =
     ["connection", "content-encoding", "content-length", "content-type", "location", "set-cookie", "transfer-encoding"];
@@ -129,6 +130,12 @@ impl Whole {
         let mut head = format!("HTTP/1.{} {status:03} \r\n", response.version.unwrap_or_default()).into_bytes();
         let read =
             response.headers.iter().filter(|header| READ.iter().any(|name| name.eq_ignore_ascii_case(header.name)));
+        let mut cookies = 0;
+        let read = read.filter(|header| {
+            let is_cookie = header.name.eq_ignore_ascii_case("set-cookie");
+            cookies += usize::from(is_cookie);
+            !is_cookie || cookies <= MOST_COOKIES
+        });
         for Header { name, value } in read.take(MOST_HEADERS) {
             head.extend_from_slice(name.as_bytes());
             head.extend_from_slice(b": ");
@@ -237,6 +244,8 @@ mod tests {
             assert!(head.to_lowercase().contains("location: /a\r\n"), "{lines:?}: {head:?}");
         }
         assert!(head("Location: /a\x7fb").unwrap().contains("/a%7Fb"));
+        let cookies = head(&format!("{}Location: /a", "Set-Cookie: a=b\r\n".repeat(1_000))).unwrap();
+        assert_eq!((cookies.matches("Set-Cookie").count(), cookies.contains("Location: /a\r\n")), (MOST_COOKIES, true));
         let many: String = (0..3_000).map(|number| format!("X-{number}: {number}\r\n")).collect();
         assert_eq!(head(&format!("{many}Location: /a")).unwrap(), "HTTP/1.1 200 \r\nLocation: /a\r\n\r\n");
     }
