@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! check ─▶ attempts ─┬▶ http ── one hop per redirect ──▶ ureq ──▶ connection ─▶ resolve ─▶ socket ─▶ tls
-//!                    │    ├─ redirect: where to next          (HTTP/1.1)   │
-//!                    │    └─ body: bounded; coding, charset                └─▶ trace: phases, peer, certificate
+//!                    │    ├─ redirect, cookies: where to next, and with what   ├─ head: made plain for ureq
+//!                    │    └─ body: bounded, searched as it comes; coding,      └─▶ trace: phases, peer, certificate
+//!                    │        charset, budget
 //!                    ├▶ tcp ── resolve ─▶ socket
 //!                    └▶ dns ── resolve ─▶ UDP, or socket          expect: is that what was expected?
 //! ```
