@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::statistics::{Partition, Statistics};
+use rdkafka::statistics::Statistics;
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use settings::{Failure, FailureKind, Kafka, LogThrottle};
 use uuid::Uuid;
@@ -270,15 +270,6 @@ pub(super) fn failure(error: &KafkaError, reason: &str) -> Failure {
     Failure::of_kafka(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail) as i32, reason)
 }
 
-/// How many messages of a partition are to be stored yet; negative when librdkafka does not know. It counts offsets, and a
-/// transaction ends with a marker that has an offset and is no message: where all was fetched and what came of it is
-/// committed, nothing is left.
-fn lag(partition: &Partition) -> i64 {
-    let is_fetched = partition.next_offset >= partition.hi_offset && partition.fetchq_cnt == 0;
-    let is_committed = partition.committed_offset >= partition.app_offset;
-    if is_fetched && is_committed { partition.consumer_lag.min(0) } else { partition.consumer_lag }
-}
-
 fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -296,7 +287,7 @@ impl ClientContext for Context {
     fn stats(&self, statistics: Statistics) {
         let topic = statistics.topics.get(&*self.topic);
         let partitions = topic.into_iter().flat_map(|topic| topic.partitions.values());
-        let behind = partitions.map(|partition| (partition.partition, lag(partition)));
+        let behind = partitions.map(|partition| (partition.partition, partition.consumer_lag));
         let behind: BTreeMap<i32, i64> = behind.filter(|(_, lag)| *lag >= 0).collect();
         if !behind.is_empty() {
             self.health.lags(behind);
