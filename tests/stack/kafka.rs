@@ -5,6 +5,7 @@
 
 mod group;
 mod jars;
+mod java;
 mod node;
 mod producer;
 mod roles;
@@ -24,6 +25,8 @@ pub use node::Node;
 pub use producer::Producer;
 pub use secured::{PASSWORD, USER, Way};
 pub use topic::{Message, Topic};
+
+use java::Java;
 
 use crate::certificates::Authority;
 use crate::eventually::within;
@@ -74,11 +77,18 @@ impl Kafka {
     }
 
     fn start_nodes(count: usize, room: Option<Room>, authority: Option<&Authority>) -> Result<Kafka> {
-        let jars = jars()?;
+        let java = Java::ready(|making| {
+            let kafka = Kafka::start_by(making, 1, None, None)?;
+            kafka.nodes.iter().try_for_each(Node::stop)
+        })?;
+        Kafka::start_by(&java, count, room, authority)
+    }
+
+    fn start_by(java: &Java, count: usize, room: Option<Room>, authority: Option<&Authority>) -> Result<Kafka> {
         let mut tries = 0;
         let nodes = loop {
             tries += 1;
-            let nodes = Node::cluster(count, &jars, authority)?;
+            let nodes = Node::cluster(count, java, authority)?;
             match nodes.iter().try_for_each(Node::start_unawaited).and_then(|()| await_all(&nodes)) {
                 Ok(()) => break nodes,
                 // Another process may have taken a port between our look at it and the node's.

@@ -2,12 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
+use super::java::Java;
 use super::secured::{Secured, Way};
 use crate::certificates::Authority;
 use crate::directory::{copy_all, directory};
@@ -33,7 +33,7 @@ pub struct Node {
     pub proxy: Proxy,
     ports: Ports,
     directory: PathBuf,
-    jars: PathBuf,
+    java: Java,
     secured: Option<Secured>,
     process: Mutex<Option<Process>>,
 }
@@ -48,16 +48,16 @@ struct Ports {
 
 impl Node {
     /// The nodes of a new cluster, formatted, none of them running.
-    pub(super) fn cluster(count: usize, jars: &Path, authority: Option<&Authority>) -> Result<Vec<Node>> {
+    pub(super) fn cluster(count: usize, java: &Java, authority: Option<&Authority>) -> Result<Vec<Node>> {
         let mut all = Vec::new();
         for _ in 0..count {
             let [proxied, direct, login, controller] = [free_port()?, free_port()?, free_port()?, free_port()?];
             all.push(Ports { proxied, direct, login, controller });
         }
-        (0..count).map(|index| Node::create(index, &all, jars, authority)).collect()
+        (0..count).map(|index| Node::create(index, &all, java, authority)).collect()
     }
 
-    fn create(index: usize, all: &[Ports], jars: &Path, authority: Option<&Authority>) -> Result<Node> {
+    fn create(index: usize, all: &[Ports], java: &Java, authority: Option<&Authority>) -> Result<Node> {
         let secured = authority.map(Secured::by).transpose()?;
         let ports = all[index];
         let directory = directory("kafka")?;
@@ -66,9 +66,9 @@ impl Node {
             directory.join("server.properties"),
             properties(index, all, proxy.port(), &directory, secured.as_ref()),
         )?;
-        let node = Node { proxy, ports, directory, jars: jars.into(), secured, process: Mutex::default() };
-        let mut format = node.java();
-        format.args(["kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c", "server.properties"]);
+        let node = Node { proxy, ports, directory, java: java.clone(), secured, process: Mutex::default() };
+        let mut format = node.java.program("kafka.tools.StorageTool", &node.directory);
+        format.args(["format", "-t", CLUSTER, "-c", "server.properties"]);
         if node.secured.is_some() {
             format.args(Secured::users());
         }
@@ -165,8 +165,8 @@ impl Node {
     pub(super) fn start_unawaited(&self) -> Result<()> {
         let mut slot = self.slot();
         if !slot.as_ref().is_some_and(Process::is_running) {
-            let mut server = self.java();
-            server.args(["kafka.Kafka", "server.properties"]);
+            let mut server = self.java.program("kafka.Kafka", &self.directory);
+            server.arg("server.properties");
             *slot = Some(Process::start("kafka", &self.directory, server)?);
         }
         Ok(())
@@ -219,18 +219,6 @@ impl Node {
 
     pub(super) fn tail(&self) -> String {
         self.slot().as_ref().map(Process::tail).unwrap_or_default()
-    }
-
-    fn java(&self) -> Command {
-        let mut java = Command::new("java");
-        java.current_dir(&self.directory);
-        // A broker that lives for minutes doesn't earn what the second compiler costs.
-        java.args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx384m"]);
-        // What it unpacks goes away with its directory, also when it is killed.
-        java.arg("-XX:-UsePerfData").arg(format!("-Djava.io.tmpdir={}", self.directory.display()));
-        java.arg("-cp");
-        java.arg(self.jars.join("*"));
-        java
     }
 
     fn slot(&self) -> std::sync::MutexGuard<'_, Option<Process>> {
