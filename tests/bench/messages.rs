@@ -81,6 +81,7 @@ fn result(monitor: usize, at: Timestamp) -> CheckResult {
             not_after: at + 2_000.hours(),
             subject: "CN=shop.example".into(),
             issuer: "CN=Some Issuer".into(),
+            first_end: None,
             fault: None,
             faults: Vec::new(),
         }),

@@ -29,6 +29,7 @@ diesel::table! {
         peer -> Nullable<Text>,
         certificate_not_after -> Nullable<Timestamptz>,
         error -> Nullable<Text>,
+        certificate_first_end -> Nullable<Timestamptz>,
     }
 }
 
@@ -53,6 +54,7 @@ pub(crate) struct Row {
     peer: Option<String>,
     certificate_not_after: Option<PgTimestamp>,
     error: Option<String>,
+    certificate_first_end: Option<PgTimestamp>,
 }
 
 const TABLE: &str = "website_monitor.results";
@@ -107,7 +109,7 @@ pub(crate) fn unnest(database: &Database, rows: &[Row]) -> Result<()> {
         }
         diesel::sql_query(format!(
             "insert into {TABLE}
-             select * from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+             select * from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
              on conflict do nothing"
         ))
         .bind::<Array<Integer>, _>(column!(monitor_id))
@@ -128,6 +130,7 @@ pub(crate) fn unnest(database: &Database, rows: &[Row]) -> Result<()> {
         .bind::<Array<Nullable<Text>>, _>(column!(peer))
         .bind::<Array<Nullable<Timestamptz>>, _>(column!(certificate_not_after))
         .bind::<Array<Nullable<Text>>, _>(column!(error))
+        .bind::<Array<Nullable<Timestamptz>>, _>(column!(certificate_first_end))
         .execute(&mut connection)?;
     }
     Ok(())

@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+mod certificates;
 mod clock;
 mod doubled;
 mod gone;

@@ -270,6 +270,9 @@ fn check_result(result: &CheckResult<Cow<'_, str>>) -> Result<(), Rejection> {
         time("certificate.not_after", certificate.not_after)?;
         text("certificate.subject", &certificate.subject, limits::TEXT)?;
         text("certificate.issuer", &certificate.issuer, limits::TEXT)?;
+        if let Some(first_end) = certificate.first_end {
+            time("certificate.first_end", first_end)?;
+        }
         optional_text("certificate.fault", &certificate.fault, limits::TEXT)?;
         number("certificate.faults", certificate.faults.len() as u64, 0, limits::ENTRIES as u64)?;
         for fault in &certificate.faults {

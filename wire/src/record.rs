@@ -229,6 +229,10 @@ pub struct Certificate<T = String> {
     pub subject: T,
     /// Its issuer's distinguished name.
     pub issuer: T,
+    /// The earliest end among all certificates that the check relied on: those of the verified chain of each hop. Absent
+    /// where that is `not_after`.
+    #[serde(default, with = "crate::time::optional", skip_serializing_if = "Option::is_none")]
+    pub first_end: Option<Timestamp>,
     /// Why it was not accepted: the first reason that was found. Absent when it was accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<T>,

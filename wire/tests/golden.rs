@@ -45,6 +45,7 @@ fn result() -> Record<Cow<'static, str>> {
                 not_after: "2027-01-01T00:00:00Z".parse().unwrap(),
                 subject: "CN=shop.example".into(),
                 issuer: "CN=Test CA".into(),
+                first_end: None,
                 fault: Some("expired".into()),
                 faults: vec![],
             }),
@@ -95,6 +96,15 @@ fn agent() -> Record<Cow<'static, str>> {
 #[test]
 fn a_result_is_written_and_read_as_in_its_golden_file() {
     agrees(&result(), include_str!("../golden/v1-result.json"));
+}
+
+#[test]
+fn a_chain_that_ends_before_its_certificate_is_written_and_read_as_in_its_golden_file() {
+    let mut record = result();
+    let Content::Result(result) = &mut record.content else { panic!("no result") };
+    let certificate = result.certificate.as_mut().unwrap();
+    certificate.first_end = Some("2026-11-27T10:00:00Z".parse().unwrap());
+    agrees(&record, include_str!("../golden/v1-result-chain.json"));
 }
 
 #[test]

@@ -48,10 +48,11 @@ prop_compose! {
         not_after in time(),
         subject in text(),
         issuer in text(),
+        first_end in of(time()),
         fault in of(text()),
         faults in vec(text(), 0..4),
     ) -> Certificate<Text> {
-        Certificate { not_after, subject, issuer, fault, faults }
+        Certificate { not_after, subject, issuer, first_end, fault, faults }
     }
 }
 

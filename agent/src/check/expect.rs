@@ -4,11 +4,12 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use wire::{Certificate, Outcome};
+use wire::Outcome;
 
 use super::findings::Findings;
 use super::outcome::Fault;
 use super::text::harmless;
+use super::trace::CertificateEnd;
 use crate::config::{Expect, Monitor, Pattern, Search};
 
 /// Most bytes that an error quotes.
@@ -121,17 +122,18 @@ pub(super) fn time(took: Duration, expect: &Expect) -> Result<(), Fault> {
     }
 }
 
-/// The certificate stays valid for long enough.
-pub(super) fn certificate(certificate: Option<&Certificate>, expect: &Expect) -> Result<(), Fault> {
-    let Some((certificate, least)) = certificate.zip(expect.certificate_valid_for) else { return Ok(()) };
-    let left = certificate.not_after.duration_since(Timestamp::now());
+/// All certificates that the check relied on stay valid for long enough.
+pub(super) fn certificate(first_end: Option<&CertificateEnd>, expect: &Expect) -> Result<(), Fault> {
+    let Some((CertificateEnd { at, whose }, least)) = first_end.zip(expect.certificate_valid_for) else {
+        return Ok(());
+    };
+    let left = at.duration_since(Timestamp::now());
     if Duration::try_from(left).is_ok_and(|left| left >= least) {
         return Ok(());
     }
     let days = left.as_secs().div_euclid(86_400);
     let text = format!(
-        "the certificate ends in {days} days, on {}, which is sooner than {}",
-        certificate.not_after,
+        "{whose} ends in {days} days, on {at}, which is sooner than {}",
         settings::quantity::show_duration(least)
     );
     Err(Fault::new(Outcome::CertificateExpiring, text))

@@ -71,7 +71,7 @@ impl Handshake {
         let mut stream = SslStream::new(ssl, socket).map_err(own_trouble)?;
         let shaken = stream.connect();
         if let Some(verdict) = self.context.verdict(stream.ssl())? {
-            locked(trace).showed(verdict.certificate().clone());
+            locked(trace).showed(verdict.certificate().clone(), verdict.first_end());
             // A certificate that was seen and is bad came before whatever ended the handshake.
             verdict.accepted()?;
         } else if shaken.is_ok() {

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use wire::{Certificate, Phases};
 
 use super::deadline::micros;
@@ -25,8 +26,18 @@ pub(super) struct Trace {
     running: Option<(Phase, Instant)>,
     peer: Option<SocketAddr>,
     certificate: Option<Certificate>,
+    first_end: Option<CertificateEnd>,
     status_line: Vec<u8>,
     ended: bool,
+}
+
+/// When a certificate ends on which a check relied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct CertificateEnd {
+    /// Its last moment.
+    pub(super) at: Timestamp,
+    /// Which one it is, as a sentence's subject.
+    pub(super) whose: String,
 }
 
 /// A phase of a hop.
@@ -74,19 +85,25 @@ impl Trace {
         self.peer
     }
 
-    /// A TLS peer showed its certificate.
-    pub(super) fn showed(&mut self, certificate: Certificate) {
+    /// A TLS peer showed its certificate, and `first_end` is the earliest end of its chain.
+    pub(super) fn showed(&mut self, certificate: Certificate, first_end: &CertificateEnd) {
         self.certificate = Some(certificate);
+        if self.first_end.as_ref().is_none_or(|known| first_end.at < known.at) {
+            self.first_end = Some(first_end.clone());
+        }
     }
 
-    /// The certificate that was shown last.
-    pub(super) fn certificate(&self) -> Option<&Certificate> {
-        self.certificate.as_ref()
+    /// The earliest end of all chains that were shown.
+    pub(super) fn first_end(&self) -> Option<&CertificateEnd> {
+        self.first_end.as_ref()
     }
 
     /// The certificate that was shown last, to keep.
     pub(super) fn take_certificate(&mut self) -> Option<Certificate> {
-        self.certificate.take()
+        let mut certificate = self.certificate.take()?;
+        let first = self.first_end.as_ref().map(|first| first.at);
+        certificate.first_end = first.filter(|first| *first < certificate.not_after);
+        Some(certificate)
     }
 
     /// The peer ended the connection.

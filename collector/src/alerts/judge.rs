@@ -82,9 +82,14 @@ fn of_monitor(rule: &Rule, facts: &Facts, monitor: &Monitor) -> Judgement {
             us.map_or(Finding::Unclear, |us| now_if(us > micros(over), now))
         }
         What::CertificateExpiring { within } => {
-            let ends = state.certificate_not_after();
+            let ends = state.certificate_first_end();
+            let whose = if ends == state.certificate_not_after() {
+                "its certificate"
+            } else {
+                "a certificate that it rests on"
+            };
             details.blame = blame(Blame::Target);
-            details.reason = ends.map(|ends| format!("its certificate ends at {ends}")).unwrap_or_default();
+            details.reason = ends.map(|ends| format!("{whose} ends at {ends}")).unwrap_or_default();
             let bound = now.checked_add(within).unwrap_or(Timestamp::MAX);
             ends.map_or(Finding::Unclear, |ends| now_if(ends <= bound, now))
         }

@@ -116,6 +116,8 @@ pub struct ResultRow {
     pub peer: Option<String>,
     /// The end of the certificate that was shown.
     pub certificate_not_after: Option<Timestamp>,
+    /// The earliest end among the certificates that the check relied on, where that is another.
+    pub certificate_first_end: Option<Timestamp>,
     /// Why it failed, for people.
     pub error: Option<String>,
 }

@@ -65,6 +65,8 @@ pub struct Latest {
     pub error: Option<String>,
     /// The end of the certificate that was shown.
     pub certificate_not_after: Option<Timestamp>,
+    /// The earliest end among the certificates that the check relied on, where that is another.
+    pub certificate_first_end: Option<Timestamp>,
 }
 
 /// How a monitor is now.
@@ -109,6 +111,7 @@ impl Latest {
             response_time_us: None,
             error: None,
             certificate_not_after: None,
+            certificate_first_end: None,
         }
     }
 }
@@ -142,6 +145,12 @@ impl State {
     /// The earliest end of the certificates that were shown last.
     pub fn certificate_not_after(&self) -> Option<Timestamp> {
         self.agents.iter().filter_map(|latest| latest.certificate_not_after).min()
+    }
+
+    /// The earliest end of all certificates that the latest checks relied on.
+    pub fn certificate_first_end(&self) -> Option<Timestamp> {
+        let first = |latest: &Latest| latest.certificate_first_end.or(latest.certificate_not_after);
+        self.agents.iter().filter_map(first).min()
     }
 }
 

@@ -20,7 +20,7 @@ const PORTION: usize = 64 * 1024;
 const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 const TRAILER: [u8; 2] = (-1_i16).to_be_bytes();
 const NULL: [u8; 4] = (-1_i32).to_be_bytes();
-const COLUMNS: i16 = 18;
+const COLUMNS: i16 = 19;
 
 /// Stores rows.
 pub(super) fn copy(connection: &mut PgConnection, rows: &[Row<'_>]) -> Result<(), Trouble> {
@@ -72,6 +72,7 @@ impl Portion {
         self.nullable(row.peer);
         self.nullable(row.certificate_not_after.map(|at| at.0.to_be_bytes()));
         self.nullable(row.error);
+        self.nullable(row.certificate_first_end.map(|at| at.0.to_be_bytes()));
     }
 
     fn column(&mut self, value: impl AsRef<[u8]>) {

@@ -31,6 +31,7 @@ diesel::table! {
         peer -> Nullable<Text>,
         certificate_not_after -> Nullable<Timestamptz>,
         error -> Nullable<Text>,
+        certificate_first_end -> Nullable<Timestamptz>,
     }
 }
 
@@ -83,6 +84,7 @@ pub(super) struct ResultRow<'a> {
     pub(super) peer: Option<&'a str>,
     pub(super) certificate_not_after: Option<PgTimestamp>,
     pub(super) error: Option<&'a str>,
+    pub(super) certificate_first_end: Option<PgTimestamp>,
 }
 
 impl<'a> ResultRow<'a> {
@@ -108,6 +110,11 @@ impl<'a> ResultRow<'a> {
             peer: result.peer.as_deref(),
             certificate_not_after: result.certificate.as_ref().map(|certificate| pg_time(certificate.not_after)),
             error: result.error.as_deref(),
+            certificate_first_end: result
+                .certificate
+                .as_ref()
+                .and_then(|certificate| certificate.first_end)
+                .map(pg_time),
         }
     }
 }

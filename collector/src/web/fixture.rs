@@ -108,6 +108,7 @@ fn latest(chance: &mut Chance, agent: &str, look: Look) -> Latest {
         response_time_us: Some(48_000),
         error: failure.then(|| "expected a status of 200 to 299, got 503".into()),
         certificate_not_after: Some(now() + HOUR * 24 * (3 + chance.below(80) as i32)),
+        certificate_first_end: None,
     }
 }
 
@@ -254,6 +255,7 @@ pub(crate) fn results(before: Timestamp) -> Vec<ResultRow> {
             attempts: 1,
             peer: Some("192.0.2.7:443".into()),
             certificate_not_after: Some(now() + HOUR * 24 * 61),
+            certificate_first_end: None,
             error: failure.then(|| "expected a status of 200 to 299, got 503".into()),
         }
     };

@@ -114,8 +114,8 @@ fn tell_monitors(registry: &mut Registry, overview: &Overview, most: usize) {
             success.get_or_create(&[label()]).set(is_up);
         }
         verdict.get_or_create(&[label(), ("verdict", word(monitor.state.verdict))]).set(1);
-        if let Some(not_after) = monitor.state.certificate_not_after() {
-            expiry.get_or_create(&[label()]).set(not_after.as_second());
+        if let Some(first_end) = monitor.state.certificate_first_end() {
+            expiry.get_or_create(&[label()]).set(first_end.as_second());
         }
         if let Some(share) = monitor.counts.uptime() {
             uptime.get_or_create(&[label()]).set(share);
@@ -133,7 +133,11 @@ fn tell_monitors(registry: &mut Registry, overview: &Overview, most: usize) {
     gauge(registry, "snapshot_timestamp_seconds", "The moment of which the monitors' are", overview.as_of.as_second());
     registry.register("probe_success", "0 while every agent that looks sees it fail; absent while none looks", success);
     registry.register("website_monitor_verdict", "1 for what can be said of a monitor now", verdict);
-    registry.register("probe_ssl_earliest_cert_expiry", "The end of the certificate that was shown last", expiry);
+    registry.register(
+        "probe_ssl_earliest_cert_expiry",
+        "The earliest end of all certificates that the latest checks relied on",
+        expiry,
+    );
     registry.register("website_monitor_uptime_ratio", "Of what was seen in 24 hours", uptime);
     registry.register("website_monitor_coverage_ratio", "What arrived of what was due in 24 hours", coverage);
     registry.register("website_monitor_response_time_p95_seconds", "Of the answers of 24 hours", time);

@@ -202,6 +202,7 @@ fn nested() -> Vec<Case> {
         format!("{{{}}}", entries.join(","))
     };
     let certificate = |not_after: &str| format!(r#"{{"not_after":{not_after},"subject":"s","issuer":"i"}}"#);
+    let chain = |end: &str| certificate(&format!(r#""2027-01-01T00:00:00Z","first_end":{end}"#));
     vec![
         ("tags", entries(64), End::Stored),
         ("tags", entries(65), bad("`tags`: 65 is not within 0..=64")),
@@ -221,6 +222,10 @@ fn nested() -> Vec<Case> {
         ("certificate", certificate("\"-009999-01-03T00:00:00Z\""), bad("`certificate.not_after`: ")),
         ("certificate", certificate("\"+012345-01-01T00:00:00Z\""), bad("`certificate.not_after`: ")),
         ("certificate", certificate("7"), bad("`certificate.not_after`: invalid type")),
+        ("certificate", chain("null"), End::Stored),
+        ("certificate", chain("\"2026-12-01T00:00:00Z\""), End::Stored),
+        ("certificate", chain("\"-009999-01-03T00:00:00Z\""), bad("`certificate.first_end`: ")),
+        ("certificate", chain("7"), bad("`certificate.first_end`: invalid type")),
     ]
 }
 

@@ -16,7 +16,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{read_in_parts, usual};
-use crate::{Content, Record};
+use crate::{CheckResult, Content, Record};
 
 mod messages;
 
@@ -100,8 +100,14 @@ fn examine(message: &[u8]) -> Result<(), TestCaseError> {
 /// A result, whose years have four digits.
 fn is_usual(record: &Record<Cow<'_, str>>) -> bool {
     let Content::Result(result) = &record.content else { return false };
-    let not_after = result.certificate.as_ref().map(|certificate| certificate.not_after);
-    [Some(result.scheduled_at), Some(result.checked_at), not_after].iter().flatten().all(|at| *at >= YEAR_0)
+    times_of(result).iter().flatten().all(|at| *at >= YEAR_0)
+}
+
+/// All times that a result says.
+fn times_of(result: &CheckResult<Cow<'_, str>>) -> [Option<Timestamp>; 4] {
+    let certificate = result.certificate.as_ref();
+    let (not_after, first_end) = (certificate.map(|it| it.not_after), certificate.and_then(|it| it.first_end));
+    [Some(result.scheduled_at), Some(result.checked_at), not_after, first_end]
 }
 
 /// Everything that the record says was said by the message.
@@ -154,14 +160,13 @@ fn storable(record: &Record<Cow<'_, str>>, says: &Value) -> Result<(), TestCaseE
         Content::Result(result) => {
             prop_assert!(i16::try_from(result.attempts).is_ok());
             prop_assert!(result.status_code.is_none_or(|code| i16::try_from(code).is_ok()));
-            let not_after = result.certificate.as_ref().map(|certificate| certificate.not_after);
-            [Some(result.scheduled_at), Some(result.checked_at), not_after]
+            times_of(result)
         }
         Content::Dropped(dropped) => {
             prop_assert!(dropped.ranges.iter().all(|range| 1 <= range.first && range.first <= range.last));
-            [Some(dropped.dropped_at), None, None]
+            [Some(dropped.dropped_at), None, None, None]
         }
-        Content::Agent(report) => [Some(report.at), None, None],
+        Content::Agent(report) => [Some(report.at), None, None, None],
     };
     // PostgreSQL's begin with the Julian day 0.
     prop_assert!(times.iter().flatten().all(|at| at.as_microsecond() >= -2_440_588 * 86_400_000_000), "{:?}", times);

@@ -68,6 +68,7 @@ impl<'m> Rest<'m> {
             not_after: self.field("{\"not_after\":", Rest::time)?,
             subject: self.field(",\"subject\":", Rest::text)?,
             issuer: self.field(",\"issuer\":", Rest::text)?,
+            first_end: self.optional(",\"first_end\":", Rest::time)?,
             fault: self.optional(",\"fault\":", Rest::text)?,
             faults: self.optional(",\"faults\":", Rest::texts)?.unwrap_or_default(),
         };

@@ -95,6 +95,49 @@ fn a_certificate_without_an_end_in_sight_is_valid_for_long_enough() {
     assert_eq!(result.certificate.unwrap().not_after, Timestamp::MAX);
 }
 
+/// A monitor's outcome and error, and when the certificate ends that was shown last and what it rests on, in days, where a
+/// certificate is to hold for 14 days.
+fn ends(server: &TlsServer, root: &Issued) -> (Outcome, String, i64, Option<i64>) {
+    let mut monitor = server.monitor("localhost", root);
+    monitor.expect.certificate_valid_for = Some(Duration::from_secs(14 * 86_400));
+    let result = check_monitor(&monitor);
+    let days = |at: Timestamp| (at.as_second() - Timestamp::now().as_second() + DAY / 2).div_euclid(DAY);
+    let certificate = result.certificate.unwrap();
+    let first_end = certificate.first_end.map(days);
+    (result.outcome, result.error.unwrap_or_default(), days(certificate.not_after), first_end)
+}
+
+#[test]
+fn the_first_certificate_to_end_counts_over_all_hops_and_the_verified_chain() {
+    let root = root();
+    let in_days = |days: i64| Timestamp::now().as_second() + days * DAY;
+    let leaf = |days, issuer| Wish { end: in_days(days), ..wish("localhost", Some(issuer)) }.issue();
+    let long = TlsServer::start(acceptor(&leaf(90, &root), &[]));
+    assert_eq!(ends(&long, &root), (Outcome::Success, String::new(), 90, None));
+
+    let to = format!("https://localhost:{}/", long.port);
+    let first_hop = TlsServer::redirecting(acceptor(&leaf(3, &root), &[]), &to);
+    let (outcome, error, own, first) = ends(&first_hop, &root);
+    assert_eq!((outcome, own, first), (Outcome::CertificateExpiring, 90, Some(3)), "{error}");
+    assert!(error.starts_with("the certificate of localhost ends in "), "{error}");
+
+    let middle = Wish { is_ca: true, end: in_days(5), ..wish("Middle", Some(&root)) }.issue();
+    let chain = TlsServer::start(acceptor(&leaf(90, &middle), &[&middle]));
+    let (outcome, error, own, first) = ends(&chain, &root);
+    assert_eq!((outcome, own, first), (Outcome::CertificateExpiring, 90, Some(5)), "{error}");
+    let told = "O=Tests, CN=Middle, which the certificate of localhost rests on, ends in ";
+    assert!(error.starts_with(told), "{error}");
+
+    // What was sent beside the chain, and is not part of it, does not count.
+    let beside = TlsServer::start(acceptor(&leaf(90, &root), &[&middle]));
+    assert_eq!(ends(&beside, &root), (Outcome::Success, String::new(), 90, None));
+
+    let root = Wish { is_ca: true, end: in_days(7), ..wish("Old", None) }.issue();
+    let old = TlsServer::start(acceptor(&leaf(90, &root), &[]));
+    let (outcome, error, own, first) = ends(&old, &root);
+    assert_eq!((outcome, own, first), (Outcome::CertificateExpiring, 90, Some(7)), "{error}");
+}
+
 #[test]
 fn a_wildcard_stands_for_any_one_label() {
     let root = root();

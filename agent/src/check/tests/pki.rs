@@ -145,6 +145,15 @@ pub(super) struct TlsServer {
 
 impl TlsServer {
     pub(super) fn start(acceptor: SslAcceptorBuilder) -> TlsServer {
+        TlsServer::answering(acceptor, "HTTP/1.1 200 OK\r\n\r\nhello".into())
+    }
+
+    /// One that redirects to this url.
+    pub(super) fn redirecting(acceptor: SslAcceptorBuilder, to: &str) -> TlsServer {
+        TlsServer::answering(acceptor, format!("HTTP/1.1 302 Found\r\nLocation: {to}\r\n\r\n"))
+    }
+
+    fn answering(acceptor: SslAcceptorBuilder, answer: String) -> TlsServer {
         let acceptor = Arc::new(Mutex::new(acceptor.build()));
         let requests = Arc::<Mutex<Vec<String>>>::default();
         let (log, current) = (requests.clone(), acceptor.clone());
@@ -155,7 +164,7 @@ impl TlsServer {
             if !request.is_empty() {
                 log.lock().unwrap().push(request);
             }
-            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\nhello").ok();
+            stream.write_all(answer.as_bytes()).ok();
             if stream.shutdown().is_ok() {
                 hang(stream);
             }

@@ -7,6 +7,7 @@ use openssl::x509::{X509NameRef, X509Ref};
 use wire::Certificate;
 
 use crate::check::text::harmless;
+use crate::check::trace::CertificateEnd;
 
 /// Most names of a certificate that an error tells.
 const MOST_NAMES: usize = 5;
@@ -14,12 +15,30 @@ const MOST_NAMES: usize = 5;
 /// The record of a certificate, so far without faults.
 pub(super) fn record(certificate: &X509Ref) -> Certificate {
     Certificate {
-        not_after: timestamp(certificate.not_after()).unwrap_or(Timestamp::UNIX_EPOCH),
+        not_after: end(certificate),
         subject: distinguished_name(certificate.subject_name()),
         issuer: distinguished_name(certificate.issuer_name()),
+        first_end: None,
         fault: None,
         faults: Vec::new(),
     }
+}
+
+/// Of a peer's chain that was verified, its own certificate included, the one that ends first.
+pub(super) fn first_end<'a>(name: &str, own: &X509Ref, chain: impl IntoIterator<Item = &'a X509Ref>) -> CertificateEnd {
+    let first = CertificateEnd { at: end(own), whose: format!("the certificate of {name}") };
+    let others = chain.into_iter().map(|certificate| (end(certificate), certificate));
+    match others.min_by_key(|(at, _)| *at) {
+        Some((at, issuer)) if at < first.at => {
+            let subject = distinguished_name(issuer.subject_name());
+            CertificateEnd { at, whose: format!("{subject}, which the certificate of {name} rests on,") }
+        }
+        _ => first,
+    }
+}
+
+fn end(certificate: &X509Ref) -> Timestamp {
+    timestamp(certificate.not_after()).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
 /// A name as people write it: `CN=shop.example, O=Example`.

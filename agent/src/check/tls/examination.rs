@@ -107,7 +107,10 @@ impl Places {
                 format!("the certificate of {} could not be verified: {}", examination.name, result.error_string());
             return Err(Fault::new(Outcome::AgentError, text));
         }
-        let verdict = Arc::new(Verdict::new(&certificate, &examination.name, &reasons));
+        // A chain that was not verified is not relied on.
+        let chain = ssl.verified_chain().filter(|_| examination.verify && reasons.is_empty());
+        let chain = chain.into_iter().flatten();
+        let verdict = Arc::new(Verdict::new(&certificate, &examination.name, &reasons, chain));
         if let Some(key) = key {
             memory.keep(key, verdict.clone(), examination.now, changes(ssl));
         }

@@ -7,6 +7,7 @@ use wire::{Certificate, Outcome};
 
 use super::certificate;
 use crate::check::outcome::Fault;
+use crate::check::trace::CertificateEnd;
 
 /// Most reasons that one verdict tells.
 const MOST_REASONS: usize = 8;
@@ -15,6 +16,7 @@ const MOST_REASONS: usize = 8;
 #[derive(Debug)]
 pub(super) struct Verdict {
     certificate: Certificate,
+    first_end: CertificateEnd,
     error: Option<String>,
 }
 
@@ -69,9 +71,15 @@ impl fmt::Display for Reason {
 }
 
 impl Verdict {
-    /// The certificate of `name`, with what OpenSSL objects to.
-    pub(super) fn new(shown: &X509Ref, name: &str, reasons: &[Reason]) -> Verdict {
+    /// The certificate of `name`, with what OpenSSL objects to, and the rest of the chain by which it was verified.
+    pub(super) fn new<'a>(
+        shown: &X509Ref,
+        name: &str,
+        reasons: &[Reason],
+        chain: impl IntoIterator<Item = &'a X509Ref>,
+    ) -> Verdict {
         let mut certificate = certificate::record(shown);
+        let first_end = certificate::first_end(name, shown, chain);
         // Of a chain whose end is missing OpenSSL says so twice, in different words.
         let mut told: Vec<(&str, String)> = Vec::new();
         for reason in reasons {
@@ -97,11 +105,16 @@ impl Verdict {
             }
             error
         });
-        Verdict { certificate, error }
+        Verdict { certificate, first_end, error }
     }
 
     pub(super) fn certificate(&self) -> &Certificate {
         &self.certificate
+    }
+
+    /// The certificate of the chain that ends first.
+    pub(super) fn first_end(&self) -> &CertificateEnd {
+        &self.first_end
     }
 
     /// The fault of a certificate that is not accepted.
@@ -117,7 +130,8 @@ impl Verdict {
     pub(super) fn blank() -> std::sync::Arc<Verdict> {
         let not_after = jiff::Timestamp::UNIX_EPOCH;
         let (subject, issuer) = (String::new(), String::new());
-        let certificate = Certificate { not_after, subject, issuer, fault: None, faults: Vec::new() };
-        Verdict { certificate, error: None }.into()
+        let certificate = Certificate { not_after, subject, issuer, first_end: None, fault: None, faults: Vec::new() };
+        let first_end = CertificateEnd { at: not_after, whose: String::new() };
+        Verdict { certificate, first_end, error: None }.into()
     }
 }

@@ -105,7 +105,8 @@ fn bar(phases: &Phases) -> String {
 
 fn certificate(result: &CheckResult, now: Timestamp) -> Cell {
     let Some(certificate) = &result.certificate else { return Cell::new("") };
-    let days = certificate.not_after.duration_since(now).as_hours().div_euclid(24);
+    let first = certificate.first_end.unwrap_or(certificate.not_after);
+    let days = first.duration_since(now).as_hours().div_euclid(24);
     match days {
         ..0 => Cell::new("expired").fg(Color::Red),
         0..SOON_DAYS => Cell::new(format!("{days} days")).fg(Color::Yellow),
@@ -145,6 +146,7 @@ mod tests {
             not_after,
             subject: "CN=a".into(),
             issuer: "CN=b".into(),
+            first_end: None,
             fault: None,
             faults: Vec::new(),
         });

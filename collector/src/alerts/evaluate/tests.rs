@@ -321,6 +321,10 @@ fn slow_answers_and_ending_certificates_are_told() {
     assert_eq!(story.site(10, ends(111)), []);
     assert_eq!(story.site(11, ends(111)), [Kind::Firing]);
     assert_eq!(story.site(12, ends(100_000)), [Kind::Resolved]);
+    let mut rests_on_another = ends(100_000);
+    rests_on_another[0].latest.certificate_first_end = Some(at(112));
+    let told = story.told(&facts(13, vec![monitor(rests_on_another)], vec![]));
+    assert_eq!(told[0].details.reason, format!("a certificate that it rests on ends at {}", at(112)));
 }
 
 fn agent(last_seen: i64) -> AgentRow {

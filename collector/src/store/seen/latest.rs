@@ -37,6 +37,8 @@ pub(in crate::store) struct Row {
     response_time_us: Option<i64>,
     #[diesel(sql_type = Nullable<Timestamptz>)]
     certificate_not_after: Option<PgTimestamp>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    certificate_first_end: Option<PgTimestamp>,
     #[diesel(sql_type = Nullable<Text>)]
     error: Option<String>,
 }
@@ -44,7 +46,7 @@ pub(in crate::store) struct Row {
 /// Its columns, of results `r` and epochs `e`.
 pub(in crate::store) const COLUMNS: &str =
     "r.monitor_id, e.agent_id, r.epoch_id, r.seq, r.checked_at, r.outcome, r.status_code,
-                       r.response_time_us, r.certificate_not_after, r.error";
+                       r.response_time_us, r.certificate_not_after, r.certificate_first_end, r.error";
 
 /// Of a monitor that nobody tells anything of now, so far back is looked for the last that was told.
 const FAR_BACK: SignedDuration = SignedDuration::from_hours(24 * 7);
@@ -152,6 +154,7 @@ impl Row {
             response_time_us: self.response_time_us,
             error: self.error.clone(),
             certificate_not_after: self.certificate_not_after.map(time),
+            certificate_first_end: self.certificate_first_end.map(time),
         }
     }
 }

@@ -40,6 +40,8 @@ struct Row {
     peer: Option<String>,
     #[diesel(sql_type = Nullable<Timestamptz>)]
     certificate_not_after: Option<PgTimestamp>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    certificate_first_end: Option<PgTimestamp>,
     #[diesel(sql_type = Nullable<Text>)]
     error: Option<String>,
 }
@@ -106,6 +108,7 @@ impl From<Row> for ResultRow {
             attempts: row.attempts,
             peer: row.peer,
             certificate_not_after: row.certificate_not_after.map(time),
+            certificate_first_end: row.certificate_first_end.map(time),
             error: row.error,
         }
     }

@@ -68,6 +68,7 @@ pub(super) struct Monitor<'a> {
     verdict: Verdict,
     latest: &'a [Latest],
     certificate_not_after: Option<Timestamp>,
+    certificate_first_end: Option<Timestamp>,
     seen: Seen,
     response_times: ResponseTimes,
 }
@@ -83,6 +84,7 @@ impl<'a> Monitor<'a> {
             verdict: monitor.state.verdict,
             latest: &monitor.state.agents,
             certificate_not_after: monitor.state.certificate_not_after(),
+            certificate_first_end: monitor.state.certificate_first_end(),
             seen: monitor.counts.into(),
             response_times: monitor.times,
         }

@@ -195,12 +195,15 @@ fn figures(detail: &Detail) -> Vec<Figure> {
             max_us.map_or_else(String::new, |us| format!("{} the longest", time_taken(us as f64))),
         ),
     ]);
-    if let Some(ends) = it.state.certificate_not_after() {
+    if let Some(ends) = it.state.certificate_first_end() {
         let left = ends.duration_since(detail.as_of);
         let number = if left.is_positive() { roughly(left) } else { format!("ended {}", ago(ends, detail.as_of)) };
-        let mut note = ends.to_string();
-        note.truncate(10);
-        figures.push(figure("Certificate holds", number, format!("to {note}")));
+        let day = |at: Timestamp| at.strftime("%Y-%m-%d").to_string();
+        let note = match it.state.certificate_not_after() {
+            Some(own) if own > ends => format!("to {}; its own to {}, but it rests on another", day(ends), day(own)),
+            _ => format!("to {}", day(ends)),
+        };
+        figures.push(figure("Certificate holds", number, note));
     }
     figures
 }

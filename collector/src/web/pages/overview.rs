@@ -257,7 +257,7 @@ impl Row<'_> {
 
 /// How long a certificate holds that ends soon.
 fn near(monitor: &Summary, now: Timestamp) -> Option<String> {
-    let ends = monitor.state.certificate_not_after()?;
+    let ends = monitor.state.certificate_first_end()?;
     let left = ends.duration_since(now);
     match left {
         left if left > NEAR => None,

@@ -1,0 +1,1 @@
+alter table results drop column certificate_first_end;
