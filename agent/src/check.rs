@@ -156,7 +156,7 @@ impl Checker {
         let verdict = asked
             .unwrap_or_else(|panic| Err(Fault::new(Outcome::AgentError, panic_text(panic.as_ref()))))
             .and_then(|()| expect::time(took, expect))
-            .and_then(|()| expect::certificate(locked(&trace).certificate(), expect));
+            .and_then(|()| expect::certificate(locked(&trace).first_end(), expect));
         Attempt { verdict, took, trace, findings }
     }
 

@@ -3,7 +3,7 @@
 //! ```text
 //! file ──▶ load ──▶ include      more files with monitors
 //!                └▶ monitor      one entry at a time: target (url), request, pattern, what to expect, tls, …
-//!                └▶ ids          a unique id for each, exact repeats refused
+//!                └▶ ids          a unique id for each, exact repeats refused; known: those of the last run stay
 //! lines      of faults
 //! reload     what stays of the running configuration when the file is read anew
 //! ```
@@ -16,6 +16,7 @@ mod expect;
 mod family;
 mod ids;
 mod include;
+mod known;
 mod lines;
 mod load;
 mod monitor;
@@ -38,6 +39,7 @@ use url::Url;
 
 pub use expect::Expect;
 pub use family::IpFamily;
+pub use known::{Changes, Known};
 pub use load::Refused;
 pub(crate) use pattern::Search;
 pub use pattern::{Pattern, TooCostly};
@@ -70,6 +72,8 @@ pub struct Config {
     pub faults: Vec<settings::Fault>,
     /// What their monitors would be called, where that can be told.
     pub skipped: HashSet<String>,
+    /// How the ids of monitors differ from those that ran last.
+    pub changes: Changes,
     /// A short hash of what runs: it changes whenever that changes.
     pub revision: String,
 }
@@ -84,7 +88,20 @@ impl Config {
             log::warn!("there is no monitor: nothing is checked");
         }
     }
+
+    /// Logs how the ids of monitors differ from those that ran last.
+    pub fn log_changes(&self) {
+        let changes = self.changes.to_string();
+        let (mut each, count) = (changes.lines(), changes.lines().count());
+        each.by_ref().take(MOST_CHANGES).for_each(|change| log::info!("beside what ran last, {change}"));
+        if count > MOST_CHANGES {
+            log::info!(more = count - MOST_CHANGES; "beside what ran last, other ids differ, too: see check-config");
+        }
+    }
 }
+
+/// So many changes of ids are logged one by one.
+const MOST_CHANGES: usize = 20;
 
 /// Who an agent is.
 #[derive(Clone, Debug)]

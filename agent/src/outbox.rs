@@ -62,6 +62,7 @@ pub use committer::{AppendError, Committer, Number, Opening};
 pub use owner::AsOwner;
 pub use queue::Intake;
 pub use root::OpenError;
+pub(crate) use root::write_durably;
 pub use status::{OldestPending, Status, read_status};
 pub use unreadable::Reads;
 

@@ -33,7 +33,7 @@ use wire::{CheckResult, Content};
 
 use crate::check::{Checker, SetupError};
 use crate::clock::JumpWatch;
-use crate::config::{Config, Monitor};
+use crate::config::{Config, Known, Monitor};
 use crate::outbox::{AppendError, Intake, OpenError};
 use crate::publish;
 use crate::report::Reporter;
@@ -81,6 +81,7 @@ pub enum RunError {
 /// the others would wait for without end.
 pub async fn run(config: Config, stop: impl Future<Output = ()>, reload: impl AsyncFnMut()) -> Result<(), RunError> {
     config.log_faults();
+    config.log_changes();
     tokio::pin!(stop);
     let running = tokio::select! {
         // While a disk hangs or refuses, this may last.
@@ -171,6 +172,8 @@ struct Running {
     watchdog: Watchdog,
     /// A reload has not been reported.
     reloaded: AtomicBool,
+    /// The outbox's directory does not tell the monitors yet that run.
+    unkept: AtomicBool,
 }
 
 struct Periodic {
@@ -227,6 +230,7 @@ impl Running {
             health,
             watchdog: Watchdog::from_environment(),
             reloaded: AtomicBool::new(false),
+            unkept: AtomicBool::new(true),
         };
         // Before the first tick, so that the metrics are whole from the first answer on.
         running.saw(running.delivery().as_ref());
@@ -270,6 +274,7 @@ impl Running {
         }
         self.saw(Some(delivery));
         self.mind_the_bound(delivery, &mut periodic);
+        self.keep_monitors();
         if delivery.is_settled(clock) {
             let now = Instant::now();
             if delivery.outbox().take_list_lost() {
@@ -316,6 +321,18 @@ impl Running {
             slot_within: self.reloads.slot_within(),
         });
         self.health.saw(seen);
+    }
+
+    /// Has the outbox's directory, which is open, tell the monitors that run, so that their ids stay over a restart.
+    fn keep_monitors(&self) {
+        if !self.unkept.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        let known = Known::of(self.schedule.monitors().iter().map(AsRef::as_ref));
+        if let Err(error) = known.keep(self.setup.outbox()) {
+            log::debug!(error:%; "the list of monitors is not kept: trying again");
+            self.unkept.store(true, Ordering::Relaxed);
+        }
     }
 
     /// With the policy `pause`, no checks are made while the outbox has no room for their results.

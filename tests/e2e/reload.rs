@@ -69,6 +69,37 @@ fn monitors_are_added_removed_and_changed_and_the_others_miss_no_slot_and_have_n
 }
 
 #[test]
+fn an_id_stays_over_reloads_and_restarts_when_another_monitor_comes_with_its_name() -> Result<()> {
+    let web = Web::start()?;
+    let agent = alone(&web, "/one")?;
+    await_path(&web, "/one", 1);
+    let newcomer = format!("one {}", web.site("/two", Answer::ok("")));
+    let checked = |told: &[&str]| {
+        eventually("check-config tells the ids", || {
+            let ended = agent.command(&["check-config", "--format", "json"])?;
+            let checked: Value = serde_json::from_str(&ended.stdout).with_context(|| ended.stdout.clone())?;
+            let ids = checked["monitors"].as_array().into_iter().flatten().map(|monitor| monitor["id"].clone());
+            ensure!(ids.collect::<Vec<_>>() == ["one", &newcomer], "{checked}");
+            ensure!(checked["ids"] == json!({"new": told, "changed": [], "gone": []}), "{checked}");
+            Ok(())
+        });
+    };
+    let mut settings = agent.settings.clone();
+    settings.0["monitors"].as_array_mut().context("a list")?.push(json!({"name": "one", "url": web.url("/two")}));
+    agent.configure(&settings)?;
+    checked(&[&newcomer]);
+    signal(&agent, TAKEN);
+    checked(&[]);
+    assert!(agent.log().contains(&format!("beside what ran last, new: {newcomer}")), "{}", agent.log());
+
+    agent.stop()?;
+    agent.start()?;
+    await_path(&web, "/two", 1);
+    checked(&[]);
+    Ok(())
+}
+
+#[test]
 fn a_faulty_file_changes_nothing_and_a_faulty_entry_leaves_its_monitor_as_it_was() -> Result<()> {
     let web = Web::start()?;
     let agent = alone(&web, "/one")?;

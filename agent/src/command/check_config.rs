@@ -10,7 +10,7 @@ use settings::quantity::{show_duration, show_size};
 use settings::terminal::write_line;
 
 use super::{CONFIGURATION, FOUND, Format};
-use crate::config::{Config, Monitor, Target};
+use crate::config::{Changes, Config, Monitor, Target};
 use crate::publish;
 
 /// Checks the file at `path`. Returns 0, 1 when entries would be skipped, or 78 when the file is refused.
@@ -62,6 +62,10 @@ fn json(checked: &Result<Config, Vec<Fault>>) -> Value {
         "checks_per_minute": config.map(checks_per_minute),
         "notes": config.and_then(slower_than_their_interval).into_iter().collect::<Vec<_>>(),
         "monitors": monitors.collect::<Vec<_>>(),
+        "ids": config.map(|config| {
+            let Changes { new, changed, gone } = &config.changes;
+            json!({"new": new, "changed": changed, "gone": gone})
+        }),
         "faults": faults.collect::<Vec<_>>(),
     })
 }
@@ -121,7 +125,12 @@ fn write_config(config: &Config, out: &mut impl Write) -> io::Result<()> {
         row("note", &note)?;
     }
     row("monitors", &config.monitors.len())?;
-    config.monitors.iter().try_for_each(|monitor| write_line(out, format_args!("  {}", in_a_line(monitor))))
+    config.monitors.iter().try_for_each(|monitor| write_line(out, format_args!("  {}", in_a_line(monitor))))?;
+    if config.changes.is_empty() {
+        return Ok(());
+    }
+    write_line(out, "beside what ran last")?;
+    config.changes.to_string().lines().try_for_each(|change| write_line(out, format_args!("  {change}")))
 }
 
 fn in_a_line(monitor: &Monitor) -> String {

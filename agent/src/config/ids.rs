@@ -1,6 +1,7 @@
 //! A unique id for each monitor, so that its history stays its own: `id`, else `name`, else `url`. Where that would
 //! clash, all of those without an `id` take name, url and pattern together, whatever their order in the file, so that
-//! moving an entry changes no id. An exact repeat is refused.
+//! moving an entry changes no id. An id that is in use stays: the monitor that had it keeps it, and the newcomer takes the
+//! longer one, or is refused. An exact repeat is refused.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -10,10 +11,11 @@ use settings::Fault;
 use url::Url;
 
 use super::Monitor;
+use super::known::Known;
 use super::monitor::Draft;
 
 /// Gives each draft its id; adds a fault for each that can't have one.
-pub(super) fn assign(drafts: Vec<Draft>, faults: &mut Vec<Fault>) -> Vec<Monitor> {
+pub(super) fn assign(drafts: Vec<Draft>, known: &Known, faults: &mut Vec<Fault>) -> Vec<Monitor> {
     let drafts = without_repeats(drafts, faults);
     let mut counts: HashMap<String, usize> = HashMap::new();
     for draft in &drafts {
@@ -21,12 +23,16 @@ pub(super) fn assign(drafts: Vec<Draft>, faults: &mut Vec<Fault>) -> Vec<Monitor
     }
     let mut owners: HashMap<String, Place> = HashMap::new();
     let mut monitors = Vec::with_capacity(drafts.len());
-    // Those with an `id` come first: it is theirs, whatever others would be called.
-    let (explicit, derived): (Vec<_>, Vec<_>) =
-        drafts.into_iter().enumerate().partition(|(_, draft)| draft.id.is_some());
-    for (position, draft) in explicit.into_iter().chain(derived) {
-        let plain = plain(&draft);
-        let id = if draft.id.is_none() && counts[&plain] > 1 { joined(&draft) } else { plain };
+    let kept: Vec<Option<String>> = drafts.iter().map(|draft| kept(draft, &drafts, known)).collect();
+    let mut ranked: Vec<_> = drafts.into_iter().zip(kept).enumerate().collect();
+    // An id that is in use stays. Then comes who says an `id`: it is theirs, whatever others would be called.
+    ranked.sort_by_key(|(_, (draft, kept))| (kept.is_none(), draft.id.is_none()));
+    for (position, (draft, kept)) in ranked {
+        let id = match kept {
+            Some(id) => id,
+            None if draft.id.is_none() && counts[&plain(&draft)] > 1 => joined(&draft),
+            None => plain(&draft),
+        };
         if let Some(owner) = owners.get(&id) {
             faults.push(fault(
                 &draft,
@@ -89,6 +95,21 @@ fn plain(draft: &Draft) -> String {
 fn joined(draft: &Draft) -> String {
     let parts = [draft.name.as_deref(), Some(draft.url.as_str()), draft.pattern()];
     parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
+}
+
+/// Which of its two ids a monitor without an `id` had last.
+fn kept(draft: &Draft, drafts: &[Draft], known: &Known) -> Option<String> {
+    let identity = |draft: &Draft| (draft.shown_name(), draft.url.clone(), draft.pattern().map(String::from));
+    if draft.id.is_some() {
+        return None;
+    }
+    let own = [plain(draft), joined(draft)];
+    let had = known
+        .ids_of(&draft.shown_name(), draft.url.as_str(), draft.pattern())
+        .find(|id| own.iter().any(|own| own == id))?;
+    // Or that is another one, which says so.
+    let is_said = drafts.iter().any(|it| it.id.as_deref() == Some(had) && identity(it) == identity(draft));
+    (!is_said).then(|| had.to_owned())
 }
 
 /// Where the entry stands that has an id already.

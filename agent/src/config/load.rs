@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_yaml::Value;
 use settings::{Fault, Kafka, Log, Section};
 
+use super::known::Known;
 use super::monitor::{Common, Draft, INTERVAL, Options};
 use super::pattern::Pattern;
 use super::tls::TlsFiles;
@@ -43,6 +44,14 @@ impl Config {
     /// # Errors
     /// [`Refused`] when something outside of the entries is wrong.
     pub fn load(path: &Path) -> Result<Config, Refused> {
+        Config::load_after(path, None)
+    }
+
+    /// The same, after these monitors ran; else after those that the outbox's directory tells.
+    ///
+    /// # Errors
+    /// [`Refused`] when something outside of the entries is wrong.
+    pub fn load_after(path: &Path, known: Option<Known>) -> Result<Config, Refused> {
         let value = settings::read(path).map_err(|fault| Refused { faults: vec![*fault] })?;
         let (root, mut refusals) = Section::read(path, None, value, read_root);
         let mut lists = vec![(path.to_path_buf(), root.entries)];
@@ -63,7 +72,9 @@ impl Config {
                 }
             }
         }
-        let monitors = ids::assign(drafts, &mut faults);
+        let known = known.or_else(|| Known::read(&root.outbox.path)).unwrap_or_default();
+        let monitors = ids::assign(drafts, &known, &mut faults);
+        let changes = known.changes(&monitors, &skipped);
         if !refusals.is_empty() {
             refusals.append(&mut faults);
             lines::add(&mut refusals);
@@ -81,6 +92,7 @@ impl Config {
             log: root.log,
             faults,
             skipped,
+            changes,
             revision: String::new(),
         };
         config.revision = revision::of(&config);

@@ -220,11 +220,17 @@ impl Draft {
     }
 
     /// The monitor, once its id is known.
+    /// For people: `name`, else `url`.
+    pub(super) fn shown_name(&self) -> String {
+        // A url is ASCII, and may be longer than a name.
+        let url = || self.url.as_str().chars().take(wire::limits::NAME).collect();
+        self.name.clone().unwrap_or_else(url)
+    }
+
     pub(super) fn into_monitor(self, id: String) -> super::Monitor {
         super::Monitor {
             id,
-            // A url is ASCII, and may be longer than a name.
-            name: self.name.unwrap_or_else(|| self.url.as_str().chars().take(wire::limits::NAME).collect()),
+            name: self.shown_name(),
             url: self.url,
             target: self.target,
             pattern: self.pattern,

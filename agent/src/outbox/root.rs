@@ -7,6 +7,7 @@
 //! status.json                what a running agent says of the outbox, for other processes
 //! LEDGER                     what must be known of records whose chunk is damaged (see ledger.rs)
 //! MARKS                      how far things had come (see marks.rs)
+//! MONITORS                   the monitors that run, so that their ids stay (see config/known.rs)
 //! JOURNAL.0, JOURNAL.1       results that wait for their commit (see journal.rs)
 //! ob-<first position>/       a chunk
 //! new-<first position>/      a chunk that is being made
@@ -374,7 +375,7 @@ fn parse_cursor(text: &[u8]) -> Option<u64> {
 }
 
 /// Replaces a file so that after a power cut it is either whole as before or whole as now.
-pub(super) fn write_durably(directory: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn write_durably(directory: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     let new = directory.join(format!("{name}.new"));
     let mut file = File::create(&new)?;
     file.write_all(bytes)?;

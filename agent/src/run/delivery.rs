@@ -2,6 +2,7 @@
 //! than the checks do.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +38,11 @@ impl Setup {
             reads: Reads::default(),
             kafka: config.kafka.clone(),
         }
+    }
+
+    /// The outbox's directory.
+    pub(super) fn outbox(&self) -> &Path {
+        &self.outbox.path
     }
 }
 

@@ -18,7 +18,7 @@ use settings::{Fault, LogThrottle};
 
 use super::{Running, locked};
 use crate::check::Checker;
-use crate::config::{Config, Fixed};
+use crate::config::{Config, Fixed, Known};
 use crate::publish;
 
 const REFUSED: &str = "the configuration is refused";
@@ -106,12 +106,15 @@ impl Running {
     }
 
     fn try_reload(&self) -> Result<(), Vec<String>> {
-        let mut config = Config::load(&self.reloads.file).map_err(|refused| texts(&refused.faults))?;
+        let known = Known::of(self.schedule.monitors().iter().map(AsRef::as_ref));
+        let mut config =
+            Config::load_after(&self.reloads.file, Some(known)).map_err(|refused| texts(&refused.faults))?;
         publish::check(&config.kafka).map_err(|problem| vec![format!("kafka: {problem}")])?;
         let checker = Checker::new().map_err(|error| vec![error.to_string()])?;
         let kept = config.keep(&self.reloads.fixed, &self.schedule.monitors());
 
         config.log_faults();
+        config.log_changes();
         for id in &kept.monitors {
             log::warn!(monitor = id.as_str(); "its entry is faulty now: the monitor goes on as it was, until a restart");
         }
@@ -127,6 +130,7 @@ impl Running {
         let count = monitors.len();
         let changes = self.schedule.replace(monitors, config.workers);
         self.reloaded.store(true, Ordering::Relaxed);
+        self.unkept.store(true, Ordering::Relaxed);
         log::info!(
             monitors = count, added = changes.added, removed = changes.removed, changed = changes.changed,
             revision = revision.as_str();
