@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 use e2e::collector::Collector;
 use e2e::web::Answer;
 use e2e::{Stack, eventually};
+use serde_json::json;
 
 use crate::truth::{RESULTS, assert_each_request_has_one_row, assert_verified, await_requests, await_rows, settle};
 
@@ -48,6 +49,27 @@ fn checks_go_on_while_kafka_is_stopped_for_20_s_and_all_of_them_arrive() -> Resu
         let kafka_troubles = log.lines().filter(|line| line.contains("level=warn") && line.contains("kafka")).count();
         assert!(kafka_troubles <= 3, "the {who} does not say it rarely:\n{log}");
     }
+    settle(&stack, &agent, &collector)?;
+    assert_each_request_has_one_row(&stack)?;
+    assert_verified(&collector)?;
+    Ok(())
+}
+
+#[test]
+fn results_stream_on_after_each_restart_of_a_broker_that_may_say_before_it_stops_that_there_are_no_brokers()
+-> Result<()> {
+    let stack = Stack::with().own_kafka().start()?;
+    // It says so in its last moments only: a client that asks all the time is likely to hear it.
+    let often = json!({"topic.metadata.refresh.interval.ms": 10});
+    let collector = stack.collector().set("kafka.properties", often.clone()).start()?;
+    let site = stack.web.site("/", Answer::ok(""));
+    let agent = stack.agent().set("kafka.properties", often).interval("100ms").monitor("site", site).start()?;
+    for _ in 0..4 {
+        await_rows(&stack, 5)?;
+        stack.kafka.stop()?;
+        stack.kafka.start()?;
+    }
+    await_rows(&stack, 5)?;
     settle(&stack, &agent, &collector)?;
     assert_each_request_has_one_row(&stack)?;
     assert_verified(&collector)?;

@@ -1,6 +1,7 @@
 //! The consumer: its properties, and what it does when librdkafka calls.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -101,6 +102,7 @@ pub(super) fn consumer(
         uncommitted: Mutex::default(),
         membership: Mutex::default(),
         filled: Mutex::default(),
+        is_lost: AtomicBool::default(),
     })
 }
 
@@ -152,6 +154,8 @@ pub(super) struct Context {
     membership: Mutex<Membership>,
     /// The databases that this collector filled, the present one last.
     filled: Mutex<Vec<Uuid>>,
+    /// No broker is known any more.
+    is_lost: AtomicBool,
 }
 
 /// How the consumer stands to its group.
@@ -226,6 +230,11 @@ impl Context {
             && !self.health.kafka().is_on()
     }
 
+    /// Whether librdkafka knows no broker any more, so that it asks nobody.
+    pub(super) fn is_lost(&self) -> bool {
+        self.is_lost.load(Ordering::Relaxed)
+    }
+
     /// Whether the group ever let it in.
     pub(super) fn was_inside(&self) -> bool {
         lock(&self.membership).was_inside
@@ -270,6 +279,11 @@ pub(super) fn failure(error: &KafkaError, reason: &str) -> Failure {
     Failure::of_kafka(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail) as i32, reason)
 }
 
+/// Whether there is a broker that can be asked. The group's coordinator has an address only while its broker is known.
+fn knows_a_broker(statistics: &Statistics) -> bool {
+    statistics.brokers.values().any(|broker| matches!(broker.source.as_str(), "configured" | "learned"))
+}
+
 fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -292,6 +306,7 @@ impl ClientContext for Context {
         if !behind.is_empty() {
             self.health.lags(behind);
         }
+        self.is_lost.store(!knows_a_broker(&statistics), Ordering::Relaxed);
         self.health.hears_of_kafka(statistics.brokers.values().any(|broker| broker.state == "UP"));
     }
 
@@ -346,5 +361,23 @@ impl ConsumerContext for Context {
         if let Some(times) = lock(&self.uncommitted).happened(&error.to_string(), 1, Instant::now()) {
             log::warn!(times, error:% = error; "offsets are not committed: what they cover will come again");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::statistics::Broker;
+
+    use super::*;
+
+    #[test]
+    fn a_broker_is_known_that_the_configuration_or_kafka_names_and_that_is_not_only_the_groups_or_librdkafkas_own() {
+        let of = |sources: &[&str]| {
+            let broker =
+                |source: &&str| (source.to_string(), Broker { source: source.to_string(), ..Broker::default() });
+            knows_a_broker(&Statistics { brokers: sources.iter().map(broker).collect(), ..Statistics::default() })
+        };
+        assert!(of(&["configured"]) && of(&["logical", "learned"]));
+        assert!(!of(&[]) && !of(&["logical", "internal"]));
     }
 }

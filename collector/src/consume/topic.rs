@@ -33,10 +33,11 @@ impl<'a> Topic<'a> {
         Topic { kafka, looked: Instant::now(), refused: LogThrottle::default() }
     }
 
-    /// Waits until the topic is there, making it where that is wanted; false when `stop` came first.
+    /// Waits until the topic is there, making it where that is wanted; false when `stop` came first, or the consumer knows no
+    /// broker any more.
     pub(super) fn wait(&mut self, consumer: &BaseConsumer<Context>, health: &Health, stop: &AtomicBool) -> bool {
         let mut patience = SHORTEST_ANSWER;
-        while !stop.load(Ordering::Relaxed) {
+        while !stop.load(Ordering::Relaxed) && !consumer.context().is_lost() {
             health.consumes();
             match self.ask(consumer, patience) {
                 Ok(true) => return true,
