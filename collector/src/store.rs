@@ -54,6 +54,7 @@ mod rights;
 mod rollup;
 mod schedules;
 mod seen;
+mod sharing;
 mod tables;
 mod transaction;
 mod trouble;

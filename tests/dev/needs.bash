@@ -79,6 +79,7 @@ need_build() {
 
 need_servers() {
     need_database
+    need pgbouncer "stands before the database in a test" test -x /usr/sbin/pgbouncer
     need_kafka
 }
 

@@ -11,17 +11,49 @@ use e2e::agent::{Agent, AgentSetup};
 use e2e::collector::{Collector, CollectorSetup};
 use e2e::directory::directory;
 use e2e::ports::free_port;
+use e2e::postgres::Pooler;
 use e2e::process::{Finished, Process};
 use e2e::web::{Answer, Web};
 use e2e::{Stack, eventually};
 use uuid::Uuid;
 
-use crate::truth::{RESULTS, await_requests};
+use crate::truth::{RESULTS, assert_each_request_has_one_row, assert_verified, await_requests, await_rows, settle};
 
 const BOUND: Duration = Duration::from_secs(60);
 
 /// Running checks get their timeout (5 s), the last attempts to publish take 5 s; the rest is a loaded machine.
 const STOP: Duration = Duration::from_secs(20);
+
+#[test]
+fn a_pooler_that_shares_sessions_is_refused_before_anything_is_written_and_one_that_does_not_is_none_to_mind()
+-> Result<()> {
+    let stack = Stack::start()?;
+    let pooler = Pooler::start(&stack.database, "transaction")?;
+    let collector = stack.collector().set("database.port", pooler.port()).build()?;
+    let statements = Pooler::start(&stack.database, "statement")?;
+    let by_statements = stack.collector().set("database.port", statements.port()).build()?;
+    for command in ["migrate", "verify"] {
+        refused(&collector.command(&[command])?, 69, &["transaction mode", "pool_mode = session"]);
+        refused(&by_statements.command(&[command])?, 69, &["statement mode", "session mode"]);
+    }
+    collector.start()?;
+    let agent = stack.agent().interval("200ms").monitor("site", stack.web.site("/", Answer::ok(""))).start()?;
+    eventually("the collector says why it waits", || {
+        let log = collector.log();
+        ensure!(log.contains("transaction mode"), log);
+        Ok(())
+    });
+    await_requests(&stack, 10);
+    assert_eq!(stack.database.count("pg_namespace where nspname = 'website_monitor'")?, 0, "{}", collector.log());
+    assert_eq!(stack.database.count("pg_class where relnamespace = 'public'::regnamespace")?, 0);
+
+    pooler.set_mode("session")?;
+    await_rows(&stack, 10)?;
+    settle(&stack, &agent, &collector)?;
+    assert_each_request_has_one_row(&stack)?;
+    assert_verified(&collector)?;
+    Ok(())
+}
 
 #[test]
 fn a_second_agent_on_the_same_outbox_ends_with_75_and_the_first_goes_on() -> Result<()> {

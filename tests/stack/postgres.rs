@@ -1,6 +1,7 @@
 //! A private PostgreSQL: a cluster by `initdb` on a free port of 127.0.0.1, and databases in it.
 
 mod own;
+mod pooler;
 mod secured;
 
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use crate::process::Signal;
 use crate::proxy::Proxy;
 use crate::shared::Shared;
 use own::Own;
+pub use pooler::Pooler;
 
 /// Set to the url of a database server where tests may create databases, they don't start one of their own,
 /// except for tests that stop it.

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,8 +15,8 @@ use diesel::{Connection, ConnectionError, PgConnection, RunQueryDsl};
 use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::rights;
 use super::trouble::{Trouble, describe};
+use super::{rights, sharing};
 use crate::config::{Address, Database};
 
 /// By this name collectors know each other's sessions.
@@ -75,6 +76,7 @@ impl Connections {
             conninfo: conninfo(&database.address),
             secrets: secrets(&database.address),
             schema: database.schema.clone(),
+            has_own_sessions: AtomicBool::default(),
         };
         let last_error = LastError::default();
         let pool = Pool::builder()
@@ -161,6 +163,8 @@ pub(super) struct Connector {
     conninfo: SecretString,
     secrets: Vec<SecretString>,
     schema: String,
+    /// It is known that no pooler shares them out.
+    has_own_sessions: AtomicBool,
 }
 
 /// Why a session could not be made, without any secret.
@@ -180,6 +184,28 @@ impl Connector {
         let hide = |text: String, secret: &SecretString| text.replace(secret.expose_secret(), "***");
         self.secrets.iter().fold(text.replace('\n', " ").trim().to_owned(), hide)
     }
+
+    fn establish(&self) -> Result<PgConnection, Refusal> {
+        PgConnection::establish(self.conninfo.expose_secret()).map_err(|error| match error {
+            ConnectionError::BadConnection(text) => Refusal(self.redact(&text)),
+            error => Refusal(self.redact(&error.to_string())),
+        })
+    }
+
+    /// Refuses shared sessions, before the first one is set to anything.
+    fn look_who_shares(&self, connection: &mut PgConnection) -> Result<(), Refusal> {
+        if self.has_own_sessions.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        match sharing::is_shared(connection, &mut self.establish()?) {
+            Ok(true) => Err(Refusal(sharing::SHARED.into())),
+            Ok(false) => {
+                self.has_own_sessions.store(true, Ordering::Relaxed);
+                Ok(())
+            }
+            Err(error) => Err(Refusal(format!("{}; {}", describe(&error), sharing::ENDED))),
+        }
+    }
 }
 
 impl ManageConnection for Connector {
@@ -187,10 +213,8 @@ impl ManageConnection for Connector {
     type Error = Refusal;
 
     fn connect(&self) -> Result<Session, Refusal> {
-        let mut connection = PgConnection::establish(self.conninfo.expose_secret()).map_err(|error| match error {
-            ConnectionError::BadConnection(text) => Refusal(self.redact(&text)),
-            error => Refusal(self.redact(&error.to_string())),
-        })?;
+        let mut connection = self.establish()?;
+        self.look_who_shares(&mut connection)?;
         connection.batch_execute(&session_setup(&self.schema)).map_err(|error| Refusal(describe(&error)))?;
         Ok(Session { connection, is_checked: false, spoiled: false })
     }
@@ -325,7 +349,12 @@ mod tests {
             Address::Url("postgresql://u:hunter2@db/x".into()),
             Address::Url("postgresql:///x?sslpassword=hunter3&password=hunter2&a=b".into()),
         ] {
-            let connector = Connector { conninfo: conninfo(&address), secrets: secrets(&address), schema: "s".into() };
+            let connector = Connector {
+                conninfo: conninfo(&address),
+                secrets: secrets(&address),
+                schema: "s".into(),
+                has_own_sessions: AtomicBool::default(),
+            };
             assert_eq!(connector.redact("bad hunter2\nhere"), "bad *** here");
         }
     }
@@ -340,7 +369,12 @@ mod tests {
     #[test]
     fn a_url_that_libpq_refuses_is_quoted_without_its_password() {
         let address = Address::Url("postgresql://u:hunter2@[::1/x".into());
-        let connector = Connector { conninfo: conninfo(&address), secrets: secrets(&address), schema: "s".into() };
+        let connector = Connector {
+            conninfo: conninfo(&address),
+            secrets: secrets(&address),
+            schema: "s".into(),
+            has_own_sessions: AtomicBool::default(),
+        };
         let refusal = connector.connect().err().unwrap().to_string();
         assert!(!refusal.contains("hunter2"), "{refusal}");
     }

@@ -99,7 +99,7 @@ impl Own {
     }
 
     /// Makes a file that of the user that the server runs as.
-    fn give(&self, path: &Path) -> Result<()> {
+    pub(super) fn give(&self, path: &Path) -> Result<()> {
         self.user.map_or(Ok(()), |(uid, gid)| Ok(chown(path, Some(uid), Some(gid))?))
     }
 
@@ -243,7 +243,12 @@ impl Own {
     }
 
     fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(self.programs.join(program));
+        self.another(self.programs.join(program))
+    }
+
+    /// A program that runs as the server does, beside it.
+    pub(super) fn another(&self, program: impl AsRef<Path>) -> Command {
+        let mut command = Command::new(program.as_ref());
         command.current_dir(&self.directory);
         if let Some((uid, gid)) = self.user {
             command.uid(uid).gid(gid);

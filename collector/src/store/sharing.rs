@@ -1,0 +1,38 @@
+//! Whether a session is one's own.
+//!
+//! Behind a pooler in transaction mode each transaction runs in whatever session of the server is free, and other clients set
+//! that to something else. Tables would be looked for in another schema, and a lock would be another client's. In session
+//! mode a session is a client's own until it leaves.
+
+use diesel::sql_types::Integer;
+use diesel::{Connection, PgConnection, QueryResult, QueryableByName, RunQueryDsl};
+
+/// What is said of a session that is not.
+pub(super) const SHARED: &str = "several clients share one session of the server, as behind a pooler in transaction mode; \
+                                 set the pooler to session mode (PgBouncer: pool_mode = session), or connect past it";
+
+/// What is added where the first transaction of a session ended it: libpq does not hand out what a pooler says then.
+pub(super) const ENDED: &str = "the session ended in its first transaction, as behind a pooler in statement mode, which has \
+                                to be set to session mode";
+
+/// Whether two clients, both connected, share sessions of the server. A pooler gives a free session to whichever client begins
+/// a transaction, and gives another one while that lasts; it would have to have been busy in between, at just these moments,
+/// not to be noticed.
+///
+/// # Errors
+/// When the server can't be asked. In statement mode a pooler refuses transactions, and says so.
+pub(super) fn is_shared(first: &mut PgConnection, second: &mut PgConnection) -> QueryResult<bool> {
+    let before = first.transaction(session)?;
+    second.transaction(|second| Ok(session(second)? == before || first.transaction(session)? != before))
+}
+
+/// The process of the server that serves a transaction.
+fn session(connection: &mut PgConnection) -> QueryResult<i32> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Integer)]
+        pid: i32,
+    }
+    let Row { pid } = diesel::sql_query("select pg_backend_pid() as pid").get_result(connection)?;
+    Ok(pid)
+}
