@@ -28,9 +28,9 @@
 //! *Where reading begins* is the database's to say (beginning.rs). So a database that was set back is filled again, and a
 //! topic that was deleted and made again is read from its beginning (identity.rs).
 //!
-//! *Brokers that are forgotten.* A broker that is about to stop answers that there are no brokers. librdkafka then forgets
-//! all that it knew, those of its configuration too, and asks nobody from then on (confluentinc/librdkafka#5301, in 2.10
-//! to 2.13). So a consumer that knows no broker is made anew.
+//! *Brokers that are forgotten.* A broker that is about to stop may answer that there are no brokers. librdkafka then
+//! forgets all that it knew, those of its configuration too, and asks nobody from then on, nor can it be closed
+//! (confluentinc/librdkafka#5301, in 2.10 to 2.13). So it is told the addresses of the configuration again.
 //!
 //! *A group that is not found.* librdkafka keeps calling the address that it first learnt of the group's coordinator,
 //! also when that broker has moved. A consumer that the group leaves outside while Kafka answers is made anew.
@@ -161,9 +161,7 @@ pub fn run(
         let mut gathering = Gathering::new(&consumer, &progress, bounds, writers, take_over);
         let mut is_fenced = false;
         let is_another_topic = || consumer.context().identity().is_another();
-        let is_lost = || consumer.context().is_lost();
-        let is_left_outside = || consumer.context().is_left_outside(patience);
-        while !is_over() && !is_fenced && !is_another_topic() && !is_lost() && !is_left_outside() {
+        while !is_over() && !is_fenced && !is_another_topic() && !consumer.context().is_left_outside(patience) {
             health.consumes();
             let error = match gathering.step() {
                 Ok(error) => error,
@@ -187,8 +185,6 @@ pub fn run(
             name = Name::random();
         } else if is_another_topic() {
             log::warn!(topic = kafka.topic.as_str(); "the topic was deleted and made again: partitions are read from where the database is");
-        } else if is_lost() {
-            log::info!("kafka said that it has no brokers, as one does that stops: its addresses are tried anew");
         } else {
             log::warn!(seconds = patience.as_secs(); "kafka answers, but the group does not: joining it anew");
             let was_inside = consumer.context().was_inside();
@@ -200,6 +196,7 @@ pub fn run(
     }
     progress.close();
     await_ends(&writing, LAST_WRITE);
+    topic.tell_addresses_again(&consumer);
     commit(&consumer, &progress, CommitMode::Sync);
     client::leave(&consumer);
     let has_died = |writing: JoinHandle<()>| writing.is_finished() && writing.join().is_err();

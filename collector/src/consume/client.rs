@@ -230,9 +230,9 @@ impl Context {
             && !self.health.kafka().is_on()
     }
 
-    /// Whether librdkafka knows no broker any more, so that it asks nobody.
-    pub(super) fn is_lost(&self) -> bool {
-        self.is_lost.load(Ordering::Relaxed)
+    /// Whether librdkafka knew no broker any more, and so asked nobody, when it last told its figures; once.
+    pub(super) fn take_is_lost(&self) -> bool {
+        self.is_lost.swap(false, Ordering::Relaxed)
     }
 
     /// Whether the group ever let it in.

@@ -4,17 +4,20 @@
 //! beside the position from which it goes on learns from the broker where that leader's messages ended: before the position,
 //! when the log was cut since. librdkafka then goes on from there (`rd_kafka_offset_validate`).
 //!
+//! *More brokers* than those of the configuration.
+//!
 //! *The metadata of a committed offset* are any bytes, since any program may have committed it. rdkafka panics where they are no UTF-8.
 
 use std::ffi::CString;
 use std::slice;
 
-use rdkafka::TopicPartitionList;
 use rdkafka::bindings::{
-    rd_kafka_message_leader_epoch, rd_kafka_topic_partition_list_find, rd_kafka_topic_partition_set_leader_epoch,
-    rd_kafka_topic_partition_t,
+    rd_kafka_brokers_add, rd_kafka_message_leader_epoch, rd_kafka_topic_partition_list_find,
+    rd_kafka_topic_partition_set_leader_epoch, rd_kafka_topic_partition_t,
 };
+use rdkafka::client::Client;
 use rdkafka::message::BorrowedMessage;
+use rdkafka::{ClientContext, TopicPartitionList};
 
 /// The leader epoch of a message; none where the broker gives none.
 #[allow(unsafe_code, reason = "the pointer is the message's own, and the function only reads")]
@@ -42,6 +45,14 @@ pub(super) fn metadata(list: &TopicPartitionList, topic: &str, partition: i32) -
         let (bytes, size) = ((*element).metadata.cast::<u8>(), (*element).metadata_size);
         if bytes.is_null() { Vec::new() } else { slice::from_raw_parts(bytes, size).to_vec() }
     }
+}
+
+/// Tells a client brokers beside those that it knows: `host:port`, several with commas.
+#[allow(unsafe_code, reason = "the client lives, and the text is copied")]
+pub(super) fn add_brokers(client: &Client<impl ClientContext>, addresses: &str) {
+    let Ok(addresses) = CString::new(addresses) else { return };
+    // SAFETY: the client is alive, and the text ends with a zero.
+    unsafe { rd_kafka_brokers_add(client.native_ptr(), addresses.as_ptr()) };
 }
 
 #[allow(unsafe_code, reason = "the list's pointer is its own, and the function only reads")]

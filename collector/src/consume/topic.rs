@@ -10,6 +10,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use settings::{Failure, FailureKind, Kafka, LogThrottle};
 
 use super::client::{Context, properties, unanswered};
+use super::raw;
 use crate::health::Health;
 
 /// How long Kafka may take to answer, at first, and at most.
@@ -33,12 +34,12 @@ impl<'a> Topic<'a> {
         Topic { kafka, looked: Instant::now(), refused: LogThrottle::default() }
     }
 
-    /// Waits until the topic is there, making it where that is wanted; false when `stop` came first, or the consumer knows no
-    /// broker any more.
+    /// Waits until the topic is there, making it where that is wanted; false when `stop` came first.
     pub(super) fn wait(&mut self, consumer: &BaseConsumer<Context>, health: &Health, stop: &AtomicBool) -> bool {
         let mut patience = SHORTEST_ANSWER;
-        while !stop.load(Ordering::Relaxed) && !consumer.context().is_lost() {
+        while !stop.load(Ordering::Relaxed) {
             health.consumes();
+            self.tell_addresses_again(consumer);
             match self.ask(consumer, patience) {
                 Ok(true) => return true,
                 Ok(false) => sleep(PAUSE),
@@ -77,8 +78,19 @@ impl<'a> Topic<'a> {
     /// Asks Kafka how it is when there is doubt, now and then. A silent topic tells nothing, and one that vanished
     /// is made again.
     pub(super) fn look_after_doubt(&mut self, consumer: &BaseConsumer<Context>) {
+        self.tell_addresses_again(consumer);
         if consumer.context().is_in_doubt() && self.is_time() {
             self.look(consumer);
+        }
+    }
+
+    /// Tells librdkafka the brokers of the configuration again where it knows none any more.
+    pub(super) fn tell_addresses_again(&self, consumer: &BaseConsumer<Context>) {
+        if consumer.context().take_is_lost() {
+            log::info!(
+                "kafka said that it has no brokers, as one does that stops: those of the configuration are asked again"
+            );
+            raw::add_brokers(consumer.client(), properties(self.kafka).get("bootstrap.servers").unwrap_or_default());
         }
     }
 
