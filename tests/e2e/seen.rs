@@ -13,6 +13,7 @@ mod certificates;
 mod clock;
 mod doubled;
 mod gone;
+mod spans;
 
 /// A run of an agent that checks the shop each minute, from three hours ago on.
 struct Run {
