@@ -4,8 +4,11 @@
 //! that to something else. Tables would be looked for in another schema, and a lock would be another client's. In session
 //! mode a session is a client's own until it leaves.
 
+use std::sync::{Mutex, PoisonError};
+
+use diesel::connection::SimpleConnection;
 use diesel::sql_types::Integer;
-use diesel::{Connection, PgConnection, QueryResult, QueryableByName, RunQueryDsl};
+use diesel::{PgConnection, QueryResult, QueryableByName, RunQueryDsl};
 
 /// What is said of a session that is not.
 pub(super) const SHARED: &str = "several clients share one session of the server, as behind a pooler in transaction mode; \
@@ -15,15 +18,42 @@ pub(super) const SHARED: &str = "several clients share one session of the server
 pub(super) const ENDED: &str = "the session ended in its first transaction, as behind a pooler in statement mode, which has \
                                 to be set to session mode";
 
-/// Whether two clients, both connected, share sessions of the server. A pooler gives a free session to whichever client begins
-/// a transaction, and gives another one while that lasts; it would have to have been busy in between, at just these moments,
-/// not to be noticed.
+/// Timeouts that a role brings along end no question of ours.
+const BEGIN: &str = "begin; set local statement_timeout = 0; set local idle_in_transaction_session_timeout = 0";
+
+/// One asks at a time: others of this process would take the free session in between.
+static ASKING: Mutex<()> = Mutex::new(());
+
+/// How often it is asked: other programs may take it, too.
+const ROUNDS: usize = 3;
+
+/// Whether two clients, both connected, share sessions of the server. A pooler gives the free session to whichever client
+/// begins a transaction, and gives another one while that lasts.
 ///
 /// # Errors
 /// When the server can't be asked. In statement mode a pooler refuses transactions, and says so.
 pub(super) fn is_shared(first: &mut PgConnection, second: &mut PgConnection) -> QueryResult<bool> {
-    let before = first.transaction(session)?;
-    second.transaction(|second| Ok(session(second)? == before || first.transaction(session)? != before))
+    let _one = ASKING.lock().unwrap_or_else(PoisonError::into_inner);
+    for _ in 0..ROUNDS {
+        let before = in_transaction(first, session)?;
+        let is_shared = in_transaction(second, |second| {
+            Ok(session(second)? == before || in_transaction(first, session)? != before)
+        })?;
+        if is_shared {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn in_transaction<T>(
+    connection: &mut PgConnection,
+    ask: impl FnOnce(&mut PgConnection) -> QueryResult<T>,
+) -> QueryResult<T> {
+    connection.batch_execute(BEGIN)?;
+    let answer = ask(connection);
+    connection.batch_execute("rollback")?;
+    answer
 }
 
 /// The process of the server that serves a transaction.
