@@ -57,6 +57,7 @@ mod client;
 mod ends;
 mod gathering;
 mod identity;
+mod lag;
 mod name;
 mod progress;
 mod raw;

@@ -1,4 +1,4 @@
-//! Is the topic one that keeps results?
+//! Is the topic one that keeps results, and is nothing of it taken for a result that is none?
 
 use anyhow::{Result, ensure};
 use e2e::web::Answer;
@@ -51,6 +51,24 @@ fn a_compacted_topic_is_warned_of_and_not_read_until_it_keeps_results() -> Resul
     eventually("results are stored", || {
         let rows = stack.database.count(RESULTS)?;
         ensure!(rows > 0, collector.log());
+        Ok(())
+    });
+    Ok(())
+}
+
+#[test]
+fn the_marker_of_a_transaction_is_nothing_that_is_left_to_read() -> Result<()> {
+    let stack = Stack::start()?;
+    let collector = stack.collector().with_pages()?.start()?;
+    let message: &[u8] = b"{}";
+    stack.topic.transact([(0, message), (1, message)])?;
+    eventually("all is read, and told so", || {
+        let metrics = collector.get("/metrics")?;
+        let rejected = stack.database.count("website_monitor.rejected")?;
+        ensure!(
+            rejected == 2 && metrics.contains("\nwebsite_monitor_collector_lag_messages 0\n"),
+            "{rejected} {metrics}"
+        );
         Ok(())
     });
     Ok(())

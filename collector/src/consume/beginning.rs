@@ -309,6 +309,7 @@ fn begin(consumer: &BaseConsumer<Context>, positions: &Positions) -> KafkaResult
 
 /// Lets nothing more come.
 pub(super) fn pause(consumer: &BaseConsumer<Context>) {
+    consumer.context().forget_lag();
     if let Err(error) = consumer.assignment().and_then(|partitions| consumer.pause(&partitions)) {
         log::debug!(error:% = error; "can't pause partitions");
     }

@@ -14,6 +14,7 @@ use settings::{Failure, FailureKind, Kafka, LogThrottle};
 use uuid::Uuid;
 
 use super::identity::{DEBUG_CONTEXT, Identity};
+use super::lag::Lag;
 use super::name::{self, Name};
 use super::progress::Progress;
 use crate::health::Health;
@@ -102,6 +103,7 @@ pub(super) fn consumer(
         uncommitted: Mutex::default(),
         membership: Mutex::default(),
         filled: Mutex::default(),
+        lag: Lag::default(),
         is_lost: AtomicBool::default(),
     })
 }
@@ -154,6 +156,7 @@ pub(super) struct Context {
     membership: Mutex<Membership>,
     /// The databases that this collector filled, the present one last.
     filled: Mutex<Vec<Uuid>>,
+    lag: Lag,
     /// No broker is known any more.
     is_lost: AtomicBool,
 }
@@ -183,6 +186,22 @@ impl Context {
     /// How often partitions were assigned.
     pub(super) fn assignments(&self) -> u64 {
         lock(&self.membership).assignments
+    }
+
+    /// What librdkafka fetched may be thrown away.
+    pub(super) fn forget_lag(&self) {
+        self.lag.forget();
+    }
+
+    /// All that librdkafka had fetched is taken out of its queue, of each partition up to that offset.
+    pub(super) fn is_drained(&self, next: impl Fn(i32) -> Option<i64>) {
+        self.tell_lag(self.lag.is_drained(next));
+    }
+
+    fn tell_lag(&self, messages: BTreeMap<i32, i64>) {
+        if !messages.is_empty() {
+            self.health.lags(messages);
+        }
     }
 
     /// From now on this database is filled.
@@ -300,12 +319,7 @@ impl ClientContext for Context {
 
     fn stats(&self, statistics: Statistics) {
         let topic = statistics.topics.get(&*self.topic);
-        let partitions = topic.into_iter().flat_map(|topic| topic.partitions.values());
-        let behind = partitions.map(|partition| (partition.partition, partition.consumer_lag));
-        let behind: BTreeMap<i32, i64> = behind.filter(|(_, lag)| *lag >= 0).collect();
-        if !behind.is_empty() {
-            self.health.lags(behind);
-        }
+        self.tell_lag(self.lag.comes(topic.into_iter().flat_map(|topic| topic.partitions.values())));
         self.is_lost.store(!knows_a_broker(&statistics), Ordering::Relaxed);
         self.health.hears_of_kafka(statistics.brokers.values().any(|broker| broker.state == "UP"));
     }
@@ -324,6 +338,7 @@ impl ConsumerContext for Context {
                 let assignments = membership.assignments + 1;
                 *membership = Membership { outside_since: None, was_inside: true, has_left: false, assignments };
                 drop(membership);
+                self.forget_lag();
                 // Until it is known from where they are to be read. librdkafka keeps the pause over the assignment.
                 if let Err(error) = consumer.pause(partitions) {
                     log::debug!(error:% = error; "can't pause partitions");

@@ -47,6 +47,11 @@ impl Ends {
         end.seen
     }
 
+    /// The offset behind the last message that came of a partition.
+    pub(super) fn next(&self, partition: i32) -> Option<i64> {
+        self.partitions.get(&partition).map(|end| end.next)
+    }
+
     /// A partition of which the end is to be asked for now.
     pub(super) fn to_ask(&self, generation: u64, now: Moment) -> Option<i32> {
         let is_old = |at: &Moment, bound| at.passed_until(now) >= bound;

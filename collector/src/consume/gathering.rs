@@ -131,7 +131,12 @@ impl<'a> Gathering<'a> {
         let mut timeout = self.hand_over(self.progress.generation())?;
         let mut read = None;
         for _ in 0..BURST {
-            let polled = self.consumer.poll(timeout)?;
+            let Some(polled) = self.consumer.poll(timeout) else {
+                if self.paused.is_none() {
+                    self.consumer.context().is_drained(|partition| self.ends.next(partition));
+                }
+                return None;
+            };
             // Nothing is waited for after the first one.
             let read = *read.get_or_insert_with(Moment::now);
             timeout = Duration::ZERO;
@@ -294,6 +299,7 @@ impl<'a> Gathering<'a> {
         }
         match self.consumer.assignment().and_then(|partitions| self.consumer.pause(&partitions)) {
             Ok(()) => {
+                self.consumer.context().forget_lag();
                 log::debug!("paused partitions until the batch is stored");
                 self.paused = Some(generation);
             }

@@ -22,6 +22,19 @@ impl Topic {
         let producer = self.client().set("enable.idempotence", "true").create()?;
         Ok(Producer { producer, topic: self.name().into() })
     }
+
+    /// Writes messages in one transaction, which ends with a marker that has an offset of its own.
+    ///
+    /// # Errors
+    /// When the broker doesn't take them.
+    pub fn transact<'a>(&self, messages: impl IntoIterator<Item = (i32, &'a [u8])>) -> Result<()> {
+        let producer = self.client().set("transactional.id", self.name()).create()?;
+        let producer = Producer { producer, topic: self.name().into() };
+        producer.producer.init_transactions(BOUND)?;
+        producer.producer.begin_transaction()?;
+        producer.produce(messages)?;
+        producer.producer.commit_transaction(BOUND).context("the transaction is not committed")
+    }
 }
 
 impl Producer {
