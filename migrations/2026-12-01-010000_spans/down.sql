@@ -10,3 +10,6 @@ begin atomic
     from schedule_lists(schedule_spans.since, schedule_spans.until) l
     cross join lateral unnest(l.monitors, l.intervals_ms, l.tags) d(monitor, interval_ms, tags);
 end;
+
+drop function list_changes;
+drop aggregate concatenated(anycompatiblearray);
