@@ -17,6 +17,7 @@ use crate::site::Site;
 pub(crate) const AGENT: &str = "website-monitor-agent";
 pub(crate) const COLLECTOR: &str = "website-monitor-collector";
 pub(crate) const AGENT_YAML: &str = "/etc/website-monitor/agent.yaml";
+pub(crate) const COLLECTOR_YAML: &str = "/etc/website-monitor/collector.yaml";
 
 /// Files that no package put there; none takes them away.
 pub(crate) const OPERATORS: [&str; 2] = ["ca.pem", "client.pem"];
@@ -73,7 +74,7 @@ impl Host {
         let credential = "/etc/website-monitor/collector-credentials/database-password";
         self.machine.write(credential, database.password())?;
         self.machine.ok(&["chmod", "0600", credential])?;
-        self.edit("/etc/website-monitor/collector.yaml", |line| {
+        self.edit(COLLECTOR_YAML, |line| {
             if line.starts_with("  bootstrap_servers:") {
                 return format!("{}\n  group: {}", self.kafka_lines(), self.judge.group);
             }

@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::{Context, Result, ensure};
 use e2e::web::Answer;
 
-use crate::host::{AGENT, AGENT_YAML, COLLECTOR, Host, OPERATORS};
+use crate::host::{AGENT, AGENT_YAML, COLLECTOR, COLLECTOR_YAML, Host, OPERATORS};
 use crate::names;
 use crate::packages::LATER;
 use crate::site::NAME;
@@ -82,6 +82,51 @@ impl Host {
             ensure!(user.trim() == daemon, "it runs as {user}");
         }
         Ok(())
+    }
+
+    /// The command of a receiver writes where a drop-in lets it, with none of the collector's variables.
+    pub(crate) fn opens_its_sandbox_to_a_command_by_a_drop_in(&self) -> Result<()> {
+        step("a drop-in for a command");
+        let program = "#!/bin/sh\nset -e\nenv >/var/spool/pager/environment\ncat >>/var/spool/pager/told\n";
+        self.machine.write("/usr/local/bin/page", program)?;
+        self.machine.ok(&["chmod", "755", "/usr/local/bin/page"])?;
+        self.machine.ok(&["install", "-d", "-o", COLLECTOR, "/var/spool/pager"])?;
+        let without = fs::read_to_string(self.machine.path(COLLECTOR_YAML))?;
+        let alerts = "alerts:\n  group_wait: 0s\n  rules: [{name: down, what: down}]\n  \
+                      receivers: [{name: pager, command: {argv: [/usr/local/bin/page]}}]\n";
+        self.machine.write(COLLECTOR_YAML, format!("{without}\n{alerts}"))?;
+        let list = "/etc/website-monitor/monitors.d/down.yaml";
+        let down = self.stack.web.site("/down", Answer::status(500));
+        self.machine.write(list, format!("- {{name: down, url: \"{down}\", interval: 1}}\n"))?;
+        self.machine.ok(&["systemctl", "restart", COLLECTOR])?;
+        self.machine.ok(&["systemctl", "reload", AGENT])?;
+        self.eventually("the command is refused", || {
+            let refused = "website_monitor.notifications where last_error like '/usr/local/bin/page ended with %'";
+            ensure!(self.stack.database.count(refused)? == 1, "{}", self.report(COLLECTOR));
+            Ok(())
+        })?;
+        ensure!(!self.is_there("/var/spool/pager/environment"), "it writes without a drop-in");
+
+        let drop_in = format!("/etc/systemd/system/{COLLECTOR}.service.d");
+        self.machine.ok(&["mkdir", &drop_in])?;
+        self.machine.write(&format!("{drop_in}/override.conf"), "[Service]\nReadWritePaths=/var/spool/pager\n")?;
+        self.machine.ok(&["systemctl", "daemon-reload"])?;
+        self.machine.ok(&["systemctl", "restart", COLLECTOR])?;
+        let told = self.eventually("the command is told", || {
+            fs::read_to_string(self.machine.path("/var/spool/pager/told")).with_context(|| self.report(COLLECTOR))
+        })?;
+        ensure!(told.contains(r#""receiver":"pager""#), "{told}");
+        let environment = fs::read_to_string(self.machine.path("/var/spool/pager/environment"))?;
+        for not_for_it in ["DATABASE_URL", "NOTIFY_SOCKET", "CREDENTIALS_DIRECTORY", "INVOCATION_ID"] {
+            ensure!(!environment.contains(not_for_it), "{environment}");
+        }
+
+        self.machine.ok(&["rm", "-r", &drop_in, list])?;
+        self.machine.write(COLLECTOR_YAML, without)?;
+        self.machine.ok(&["systemctl", "daemon-reload"])?;
+        self.machine.ok(&["systemctl", "restart", COLLECTOR])?;
+        self.machine.ok(&["systemctl", "reload", AGENT])?;
+        self.await_status(AGENT, "2 monitors").map(drop)
     }
 
     pub(crate) fn takes_over_a_sound_file_and_refuses_a_faulty_one(&self) -> Result<()> {

@@ -28,6 +28,7 @@ fn a_host_loses_nothing_from_installation_to_purge() -> Result<()> {
     host.says_what_an_unfilled_configuration_lacks_and_does_not_try_again()?;
     host.runs_with_what_is_filled_in()?;
     host.works_in_its_sandbox()?;
+    host.opens_its_sandbox_to_a_command_by_a_drop_in()?;
     host.takes_over_a_sound_file_and_refuses_a_faulty_one()?;
     host.comes_back_after_kill()?;
     host.is_started_anew_by_the_watchdog_when_it_hangs()?;

@@ -36,6 +36,8 @@ pub struct Answer {
     pub hangs: bool,
     /// Whether its phrase is the request's place in [`Web::requests`].
     pub numbered: bool,
+    /// How many bytes a request's body may have: 400 is the answer to a longer one.
+    pub most: usize,
 }
 
 impl Answer {
@@ -48,6 +50,7 @@ impl Answer {
             after: Duration::ZERO,
             hangs: false,
             numbered: false,
+            most: usize::MAX,
         }
     }
 
@@ -69,6 +72,11 @@ impl Answer {
     /// The same with the request's place in [`Web::requests`] as its phrase, so that a result tells its request.
     pub fn numbered(self) -> Answer {
         Answer { numbered: true, ..self }
+    }
+
+    /// The same, but for bodies of more bytes, which are answered with 400.
+    pub fn at_most(self, most: usize) -> Answer {
+        Answer { most, ..self }
     }
 
     /// The same with one more header.
@@ -209,6 +217,7 @@ fn serve(shared: &Mutex<State>, stream: impl Read + Write) -> io::Result<()> {
         let mut state = lock(shared);
         let path = request.path.split('?').next().unwrap_or_default();
         let answer = state.answers.get(path).cloned().unwrap_or_else(|| Answer::status(404));
+        let answer = if request.body.len() > answer.most { Answer::status(400) } else { answer };
         state.requests.push(request);
         (state.requests.len() - 1, answer)
     };

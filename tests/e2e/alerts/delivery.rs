@@ -201,5 +201,20 @@ fn a_message_that_is_too_long_is_told_shorter_and_one_that_is_refused_for_good_h
     fail(&stack, "next")?;
     let told = await_told(&stack.web, 3, &[&collector]);
     assert_eq!(told[2..], [firing(&["next"])]);
+
+    // One that takes the shorter form was told.
+    let between = (short.body.len() + whole.body.len()) / 2;
+    stack.web.site(HOOK, Answer::status(204).at_most(between));
+    let name = "mail ".repeat(50);
+    fail(&stack, &name)?;
+    eventually("it is told in the second form", || {
+        let sent = "sent_at is not null and last_error is null and payload::text like '%mail mail%'";
+        let sent = stack.database.count(&format!("website_monitor.notifications where {sent}"))?;
+        ensure!(sent == 1, "{}", collector.log());
+        Ok(())
+    });
+    assert_eq!(hooked(&stack.web).len(), 5);
+    assert!(collector.log().contains("only in a shorter form"), "{}", collector.log());
+    assert!(collector.get("/metrics")?.contains(given_up), "{}", collector.get("/metrics")?);
     Ok(())
 }
