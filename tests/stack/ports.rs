@@ -2,28 +2,65 @@
 //!
 //! They lie below the range from which the system takes the ports of outgoing connections: one from that range
 //! could be taken while its server is away, even by a client that calls the absent server and so meets itself.
+//! Each process has blocks of them to itself, so that test runs side by side don't take each other's.
 
-use std::collections::BTreeSet;
+use std::fs::{self, File, TryLockError};
 use std::net::{Ipv4Addr, TcpListener};
+use std::ops::Range;
 use std::sync::Mutex;
 
 use anyhow::{Result, bail};
+use rand::seq::SliceRandom;
 
-static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+const FIRST: u16 = 15_000;
+const BLOCKS: u16 = 170;
+const SIZE: u16 = 100;
 
-/// A port of 127.0.0.1 that is free now and is not given twice by this process. Another process may still be
-/// faster, so who starts a server on it tries again with another one.
+static BLOCK: Mutex<Option<Block>> = Mutex::new(None);
+
+/// Ports that were not given yet, and what keeps other processes from them.
+struct Block {
+    ports: Range<u16>,
+    locks: Vec<File>,
+}
+
+/// A port of 127.0.0.1 that is free now, and is given neither twice by this process nor by the tests of another one of this
+/// user. A program that is no test may still be faster, so who starts a server on it tries again with another one.
 ///
 /// # Errors
 /// When none is found.
 pub fn free_port() -> Result<u16> {
-    let mut given = GIVEN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    for _ in 0..1_000 {
-        let port = 15_000 + (uuid::Uuid::new_v4().as_u128() % 17_000) as u16;
-        if !given.contains(&port) && TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            given.insert(port);
-            return Ok(port);
+    let mut slot = BLOCK.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let block = slot.get_or_insert_with(|| Block { ports: 0..0, locks: Vec::new() });
+    loop {
+        let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+        match block.ports.find(is_free) {
+            Some(port) => return Ok(port),
+            None => block.go_on_in_another()?,
         }
     }
-    bail!("no free port between 15000 and 32000 on 127.0.0.1")
+}
+
+impl Block {
+    fn go_on_in_another(&mut self) -> Result<()> {
+        let directory =
+            std::env::temp_dir().join(format!("website-monitor-ports-{}", rustix::process::getuid().as_raw()));
+        fs::create_dir_all(&directory)?;
+        let mut blocks: Vec<u16> = (0..BLOCKS).collect();
+        blocks.shuffle(&mut rand::rng());
+        for block in blocks {
+            let file = File::create(directory.join(block.to_string()))?;
+            match file.try_lock() {
+                Ok(()) => {
+                    let first = FIRST + block * SIZE;
+                    self.ports = first..first + SIZE;
+                    self.locks.push(file);
+                    return Ok(());
+                }
+                Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(error)) => return Err(error.into()),
+            }
+        }
+        bail!("no free port between 15000 and 32000 on 127.0.0.1")
+    }
 }

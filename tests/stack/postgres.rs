@@ -5,7 +5,7 @@ mod pooler;
 mod secured;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result};
 use diesel::connection::SimpleConnection;
@@ -128,7 +128,7 @@ impl Postgres {
     /// When no proxy can be had.
     pub fn existing_database(self: &Arc<Postgres>, name: &str) -> Result<Database> {
         let proxy = Proxy::start(&self.address.host, self.address.port)?;
-        Ok(Database { server: self.clone(), name: name.into(), proxy })
+        Ok(Database { server: self.clone(), name: name.into(), proxy, session: Mutex::default() })
     }
 
     /// Ends a database with all that is in it, whoever uses it.
@@ -261,6 +261,8 @@ pub struct Database {
     /// What daemons connect to.
     pub proxy: Proxy,
     name: String,
+    /// A session that stays open between questions: tests ask many times a second, and a new one costs more than most answers.
+    session: Mutex<Option<PgConnection>>,
 }
 
 impl Database {
@@ -289,6 +291,10 @@ impl Database {
     /// # Errors
     /// When the server refuses or is away.
     pub fn execute(&self, statements: &str) -> Result<()> {
+        // What is set for the database holds for the sessions that come after it.
+        if let Ok(mut kept) = self.session.try_lock() {
+            kept.take();
+        }
         execute(&self.url(), statements)
     }
 
@@ -297,15 +303,34 @@ impl Database {
     /// # Errors
     /// When the server refuses or is away, or a row is no `T`.
     pub fn rows<T: DeserializeOwned>(&self, query: &str) -> Result<Vec<T>> {
+        let json = format!("select coalesce(json_agg(q), '[]')::text as rows from ({query}) q");
+        let rows = self.ask(&json)?;
+        serde_json::from_str(&rows).with_context(|| format!("not the expected rows: {rows}"))
+    }
+
+    fn ask(&self, query: &str) -> Result<String> {
         #[derive(QueryableByName)]
         struct All {
             #[diesel(sql_type = Text)]
             rows: String,
         }
-        let mut connection = PgConnection::establish(&self.url())?;
-        let json = format!("select coalesce(json_agg(q), '[]')::text as rows from ({query}) q");
-        let all: All = diesel::sql_query(json).get_result(&mut connection)?;
-        serde_json::from_str(&all.rows).with_context(|| format!("not the expected rows: {}", all.rows))
+        let kept = self.session.try_lock();
+        // Another thread may be asking, and wait for what this one does next.
+        let Ok(mut kept) = kept else {
+            let all: All = diesel::sql_query(query).get_result(&mut PgConnection::establish(&self.url())?)?;
+            return Ok(all.rows);
+        };
+        // A server that was stopped since has ended the session.
+        if let Some(mut session) = kept.take()
+            && let Ok(all) = diesel::sql_query(query).get_result::<All>(&mut session)
+        {
+            *kept = Some(session);
+            return Ok(all.rows);
+        }
+        let mut session = PgConnection::establish(&self.url())?;
+        let all: All = diesel::sql_query(query).get_result(&mut session)?;
+        *kept = Some(session);
+        Ok(all.rows)
     }
 
     /// The number of rows of a table or query's `from`, such as `results where outcome = 'success'`.

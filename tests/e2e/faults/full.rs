@@ -55,7 +55,7 @@ fn a_server_without_a_free_connection_costs_nothing() -> Result<()> {
             while let Ok(another) = PgConnection::establish(&stack.database.url()) {
                 taken.push(another);
             }
-            ensure!(taken.len() >= 15, "{}", taken.len());
+            ensure!(taken.len() >= 14, "{}", taken.len());
             Ok(())
         });
         await_said(&collector, before)?;

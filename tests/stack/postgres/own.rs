@@ -209,6 +209,8 @@ impl Own {
             "full_page_writes=off",
             "shared_buffers=64MB",
             "dynamic_shared_memory_type=mmap",
+            // There are hundreds of databases, each of which has a worker look at it once in that time.
+            "autovacuum_naptime=10min",
             "log_line_prefix=%m [%p] %a ",
         ]
         .iter()
