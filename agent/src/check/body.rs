@@ -25,6 +25,8 @@ use super::outcome::Fault;
 use super::trace::{SharedTrace, locked};
 use crate::config::Monitor;
 
+/// How much is read at once: little at first, since most of a small page came with its head.
+const FIRST: usize = 4 * 1024;
 const PIECE: usize = 16 * 1024;
 
 /// Reads the body up to `max_body` decoded bytes and looks for the patterns in them.
@@ -52,7 +54,7 @@ pub(super) fn examine(
     let most = monitor.max_body;
     let mut reader = codings.undo(response.body_mut().as_reader()).map_err(fault)?.take(most.saturating_add(1));
     let mut room = budget.share(deadline);
-    let mut piece = vec![0; PIECE];
+    let mut piece = vec![0; FIRST];
     let mut total = 0;
     loop {
         let count = reader.read(&mut piece).map_err(fault)?;
@@ -72,6 +74,9 @@ pub(super) fn examine(
             // What would have followed is not known.
             findings.truncated = None;
             break;
+        }
+        if count == piece.len() {
+            piece.resize(PIECE, 0);
         }
     }
     locked(trace).end();

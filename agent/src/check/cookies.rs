@@ -11,23 +11,24 @@ use url::Url;
 /// Longer cookies are not taken, as in browsers.
 const LONGEST: usize = 4 * 1024;
 
-/// The cookies that sites have set in this check.
+/// The cookies that sites have set in this check: none in most.
 #[derive(Default)]
-pub(super) struct Cookies(CookieStore);
+pub(super) struct Cookies(Option<CookieStore>);
 
 impl Cookies {
     /// Takes in what the answer of a url sets. A cookie that the site may not set is passed over.
     pub(super) fn take(&mut self, headers: &HeaderMap, url: &Url) {
         let texts = headers.get_all(SET_COOKIE).iter().filter_map(|value| value.to_str().ok());
         for text in texts.filter(|text| text.len() <= LONGEST) {
-            self.0.parse(text, url).ok();
+            self.0.get_or_insert_default().parse(text, url).ok();
         }
     }
 
     /// What goes to a url, as the value of `Cookie`; empty where nothing does. The order is the same each time.
     pub(super) fn of(&self, url: &Url) -> String {
+        let Some(store) = &self.0 else { return String::new() };
         let mut pairs: Vec<String> =
-            self.0.get_request_values(url).map(|(name, value)| format!("{name}={value}")).collect();
+            store.get_request_values(url).map(|(name, value)| format!("{name}={value}")).collect();
         pairs.sort_unstable();
         pairs.join("; ")
     }

@@ -15,8 +15,8 @@ use super::text::harmless;
 /// Longest head of an answer.
 pub(super) const MOST: usize = 256 * 1024;
 
-/// How much is read at once.
-const PIECE: usize = 16 * 1024;
+/// How much is read at once: most heads, and a small body with them.
+const PIECE: usize = 4 * 1024;
 /// By so many bytes one can tell that something is no answer.
 const BEGIN: usize = 64;
 /// Most bytes of a line that an error quotes.
@@ -114,13 +114,13 @@ impl Head {
     /// Where the next empty line ends.
     fn end(&mut self) -> Option<usize> {
         let came = &self.received[..self.filled];
-        for at in self.searched..came.len() {
-            if came[at] == b'\n' && (came[..at].ends_with(b"\n") || came[..at].ends_with(b"\n\r")) {
-                return Some(at + 1);
-            }
+        let is_end = |at: &usize| came[..*at].ends_with(b"\n") || came[..*at].ends_with(b"\n\r");
+        let line_ends = memchr::memchr_iter(b'\n', &came[self.searched..]).map(|at| self.searched + at);
+        let end = line_ends.into_iter().find(is_end).map(|at| at + 1);
+        if end.is_none() {
+            self.searched = self.filled;
         }
-        self.searched = came.len();
-        None
+        end
     }
 }
 
@@ -140,7 +140,9 @@ impl Whole {
             head.extend_from_slice(name.as_bytes());
             head.extend_from_slice(b": ");
             // A folded value is one line.
-            head.extend(value.iter().map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte }));
+            let begin = head.len();
+            head.extend_from_slice(value);
+            head[begin..].iter_mut().filter(|byte| matches!(byte, b'\r' | b'\n')).for_each(|byte| *byte = b' ');
             head.extend_from_slice(b"\r\n");
         }
         head.extend_from_slice(b"\r\n");
@@ -178,7 +180,7 @@ fn plain(head: &[u8]) -> Cow<'_, [u8]> {
 }
 
 fn lines(text: &[u8]) -> usize {
-    text.iter().filter(|byte| **byte == b'\n').count()
+    memchr::memchr_iter(b'\n', text).count()
 }
 
 /// The fault of a head that is none, with the first line that is wrong by itself.

@@ -88,7 +88,7 @@ impl Http {
         trace: &SharedTrace,
         findings: &mut Findings,
     ) -> Result<(), Fault> {
-        let mut path = Path::new(monitor.url.clone(), monitor.follow_redirects);
+        let mut path = Path::new(&monitor.url, monitor.follow_redirects);
         let (mut method, mut body) = (request.method.clone(), request.body.as_ref());
         let mut cookies = Cookies::default();
         let mut response = loop {

@@ -12,28 +12,29 @@ use wire::{Outcome, limits};
 
 use super::outcome::Fault;
 
-/// The requests of one check, in the order in which they were made.
-pub(super) struct Path {
-    start: Url,
-    here: Url,
+/// The requests of one check, in the order in which they were made. Most checks make one, for which nothing is copied.
+pub(super) struct Path<'a> {
+    start: &'a Url,
+    here: Cow<'a, Url>,
     followed: u32,
     limit: u32,
-    asked: Vec<Asked>,
+    /// The request that is made now, and those before it with the urls that they went to.
+    now: Asked,
+    before: Vec<(Cow<'a, Url>, Asked)>,
 }
 
-/// What tells one request from another: the same one again is a loop, since its answer leads to the same place.
-#[derive(PartialEq, Eq)]
+/// What tells one request to a url from another: the same one again is a loop, since its answer leads to the same place.
+#[derive(Default, PartialEq, Eq)]
 struct Asked {
-    url: Url,
     method: Method,
     has_body: bool,
     cookies: String,
 }
 
-impl Path {
+impl<'a> Path<'a> {
     /// A path that begins at the monitor's url and goes on over at most `limit` redirects.
-    pub(super) fn new(start: Url, limit: u32) -> Path {
-        Path { here: start.clone(), start, followed: 0, limit, asked: Vec::new() }
+    pub(super) fn new(start: &'a Url, limit: u32) -> Path<'a> {
+        Path { start, here: Cow::Borrowed(start), followed: 0, limit, now: Asked::default(), before: Vec::new() }
     }
 
     /// The url to ask for now.
@@ -49,7 +50,10 @@ impl Path {
     /// Whether the monitor's credentials may go along: to the origin that they were meant for (scheme, host and port), and
     /// from plain HTTP to TLS on the same host where both have their usual ports; nowhere else.
     pub(super) fn carries_credentials(&self) -> bool {
-        let (start, here) = (&self.start, &self.here);
+        let (start, here) = (self.start, self.here());
+        if self.followed == 0 {
+            return true;
+        }
         let becomes_secure = (start.scheme(), here.scheme()) == ("http", "https")
             && start.host() == here.host()
             && start.port().is_none()
@@ -62,11 +66,10 @@ impl Path {
     /// # Errors
     /// Where the same one was made before: the redirects are a loop.
     pub(super) fn ask(&mut self, method: &Method, has_body: bool, cookies: &str) -> Result<(), Fault> {
-        let asked = Asked { url: self.here.clone(), method: method.clone(), has_body, cookies: cookies.to_owned() };
-        if self.asked.contains(&asked) {
+        self.now = Asked { method: method.clone(), has_body, cookies: cookies.to_owned() };
+        if self.before.iter().any(|(url, asked)| *url == self.here && *asked == self.now) {
             return Err(fault(format!("the redirects are a loop: they lead to {} again", self.here)));
         }
-        self.asked.push(asked);
         Ok(())
     }
 
@@ -76,7 +79,9 @@ impl Path {
         if self.followed >= self.limit {
             return Err(fault(format!("more than {} redirects", self.limit)));
         }
-        (self.here, self.followed) = (next, self.followed + 1);
+        let left = std::mem::replace(&mut self.here, Cow::Owned(next));
+        self.before.push((left, std::mem::take(&mut self.now)));
+        self.followed += 1;
         Ok(())
     }
 
@@ -115,8 +120,8 @@ fn fault(text: impl Into<String>) -> Fault {
 mod tests {
     use super::*;
 
-    fn path(start: &str, limit: u32) -> Path {
-        Path::new(Url::parse(start).unwrap(), limit)
+    fn url(url: &str) -> Url {
+        Url::parse(url).unwrap()
     }
 
     fn location(bytes: &[u8]) -> HeaderValue {
@@ -125,7 +130,8 @@ mod tests {
 
     #[test]
     fn a_location_may_be_relative_and_may_hold_utf8() {
-        let mut path = path("http://a.example/shop/x?q=1", 10);
+        let start = url("http://a.example/shop/x?q=1");
+        let mut path = Path::new(&start, 10);
         path.follow(Some(&location("y/schön#top".as_bytes()))).unwrap();
         assert_eq!(path.here().as_str(), "http://a.example/shop/y/sch%C3%B6n");
         path.follow(Some(&location(b"//b.example:81/z"))).unwrap();
@@ -146,14 +152,15 @@ mod tests {
         ];
         for bad in bad {
             let bad = bad.map(location);
-            let fault = path("http://a.example/", 10).follow(bad.as_ref()).unwrap_err();
+            let fault = Path::new(&url("http://a.example/"), 10).follow(bad.as_ref()).unwrap_err();
             assert_eq!(fault.outcome(), Outcome::RedirectError, "{bad:?}");
         }
     }
 
     #[test]
     fn the_same_request_again_is_a_loop_and_too_many_hops_end() {
-        let mut path = path("http://a.example/0", 2);
+        let start = url("http://a.example/0");
+        let mut path = Path::new(&start, 2);
         path.ask(&Method::POST, true, "").unwrap();
         path.follow(Some(&location(b"/0"))).unwrap();
         path.ask(&Method::GET, false, "").unwrap();
@@ -173,18 +180,21 @@ mod tests {
             ("http://b.example/", false),
             ("https://b.example/", false),
         ] {
-            let mut path = path("http://a.example/", 10);
+            let start = url("http://a.example/");
+            let mut path = Path::new(&start, 10);
             path.follow(Some(&location(to.as_bytes()))).unwrap();
             assert_eq!(path.carries_credentials(), carried, "{to}");
         }
-        let mut path = path("https://a.example/", 10);
+        let start = url("https://a.example/");
+        let mut path = Path::new(&start, 10);
         path.follow(Some(&location(b"http://a.example/"))).unwrap();
         assert!(!path.carries_credentials(), "not from TLS to plain text");
     }
 
     #[test]
     fn credentials_in_a_location_are_dropped() {
-        let mut path = path("http://a.example/", 10);
+        let start = url("http://a.example/");
+        let mut path = Path::new(&start, 10);
         path.follow(Some(&location(b"http://user:secret@b.example/"))).unwrap();
         assert_eq!(path.here().as_str(), "http://b.example/");
     }
