@@ -184,8 +184,9 @@ pub(crate) fn await_delivered(agent: &Agent, position: u64) {
 /// Stops the agent cleanly and waits until all that it measured is stored.
 #[track_caller]
 pub(crate) fn settle(stack: &Stack, agent: &Agent, collector: &Collector) -> Result<()> {
-    // A stop waits for Kafka for a few seconds only.
-    await_delivered(agent, agent.outbox_status()?.position);
+    // A stop waits for Kafka for a few seconds only. One that began to write a moment ago does not tell how it stands yet.
+    let position = eventually("the outbox tells how it stands", || Ok(agent.outbox_status()?.position));
+    await_delivered(agent, position);
     let ended = agent.stop()?;
     assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
     assert_eq!(agent.outbox_status()?.pending, 0, "left in the outbox:\n{}", ended.stderr);
