@@ -16,7 +16,7 @@ const FIRST: u16 = 15_000;
 const BLOCKS: u16 = 170;
 const SIZE: u16 = 100;
 
-static BLOCK: Mutex<Option<Block>> = Mutex::new(None);
+static BLOCK: Mutex<Block> = Mutex::new(Block { ports: 0..0, locks: Vec::new() });
 
 /// Ports that were not given yet, and what keeps other processes from them.
 struct Block {
@@ -30,8 +30,7 @@ struct Block {
 /// # Errors
 /// When none is found.
 pub fn free_port() -> Result<u16> {
-    let mut slot = BLOCK.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    let block = slot.get_or_insert_with(|| Block { ports: 0..0, locks: Vec::new() });
+    let mut block = BLOCK.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     loop {
         let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
         match block.ports.find(is_free) {

@@ -5,7 +5,7 @@ mod pooler;
 mod secured;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use anyhow::{Context, Result};
 use diesel::connection::SimpleConnection;
@@ -292,9 +292,7 @@ impl Database {
     /// When the server refuses or is away.
     pub fn execute(&self, statements: &str) -> Result<()> {
         // What is set for the database holds for the sessions that come after it.
-        if let Ok(mut kept) = self.session.try_lock() {
-            kept.take();
-        }
+        self.end_session();
         execute(&self.url(), statements)
     }
 
@@ -314,23 +312,28 @@ impl Database {
             #[diesel(sql_type = Text)]
             rows: String,
         }
-        let kept = self.session.try_lock();
-        // Another thread may be asking, and wait for what this one does next.
-        let Ok(mut kept) = kept else {
-            let all: All = diesel::sql_query(query).get_result(&mut PgConnection::establish(&self.url())?)?;
-            return Ok(all.rows);
-        };
+        // Another thread that asks meanwhile makes one of its own: it may be what this question waits for.
+        let kept = self.session().take();
         // A server that was stopped since has ended the session.
-        if let Some(mut session) = kept.take()
+        if let Some(mut session) = kept
             && let Ok(all) = diesel::sql_query(query).get_result::<All>(&mut session)
         {
-            *kept = Some(session);
+            *self.session() = Some(session);
             return Ok(all.rows);
         }
         let mut session = PgConnection::establish(&self.url())?;
         let all: All = diesel::sql_query(query).get_result(&mut session)?;
-        *kept = Some(session);
+        *self.session() = Some(session);
         Ok(all.rows)
+    }
+
+    /// Ends the session that is kept for questions; the next one makes another.
+    pub fn end_session(&self) {
+        self.session().take();
+    }
+
+    fn session(&self) -> MutexGuard<'_, Option<PgConnection>> {
+        self.session.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     /// The number of rows of a table or query's `from`, such as `results where outcome = 'success'`.

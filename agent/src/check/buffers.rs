@@ -1,7 +1,8 @@
 //! The buffers between ureq and a connection: small at first, since most answers are, and bounded.
 //!
-//! ureq's own take 128 KiB and more for each connection that waits. Here a connection that waits for an answer has one
-//! buffer of 16 KiB for input: the one for output is given back once the request is out.
+//! ureq's own take 128 KiB and more for each connection that waits. Here a connection that waits for an answer has
+//! 4 KiB for its head (head.rs): the buffer for output is given back once the answer begins, and the one for input is made
+//! when the body goes on.
 
 use ureq::unversioned::transport::Buffers;
 

@@ -115,8 +115,8 @@ impl Head {
     fn end(&mut self) -> Option<usize> {
         let came = &self.received[..self.filled];
         let is_end = |at: &usize| came[..*at].ends_with(b"\n") || came[..*at].ends_with(b"\n\r");
-        let line_ends = memchr::memchr_iter(b'\n', &came[self.searched..]).map(|at| self.searched + at);
-        let end = line_ends.into_iter().find(is_end).map(|at| at + 1);
+        let mut line_ends = memchr::memchr_iter(b'\n', &came[self.searched..]).map(|at| self.searched + at);
+        let end = line_ends.find(is_end).map(|at| at + 1);
         if end.is_none() {
             self.searched = self.filled;
         }

@@ -50,10 +50,10 @@ impl<'a> Path<'a> {
     /// Whether the monitor's credentials may go along: to the origin that they were meant for (scheme, host and port), and
     /// from plain HTTP to TLS on the same host where both have their usual ports; nowhere else.
     pub(super) fn carries_credentials(&self) -> bool {
-        let (start, here) = (self.start, self.here());
         if self.followed == 0 {
             return true;
         }
+        let (start, here) = (self.start, self.here());
         let becomes_secure = (start.scheme(), here.scheme()) == ("http", "https")
             && start.host() == here.host()
             && start.port().is_none()

@@ -202,7 +202,7 @@ fn a_message_that_is_too_long_is_told_shorter_and_one_that_is_refused_for_good_h
     let told = await_told(&stack.web, 3, &[&collector]);
     assert_eq!(told[2..], [firing(&["next"])]);
 
-    // One that takes the shorter form was told.
+    // A receiver that takes the shorter form has been told.
     let between = (short.body.len() + whole.body.len()) / 2;
     stack.web.site(HOOK, Answer::status(204).at_most(between));
     let name = "mail ".repeat(50);

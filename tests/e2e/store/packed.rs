@@ -132,8 +132,8 @@ fn pages_tell_what_the_results_say_whatever_is_packed_or_due() -> Result<()> {
         let of = |(seq, epoch)| random(dice, epoch, seq);
         seqs.flat_map(|seq| epochs.iter().map(move |epoch| (seq, *epoch))).map(of).collect::<Vec<_>>()
     };
-    send(&stack, portion(&mut dice, &[one, other], 1..500))?;
-    send(&stack, [started(one, 500)])?;
+    send(&stack, portion(&mut dice, &[one, other], 1..1_500))?;
+    send(&stack, [started(one, 1_500)])?;
     await_consumed(&stack, &collector.group);
     assert_pages_are_true(&stack)?;
     await_packed(&stack);

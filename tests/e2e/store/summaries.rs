@@ -91,14 +91,17 @@ fn rounds() -> u64 {
 }
 
 pub(crate) fn await_summed_up(stack: &Stack) {
-    eventually("nothing that is over is due", || {
-        let due = stack.database.count("website_monitor.rollup_due where hour <= now() - interval '61 minutes'")?;
-        ensure!(due == 0, "{due} marks");
-        let due =
-            stack.database.count("website_monitor.daily_due where day <= now() - interval '25 hours 1 minute'")?;
-        ensure!(due == 0, "{due} marks of days");
-        Ok(())
-    });
+    let hours = "select hour as begins from website_monitor.rollup_due where hour <= now() - interval '61 minutes'";
+    let days = "select day from website_monitor.daily_due where day <= now() - interval '25 hours 1 minute'";
+    // A busy machine takes minutes for thousands of hours: what counts is that there are fewer and fewer.
+    let mut left = u64::MAX;
+    while left > 0 {
+        left = eventually("less of what is over is due", || {
+            let due = stack.database.count(&format!("({hours} union all {days}) due"))?;
+            ensure!(due < left, "{due} hours and days");
+            Ok(due)
+        });
+    }
 }
 
 pub(crate) fn assert_true(stack: &Stack) -> Result<()> {
