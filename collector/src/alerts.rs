@@ -1,39 +1,14 @@
-//! Tells people what fails, once.
+//! What the rules say of the facts: which alerts move on, and what receivers are told. No part of it does I/O.
 //!
 //! ```text
-//!                      one collector at a time                          any collector
-//! results, reports ──▶ facts ──▶ judge ──▶ advance ──▶ alerts       ┌─▶ claim ──▶ webhook · email · command
-//!                        rules ──┘           │                      │
-//!                                            └──▶ notifications ────┘
-//!                       └────────── one transaction ───────┘
+//! facts ──▶ judge ──▶ advance ──▶ alerts
+//!  rules ─────┘          └──────▶ messages
 //! ```
-//!
-//! Every ten seconds one of the collectors, under a lock of the database, looks at what the agents see now and moves
-//! each alert on: pending, firing, resolved. What is to be told of that is written as messages in the very transaction
-//! that moves the alert, so neither is there without the other, whoever is killed when.
-//!
-//! A message is claimed, sent, and marked as sent; to a receiver with addresses it is one for each of them. Who dies
-//! between the last two may have sent it: the next one sends it again once the claim has run out. There is no way around
-//! that with receivers that keep no books; so both carry the same id (`Message-ID`, `Idempotency-Key`, `id`), by which the
-//! receiver can tell.
-//!
-//! That the database itself is away is told by none of this, but directly: see `blind`.
-//!
-//! Nothing is said of a site that nobody sees: when agents are silent, alerts of sites stay as they are.
-
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
-
-use jiff::Timestamp;
-
-use crate::config::Alerts;
-use crate::health::Health;
-use crate::store::{AlertStore, Unavailable};
+//! `evaluate` puts the parts together.
 
 mod advance;
 mod blind;
-mod deliver;
-mod evaluate;
+pub(crate) mod evaluate;
 mod facts;
 mod judge;
 mod merge;
@@ -41,109 +16,11 @@ mod message;
 mod silence;
 
 pub use advance::{Alert, Details, Phase};
-pub use blind::{Away, Watch};
-pub use deliver::{Courier, Failure, Shift, send};
+pub use blind::Away;
+pub(crate) use blind::away_details;
 pub use evaluate::{Changes, Known};
 pub use facts::{Facts, Monitor};
+pub(crate) use judge::signed;
 pub(crate) use merge::merge;
-pub use message::{Item, Kind, Message};
-
-/// How often alerts are evaluated.
-pub const INTERVAL: Duration = Duration::from_secs(10);
-
-/// A collector that was away from the database for so long, or from Kafka at all, can't tell whether agents were silent meanwhile.
-const DEAF: Duration = Duration::from_secs(60);
-
-/// Moves alerts on.
-pub struct Evaluator {
-    config: Alerts,
-    page: Option<String>,
-    store: AlertStore,
-    health: Arc<Health>,
-    hearing: Mutex<Option<Hearing>>,
-}
-
-/// Since when, and when last, the database and Kafka were there.
-#[derive(Clone, Copy)]
-struct Hearing {
-    since: Instant,
-    last: Instant,
-}
-
-impl Evaluator {
-    /// An evaluator of these rules. `page` is the url at which people find our pages; `health` knows whether Kafka is
-    /// there, and is told how it goes.
-    pub fn new(config: Alerts, page: Option<String>, store: AlertStore, health: Arc<Health>) -> Evaluator {
-        Evaluator { config, page, store, health, hearing: Mutex::default() }
-    }
-
-    /// Evaluates all rules, unless another collector does, and gives up messages that are too old; false while the tables
-    /// are not there.
-    ///
-    /// # Errors
-    /// Why the database can't be read or written.
-    pub fn run(&self) -> Result<bool, Unavailable> {
-        self.health.asks_database();
-        let outcome = self.run_once();
-        self.health.hears_of_database(matches!(outcome, Ok(true)));
-        outcome
-    }
-
-    fn run_once(&self) -> Result<bool, Unavailable> {
-        let given_up = self.store.give_up()?;
-        deliver::say(&given_up);
-        self.health.alerting().gave_up(given_up.len());
-        let began = Instant::now();
-        let since = hears_since(*self.hearing(), self.health.reaches_kafka(), began);
-        let mut is_ours = false;
-        let outcome = self.store.evaluate(&self.config, |facts, known| {
-            // Who was not there to hear an agent can't call it silent.
-            let heard_since = facts.as_of.checked_sub(began - since).unwrap_or(Timestamp::MIN);
-            let facts = Facts { heard_since, kafka: self.without_kafka(facts.as_of), ..facts };
-            is_ours = true;
-            let changes = evaluate::evaluate(&self.config, self.page.as_deref(), &facts, known);
-            let milliseconds = began.elapsed().as_millis();
-            log::debug!(monitors = facts.monitors.len(), changed = changes.alerts.len(), milliseconds:%; "evaluated alerts");
-            changes
-        });
-        if matches!(outcome, Ok(true)) {
-            if is_ours {
-                self.health.alerting().evaluated(began.elapsed());
-            }
-            *self.hearing() = Some(Hearing { since, last: Instant::now() });
-        }
-        outcome
-    }
-
-    /// That Kafka is away, at a moment by the database's clock.
-    fn without_kafka(&self, as_of: Timestamp) -> Option<Away> {
-        let since = self.health.without_kafka_since()?;
-        let since = as_of.checked_sub(since.elapsed()).unwrap_or(Timestamp::MIN);
-        Some(Away { since, reason: self.health.kafka().reason().map(|failure| failure.text) })
-    }
-
-    fn hearing(&self) -> MutexGuard<'_, Option<Hearing>> {
-        self.hearing.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Since when this collector has heard all there was without a gap.
-fn hears_since(before: Option<Hearing>, reaches_kafka: bool, now: Instant) -> Instant {
-    before.filter(|it| reaches_kafka && now - it.last < DEAF).map_or(now, |it| it.since)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_was_away_from_kafka_or_the_database_hears_only_from_when_it_is_back() {
-        let began = Instant::now();
-        let after = |seconds| began + Duration::from_secs(seconds);
-        let before = Some(Hearing { since: began, last: after(10) });
-        assert_eq!(hears_since(None, true, began), began);
-        assert_eq!(hears_since(before, true, after(20)), began);
-        assert_eq!(hears_since(before, true, after(70)), after(70));
-        assert_eq!(hears_since(before, false, after(20)), after(20));
-    }
-}
+pub(crate) use message::whom;
+pub use message::{Item, Kind, Message, Size};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use wire::Rejection;
 
-use crate::passage::{Passage, Reading};
+use crate::clock_skew::{Passage, Reading};
 use crate::position::{Position, Positions};
 
 /// What a message says, in texts that are still the message's.

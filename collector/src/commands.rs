@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use settings::terminal::write_line;
 
-use crate::args::{Arguments, Command, Format, Report, ReportFormat, Run, Verify};
+use super::{consume, report, run, store, verify};
+use crate::arguments::{Arguments, Command, Format, Report, ReportFormat, Run, Verify};
 use crate::config::Config;
 use crate::figures::{Begin, Query, Window};
-use crate::{consume, report, run, store, verify};
+use crate::unavailable::Unavailable;
 
 mod agents;
 mod alerts;
@@ -156,7 +157,7 @@ fn bad_configuration(faults: &[impl std::fmt::Display]) -> anyhow::Result<ExitCo
     Ok(ExitCode::from(BAD_CONFIGURATION))
 }
 
-fn unavailable(config: &Config, error: &store::Unavailable) -> anyhow::Result<ExitCode> {
+fn unavailable(config: &Config, error: &Unavailable) -> anyhow::Result<ExitCode> {
     write_line(&mut stderr(), format_args!("database {}: {error}", config.database.address))?;
     Ok(ExitCode::from(UNAVAILABLE))
 }

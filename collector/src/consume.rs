@@ -54,7 +54,6 @@ use crate::position::{Log, Start, Written};
 
 mod beginning;
 mod client;
-mod ends;
 mod gathering;
 mod identity;
 mod lag;
@@ -246,3 +245,4 @@ fn write(progress: &Progress, health: &Health, writer: usize, mut sink: impl Sin
 
 #[cfg(test)]
 mod tests;
+mod watermarks;

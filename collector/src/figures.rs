@@ -13,10 +13,11 @@ pub mod counts;
 pub mod detail;
 pub mod due;
 pub mod incident;
+pub mod observation;
 pub mod overview;
 pub mod period;
 pub mod runs;
-pub mod sight;
+pub mod source;
 pub mod state;
 #[cfg(test)]
 mod truth;

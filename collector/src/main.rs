@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use collector::args::Arguments;
+use collector::arguments::Arguments;
 use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> anyhow::Result<ExitCode> {

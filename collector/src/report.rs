@@ -1,11 +1,12 @@
 //! Figures as people and programs read them: a table, CSV, or one JSON object a line.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::Serialize;
 use settings::terminal;
 
 use crate::figures::counts::Bounds;
 use crate::figures::{Answer, Figures, Outage, ResponseTimes};
+use crate::words::{percent, shortly, to_seconds};
 
 /// A monitor in JSON.
 #[derive(Serialize)]
@@ -213,28 +214,6 @@ fn outage_row(monitor: &str, outage: &Outage, as_of: Timestamp) -> Vec<String> {
     ]
 }
 
-/// Never rounded up: only what is whole is shown as 100%.
-pub fn percent(part: f64) -> String {
-    // A share such as 0.29 lies a little below its decimal digits, and is still they.
-    let thousandths = (part * 1e5 + 1e-6).floor();
-    format!("{:.3}%", if part < 1.0 { thousandths.min(99_999.0) } else { thousandths } / 1e3)
-}
-
-/// The moment without its fraction of a second.
-pub fn to_seconds(at: Timestamp) -> Timestamp {
-    Timestamp::from_second(at.as_second()).unwrap_or(at)
-}
-
-/// `2d 3h 4m`, or seconds when it is short.
-pub fn shortly(duration: SignedDuration) -> String {
-    let seconds = duration.as_secs();
-    let parts = [(seconds / 86_400, "d"), (seconds / 3_600 % 24, "h"), (seconds / 60 % 60, "m")];
-    match seconds {
-        0..60 => format!("{seconds}s"),
-        _ => parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n}{unit}")).collect::<Vec<_>>().join(" "),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -321,11 +300,5 @@ mod tests {
         );
         assert_eq!((&objects[1]["uptime"], &objects[1]["coverage"]), (&serde_json::Value::Null, &0.0.into()));
         assert_eq!(objects[1]["bounds"], serde_json::json!({"lower": 0.0, "upper": 1.0}));
-    }
-
-    #[test]
-    fn a_hundred_percent_is_only_what_is_whole() {
-        assert_eq!((percent(1.0), percent(0.999_999_9)), ("100.000%".into(), "99.999%".into()));
-        assert_eq!((percent(0.999_999_999_999), percent(0.29)), ("99.999%".into(), "29.000%".into()));
     }
 }

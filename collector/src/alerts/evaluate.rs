@@ -28,7 +28,7 @@ pub struct Changes {
 }
 
 /// Evaluates all rules. `page` is the url at which people find our pages.
-pub(super) fn evaluate(config: &Alerts, page: Option<&str>, facts: &Facts, known: &Known) -> Changes {
+pub(crate) fn evaluate(config: &Alerts, page: Option<&str>, facts: &Facts, known: &Known) -> Changes {
     let mut changes = Changes::default();
     let now = facts.as_of;
     let silence = Silence::new(config, facts);

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 
 use super::blind::Away;
 use crate::figures::agent::AgentRow;
+use crate::figures::observation::Sight;
 use crate::figures::overview::Tags;
-use crate::figures::sight::Sight;
 use crate::figures::state::{Look, State};
 
 /// What is known at a moment.

@@ -230,6 +230,6 @@ fn seconds(us: i64) -> String {
     format!("{:.3} s", us as f64 / 1e6)
 }
 
-pub(super) fn signed(duration: std::time::Duration) -> SignedDuration {
+pub(crate) fn signed(duration: std::time::Duration) -> SignedDuration {
     SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
 }

@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::advance::{Alert, Details};
+use crate::address;
 use crate::config::alerts::Template;
-use crate::web::pages::monitor_address;
-use crate::web::text;
+use crate::text;
 
 /// So many are named in its first line.
 const MOST_NAMES: usize = 3;
@@ -99,7 +99,7 @@ impl Item {
     /// What is told of an alert. `page` is the url at which people find our pages.
     pub fn new(kind: Kind, rule: &str, subject: &str, alert: &Alert, at: Timestamp, page: Option<&str>) -> Item {
         let page = page.map(|page| match alert.is_of_monitor() {
-            true => monitor_address(page, subject),
+            true => address::monitor(page, subject),
             false => format!("{page}/agents"),
         });
         Item {
@@ -165,7 +165,7 @@ impl Item {
 }
 
 /// A receiver, and which of its addresses.
-pub(super) fn whom(receiver: &str, address: Option<&str>) -> String {
+pub(crate) fn whom(receiver: &str, address: Option<&str>) -> String {
     address.map_or_else(|| receiver.to_owned(), |address| format!("{receiver} ({address})"))
 }
 

@@ -8,13 +8,14 @@ use serde_json::json;
 use settings::terminal::{columns, write_line};
 
 use super::{FOUND, unavailable, with_config};
-use crate::args::{AgentsCommand, AgentsList, AgentsRetire, Format};
+use crate::arguments::{AgentsCommand, AgentsList, AgentsRetire, Format};
 use crate::config::Config;
 use crate::figures::agent::AgentRow;
+use crate::figures::source::Source;
 use crate::figures::word;
-use crate::report::to_seconds;
-use crate::store::{self, Reader, Retirement};
-use crate::web::Source;
+use crate::store;
+use crate::store::{Reader, Retirement};
+use crate::words::to_seconds;
 
 /// Does one of them.
 pub(super) fn execute(command: &AgentsCommand) -> anyhow::Result<ExitCode> {

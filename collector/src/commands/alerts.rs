@@ -9,9 +9,10 @@ use settings::terminal::{columns, write_line};
 use uuid::Uuid;
 
 use super::{FOUND, UNAVAILABLE, unavailable, with_config};
-use crate::alerts::{Alert, Item, Message, send};
-use crate::args::{AlertsCommand, AlertsList, AlertsTest, Format};
+use crate::alerts::{Alert, Item, Message};
+use crate::arguments::{AlertsCommand, AlertsList, AlertsTest, Format};
 use crate::config::Config;
+use crate::notify::send;
 use crate::store::{AlertStore, Firing};
 
 /// Does one of them.

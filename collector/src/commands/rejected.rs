@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use settings::terminal::{columns, write_line};
 
 use super::{FOUND, unavailable, with_config};
-use crate::args::{Format, RejectedCommand, RejectedList, RejectedReplay, RejectedShow};
+use crate::arguments::{Format, RejectedCommand, RejectedList, RejectedReplay, RejectedShow};
 use crate::config::Config;
 use crate::store::{RejectedMessage, Store, Wanted};
 

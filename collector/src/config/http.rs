@@ -106,8 +106,8 @@ impl Http {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::read;
     use super::*;
+    use crate::config::tests::read;
 
     #[test]
     fn only_this_machine_is_listened_to_unless_it_is_said() {

@@ -15,7 +15,8 @@ use uuid::Uuid;
 
 use super::identity::{DEBUG_CONTEXT, Identity};
 use super::lag::Lag;
-use super::name::{self, Name};
+use super::name;
+use super::name::Name;
 use super::progress::Progress;
 use crate::health::Health;
 use crate::position::Positions;

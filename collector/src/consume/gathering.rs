@@ -9,14 +9,15 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Timestamp as Stamp};
 use settings::LogThrottle;
 
-use super::beginning::{self, Beginning};
+use super::beginning;
+use super::beginning::Beginning;
 use super::client::{Context, offsets};
-use super::ends::Ends;
 use super::progress::Progress;
+use super::watermarks::Ends;
 use super::{Error, raw};
 use crate::batch::Batch;
+use crate::clock_skew::{Moment, Reading};
 use crate::config::BatchBounds;
-use crate::passage::{Moment, Reading};
 
 /// A batch is full at so many bytes, whatever its number of messages.
 const MOST_BYTES: usize = 16 * 1024 * 1024;

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::sight::{Sight, of_the_present};
+use super::observation::{Sight, of_the_present};
 
 /// What can be said of a monitor now, and so who is to look into it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -13,12 +13,12 @@ use diesel::sql_types::{BigInt, Bool};
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::Unavailable;
-use super::connect::Connections;
-use super::tables::now;
-use super::trouble::{Statement, Trouble};
+use super::db::connections::Connections;
+use super::db::error::{Statement, Trouble};
 use crate::alerts::{Alert, Changes, Facts, Known};
 use crate::config::{Alerts, Database};
+use crate::store::db::time::now;
+use crate::unavailable::Unavailable;
 
 mod claims;
 mod facts;
@@ -62,7 +62,7 @@ impl AlertStore {
         AlertStore::on(Connections::new(database))
     }
 
-    pub(super) fn on(connections: Connections) -> AlertStore {
+    pub(crate) fn on(connections: Connections) -> AlertStore {
         let name = format!("{}:{}:{}", settings::host_name(), std::process::id(), Uuid::new_v4());
         AlertStore { connections, name }
     }
@@ -132,7 +132,7 @@ fn is_there(connection: &mut PgConnection) -> Result<bool, Trouble> {
 }
 
 /// Drops what is long over.
-pub(super) fn expire(connection: &mut PgConnection) -> Result<(), Trouble> {
+pub(crate) fn expire(connection: &mut PgConnection) -> Result<(), Trouble> {
     if is_there(connection)? {
         for statement in [
             "delete from alerts where state = 'resolved' and told_at is null

@@ -10,14 +10,15 @@ use diesel::sql_types::{Array, BigInt, Bool, Integer, Multirange, Nullable, Text
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::connect::Connections;
-use super::names::from_sql;
+use super::db::connections::Connections;
+use super::db::error::Trouble;
+use super::db::migrate;
 use super::partitions::islands;
-use super::tables::pg_time;
-use super::trouble::Trouble;
-use super::{Unavailable, migrate};
 use crate::config::Database;
 use crate::ranges::Ranges;
+use crate::store::db::multirange::from_sql;
+use crate::store::db::time::pg_time;
+use crate::unavailable::Unavailable;
 
 /// An epoch as the tables have it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

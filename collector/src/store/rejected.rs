@@ -1,5 +1,7 @@
 //! Messages that were set aside, to be looked at; replay.rs stores them after a mend.
 
+pub(crate) mod replay;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -10,10 +12,11 @@ use diesel::sql_types::{Array, BigInt, Binary, Bool, Integer, Nullable, Text, Ti
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::tables::time;
-use super::trouble::Trouble;
-use super::{Store, Unavailable};
+use super::Store;
+use super::db::error::Trouble;
 use crate::batch::Message;
+use crate::store::db::time::time;
+use crate::unavailable::Unavailable;
 
 /// Where a message was: `topic/partition/offset`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,7 +57,7 @@ pub struct RejectedMessage {
     pub reason: String,
     /// Why, for people.
     pub detail: String,
-    pub(super) digest: Uuid,
+    pub(crate) digest: Uuid,
 }
 
 impl fmt::Display for Place {
@@ -82,7 +85,7 @@ impl RejectedMessage {
         Place { topic: self.topic.clone(), partition: self.partition, offset: self.offset }
     }
 
-    pub(super) fn message(&self) -> Message<'_> {
+    pub(crate) fn message(&self) -> Message<'_> {
         let RejectedMessage { topic, partition, offset, key, value, .. } = self;
         let (partition, offset) = (*partition, *offset);
         Message { topic, partition, offset, key: key.as_deref(), value: value.as_deref(), passage: None }
@@ -117,15 +120,15 @@ impl Store {
     /// # Errors
     /// Why the database can't be read.
     pub fn rejected(&mut self, wanted: &Wanted, most: u32) -> Result<Vec<RejectedMessage>, Unavailable> {
-        let mut session = self.connections.get()?;
-        super::migrate::check(&mut session, &self.schema)?;
+        let mut session = self.writer.connections.get()?;
+        super::db::migrate::check(&mut session, &self.writer.schema)?;
         let messages =
             select(&mut session, wanted, "received_at desc, topic, partition, \"offset\"", most.into(), None);
         Ok(session.judge(messages)?)
     }
 }
 
-pub(super) fn select(
+pub(crate) fn select(
     connection: &mut PgConnection,
     wanted: &Wanted,
     order: &str,

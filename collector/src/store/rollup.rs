@@ -11,9 +11,9 @@
 //! summaries were then ([`dropped`]). A summary therefore never shrinks: one that would is of results that are gone in
 //! another way, and the old one stays.
 
-pub(super) mod blocks;
+pub(crate) mod blocks;
 mod days;
-pub(super) mod dropped;
+pub(crate) mod dropped;
 mod running;
 
 use std::ops::Bound;
@@ -26,9 +26,9 @@ use diesel::sql_query;
 use diesel::sql_types::{BigInt, Bool, Integer, Multirange, Nullable, Timestamptz};
 use wire::Outcome;
 
-use super::Unavailable;
-use super::connect::Connections;
-use super::trouble::{Statement, Trouble};
+use super::db::connections::Connections;
+use super::db::error::{Statement, Trouble};
+use crate::unavailable::Unavailable;
 
 /// The key of the advisory lock, with the schema's name, under which summaries are made.
 const LOCK: i64 = 70_316_262_736;
@@ -43,7 +43,7 @@ pub struct Rollup {
 
 /// What to do when another collector makes summaries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Rival {
+pub(crate) enum Rival {
     /// Leave it to that one.
     Yield,
     /// Wait for it.
@@ -68,7 +68,7 @@ impl Rollup {
     /// How often it is due.
     pub const INTERVAL: Duration = Duration::from_secs(10);
 
-    pub(super) fn new(connections: Connections) -> Rollup {
+    pub(crate) fn new(connections: Connections) -> Rollup {
         Rollup { connections }
     }
 
@@ -97,7 +97,7 @@ fn run_in(connection: &mut PgConnection) -> Result<bool, Trouble> {
 }
 
 /// Makes the oldest hour that is due and over; whether there was one to be made here.
-pub(super) fn step(connection: &mut PgConnection, rival: Rival) -> Result<bool, Trouble> {
+pub(crate) fn step(connection: &mut PgConnection, rival: Rival) -> Result<bool, Trouble> {
     connection.transaction(|connection| {
         if !lock(connection, rival)? {
             return Ok(false);

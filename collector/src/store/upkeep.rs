@@ -1,5 +1,7 @@
 //! What is done beside the batches: partitions for the days ahead, and the end of what is past its retention.
 
+mod expiry;
+
 use std::time::Duration;
 
 use diesel::prelude::*;
@@ -7,14 +9,17 @@ use diesel::sql_query;
 use diesel::sql_types::BigInt;
 use jiff::Timestamp;
 
-use super::connect::{Connections, Session};
-use super::late;
-use super::partitions::{self, Partitions};
-use super::plan::day;
-use super::rollup::{self, Rival};
-use super::trouble::Trouble;
-use super::{Unavailable, alerts, migrate};
+use super::alerts;
+use super::db::connections::{Connections, Session};
+use super::db::error::Trouble;
+use super::db::migrate;
+use super::ingest::batch_plan::day;
+use super::ingest::late;
+use super::partitions::Partitions;
+use super::rollup;
+use super::rollup::Rival;
 use crate::config::Retention;
+use crate::unavailable::Unavailable;
 
 /// How many days ahead have their partition.
 const DAYS_AHEAD: i64 = 3;
@@ -30,7 +35,7 @@ impl Upkeep {
     /// How often it is due.
     pub const INTERVAL: Duration = Duration::from_secs(600);
 
-    pub(super) fn new(connections: Connections, schema: String, retention: Retention) -> Upkeep {
+    pub(crate) fn new(connections: Connections, schema: String, retention: Retention) -> Upkeep {
         Upkeep { connections, schema, retention }
     }
 
@@ -64,7 +69,7 @@ impl Upkeep {
         Partitions::default().ensure(connection, &(today..=today + DAYS_AHEAD).collect())?;
         // What goes with a partition is summed up before.
         sum_up(connection)?;
-        partitions::expire(connection, today - self.retention.results_days, sum_up)?;
+        expiry::expire(connection, today - self.retention.results_days, sum_up)?;
         late::gather(connection)?;
         let summaries = [("hourly", "hour"), ("dropped_hourly", "hour"), ("daily", "day"), ("late_arrivals", "hour")];
         for (table, time) in summaries {

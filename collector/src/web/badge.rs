@@ -15,11 +15,11 @@ use super::called::Called;
 use super::failure::Failure;
 use super::pages::Uptime;
 use super::parameters::Parameters;
-use super::text::cut;
 use crate::figures::counts::Counts;
 use crate::figures::overview::Summary;
 use crate::figures::period::Period;
 use crate::figures::state::Verdict;
+use crate::text::cut;
 
 /// Most characters of a name.
 const NAME: usize = 40;

@@ -44,7 +44,6 @@ use crate::figures::period::Period;
 use detail::Older;
 use frame::Place;
 
-pub(crate) use frame::monitor as monitor_address;
 pub(super) use standing::Uptime;
 
 /// All pages, by who may see them.

@@ -21,12 +21,12 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use lru::LruCache;
 
-use super::Source;
 use crate::figures::agent::AgentRow;
 use crate::figures::alerts::AlertCounts;
 use crate::figures::detail::{Detail, ResultRow};
 use crate::figures::overview::Overview;
 use crate::figures::period::Period;
+use crate::figures::source::Source;
 use gate::Gate;
 use slot::{Age, Slot};
 

@@ -17,15 +17,16 @@ use tokio::net::{TcpListener, TcpStream};
 use super::access::Access;
 use super::routes::routes;
 use super::snapshot::Snapshots;
-use super::{Site, Source, fixture};
+use super::{Site, fixture};
 use crate::config::Http;
 use crate::figures::agent::AgentRow;
 use crate::figures::alerts::AlertCounts;
 use crate::figures::detail::{Detail, ResultRow};
 use crate::figures::overview::{Overview, Summary};
 use crate::figures::period::Period;
+use crate::figures::source::Source;
 use crate::health::Health;
-use crate::store::Unavailable;
+use crate::unavailable::Unavailable;
 
 /// Tables with what a test puts beside the fleet that there always is.
 #[derive(Default)]

@@ -24,7 +24,7 @@
 #[path = "../../../collector/src"]
 mod product {
     pub(crate) mod batch;
-    pub(crate) mod passage;
+    pub(crate) mod clock_skew;
     pub(crate) mod position;
     pub(crate) mod ranges;
     pub(crate) mod verify;
@@ -54,7 +54,7 @@ mod truth;
 mod world;
 
 // The product's files know each other under these names.
-use product::{batch, passage, position, ranges, verify};
+use product::{batch, clock_skew, position, ranges, verify};
 
 pub use action::{Action, Kind};
 pub use cover::{Cover, Rare};

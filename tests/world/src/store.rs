@@ -7,15 +7,15 @@
 //! Anything can happen between these steps, such as a rival, a crash, or a backup that comes back.
 
 mod agents;
+#[allow(dead_code, reason = "the product asks for more of it")]
+#[path = "../../../collector/src/store/ingest/batch_plan.rs"]
+mod batch_plan;
 pub(crate) mod database;
 mod facts;
 #[allow(dead_code, reason = "the product asks for more of it")]
-#[path = "../../../collector/src/store/memory.rs"]
-mod memory;
+#[path = "../../../collector/src/store/ingest/ledger_cache.rs"]
+mod ledger_cache;
 mod names;
-#[allow(dead_code, reason = "the product asks for more of it")]
-#[path = "../../../collector/src/store/plan.rs"]
-mod plan;
 pub(crate) mod positions;
 mod schedules;
 pub(crate) mod tables;
@@ -27,9 +27,9 @@ use crate::batch::Batch;
 use crate::common::Common;
 use crate::cover::Rare;
 use crate::rules::Rule;
+use batch_plan::{Plan, Window};
 use database::{Commit, Database};
-use memory::Memory;
-use plan::{Plan, Window};
+use ledger_cache::Memory;
 use positions::{Known, Positions};
 use transaction::Transaction;
 

@@ -6,7 +6,7 @@ use crate::alerts::facts::Monitor;
 use crate::alerts::message::Kind;
 use crate::config::alerts::{Command, Maintenance, Receiver, Rule, Selection, Way};
 use crate::figures::agent::AgentRow;
-use crate::figures::sight::Sight;
+use crate::figures::observation::Sight;
 use crate::figures::state::{Latest, Look};
 
 fn at(second: i64) -> Timestamp {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use settings::Section;
 
 use super::{DAY, name};
-use crate::figures::sight::CONFIRMED;
+use crate::figures::observation::CONFIRMED;
 
 /// One thing that is to be told.
 #[derive(Clone, Debug)]

@@ -178,7 +178,7 @@ fn a_filled_template_has_no_text_longer_than_its_receiver_takes() {
     assert_eq!(free["list"][0].as_str().unwrap().chars().count(), 500);
     assert!(read(", most_characters: 5").unwrap_err()[0].contains("most_characters: 5 is no whole number from 100"));
     let without = "alerts: {receivers: [{name: a, webhook: {url: https://a.example, most_characters: 100}}]}";
-    assert!(super::tests::read(without).unwrap_err()[0].contains("most_characters: stands without template"));
+    assert!(self::read(without).unwrap_err()[0].contains("most_characters: stands without template"));
 }
 
 #[test]

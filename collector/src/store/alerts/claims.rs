@@ -22,9 +22,9 @@ use uuid::Uuid;
 
 use super::notifications::items;
 use super::{AlertStore, Flag, is_there, seconds};
-use crate::alerts::{Failure, Message};
-use crate::store::Unavailable;
-use crate::store::trouble::Trouble;
+use crate::alerts::Message;
+use crate::store::db::error::Trouble;
+use crate::unavailable::Unavailable;
 
 /// After so long a message is no longer worth telling.
 const WORTH_TELLING: Duration = Duration::from_secs(86_400);
@@ -125,7 +125,13 @@ impl AlertStore {
     ///
     /// # Errors
     /// Why the database can't be written: then it is tried again once the claim has run out.
-    pub fn mark_failed(&self, claim: &Claim, failure: &Failure, again_in: Duration) -> Result<bool, Unavailable> {
+    pub fn mark_failed(
+        &self,
+        claim: &Claim,
+        error: &str,
+        is_for_good: bool,
+        again_in: Duration,
+    ) -> Result<bool, Unavailable> {
         let mut session = self.connections.get()?;
         let marked: QueryResult<Option<Flag>> = sql_query(
             "update notifications n
@@ -140,9 +146,9 @@ impl AlertStore {
         )
         .bind::<SqlUuid, _>(claim.message.id)
         .bind::<Text, _>(&self.name)
-        .bind::<Text, _>(failure.to_string())
+        .bind::<Text, _>(error)
         .bind::<BigInt, _>(seconds(again_in))
-        .bind::<Bool, _>(failure.is_for_good())
+        .bind::<Bool, _>(is_for_good)
         .get_result(&mut **session)
         .optional();
         let marked = session.judge(marked.map_err(Trouble::from))?;

@@ -13,16 +13,18 @@ use crate::alerts::{Facts, Monitor};
 use crate::config::Alerts;
 use crate::config::alerts::What;
 use crate::figures::due::Schedule;
-use crate::store::seen::sights::{self, Asked};
-use crate::store::seen::{Definition, Names, agents, schedules};
-use crate::store::tables::{ANSWERED, now, pg_time};
-use crate::store::trouble::Trouble;
+use crate::store::db::error::Trouble;
+use crate::store::db::outcomes::ANSWERED;
+use crate::store::db::time::{now, pg_time};
+use crate::store::queries::observations;
+use crate::store::queries::observations::Asked;
+use crate::store::queries::{Definition, Names, agents, schedules};
 
 /// The latest answers of each monitor that a percentile is of, at most.
 const MOST_ANSWERS: i64 = 500;
 
 /// Reads what the rules ask for.
-pub(super) fn read(connection: &mut PgConnection, config: &Alerts) -> Result<Facts, Trouble> {
+pub(crate) fn read(connection: &mut PgConnection, config: &Alerts) -> Result<Facts, Trouble> {
     let as_of = now(connection)?;
     let asks_of = |is_asked: fn(&What) -> bool| config.rules.iter().any(|rule| is_asked(&rule.what));
     let monitors = if asks_of(What::is_of_monitors) { monitors(connection, config, as_of)? } else { Vec::new() };
@@ -47,14 +49,14 @@ fn monitors(connection: &mut PgConnection, config: &Alerts, now: Timestamp) -> R
         _ => 0,
     });
     let asked = checks.max().filter(|checks| *checks > 0).map_or(Asked::Disputed, Asked::All);
-    let latest = sights::latest(connection, &names, &schedules, &definitions, asked, now)?;
-    let newest = sights::newest(&latest);
+    let latest = observations::latest(connection, &names, &schedules, &definitions, asked, now)?;
+    let newest = observations::newest(&latest);
     for it in in_force(&definitions, &newest) {
         if let Some(monitor) = monitors.get_mut(&it.id) {
             (monitor.name, monitor.url) = (it.name.clone(), it.url.clone());
         }
     }
-    for (id, sights) in sights::of_each(&latest, &names, &schedules, now) {
+    for (id, sights) in observations::of_each(&latest, &names, &schedules, now) {
         if let Some(monitor) = monitors.get_mut(&id) {
             monitor.sights = sights;
         }

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::alerts::{Changes, Item, merge};
-use crate::store::tables::pg_time;
-use crate::store::trouble::{Statement, Trouble};
+use crate::store::db::error::{Statement, Trouble};
+use crate::store::db::time::pg_time;
 
 #[derive(QueryableByName)]
 struct Waiting {
@@ -23,7 +23,7 @@ struct Waiting {
 }
 
 /// Writes what is to be told at `now`: to each receiver in one message, that of moments ago while it waits for more.
-pub(super) fn write(
+pub(crate) fn write(
     connection: &mut PgConnection,
     changes: &Changes,
     now: Timestamp,
@@ -75,6 +75,6 @@ fn join(connection: &mut PgConnection, receiver: &str, more: &[Item], now: Times
 }
 
 /// What a message tells.
-pub(super) fn items(payload: &Value) -> serde_json::Result<Vec<Item>> {
+pub(crate) fn items(payload: &Value) -> serde_json::Result<Vec<Item>> {
     Vec::deserialize(&payload["items"])
 }

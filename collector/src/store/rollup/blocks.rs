@@ -6,7 +6,8 @@ use diesel::sql_query;
 use diesel::sql_types::{Array, Binary, Bool, Integer, SmallInt, Timestamptz};
 
 use super::{Rival, Trouble, lock};
-use crate::store::blocks::{self, Block, FORMAT, MOST, Span, Summary};
+use crate::store::summary_blocks;
+use crate::store::summary_blocks::{Block, FORMAT, MOST, Span, Summary};
 
 /// Blocks that are wanted: of the hours of the last day and of those of which there is no day yet, and of ninety days. A
 /// day is 24 hours: in a session's time zone it need not be.
@@ -31,7 +32,7 @@ struct Missing {
 
 /// Packs the latest hour or day that lacks a block; whether there was one to be packed here. Under the lock of those who
 /// make summaries, so that none is made between the reading and the writing.
-pub(super) fn step(connection: &mut PgConnection) -> Result<bool, Trouble> {
+pub(crate) fn step(connection: &mut PgConnection) -> Result<bool, Trouble> {
     // What is read is of after the lock was got, whatever the database's default is.
     connection.build_transaction().read_committed().run(|connection| {
         if !lock(connection, Rival::Yield)? {
@@ -49,14 +50,20 @@ pub(super) fn step(connection: &mut PgConnection) -> Result<bool, Trouble> {
         let span = if missing.is_day { Span::Day } else { Span::Hour };
         let mut is_empty = true;
         for block in missing.blocks {
-            let rows = blocks::rows(connection, span, missing.begins, &blocks::monitors(block), Some(MOST + 1))?;
+            let rows = summary_blocks::rows(
+                connection,
+                span,
+                missing.begins,
+                &summary_blocks::monitors(block),
+                Some(MOST + 1),
+            )?;
             let (until, content) = if rows.len() > MOST {
                 (missing.begins, Block::default())
             } else {
                 let arrivals = rows.iter().map(|row| row.arrival).collect();
                 (span.end(missing.begins), Block::of(arrivals, rows.iter().filter_map(Summary::times).collect()))
             };
-            blocks::write(connection, span, missing.begins, until, block, &content)?;
+            summary_blocks::write(connection, span, missing.begins, until, block, &content)?;
             is_empty &= rows.is_empty();
         }
         if is_empty {

@@ -10,8 +10,8 @@ use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Bool, Text, Timestamptz};
 
-use super::super::seen::answers::BUCKETS;
 use super::{Outcome, Trouble};
+use crate::store::db::buckets::BUCKETS;
 
 #[derive(QueryableByName)]
 struct Dropped {
@@ -34,7 +34,7 @@ pub(in crate::store) fn note(connection: &mut PgConnection, day: &str) -> Result
 }
 
 /// Whether results of an hour's day were dropped. Then what its summaries were is there to be added to.
-pub(super) fn is_noted(connection: &mut PgConnection, hour: PgTimestamp) -> Result<bool, Trouble> {
+pub(crate) fn is_noted(connection: &mut PgConnection, hour: PgTimestamp) -> Result<bool, Trouble> {
     let dropped: Option<Dropped> =
         sql_query("select has_base from dropped_days where day = ($1 at time zone 'UTC')::date")
             .bind::<Timestamptz, _>(hour)
@@ -58,7 +58,7 @@ pub(super) fn is_noted(connection: &mut PgConnection, hour: PgTimestamp) -> Resu
 
 /// A query for summaries (`hourly`) of the hour `$1` and of `due.monitors`: what they were when results of their day were
 /// dropped, together with those of a query.
-pub(super) fn together_with(fresh: &str) -> String {
+pub(crate) fn together_with(fresh: &str) -> String {
     let counts = ["checks"].into_iter().chain(Outcome::ALL.map(Outcome::as_str)).chain(["answered"]);
     let counts: Vec<String> = counts.map(|count| format!("sum(p.{count})::integer as {count}")).collect();
     let buckets: Vec<String> = (1..=BUCKETS).map(|bucket| format!("sum(p.response_times[{bucket}])")).collect();
@@ -78,8 +78,8 @@ pub(super) fn together_with(fresh: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::FIGURES;
     use super::*;
+    use crate::store::rollup::FIGURES;
 
     #[test]
     fn each_column_of_a_summary_is_added_up() {

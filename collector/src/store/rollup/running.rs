@@ -19,8 +19,9 @@ use diesel::sql_types::{Array, BigInt, Integer, Multirange, SmallInt, Timestampt
 
 use super::{Rival, Trouble, lock};
 use crate::ranges::Ranges;
-use crate::store::blocks::{self, Block, FORMAT, MOST, Span, Stored, Summary};
-use crate::store::names::from_sql;
+use crate::store::db::multirange::from_sql;
+use crate::store::summary_blocks;
+use crate::store::summary_blocks::{Block, FORMAT, MOST, Span, Stored, Summary};
 
 /// How far packing stays behind now, so that what is on its way is newer; and how often it is done anew.
 const BEHIND: &str = "interval '3 minutes'";
@@ -44,7 +45,7 @@ struct Mark {
 }
 
 /// Packs an hour that goes on; whether there was one to be packed here.
-pub(super) fn step(connection: &mut PgConnection) -> Result<bool, Trouble> {
+pub(crate) fn step(connection: &mut PgConnection) -> Result<bool, Trouble> {
     // The results are read after the marks, and both after the lock was got, whatever the database's default is.
     connection.build_transaction().read_committed().run(|connection| {
         if !lock(connection, Rival::Yield)? {
@@ -72,12 +73,12 @@ pub(super) fn step(connection: &mut PgConnection) -> Result<bool, Trouble> {
         .optional()?;
         let Some(Begun { hour, until, blocks }) = begun else { return Ok(false) };
         let marks = gather(connection, hour, until)?;
-        let before = blocks::read(connection, Span::Hour, &[hour])?;
+        let before = summary_blocks::read(connection, Span::Hour, &[hour])?;
         let mut before: BTreeMap<i32, Stored> = before.map(|it| (it.block, it)).collect();
         for block in blocks {
-            let monitors = blocks::monitors(block);
+            let monitors = summary_blocks::monitors(block);
             let (until, content) = pack(connection, &marks, &monitors, before.remove(&block), hour, until)?;
-            blocks::write(connection, Span::Hour, hour, until, block, &content)?;
+            summary_blocks::write(connection, Span::Hour, hour, until, block, &content)?;
         }
         log::debug!(hour = hour.0, until = until.0; "packed the begin of an hour");
         Ok(true)
@@ -123,7 +124,7 @@ fn pack(
     let since = |id: i64| if late.contains(id) { hour } else { packed_until };
     let ids = marked.parts().iter().flat_map(|(first, end)| *first..*end);
     let ids: Vec<_> = ids.filter_map(|id| Some((i32::try_from(id).ok()?, since(id)))).collect();
-    let rows = blocks::results(connection, &ids, until, Some(MOST + 1))?;
+    let rows = summary_blocks::results(connection, &ids, until, Some(MOST + 1))?;
     let before = before.map(|before| before.content).unwrap_or_default();
     let kept = before.arrivals.into_iter().filter(|it| !late.contains(it.monitor_id.into()));
     let arrivals = kept.chain(rows.iter().map(|row| row.arrival)).collect();

@@ -7,8 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::frame::{Frame, Place};
 use super::words::{When, ago, counted, grouped};
 use crate::figures::agent::{AgentRow, Presence};
-use crate::report::{shortly, to_seconds};
-use crate::web::text::{cut, plain};
+use crate::text::{cut, plain};
+use crate::words::{shortly, to_seconds};
 
 /// The longest label in characters.
 const LABEL: usize = 60;

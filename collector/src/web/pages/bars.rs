@@ -18,7 +18,7 @@ use super::words::{counted, grouped};
 use crate::figures::counts::Counts;
 use crate::figures::overview::Bar;
 use crate::figures::period::Period;
-use crate::report::to_seconds;
+use crate::words::to_seconds;
 
 /// The height of a bar that has no failures, and the least one of a share of it.
 const WHOLE: i64 = 20;

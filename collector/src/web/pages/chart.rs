@@ -10,7 +10,7 @@ use super::words::{When, time_taken};
 use crate::figures::Window;
 use crate::figures::detail::Point;
 use crate::figures::period::Period;
-use crate::report::to_seconds;
+use crate::words::to_seconds;
 
 /// The width and height of a plot in its own units; what it is on the screen is for the style to say.
 const WIDTH: f64 = 1_000.0;

@@ -4,20 +4,24 @@ use askama::Template;
 use jiff::Timestamp;
 
 use super::bars::Bars;
-use super::chart::{self, Chart, PHASES, Pace};
-use super::frame::{Frame, Place, monitor};
-use super::incidents::{self, Befell, CameLate, Missed, Ongoing, befell, came_late, missed, ongoing};
+use super::chart;
+use super::chart::{Chart, PHASES, Pace};
+use super::frame::{Frame, Place};
+use super::incidents;
+use super::incidents::{Befell, CameLate, Missed, Ongoing, befell, came_late, missed, ongoing};
 use super::overview::Choice;
 use super::standing::{Standing, Uptime, coverage, looked, reason, who_says};
 use super::words::{When, ago, counted, grouped, roughly, time_taken};
+use crate::address::monitor;
+use crate::figures::ResponseTimes;
+use crate::figures::counts::Counts;
 use crate::figures::detail::{Detail, Point, ResultRow, Side};
 use crate::figures::overview::Bar;
 use crate::figures::period::Period;
 use crate::figures::state::{Latest, Look};
-use crate::figures::{ResponseTimes, counts::Counts};
+use crate::text::{cut, plain};
 use crate::web::filter::{PERIODS, period_link};
 use crate::web::paging::page;
-use crate::web::text::{cut, plain};
 
 /// The longest name in characters.
 const NAME: usize = 300;

@@ -8,8 +8,8 @@ use crate::figures::counts::Counts;
 use crate::figures::detail::{Detail, Gap, Late};
 use crate::figures::incident::{Blame, Incident};
 use crate::figures::state::Verdict;
-use crate::report::shortly;
-use crate::web::text::plain;
+use crate::text::plain;
+use crate::words::shortly;
 
 /// An incident.
 pub(super) struct Befell {

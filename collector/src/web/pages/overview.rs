@@ -4,14 +4,16 @@ use askama::Template;
 use jiff::{SignedDuration, Timestamp};
 
 use super::bars::Bars;
-use super::frame::{Frame, Place, monitor};
+use super::frame::{Frame, Place};
 use super::standing::{Standing, Uptime, coverage};
 use super::words::{counted, grouped, roughly, time_taken};
+use crate::address::monitor;
 use crate::figures::overview::{Overview, Summary};
 use crate::figures::state::Verdict;
+use crate::text::{cut, plain};
 use crate::web::called::Called;
-use crate::web::filter::{self, Filter, PERIODS, VERDICTS, named, period_link};
-use crate::web::text::{cut, plain};
+use crate::web::filter;
+use crate::web::filter::{Filter, PERIODS, VERDICTS, named, period_link};
 
 /// Monitors on a page.
 const PAGE: usize = 100;

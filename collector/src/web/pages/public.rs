@@ -5,19 +5,23 @@ use askama::Template;
 use jiff::Timestamp;
 
 use super::bars::Bars;
-use super::detail::{self, Figure};
-use super::frame::{Frame, Place, monitor};
-use super::incidents::{self, Befell, Ongoing, befell_in_public, ongoing};
-use super::overview::{self, Choice, Clause, Row};
+use super::detail;
+use super::detail::Figure;
+use super::frame::{Frame, Place};
+use super::incidents;
+use super::incidents::{Befell, Ongoing, befell_in_public, ongoing};
+use super::overview;
+use super::overview::{Choice, Clause, Row};
 use super::standing::Standing;
 use super::words::When;
+use crate::address::monitor;
 use crate::config::Public;
 use crate::figures::detail::Detail;
 use crate::figures::overview::{Overview, Summary};
 use crate::figures::period::Period;
+use crate::text::cut;
 use crate::web::called::Called;
 use crate::web::filter::{Filter, PERIODS, period_link};
-use crate::web::text::cut;
 
 /// Where public pages are.
 const ROOT: &str = "/public";

@@ -4,9 +4,9 @@ use super::words::When;
 use crate::figures::counts::{Bounds, Counts};
 use crate::figures::overview::Summary;
 use crate::figures::state::{Look, State, Verdict};
-use crate::report::percent;
+use crate::text::{cut, plain};
 use crate::web::filter::named;
-use crate::web::text::{cut, plain};
+use crate::words::percent;
 
 /// Longest reason in a list.
 const REASON: usize = 160;

@@ -5,8 +5,8 @@ use std::fmt::{self, Display};
 use askama::filters::HtmlSafe;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::report::{shortly, to_seconds};
-use crate::web::text::plain;
+use crate::text::plain;
+use crate::words::{shortly, to_seconds};
 
 /// `1,234,567`.
 pub(super) fn grouped(number: i64) -> String {

@@ -7,7 +7,7 @@ use settings::LogThrottle;
 use tokio::sync::Semaphore;
 
 use super::Unreadable;
-use crate::store::Unavailable;
+use crate::unavailable::Unavailable;
 
 /// Readings at a time: what is stored goes first.
 pub(super) const READINGS: u32 = 2;

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::Unreadable;
 use super::gate::Gate;
-use crate::store::Unavailable;
+use crate::unavailable::Unavailable;
 
 /// How old a thing may be.
 #[derive(Clone, Copy, Debug)]

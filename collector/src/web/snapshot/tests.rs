@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use super::gate::PLACES;
 use super::*;
 use crate::figures::alerts::AlertCounts;
-use crate::store::Unavailable;
+use crate::unavailable::Unavailable;
 
 const STALE: Age = Age { fresh: Duration::ZERO, usable: Duration::from_secs(600), rest: 0 };
 const GONE: Age = Age { fresh: Duration::ZERO, usable: Duration::ZERO, rest: 0 };

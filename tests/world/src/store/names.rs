@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 use wire::Content;
 
-use super::memory::{Epoch, Memory, Monitor, definition};
-use super::plan::Fresh;
+use super::batch_plan::Fresh;
+use super::ledger_cache::{Epoch, Memory, Monitor, definition};
 use super::tables::{EpochRow, MonitorRow, Tables, id, place, row};
 use crate::batch::Entry;
 use crate::rules::{Rule, Rules};

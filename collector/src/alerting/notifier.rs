@@ -1,0 +1,153 @@
+//! Messages to their receivers: claimed, sent, marked.
+//!
+//! To one receiver, and to each of its addresses where it has some, the messages go one after the other, so that no
+//! recovery overtakes what it recovers from. What fails is tried again, ever more rarely, for a day; what is refused for
+//! good is given up.
+//!
+//! A claim is short, so that another collector soon takes over from one that died, and is renewed for as long as the
+//! message is on its way: a mail server may take minutes over it.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::RecvTimeoutError;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use settings::LogThrottle;
+
+use super::shutdown::Shutdown;
+use crate::alerts::whom;
+use crate::config::alerts::Receiver;
+use crate::health::Health;
+use crate::notify::send;
+use crate::store::{AlertStore, Claim, GivenUp};
+use crate::unavailable::Unavailable;
+
+/// Brings messages to one receiver.
+pub struct Notifier {
+    receiver: Receiver,
+    addresses: Vec<String>,
+    store: AlertStore,
+    health: Arc<Health>,
+    shutdown: Arc<Shutdown>,
+    /// By address.
+    said: Mutex<BTreeMap<Option<String>, LogThrottle>>,
+}
+
+/// The first pause after a failure; each further one is twice as long, up to the longest.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+
+/// For how long a message is nobody else's.
+const CLAIM: Duration = Duration::from_secs(30);
+/// How often that begins anew while it is on its way: several times, since a database may be slow.
+const RENEWAL: Duration = Duration::from_secs(5);
+
+impl Notifier {
+    /// How often is looked whether there is something to bring.
+    pub const INTERVAL: Duration = Duration::from_secs(1);
+
+    /// A notifier to a receiver, which counts in `health` what it does.
+    pub fn new(receiver: Receiver, store: AlertStore, health: Arc<Health>, shutdown: Arc<Shutdown>) -> Notifier {
+        health.alerting().knows(receiver.way.as_str());
+        Notifier { addresses: receiver.addresses(), receiver, store, health, shutdown, said: Mutex::default() }
+    }
+
+    /// Brings all that waits and is due. What fails is not, for a while.
+    ///
+    /// # Errors
+    /// Why the database can't be read or written.
+    pub fn run(&self) -> Result<bool, Unavailable> {
+        let _on_its_way = self.shutdown.begin();
+        self.bring()
+    }
+
+    fn bring(&self) -> Result<bool, Unavailable> {
+        while !self.shutdown.is_over() {
+            let claim = self.store.claim(&self.receiver.name, &self.addresses, CLAIM)?;
+            let Some(claim) = claim else { break };
+            let message = &claim.message;
+            let receiver = message.whom();
+            let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+            let said = said.entry(message.address.clone()).or_default();
+            let outcome = self.holding(&claim, || send(&self.receiver, message));
+            self.health.alerting().tried(self.receiver.way.as_str(), outcome.is_ok());
+            match outcome {
+                Ok(()) => {
+                    let is_ours = self.store.mark_sent(&claim)?;
+                    said.ended();
+                    match is_ours {
+                        true => {
+                            log::info!(receiver, message:% = message.id, alerts = message.items.len(); "told a receiver");
+                        }
+                        false => log::warn!(receiver, message:% = message.id; "{TWICE}"),
+                    }
+                }
+                Err(failure)
+                    if self.store.mark_failed(
+                        &claim,
+                        &failure.to_string(),
+                        failure.is_for_good(),
+                        pause(claim.attempts),
+                    )? =>
+                {
+                    let attempts = claim.attempts;
+                    self.health.alerting().gave_up(1);
+                    log::error!(receiver, message:% = message.id, attempts, error:% = failure; "{GAVE_UP}");
+                }
+                Err(failure) => {
+                    if let Some(times) = said.happened(&failure.to_string(), 1, Instant::now()) {
+                        log::warn!(receiver, times, error:% = failure; "can't tell a receiver: trying again");
+                    }
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Does what takes long while a claim is renewed. One that can't be renewed, as the database is away, may run out.
+    fn holding<T>(&self, claim: &Claim, work: impl FnOnce() -> T) -> T {
+        thread::scope(|scope| {
+            let (working, is_over) = mpsc::channel::<()>();
+            scope.spawn(move || {
+                while is_over.recv_timeout(RENEWAL) == Err(RecvTimeoutError::Timeout) {
+                    if let Err(error) = self.store.renew(claim, CLAIM) {
+                        log::debug!(error:%; "a claim can't be renewed");
+                    }
+                }
+            });
+            let outcome = work();
+            drop(working);
+            outcome
+        })
+    }
+}
+
+const GAVE_UP: &str = "gave up telling a receiver";
+const TWICE: &str =
+    "told a receiver when the claim had run out: another collector may tell it the same under the same id";
+
+/// Says that messages were given up.
+pub(crate) fn say(given_up: &[GivenUp]) {
+    for it in given_up {
+        let receiver = whom(&it.receiver, it.address.as_deref());
+        let error = it.last_error.as_deref().unwrap_or("nobody tried");
+        log::error!(receiver, message:% = it.id, attempts = it.attempts, error; "{GAVE_UP}");
+    }
+}
+
+/// How long to wait after so many attempts.
+pub(crate) fn pause(attempts: i32) -> Duration {
+    let doubled = u32::try_from(attempts - 1).map_or(0, |times| times.min(16));
+    (SHORTEST_PAUSE * 2_u32.pow(doubled)).min(LONGEST_PAUSE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_a_bound() {
+        assert_eq!([1, 2, 3, 99].map(|n| pause(n).as_secs()), [5, 10, 20, 600]);
+    }
+}

@@ -1,0 +1,145 @@
+//! A mail, plain text, to one address.
+//!
+//! All addresses of the receiver are named in its head. To the server it is of one alone: so what becomes of it is one
+//! answer, and nobody is sent it again for the sake of another.
+
+use std::fs;
+use std::io;
+use std::time::Duration;
+
+use lettre::address::Envelope;
+use lettre::message::header::{ContentType, HeaderName, HeaderValue};
+use lettre::transport::smtp;
+use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
+use lettre::transport::smtp::client::{Certificate, SmtpConnection, TlsParameters};
+use lettre::transport::smtp::extension::ClientId;
+use secrecy::ExposeSecret;
+
+use super::Failure;
+use crate::alerts::{Message, Size};
+use crate::config::alerts::{Email, Encryption};
+
+/// For each step until the mail is offered: to connect, the greeting, encryption, login. RFC 5321 has five minutes for the
+/// greeting, but a try that ends too early has done nothing yet, and a server that is away should be told of soon.
+const CONNECTING: Duration = Duration::from_secs(60);
+
+/// For each step from then on. Who ends too early here sends a mail again that the server has taken, so it is the longest
+/// time of RFC 5321, 4.5.3.2: that for the answer to the mail's end.
+const TAKING: Duration = Duration::from_secs(600);
+
+/// For the goodbye, which changes nothing any more.
+const PARTING: Duration = Duration::from_secs(5);
+
+pub(super) fn send(email: &Email, message: &Message) -> Result<(), Failure> {
+    let to = email.to.iter().map(|to| &to.email).find(|to| message.address.as_deref() == Some(AsRef::as_ref(*to)));
+    let to = to.ok_or_else(|| Failure::new("it has no such address"))?;
+    let envelope = Envelope::new(Some(email.from.email.clone()), vec![to.clone()])
+        .map_err(|error| Failure::new(error.to_string()))?;
+    let mail = mail(email, message)?.formatted();
+    let mut connection = connect(email)?;
+    let broken = |error: io::Error| Failure::new(error.to_string());
+    connection.set_timeout(Some(TAKING)).map_err(broken)?;
+    let outcome = connection.send(&envelope, &mail).map(drop).map_err(|error| refusal(&error));
+    if connection.set_timeout(Some(PARTING)).is_ok() {
+        connection.abort();
+    }
+    outcome
+}
+
+/// Why a server did not take a mail. What it says of the mailbox for good is so; a login that is refused is mended.
+fn refusal(error: &smtp::Error) -> Failure {
+    let is_for_good = error.status().is_some_and(|code| (550..560).contains(&u16::from(code)));
+    Failure { is_for_good, ..Failure::new(with_sources(error)) }
+}
+
+fn mail(email: &Email, message: &Message) -> Result<lettre::Message, Failure> {
+    let mut builder = lettre::Message::builder()
+        .from(email.from.clone())
+        .subject(message.summary())
+        .message_id(Some(format!("<{}@{}>", message.id, email.from.email.domain())))
+        .date_now()
+        .header(ContentType::TEXT_PLAIN)
+        // So that nobody's absence answers it.
+        .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".into()));
+    for to in &email.to {
+        builder = builder.to(to.clone());
+    }
+    builder.body(message.text(Size::WHOLE)).map_err(|error| Failure::new(error.to_string()))
+}
+
+/// A connection that is encrypted and logged in as it is configured.
+fn connect(email: &Email) -> Result<SmtpConnection, Failure> {
+    let parameters = if email.encryption == Encryption::None { None } else { Some(parameters(email)?) };
+    let from_the_begin = parameters.as_ref().filter(|_| email.encryption == Encryption::Tls);
+    let hello = ClientId::Domain(settings::host_name());
+    let begin = || -> Result<SmtpConnection, smtp::Error> {
+        let server = (email.host.as_str(), email.port);
+        let mut connection = SmtpConnection::connect(server, Some(CONNECTING), &hello, from_the_begin, None)?;
+        if let Some(parameters) = parameters.as_ref().filter(|_| email.encryption == Encryption::Starttls) {
+            connection.starttls(parameters, &hello)?;
+        }
+        if let Some((user, password)) = &email.login {
+            let login = Credentials::new(user.clone(), password.expose_secret().to_owned());
+            connection.auth(DEFAULT_MECHANISMS, &login)?;
+        }
+        Ok(connection)
+    };
+    begin().map_err(|error| refusal(&error))
+}
+
+fn parameters(email: &Email) -> Result<TlsParameters, Failure> {
+    let mut builder = TlsParameters::builder(email.host.clone());
+    if let Some(file) = &email.ca_file {
+        let wrong = |problem: String| Failure::new(format!("ca_file {}: {problem}", file.display()));
+        let pem = fs::read(file).map_err(|error| wrong(error.to_string()))?;
+        builder =
+            builder.add_root_certificate(Certificate::from_pem(&pem).map_err(|error| wrong(with_sources(&error)))?);
+    }
+    builder.build().map_err(|error| Failure::new(with_sources(&error)))
+}
+
+/// An error of lettre's, whose text alone says little.
+fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text += &format!(": {more}");
+        }
+        source = error.source();
+    }
+    text.replace(['\r', '\n'], " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::alerts::Item;
+
+    #[test]
+    fn a_hostile_name_adds_no_header_and_no_line() {
+        let email = Email {
+            host: "localhost".into(),
+            port: 25,
+            encryption: Encryption::None,
+            login: None,
+            from: "Monitor <m@example.org>".parse().unwrap(),
+            to: vec!["a@example.org".parse().unwrap()],
+            ca_file: None,
+        };
+        let mut item = Item::test("2026-11-24T10:00:00Z".parse().unwrap(), None);
+        item.details.name = "a\r\nBcc: b@example.org\r\n\r\n<script>ä\u{202e}\u{0}".into();
+        item.details.reason = format!("\r\n.\r\nQUIT\r\n{}", "x".repeat(10_240));
+        let message = Message { id: Uuid::nil(), receiver: "mail".into(), address: None, items: vec![item] };
+        let mail = String::from_utf8(mail(&email, &message).unwrap().formatted()).unwrap();
+        let (head, body) = mail.split_once("\r\n\r\n").unwrap();
+        let unfolded = head.replace("\r\n ", " ");
+        assert!(!unfolded.lines().any(|line| line.starts_with("Bcc")), "{head}");
+        assert!(head.contains("Message-ID: <00000000-0000-0000-0000-000000000000@example.org>"), "{head}");
+        assert!(!body.contains("\r\n.\r\n"), "{body}");
+        assert!(mail.is_ascii() && mail.len() < 4_000, "{mail}");
+    }
+}

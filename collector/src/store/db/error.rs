@@ -1,0 +1,206 @@
+//! What can go wrong in the database, sorted by what is to be done about it.
+//!
+//! diesel hands out no SQLSTATE, only its own kinds of a few of them, and messages come in the server's language.
+//! What the kinds leave open is told by the statement: one that carries no text of a record can only fail by the
+//! database's fault; one that waits for a lock mostly fails by not getting it. The rest is found out by trying: the
+//! caller tries again, then looks for the records that fail where others pass.
+
+use diesel::result::{DatabaseErrorKind, Error};
+use settings::{Failure, FailureKind};
+
+use crate::unavailable::Unavailable;
+
+/// Why a batch was not stored.
+#[derive(Debug)]
+pub(crate) enum Trouble {
+    /// The database is away, or unable: keep the batch and try again, for ever.
+    Unavailable(String),
+    /// A lock was not to be had in time: as above, but the holder may be stuck.
+    Locked(String),
+    /// Another writer accounted for some of these numbers, or ids mean something else in this database: read again.
+    Stale,
+    /// The database is not at the positions at which it was left: locate them again.
+    Moved,
+    /// Rows exist that the ledger doesn't know.
+    Clash,
+    /// No partition takes a row: those that were known are gone.
+    NoPartition(String),
+    /// The records' fault, or the database's: only trying tells.
+    Refused(String),
+}
+
+/// What a statement carries and waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Statement {
+    /// Nothing of a record but numbers.
+    Plain,
+    /// As plain, and it waits for locks.
+    Lock,
+    /// Text or times of records.
+    Records,
+    /// Rows of `results`.
+    Rows,
+}
+
+impl Trouble {
+    /// Sorts an error of a statement.
+    pub(crate) fn of(error: Error, statement: Statement) -> Trouble {
+        let text = describe(&error);
+        match (kind(&error), statement) {
+            (Some(DatabaseErrorKind::UniqueViolation), Statement::Rows) => Trouble::Clash,
+            (Some(DatabaseErrorKind::CheckViolation), Statement::Rows) => Trouble::NoPartition(text),
+            (
+                Some(
+                    DatabaseErrorKind::ClosedConnection
+                    | DatabaseErrorKind::UnableToSendCommand
+                    | DatabaseErrorKind::ReadOnlyTransaction
+                    | DatabaseErrorKind::SerializationFailure,
+                ),
+                _,
+            ) => Trouble::Unavailable(text),
+            (Some(_), Statement::Lock) => Trouble::Locked(text),
+            (Some(_), Statement::Records | Statement::Rows) => Trouble::Refused(text),
+            (None, Statement::Records | Statement::Rows) if matches!(error, Error::SerializationError(_)) => {
+                Trouble::Refused(text)
+            }
+            _ => Trouble::Unavailable(text),
+        }
+    }
+}
+
+impl From<Trouble> for Unavailable {
+    fn from(trouble: Trouble) -> Unavailable {
+        match trouble {
+            Trouble::Unavailable(text) | Trouble::Locked(text) => Unavailable(text),
+            Trouble::Refused(text) | Trouble::NoPartition(text) => Unavailable(text),
+            Trouble::Stale | Trouble::Clash => Unavailable("the ledger changed at the same time".into()),
+            Trouble::Moved => Unavailable("the database is not where it was left".into()),
+        }
+    }
+}
+
+/// For the begin and the end of a transaction.
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Trouble {
+        Trouble::of(error, Statement::Plain)
+    }
+}
+
+fn kind(error: &Error) -> Option<DatabaseErrorKind> {
+    match error {
+        Error::DatabaseError(kind, _) => Some(*kind),
+        _ => None,
+    }
+}
+
+/// The error in one line, with the server's detail and hint.
+pub(crate) fn describe(error: &Error) -> String {
+    let mut text = error.to_string();
+    if let Error::DatabaseError(_, information) = error {
+        for more in [information.details(), information.hint()].into_iter().flatten() {
+            text.push_str("; ");
+            text.push_str(more);
+        }
+    }
+    text.replace('\n', " ").trim().to_owned()
+}
+
+/// What kind of failure it is that the database does not store, by its text: libpq gives no code for a connection that
+/// it did not get. Its own words are English, the server's are those of the server's language; what is not known here
+/// is told as it is. A name may have several addresses, and the most telling of their reasons is the kind.
+pub(crate) fn failure(text: &str) -> Failure {
+    let mut addresses = text.split("connection to server at ");
+    let before = addresses.next();
+    let kind = addresses.map(kind_by_words).max().or(before.map(kind_by_words));
+    Failure::new(kind.unwrap_or(FailureKind::Other), text)
+}
+
+/// The kind of one address's reason.
+fn kind_by_words(reason: &str) -> FailureKind {
+    const KINDS: [(FailureKind, &[&str]); 7] = [
+        // An encrypted connection that breaks off is one that breaks off.
+        (FailureKind::Connection, &["closed unexpectedly", "closed the connection"]),
+        (FailureKind::Authentication, &["authentication failed", "no password supplied", "pg_hba.conf"]),
+        (
+            FailureKind::Tls,
+            &[
+                "certificate verify failed",
+                "server certificate",
+                "client certificate",
+                "SSL error",
+                "does not support SSL",
+            ],
+        ),
+        (FailureKind::Authorization, &["permission denied", "must be owner"]),
+        (FailureKind::Dns, &["could not translate host name"]),
+        (FailureKind::Timeout, &["timeout expired", "timed out"]),
+        (
+            FailureKind::Connection,
+            &[
+                "Connection refused",
+                "Connection reset",
+                "Broken pipe",
+                "No route to host",
+                "Network is unreachable",
+                "Host is down",
+                "No such file or directory",
+                "could not connect",
+            ],
+        ),
+    ];
+    let known = KINDS.iter().find(|(_, words)| words.iter().any(|word| reason.contains(word)));
+    known.map_or(FailureKind::Other, |(kind, _)| *kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_addresses_the_most_telling_reason_is_the_kind() {
+        let text = "connection to server at \"localhost\" (::1), port 5432 failed: Connection refused connection to server at \"localhost\" (127.0.0.1), port 5432 failed: ";
+        assert_eq!(failure(&format!("{text}Connection refused")).kind, FailureKind::Connection);
+        let refused = |reason: &str| failure(&format!("{text}{reason}")).kind;
+        assert_eq!(refused("FATAL: password authentication failed for user \"x\""), FailureKind::Authentication);
+        assert_eq!(refused("SSL error: certificate verify failed"), FailureKind::Tls);
+        assert_eq!(refused("FATAL:  sorry, too many clients already"), FailureKind::Other);
+    }
+
+    #[test]
+    fn what_a_server_answers_tells_more_than_that_nothing_answered() {
+        let ended = failure("terminating connection due to administrator command");
+        let at =
+            |reason: &str| failure(&format!("connection to server at \"db\" (10.0.0.1), port 5432 failed: {reason}"));
+        let (full, refused) = (at("FATAL:  sorry, too many clients already"), at("Connection refused"));
+        assert_eq!((ended.kind, full.kind), (FailureKind::Other, FailureKind::Other), "neither hides the other");
+        assert!(refused.kind < full.kind);
+    }
+
+    fn database(kind: DatabaseErrorKind) -> Error {
+        Error::DatabaseError(kind, Box::new("what\nhappened".to_owned()))
+    }
+
+    #[test]
+    fn an_unknown_error_is_the_databases_unless_the_statement_carries_records() {
+        let sorted = |statement| Trouble::of(database(DatabaseErrorKind::Unknown), statement);
+        assert!(matches!(sorted(Statement::Plain), Trouble::Unavailable(_)));
+        assert!(matches!(sorted(Statement::Lock), Trouble::Locked(_)));
+        assert!(matches!(sorted(Statement::Records), Trouble::Refused(_)));
+        assert!(matches!(sorted(Statement::Rows), Trouble::Refused(text) if text == "what happened"));
+    }
+
+    #[test]
+    fn a_lost_connection_never_blames_a_record() {
+        for kind in [DatabaseErrorKind::ClosedConnection, DatabaseErrorKind::ReadOnlyTransaction] {
+            assert!(matches!(Trouble::of(database(kind), Statement::Rows), Trouble::Unavailable(_)));
+        }
+        assert!(matches!(Trouble::of(Error::BrokenTransactionManager, Statement::Rows), Trouble::Unavailable(_)));
+    }
+
+    #[test]
+    fn only_rows_clash_with_rows() {
+        let unique = || database(DatabaseErrorKind::UniqueViolation);
+        assert!(matches!(Trouble::of(unique(), Statement::Rows), Trouble::Clash));
+        assert!(matches!(Trouble::of(unique(), Statement::Records), Trouble::Refused(_)));
+    }
+}

@@ -1,0 +1,154 @@
+//! Rows into `results` by binary COPY.
+//!
+//! They are written here in portions of many: diesel's own way sends each row by itself, on which client and server
+//! spend more time than on the row.
+
+use std::io::{self, Write};
+
+use diesel::copy_from;
+use diesel::pg::{CopyFormat, PgConnection};
+use diesel::prelude::*;
+use diesel::result::Error;
+
+use super::results::{ResultRow, Row, results};
+use crate::store::db::error::{Statement, Trouble};
+
+/// Sent at a time, in bytes: as much as the server takes in at a time.
+const PORTION: usize = 64 * 1024;
+
+/// Signature, flags, length of the header's extension.
+const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+const TRAILER: [u8; 2] = (-1_i16).to_be_bytes();
+const NULL: [u8; 4] = (-1_i32).to_be_bytes();
+const COLUMNS: i16 = 19;
+
+/// Stores rows.
+pub(crate) fn copy(connection: &mut PgConnection, rows: &[Row<'_>]) -> Result<(), Trouble> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    copy_from(results::table)
+        .from_raw_data(results::all_columns, |out: &mut dyn Write| {
+            write(rows, out).map_err(|error| Error::DeserializationError(Box::new(error)))
+        })
+        .with_format(CopyFormat::Binary)
+        .execute(connection)
+        .map_err(|error| Trouble::of(error, Statement::Rows))?;
+    Ok(())
+}
+
+fn write(rows: &[Row<'_>], out: &mut dyn Write) -> io::Result<()> {
+    let mut portion = Portion(Vec::with_capacity(PORTION + PORTION / 4));
+    portion.0.extend_from_slice(HEADER);
+    for row in rows {
+        portion.row(&ResultRow::new(row));
+        if portion.0.len() >= PORTION {
+            out.write_all(&portion.0)?;
+            portion.0.clear();
+        }
+    }
+    portion.0.extend_from_slice(&TRAILER);
+    out.write_all(&portion.0)
+}
+
+/// Rows one after the other: their number of columns, and of each column its length and its bytes.
+struct Portion(Vec<u8>);
+
+impl Portion {
+    fn row(&mut self, row: &ResultRow<'_>) {
+        self.0.extend_from_slice(&COLUMNS.to_be_bytes());
+        self.column(row.monitor_id.to_be_bytes());
+        self.column(row.checked_at.0.to_be_bytes());
+        self.column(row.epoch_id.to_be_bytes());
+        self.column(row.seq.to_be_bytes());
+        self.column(row.outcome);
+        self.nullable(row.status_code.map(i16::to_be_bytes));
+        self.nullable(row.reason);
+        for us in [row.response_time_us, row.dns_us, row.connect_us, row.tls_us, row.first_byte_us, row.body_us] {
+            self.nullable(us.map(i64::to_be_bytes));
+        }
+        self.column(row.attempts.to_be_bytes());
+        self.nullable(row.pattern_matched.map(|matched| [u8::from(matched)]));
+        self.nullable(row.peer);
+        self.nullable(row.certificate_not_after.map(|at| at.0.to_be_bytes()));
+        self.nullable(row.error);
+        self.nullable(row.certificate_first_end.map(|at| at.0.to_be_bytes()));
+    }
+
+    fn column(&mut self, value: impl AsRef<[u8]>) {
+        let value = value.as_ref();
+        // The wire's texts are shorter by far.
+        let len = i32::try_from(value.len()).unwrap_or(i32::MAX);
+        self.0.extend_from_slice(&len.to_be_bytes());
+        self.0.extend_from_slice(value);
+    }
+
+    fn nullable(&mut self, value: Option<impl AsRef<[u8]>>) {
+        match value {
+            Some(value) => self.column(value),
+            None => self.0.extend_from_slice(&NULL),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use diesel::pg::data_types::PgTimestamp;
+    use wire::Content;
+
+    use super::*;
+    use crate::batch::Record;
+
+    /// Each piece as it was sent.
+    struct Sent(Vec<Vec<u8>>);
+
+    impl Write for Sent {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.push(bytes.to_vec());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn rows_are_sent_many_at_a_time_and_each_has_all_its_columns() {
+        let messages: [&[u8]; 2] = [
+            include_bytes!("../../../../wire/golden/v1-result.json").trim_ascii(),
+            include_bytes!("../../../../wire/golden/v1-result-least.json").trim_ascii(),
+        ];
+        let records = messages.map(|message| Record::decode(Some(message)).unwrap());
+        let rows: Vec<Row<'_>> = (0..2_000)
+            .zip(records.iter().cycle())
+            .map(|(seq, record)| {
+                let Content::Result(result) = &record.content else { panic!("no result") };
+                Row { monitor_id: 7, checked_at: PgTimestamp(1), epoch_id: 3, seq, result }
+            })
+            .collect();
+        let mut sent = Sent(Vec::new());
+        write(&rows, &mut sent).unwrap();
+        assert!(sent.0.len() < 10, "{} pieces", sent.0.len());
+
+        let all = sent.0.concat();
+        let mut rest = all.strip_prefix(HEADER).unwrap();
+        for row in &rows {
+            let (count, mut columns) = rest.split_first_chunk().unwrap();
+            assert_eq!(i16::from_be_bytes(*count), COLUMNS);
+            let mut read = Vec::new();
+            for _ in 0..COLUMNS {
+                let (len, value) = columns.split_first_chunk().unwrap();
+                let len = usize::try_from(i32::from_be_bytes(*len)).ok();
+                let (value, after) = value.split_at(len.unwrap_or(0));
+                read.push(len.map(|_| value));
+                columns = after;
+            }
+            assert_eq!(read[3], Some(row.seq.to_be_bytes().as_slice()));
+            assert_eq!(read[4], Some(row.result.outcome.as_str().as_bytes()));
+            assert_eq!(read[17], row.result.error.as_deref().map(str::as_bytes));
+            rest = columns;
+        }
+        assert_eq!(rest, TRAILER);
+    }
+}

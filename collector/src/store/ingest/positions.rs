@@ -1,0 +1,155 @@
+//! Up to where each partition is stored, with the rows.
+//!
+//! ```text
+//! locate ──▶ held: 500 ──▶ batch 500..600: is the database still at 500? ──▶ rows, and 600, in one transaction
+//!                                             └ no: it was set back, or another writer went on ──▶ locate
+//! ```
+//! So a position never leads its rows. It may lag: a batch of replays alone opens no transaction, and what it reached is
+//! written with the next batch.
+
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text, Uuid as SqlUuid};
+use uuid::Uuid;
+
+use crate::position::{Log, Position, Positions, Start};
+use crate::store::db::error::{Statement, Trouble};
+
+/// The positions of one writer's partitions.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Held {
+    log: Log,
+    /// As the database has them, as far as is known.
+    stored: Positions,
+    /// What was found to be stored already, beyond these.
+    reached: Positions,
+}
+
+#[derive(QueryableByName)]
+struct PositionRow {
+    #[diesel(sql_type = Integer)]
+    partition: i32,
+    #[diesel(sql_type = BigInt)]
+    next_offset: i64,
+    #[diesel(sql_type = Nullable<Integer>)]
+    leader_epoch: Option<i32>,
+}
+
+#[derive(QueryableByName)]
+struct Identity {
+    #[diesel(sql_type = SqlUuid)]
+    database: Uuid,
+}
+
+/// Reads the positions of these partitions. Those of a topic that was made again, and new ones, are at the beginning.
+pub(crate) fn locate(connection: &mut PgConnection, log: &Log, partitions: &[i32]) -> Result<(Held, Start), Trouble> {
+    let Identity { database } = sql_query("select database from identity").get_result(connection)?;
+    sql_query(
+        "insert into positions as p (topic, partition, topic_id)
+         select $1, d.partition, $2 from unnest($3) d(partition) order by d.partition
+         on conflict (topic, partition) do update
+         set topic_id = excluded.topic_id, next_offset = 0, leader_epoch = null
+         where p.topic_id is distinct from excluded.topic_id",
+    )
+    .bind::<Text, _>(&*log.topic)
+    .bind::<Nullable<Text>, _>(&log.id)
+    .bind::<Array<Integer>, _>(partitions)
+    .execute(connection)
+    .map_err(|error| Trouble::of(error, Statement::Lock))?;
+    let rows: Vec<PositionRow> = sql_query(
+        "select partition, next_offset, leader_epoch from positions where topic = $1 and partition = any($2)",
+    )
+    .bind::<Text, _>(&*log.topic)
+    .bind::<Array<Integer>, _>(partitions)
+    .load(connection)?;
+    let positions = positions(rows);
+    let held = Held { log: log.clone(), stored: positions.clone(), reached: Positions::new() };
+    Ok((held, Start { database, positions }))
+}
+
+fn positions(rows: Vec<PositionRow>) -> Positions {
+    let position =
+        |row: PositionRow| (row.partition, Position { next: row.next_offset, leader_epoch: row.leader_epoch });
+    rows.into_iter().map(position).collect()
+}
+
+impl Held {
+    /// Locks the positions against other writers, in an order that all keep. They must be as they were left.
+    pub(crate) fn lock(&self, connection: &mut PgConnection) -> Result<(), Trouble> {
+        if self.is_empty() {
+            return Ok(());
+        }
+        let rows: Vec<PositionRow> = sql_query(
+            "select partition, next_offset, leader_epoch from positions
+             where topic = $1 and topic_id is not distinct from $2 and partition = any($3)
+             order by partition for no key update",
+        )
+        .bind::<Text, _>(&*self.log.topic)
+        .bind::<Nullable<Text>, _>(&self.log.id)
+        .bind::<Array<Integer>, _>(self.stored.keys().copied().collect::<Vec<_>>())
+        .load(connection)
+        .map_err(|error| Trouble::of(error, Statement::Lock))?;
+        if positions(rows) == self.stored { Ok(()) } else { Err(Trouble::Moved) }
+    }
+
+    /// Where the database will be once `ends` is stored, too.
+    pub(crate) fn next(&self, ends: &Positions) -> Positions {
+        let mut next = self.reached.clone();
+        next.extend(ends.iter().filter(|(partition, _)| self.stored.contains_key(partition)));
+        next
+    }
+
+    /// Writes positions whose rows lie locked.
+    pub(crate) fn advance(&self, connection: &mut PgConnection, next: &Positions) -> Result<(), Trouble> {
+        if next.is_empty() {
+            return Ok(());
+        }
+        sql_query(
+            "update positions p set next_offset = d.next_offset, leader_epoch = d.leader_epoch
+             from unnest($2, $3, $4) d(partition, next_offset, leader_epoch)
+             where p.topic = $1 and p.partition = d.partition",
+        )
+        .bind::<Text, _>(&*self.log.topic)
+        .bind::<Array<Integer>, _>(next.keys().copied().collect::<Vec<_>>())
+        .bind::<Array<BigInt>, _>(next.values().map(|position| position.next).collect::<Vec<_>>())
+        .bind::<Array<Nullable<Integer>>, _>(next.values().map(|position| position.leader_epoch).collect::<Vec<_>>())
+        .execute(connection)?;
+        Ok(())
+    }
+
+    /// What is up to these ends was stored before.
+    pub(crate) fn reach(&mut self, ends: &Positions) {
+        self.reached = self.next(ends);
+    }
+
+    /// These positions were committed.
+    pub(crate) fn committed(&mut self, next: Positions) {
+        self.stored.extend(next);
+        self.reached.clear();
+    }
+
+    /// Whether no partition is held.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.stored.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(next: i64) -> Position {
+        Position { next, leader_epoch: Some(3) }
+    }
+
+    #[test]
+    fn what_was_reached_is_written_with_the_next_batch_and_only_of_partitions_that_are_held() {
+        let mut held = Held { stored: [(0, at(5)), (2, at(7))].into(), ..Held::default() };
+        held.reach(&[(0, at(9)), (1, at(4))].into());
+        assert_eq!(held.stored[&0], at(5), "the database does not know it yet");
+        let next = held.next(&[(2, at(8))].into());
+        assert_eq!(next, [(0, at(9)), (2, at(8))].into());
+        held.committed(next);
+        assert_eq!((held.stored.clone(), held.next(&Positions::new())), ([(0, at(9)), (2, at(8))].into(), [].into()));
+    }
+}

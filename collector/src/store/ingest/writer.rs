@@ -1,0 +1,235 @@
+//! One attempt to store a batch, in a session whose memory ends with it.
+//!
+//! What other writers do in between is dealt with here: a ledger that changed is read again, and rows that are there already
+//! are left. What takes longer is left to the layers above: bisect.rs finds the records that the database refuses, and retry.rs
+//! waits for a database that is away.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use diesel::{Connection, PgConnection};
+use jiff::Timestamp;
+use settings::{LogThrottle, Outage};
+
+use super::batch_plan::{Plan, Reject, Window, day};
+use super::doubled::Doubled;
+use super::ledger_cache::Memory;
+use super::positions::{self, Held};
+use super::transaction::{self, Content, Way};
+use super::{names, results};
+use crate::batch::Entry;
+use crate::health::Tally;
+use crate::position::{Log, Positions, Start};
+use crate::store::db::connections::{Connections, Kept};
+use crate::store::db::error::Trouble;
+use crate::store::db::migrate;
+use crate::store::partitions::Partitions;
+
+/// Writes batches in one session at a time.
+pub(crate) struct Writer {
+    pub(crate) connections: Connections,
+    pub(crate) schema: String,
+    migrate: bool,
+    results_days: i64,
+    /// None until there is one that works.
+    session: Option<Remembering>,
+    pub(crate) positions: Held,
+    log: LogThrottle,
+    doubled: Doubled,
+    /// That the database does not store, which all writers beside one another say together.
+    pub(crate) outage: Outage,
+    /// What became of messages, counted by all writers beside one another.
+    pub(crate) tally: Tally,
+}
+
+/// A session, and what was read in it. It ends with the session: the next one may be of a database that was set back.
+pub(crate) struct Remembering {
+    pub(crate) session: Kept,
+    is_ready: bool,
+    pub(crate) memory: Memory,
+    pub(crate) partitions: Partitions,
+}
+
+impl Remembering {
+    fn new(session: Kept) -> Remembering {
+        Remembering { session, is_ready: false, memory: Memory::default(), partitions: Partitions::default() }
+    }
+}
+
+/// Conflicts with other collectors in one batch that are no longer taken for chance.
+pub(crate) const MOST_CONFLICTS: usize = 20;
+
+impl Writer {
+    /// A writer that connects when it first needs to.
+    pub(crate) fn new(connections: Connections, schema: String, migrate: bool, results_days: i64) -> Writer {
+        Writer {
+            connections,
+            schema,
+            migrate,
+            results_days,
+            session: None,
+            positions: Held::default(),
+            log: LogThrottle::default(),
+            doubled: Doubled::default(),
+            outage: Outage::default(),
+            tally: Tally::default(),
+        }
+    }
+
+    /// Another writer to the same database, with a memory of its own.
+    pub(crate) fn beside(&self) -> Writer {
+        let writer = Writer::new(self.connections.clone(), self.schema.clone(), self.migrate, self.results_days);
+        Writer { outage: self.outage.clone(), tally: self.tally.clone(), ..writer }
+    }
+
+    pub(crate) fn locate_once(&mut self, log: &Log, partitions: &[i32]) -> Result<Start, Trouble> {
+        let (held, start) = self.in_session(|_, it| positions::locate(&mut it.session, log, partitions))?;
+        self.positions = held;
+        Ok(start)
+    }
+
+    /// Does something in the session that is held, or in a new one whose tables are ready. After a failure of the
+    /// database the session and what was read in it are gone.
+    pub(crate) fn in_session<T>(
+        &mut self,
+        work: impl FnOnce(&mut Writer, &mut Remembering) -> Result<T, Trouble>,
+    ) -> Result<T, Trouble> {
+        let mut it = match self.session.take() {
+            Some(it) => it,
+            None => Remembering::new(self.connections.get()?),
+        };
+        let outcome = self.make_ready(&mut it).and_then(|()| work(self, &mut it));
+        let outcome = it.session.judge(outcome);
+        if !matches!(outcome, Err(Trouble::Unavailable(_) | Trouble::Locked(_) | Trouble::Refused(_))) {
+            self.session = Some(it);
+        }
+        outcome
+    }
+
+    /// Stores these entries, after which the partitions are at `ends`, or sets all of them aside as `refused`. What other
+    /// writers do in between is dealt with.
+    pub(crate) fn store(
+        &mut self,
+        entries: &[Entry<'_>],
+        ends: &Positions,
+        refused: Option<&str>,
+    ) -> Result<(), Trouble> {
+        let mut way = Way::Copy;
+        let mut conflicts = 0;
+        let mut had_partitions = true;
+        loop {
+            match self.in_session(|writer, it| writer.attempt(it, entries, ends, refused, way)) {
+                Err(Trouble::Stale) if conflicts < MOST_CONFLICTS => {
+                    conflicts += 1;
+                    self.forget(|it| it.memory.forget());
+                }
+                Err(Trouble::Clash) if way == Way::Copy => {
+                    way = Way::Upsert;
+                    if let Some(batches) = self.log.happened("clash", 1, Instant::now()) {
+                        log::warn!(batches; "rows are there that the ledger does not know: stored one by one");
+                    }
+                }
+                Err(Trouble::NoPartition(_)) if had_partitions => {
+                    had_partitions = false;
+                    self.forget(|it| it.partitions.forget());
+                }
+                Err(Trouble::NoPartition(text)) => return Err(Trouble::Refused(text)),
+                outcome => return outcome,
+            }
+        }
+    }
+
+    pub(crate) fn forget(&mut self, forget: impl FnOnce(&mut Remembering)) {
+        self.session.as_mut().map(forget);
+    }
+
+    fn attempt(
+        &mut self,
+        it: &mut Remembering,
+        entries: &[Entry<'_>],
+        ends: &Positions,
+        refused: Option<&str>,
+        way: Way,
+    ) -> Result<(), Trouble> {
+        let (connection, memory): (&mut PgConnection, _) = (&mut it.session, &mut it.memory);
+        if entries.is_empty() {
+            return self.move_on(connection, ends);
+        }
+        memory.trim();
+        names::learn_epochs(connection, memory, entries)?;
+        let plan = Plan::new(entries, memory, self.window(), refused);
+        if plan.is_empty() {
+            self.positions.reach(ends);
+            self.tally.stored(0, plan.replayed);
+            return Ok(());
+        }
+        let monitors = names::monitors(connection, memory, &plan.results)?;
+        it.partitions.ensure(connection, &plan.days())?;
+        let rows = results::rows(&plan.results, &monitors);
+        let monitors = monitors.iter().map(|monitor| (monitor.id, monitor.hash)).collect();
+        let next = self.positions.next(ends);
+        let content = Content { plan: &plan, rows: &rows, monitors, positions: (&self.positions, &next) };
+        let doubled = transaction::run(connection, &content, way)?;
+        self.positions.committed(next);
+        memory.account(plan.deltas.values());
+        self.tally.stored(rows.len() as u64, plan.replayed);
+        plan.rejects.iter().for_each(|reject| self.tally.rejected(reject.reason));
+        log::debug!(rows = plan.results.len(), rejected = plan.rejects.len(), replayed = plan.replayed; "stored a batch");
+        self.say_rejected(&plan);
+        self.doubled.say(doubled);
+        Ok(())
+    }
+
+    /// Compares positions, and writes what was reached.
+    fn move_on(&mut self, connection: &mut PgConnection, ends: &Positions) -> Result<(), Trouble> {
+        if self.positions.is_empty() {
+            return Ok(());
+        }
+        let next = self.positions.next(ends);
+        connection.transaction(|connection| {
+            self.positions.lock(connection)?;
+            self.positions.advance(connection, &next)
+        })?;
+        self.positions.committed(next);
+        Ok(())
+    }
+
+    fn make_ready(&self, it: &mut Remembering) -> Result<(), Trouble> {
+        if it.is_ready {
+            return Ok(());
+        }
+        let connection: &mut PgConnection = &mut it.session;
+        if self.migrate {
+            let run = migrate::migrate(connection, &self.schema)?;
+            if run > 0 {
+                log::info!(schema = self.schema.as_str(), migrations = run; "brought the tables up to date");
+            }
+        } else {
+            migrate::check(connection, &self.schema)?;
+        }
+        it.is_ready = true;
+        Ok(())
+    }
+
+    /// From the retention's first day to tomorrow.
+    pub(crate) fn window(&self) -> Window {
+        let today = day(Timestamp::now());
+        Window { oldest: today - self.results_days, newest: today + 1 }
+    }
+
+    fn say_rejected(&mut self, plan: &Plan<'_>) {
+        let mut by_reason: BTreeMap<&'static str, (u64, &Reject<'_>)> = BTreeMap::new();
+        for reject in &plan.rejects {
+            by_reason.entry(reject.reason).or_insert((0, reject)).0 += 1;
+        }
+        for (reason, (count, reject)) in by_reason {
+            if let Some(messages) = self.log.happened(reason, count, Instant::now()) {
+                let (topic, offset) = (reject.message.topic, reject.message.offset);
+                log::warn!(
+                    reason, messages, topic, partition = reject.message.partition, offset, detail = reject.detail;
+                    "set messages aside, see table rejected"
+                );
+            }
+        }
+    }
+}

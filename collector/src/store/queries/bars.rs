@@ -1,0 +1,68 @@
+//! What arrived of one monitor: of each agent in each hour or day, with the response times.
+
+use diesel::pg::data_types::PgTimestamp;
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{Array, Integer, Timestamptz};
+use jiff::Timestamp;
+
+use super::overview::window;
+use super::response_times::Answers;
+use super::summaries::Arrived;
+use crate::figures::Window;
+use crate::figures::period::Grain;
+use crate::store::db::error::Trouble;
+use crate::store::db::time::{pg_time, time};
+use crate::store::summary_blocks::Arrival;
+
+/// What arrived of a definition of a monitor from an agent in an hour or a day.
+#[derive(Clone, Debug, QueryableByName)]
+pub(in crate::store) struct Row {
+    #[diesel(embed)]
+    pub(in crate::store) arrival: Arrival,
+    #[diesel(sql_type = Timestamptz)]
+    pub(in crate::store) begins: PgTimestamp,
+    #[diesel(embed)]
+    pub(in crate::store) answers: Answers,
+}
+
+/// All of the bars with these edges.
+pub(in crate::store) fn read(
+    connection: &mut PgConnection,
+    grain: Grain,
+    edges: &[Timestamp],
+    monitors: &[i32],
+) -> Result<Vec<Row>, Trouble> {
+    let (source, begin) = match grain {
+        Grain::Hour => ("checks_by_hour", "hour"),
+        Grain::Day => ("checks_by_day", "day"),
+    };
+    let Window { since, until } = window(edges);
+    let query = format!(
+        "select s.monitor_id, s.agent_id, s.{begin} as begins, s.checks, s.success, s.agent_error,
+                s.answered::bigint as answered, s.response_time_sum_us::double precision as sum_us,
+                s.response_time_max_us as max_us, s.response_times::bigint[] as response_times
+         from {source}($1, $2, $3) s"
+    );
+    Ok(sql_query(query)
+        .bind::<Timestamptz, _>(pg_time(since))
+        .bind::<Timestamptz, _>(pg_time(until))
+        .bind::<Array<Integer>, _>(monitors)
+        .load(connection)?)
+}
+
+/// The same, added up.
+pub(crate) fn sum(rows: &[Row], edges: &[Timestamp]) -> Arrived {
+    let mut arrived = Arrived::new(edges);
+    for row in rows {
+        arrived.add(&row.arrival, place(row.begins, edges));
+        *arrived.answers(row.arrival.monitor_id) += &row.answers;
+    }
+    arrived
+}
+
+/// Which bar that begin is of.
+pub(in crate::store) fn place(begins: PgTimestamp, edges: &[Timestamp]) -> usize {
+    let begins = time(begins);
+    edges.partition_point(|edge| *edge <= begins).saturating_sub(1).min(edges.len() - 2)
+}
