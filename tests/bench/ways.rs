@@ -59,7 +59,7 @@ pub(crate) struct Row {
 
 const TABLE: &str = "website_monitor.results";
 /// Of one `insert`: PostgreSQL takes 65,535 parameters.
-const INSERTED: usize = 3_600;
+const INSERTED: usize = 3_400;
 /// Of one `unnest`, as many as in a batch of the collector.
 const UNNESTED: usize = 10_000;
 

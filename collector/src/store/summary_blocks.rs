@@ -1,7 +1,7 @@
 //! Summaries of hours and days, packed as the status pages read them: all that there is of 512 monitors in one value.
 //!
 //! ```text
-//! hourly ─┬─▶ rollup::blocks ──┬─▶ summary_blocks ─▶ seen::arrived
+//! hourly ─┬─▶ rollup::blocks ──┬─▶ summary_blocks ─▶ queries::summaries
 //! daily  ─┘    packs what is over
 //! results ──▶ rollup::running ─┘
 //!              packs the begin of an hour that goes on

@@ -81,7 +81,7 @@ pub(crate) fn persist<T>(
         waited = true;
         let failure = failure(&text);
         if let Some(tries) = writer.outage.failed(&failure, Instant::now()) {
-            log::warn!(tries, error:% = failure; "the database does not writer: waiting for it");
+            log::warn!(tries, error:% = failure; "the database does not store: waiting for it");
         }
         if !wait(pause, is_over) {
             // Another collector stores it. This one may have nothing more to store by which it would learn that the
