@@ -1,4 +1,4 @@
-//! What it costs to evaluate the rules of the README over a thousand monitors.
+//! What it costs to evaluate the rules of docs/alerts.md over a thousand monitors.
 
 use anyhow::{Result, ensure};
 use e2e::{scene, within};

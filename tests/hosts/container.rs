@@ -1,4 +1,4 @@
-//! A container of one of the images, as closed as the README runs it.
+//! A container of one of the images, as closed as docs/operating.md runs it.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The database is restored from a dump, by the commands that the README gives.
+//! The database is restored from a dump, by the commands that docs/operating.md gives.
 
 use std::process::Command;
 
@@ -9,12 +9,12 @@ use e2e::process::Process;
 
 use super::Story;
 
-const README: &str = include_str!("../../../README.md");
+const MANUAL: &str = include_str!("../../../docs/operating.md");
 
-/// Runs the README's lines that begin with a word, as a shell does.
+/// Runs the manual's line that begins with a word, as a shell does.
 fn run(stack: &Stack, word: &str, directory: &std::path::Path) -> Result<()> {
-    let blocks = README.split("```sh\n").skip(1).filter_map(|block| block.split("```").next());
-    let block = blocks.into_iter().find(|block| block.contains("pg_dump ")).context("the README dumps no database")?;
+    let blocks = MANUAL.split("```sh\n").skip(1).filter_map(|block| block.split("```").next());
+    let block = blocks.into_iter().find(|block| block.contains("pg_dump ")).context("the manual dumps no database")?;
     let line = block.lines().find(|line| line.starts_with(word)).with_context(|| format!("no {word} in {block}"))?;
     let mut shell = Command::new("sh");
     shell.args(["-c", line]).current_dir(directory).env("DATABASE_URL", stack.database.url());

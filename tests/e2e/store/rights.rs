@@ -13,15 +13,15 @@ use uuid::Uuid;
 use super::summaries::await_summed_up;
 use super::{assert_proven, await_consumed, days_ago, epochs, result, rows, send};
 
-const README: &str = include_str!("../../../README.md");
+const MANUAL: &str = include_str!("../../../docs/collector.md");
 const PASSWORD: &str = "s3cret-of-the-role";
 
-/// Makes the tables as their owner, and the role with the statements that the README gives.
+/// Makes the tables as their owner, and the role with the statements that docs/collector.md gives.
 fn role(stack: &Stack) -> Result<String> {
     assert_eq!(stack.collector().build()?.command(&["migrate"])?.code(), Some(0));
     let role = format!("few_{}", Uuid::new_v4().simple());
-    let statements = README.split("```sql\n").find(|block| block.starts_with("create role website_monitor_collector"));
-    let statements = statements.and_then(|block| block.split("```").next()).context("the README has no such role")?;
+    let statements = MANUAL.split("```sql\n").find(|block| block.starts_with("create role website_monitor_collector"));
+    let statements = statements.and_then(|block| block.split("```").next()).context("the manual has no such role")?;
     stack.database.execute(&statements.replace("website_monitor_collector", &role).replace('…', PASSWORD))?;
     Ok(role)
 }

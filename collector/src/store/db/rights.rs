@@ -7,7 +7,7 @@ use diesel::sql_types::{Array, Bool, Text};
 
 use super::error::Trouble;
 
-/// What a collector does with its tables, as the README's "A role of few rights" grants it.
+/// What a collector does with its tables, as "A role of few rights" in docs/collector.md grants it.
 const NEEDED: [(&str, &[&str]); 20] = [
     ("agents", &["select", "insert", "update"]),
     ("epochs", &["select", "insert", "update"]),
@@ -44,7 +44,7 @@ pub(crate) fn explain(connection: &mut PgConnection, trouble: Trouble) -> Troubl
         Trouble::Unavailable(text) | Trouble::Locked(text) | Trouble::Refused(text) if lacks(connection, &text) => {
             Trouble::Unavailable(format!(
                 "{text}; database.user lacks a right: let the owner of the tables grant it, see \"A role of few rights\" \
-                 in the README"
+                 in docs/collector.md"
             ))
         }
         trouble => trouble,
