@@ -7,10 +7,12 @@
 //! [`run`] wires them in that order and takes them down in the same order, so that what an earlier part still has
 //! under way finds the later ones running.
 
+pub mod arguments;
 pub mod check;
 pub mod clock;
-pub mod command;
+pub mod commands;
 pub mod config;
+mod durable_file;
 pub mod export;
 pub mod outbox;
 pub mod publish;

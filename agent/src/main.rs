@@ -1,11 +1,8 @@
-//! The agent's program: arguments, logging, signals.
-
-mod arguments;
-mod program;
+//! The agent's command line.
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     settings::keep_openssl_at_exit();
-    program::main(argh::from_env())
+    agent::commands::execute(argh::from_env())
 }

@@ -28,7 +28,9 @@
 //!   is repaired nothing behind it is read.
 
 mod answer;
+mod append;
 mod chunk;
+mod chunk_error;
 mod committer;
 mod database;
 mod declaration;
@@ -58,16 +60,17 @@ use std::time::Duration;
 use uuid::Uuid;
 
 pub use answer::Pending;
-pub use committer::{AppendError, Committer, Number, Opening};
+pub use append::{AppendError, Number, Opening};
+pub use committer::Committer;
 pub use owner::AsOwner;
 pub use queue::Intake;
 pub use root::OpenError;
-pub(crate) use root::write_durably;
 pub use status::{OldestPending, Status, read_status};
 pub use unreadable::Reads;
 
-use chunk::{Chunk, EpochAt};
+use chunk::Chunk;
 use journal::Left;
+use ledger::EpochAt;
 use ledger::Ledger;
 use marks::Marks;
 use root::Root;

@@ -7,20 +7,18 @@
 //! `evaluate` puts the parts together.
 
 mod advance;
+mod alert;
 mod blind;
 pub(crate) mod evaluate;
 mod facts;
 mod judge;
+mod judgement;
 mod merge;
-mod message;
 mod silence;
 
-pub use advance::{Alert, Details, Phase};
-pub use blind::Away;
+pub use alert::{Alert, Phase};
 pub(crate) use blind::away_details;
 pub use evaluate::{Changes, Known};
-pub use facts::{Facts, Monitor};
-pub(crate) use judge::signed;
+pub use facts::{Away, Facts, Monitor};
+pub(crate) use judgement::signed;
 pub(crate) use merge::merge;
-pub(crate) use message::whom;
-pub use message::{Item, Kind, Message, Size};

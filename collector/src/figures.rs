@@ -13,6 +13,7 @@ pub mod counts;
 pub mod detail;
 pub mod due;
 pub mod incident;
+pub mod look;
 pub mod observation;
 pub mod overview;
 pub mod period;
@@ -36,6 +37,13 @@ pub struct Window {
     pub since: Timestamp,
     /// The first moment after it.
     pub until: Timestamp,
+}
+
+impl Window {
+    /// The window of bars that have these edges, which are two at least.
+    pub(crate) fn between(edges: &[Timestamp]) -> Window {
+        Window { since: edges[0], until: edges[edges.len() - 1] }
+    }
 }
 
 /// From when on is looked.

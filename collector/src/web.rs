@@ -24,6 +24,8 @@ mod tests;
 
 use std::sync::Arc;
 
+use axum::Router;
+
 use crate::config::Public;
 use snapshot::Snapshots;
 
@@ -34,4 +36,12 @@ pub struct Site {
     pub snapshots: Arc<Snapshots>,
     /// What of it anybody may see, under `/public`; none: nothing.
     pub public: Option<Arc<Public>>,
+}
+
+/// The pages.
+pub struct Pages {
+    /// Those that whoever may see all of it gets.
+    pub closed: Router<Site>,
+    /// Those that anybody gets: what is public, styles.
+    pub open: Router<Site>,
 }

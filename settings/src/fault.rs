@@ -31,6 +31,22 @@ impl Fault {
     }
 }
 
+/// What is wrong with a value, and what to do about it; the section adds where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wrong {
+    /// What is wrong.
+    pub problem: String,
+    /// What to do about it.
+    pub mend: String,
+}
+
+impl Wrong {
+    /// A problem and its mend.
+    pub fn new(problem: impl Into<String>, mend: impl Into<String>) -> Wrong {
+        Wrong { problem: problem.into(), mend: mend.into() }
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut line = self.file.display().to_string();

@@ -28,7 +28,7 @@ pub mod terminal;
 mod variables;
 
 pub use exit::keep_openssl_at_exit;
-pub use fault::Fault;
+pub use fault::{Fault, Wrong};
 pub use headers::header_value;
 pub use http::{Asked, Hosts, Limits, Tls, answer, for_hosts, healthz, listen, metrics, serve};
 pub use kafka::{Kafka, Properties, Protocol, Sasl, Security};
@@ -40,5 +40,5 @@ pub use nearest::nearest;
 pub use outage::{Failure, FailureKind, Outage, register_failure};
 pub use quantity::{duration, shown, size};
 pub use read::read;
-pub use section::{Section, Wrong};
+pub use section::Section;
 pub use variables::host_name;

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use serde_yaml::Value;
 
 use crate::Section;
-use crate::section::Wrong;
+use crate::fault::Wrong;
 
 impl Section<'_> {
     /// The secret `key`, or the content of the file that `<key>_file` names without its trailing newline. The value

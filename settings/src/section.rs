@@ -28,24 +28,9 @@ use std::path::Path;
 
 use serde_yaml::{Mapping, Value};
 
+use crate::fault::{Fault, Wrong};
 use crate::quantity::{kind, shown};
-use crate::{Fault, nearest, variables};
-
-/// What is wrong with a value, and what to do about it; the section adds where it stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wrong {
-    /// What is wrong.
-    pub problem: String,
-    /// What to do about it.
-    pub mend: String,
-}
-
-impl Wrong {
-    /// A problem and its mend.
-    pub fn new(problem: impl Into<String>, mend: impl Into<String>) -> Wrong {
-        Wrong { problem: problem.into(), mend: mend.into() }
-    }
-}
+use crate::{nearest, variables};
 
 /// A mapping of options that is being read.
 pub struct Section<'a> {

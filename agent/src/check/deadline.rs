@@ -1,5 +1,6 @@
 //! The one absolute deadline of a check.
 
+use std::io;
 use std::time::{Duration, Instant};
 
 use wire::Outcome;
@@ -42,6 +43,17 @@ impl Deadline {
             return Fault::new(Outcome::AgentError, text);
         }
         Fault::new(Outcome::Timeout, format!("{doing}: not done within {:?}", self.timeout))
+    }
+
+    /// The fault of a connection on which no HTTP is spoken.
+    pub(super) fn of_stream(self, doing: &str, error: &io::Error) -> Fault {
+        match error.kind() {
+            io::ErrorKind::TimedOut if self.left().is_none() => self.passed(doing),
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::WriteZero => {
+                Fault::new(Outcome::ConnectionClosed, format!("{doing}: the connection ended"))
+            }
+            _ => Fault::io(Outcome::ConnectionClosed, doing, error),
+        }
     }
 }
 

@@ -115,7 +115,7 @@ fn by_tcp(server: SocketAddr, query: &Answer, deadline: Deadline, trace: &Shared
     locked(trace).enter(Phase::Connect);
     let (mut socket, _) = Socket::connect(&[server], deadline)?;
     locked(trace).enter(Phase::FirstByte);
-    let fault = |error: io::Error| Fault::of_stream("asking by TCP", &error, deadline);
+    let fault = |error: io::Error| deadline.of_stream("asking by TCP", &error);
     let length = u16::try_from(query.as_slice().len()).unwrap_or(u16::MAX);
     socket.write_all(&[&length.to_be_bytes(), query.as_slice()].concat()).map_err(fault)?;
     let mut length = [0; 2];

@@ -8,8 +8,6 @@ use std::io;
 use rustix::io::Errno;
 use wire::Outcome;
 
-use super::deadline::Deadline;
-
 /// Why a check failed: its first cause.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{text}")]
@@ -67,17 +65,6 @@ impl Fault {
             ureq::Error::Other(inner) => Fault::carried(inner),
             ureq::Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => closed(),
             other => Fault::new(Outcome::BodyError, format!("the body can't be read: {other}")),
-        }
-    }
-
-    /// The fault of a connection on which no HTTP is spoken.
-    pub(super) fn of_stream(doing: &str, error: &io::Error, deadline: Deadline) -> Fault {
-        match error.kind() {
-            io::ErrorKind::TimedOut if deadline.left().is_none() => deadline.passed(doing),
-            io::ErrorKind::UnexpectedEof | io::ErrorKind::WriteZero => {
-                Fault::new(Outcome::ConnectionClosed, format!("{doing}: the connection ended"))
-            }
-            _ => Fault::io(Outcome::ConnectionClosed, doing, error),
         }
     }
 

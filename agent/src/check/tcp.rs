@@ -52,7 +52,7 @@ pub(super) fn check(
 fn say(socket: &mut Socket, port: &Port) -> Result<(), Fault> {
     let Some(send) = &port.send else { return Ok(()) };
     let (sent, deadline) = (socket.write_all(send.expose_secret().as_bytes()), socket.deadline());
-    sent.map_err(|error| Fault::of_stream("sending", &error, deadline))
+    sent.map_err(|error| deadline.of_stream("sending", &error))
 }
 
 /// Reads until the pattern is there, or nothing more comes.
@@ -69,7 +69,7 @@ fn listen(socket: &mut Socket, monitor: &Monitor, trace: &SharedTrace, findings:
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset && total > 0 => break ENDED,
             // It said something else in all that time.
             Err(_) if deadline.left().is_none() && total > 0 => break "what the server said within the timeout",
-            Err(error) => return Err(Fault::of_stream("waiting for what the server says", &error, deadline)),
+            Err(error) => return Err(deadline.of_stream("waiting for what the server says", &error)),
         };
         locked(trace).enter(Phase::Body);
         searches.take(said);

@@ -10,7 +10,7 @@ use std::{fmt, fs, io};
 use serde::{Deserialize, Serialize};
 
 use super::Monitor;
-use crate::outbox::write_durably;
+use crate::durable_file::write_durably;
 
 /// The file in the outbox's directory.
 const FILE: &str = "MONITORS";

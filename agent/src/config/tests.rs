@@ -9,7 +9,8 @@ use std::time::Duration;
 use secrecy::ExposeSecret;
 
 use super::*;
-use crate::command::{Format, check_config};
+use crate::arguments::Format;
+use crate::commands::check_config;
 
 fn load(text: &str) -> Result<Config, Refused> {
     let dir = tempfile::tempdir().unwrap();

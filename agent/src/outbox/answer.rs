@@ -6,7 +6,7 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::committer::{AppendError, Number};
+use super::append::{AppendError, Number};
 
 /// Most that share a round. Some stay behind when the committer takes less than all, and the others then wait for them.
 const ROUND: usize = 256;

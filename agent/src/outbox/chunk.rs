@@ -24,13 +24,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use super::Entry;
+use super::chunk_error::ChunkError;
 use super::database::{Opened, beginning, eight, fenced, frames, key, let_go, open, place, whole};
 use super::frame::{self, Header};
-use super::ledger::Ledger;
-use super::root::{Root, sync_directory, write_durably};
+use super::ledger::{EpochAt, Ledger};
+use super::root::Root;
+use crate::durable_file::{sync_directory, write_durably};
 
 const HEAD: &str = "head.json";
 const CURSOR: &[u8] = b"cursor";
@@ -51,13 +52,6 @@ pub(super) struct Head {
     pub(super) segment_size: usize,
 }
 
-/// An epoch and a sequence number in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct EpochAt {
-    pub(super) epoch: Uuid,
-    pub(super) next_seq: u64,
-}
-
 /// Positions without a record, from the first to the last, that are declared dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Hole {
@@ -71,20 +65,6 @@ impl Hole {
         key[1..].copy_from_slice(&self.first.to_be_bytes());
         key
     }
-}
-
-/// Why a chunk could not do what was asked.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum ChunkError {
-    /// The disk refused: what is there stays, and may be read later.
-    #[error(transparent)]
-    Io(#[from] io::Error),
-    /// The files are not what was written.
-    #[error("damaged: {0}")]
-    Damaged(String),
-    /// The chunk left the outbox, or another one took its place.
-    #[error("no longer in use")]
-    Retired,
 }
 
 /// One chunk, open or closed. Reading and appending open it when needed.

@@ -4,48 +4,11 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use uuid::Uuid;
-use wire::Previous;
-
+use super::Outbox;
 use super::answer::{Answer, Pending};
+use super::append::{AppendError, Opening, PAYLOAD};
 use super::queue::Request;
 use super::writer::Writer;
-use super::{Outbox, Status};
-
-/// Longest payload.
-pub(super) const PAYLOAD: usize = 120 * 1024;
-
-/// The number that a record was given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Number {
-    /// The epoch.
-    pub epoch: Uuid,
-    /// The sequence number in it.
-    pub seq: u64,
-}
-
-/// What the first record of an epoch can say.
-#[derive(Clone, Debug)]
-pub struct Opening {
-    /// Where the epoch before ended; none in a new outbox.
-    pub previous: Option<Previous>,
-    /// The outbox just before the epoch.
-    pub status: Status,
-}
-
-/// Why a record was not appended.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AppendError {
-    /// The agent stopped while the disk refused, or after the outbox was stopped.
-    #[error("the outbox has stopped")]
-    Stopped,
-    /// The disk did not take it in time; it may still do so.
-    #[error("the disk did not take the record in time")]
-    TimedOut,
-    /// No frame may be that large.
-    #[error("a record of {0} bytes is more than the {PAYLOAD} that the outbox takes")]
-    TooLarge(usize),
-}
 
 /// The running committer. Stopping or dropping it commits what waits and ends the thread.
 #[derive(Debug)]

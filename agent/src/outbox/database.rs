@@ -10,9 +10,9 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::chunk::ChunkError;
+use super::chunk_error::ChunkError;
 use super::frame;
-use super::root::sync_directory;
+use crate::durable_file::sync_directory;
 
 /// How long sled may take to let go of a database that was closed.
 const LET_GO: Duration = Duration::from_secs(5);

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use wire::{Content, DropReason, Dropped, Range};
 
-use super::chunk::ChunkError;
+use super::chunk_error::ChunkError;
 use super::declaration::Undelivered;
 use super::writer::{Waiting, Writer};
 

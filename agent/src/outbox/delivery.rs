@@ -4,7 +4,8 @@ use std::io;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use super::chunk::{Chunk, ChunkError};
+use super::chunk::Chunk;
+use super::chunk_error::ChunkError;
 use super::{Entry, Outbox, Shared, State};
 
 impl Outbox {

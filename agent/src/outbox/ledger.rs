@@ -9,7 +9,12 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use wire::{Dropped, Range};
 
-use super::chunk::EpochAt;
+/// An epoch and a sequence number in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct EpochAt {
+    pub(super) epoch: Uuid,
+    pub(super) next_seq: u64,
+}
 
 /// Where epochs began, in order, and declarations that wait.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

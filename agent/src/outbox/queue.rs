@@ -12,7 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::answer::{Asker, Pending, Rounds};
-use super::committer::{AppendError, Opening, PAYLOAD};
+use super::append::{AppendError, Opening, PAYLOAD};
 use super::journal::{Journal, Turns, Unwritten};
 use crate::config::Sync;
 

@@ -7,7 +7,8 @@ use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::sync::Arc;
 
-use super::chunk::{Chunk, ChunkError};
+use super::chunk::Chunk;
+use super::chunk_error::ChunkError;
 use super::journal::Journal;
 use super::ledger::Ledger;
 use super::repair::segment_sizes;

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use wire::DropReason;
 
-use super::chunk::{Chunk, ChunkError, Head, Hole};
+use super::chunk::{Chunk, Head, Hole};
+use super::chunk_error::ChunkError;
 use super::declaration::Undelivered;
 use super::salvage::{Frames, salvage};
 use super::writer::Writer;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use wire::DropReason;
 
-use super::chunk::{Chunk, ChunkError, Hole};
+use super::chunk::{Chunk, Hole};
+use super::chunk_error::ChunkError;
 use super::declaration::Undelivered;
 use super::writer::Writer;
 use super::{Shared, WORTH_FREEING};

@@ -18,7 +18,7 @@
 //! ```
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -26,6 +26,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{FlockOperation, flock};
 
 use super::ledger::Ledger;
+use crate::durable_file::{sync_directory, write_durably};
 
 const VERSION: u32 = 1;
 const CURSOR: &str = "CURSOR";
@@ -372,19 +373,4 @@ fn show_cursor(position: u64) -> String {
 fn parse_cursor(text: &[u8]) -> Option<u64> {
     let position = std::str::from_utf8(text).ok()?.split(' ').next()?.parse().ok()?;
     (show_cursor(position).as_bytes() == text).then_some(position)
-}
-
-/// Replaces a file so that after a power cut it is either whole as before or whole as now.
-pub(crate) fn write_durably(directory: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
-    let new = directory.join(format!("{name}.new"));
-    let mut file = File::create(&new)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(new, directory.join(name))?;
-    sync_directory(directory)
-}
-
-/// Makes a directory's entries durable.
-pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
 }

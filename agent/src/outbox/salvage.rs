@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-use super::committer::PAYLOAD;
+use super::append::PAYLOAD;
 use super::database::found;
 use super::frame::{self, Header};
 use super::ledger::Ledger;

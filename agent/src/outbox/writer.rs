@@ -13,8 +13,10 @@ use uuid::Uuid;
 use wire::Previous;
 
 use super::answer::Asker;
-use super::chunk::{Chunk, ChunkError, EpochAt, Head, Hole};
-use super::committer::{AppendError, Number, Opening, PAYLOAD};
+use super::append::{AppendError, Number, Opening, PAYLOAD};
+use super::chunk::{Chunk, Head, Hole};
+use super::chunk_error::ChunkError;
+use super::ledger::EpochAt;
 use super::queue::{Opener, Request};
 use super::root::is_eio;
 use super::{Outbox, SEGMENT_SIZES, Shared, frame};

@@ -14,11 +14,11 @@ use uuid::Uuid;
 
 use super::notifier::pause;
 use super::shutdown::Shutdown;
-use crate::alerts::{Details, Item, Kind, Message, away_details, signed};
+use crate::alerts::{away_details, signed};
 use crate::config::Alerts;
 use crate::config::alerts::{Maintenance, Receiver, What};
 use crate::health::Health;
-use crate::notify::send;
+use crate::notify::{Details, Item, Kind, Message};
 use crate::unavailable::Unavailable;
 
 /// What a rule is about where the database is away.
@@ -132,7 +132,7 @@ impl DatabaseWatch {
         }
         let mut telling = self.telling.lock().unwrap_or_else(PoisonError::into_inner);
         let Telling { of_each, said } = &mut *telling;
-        let addresses = self.receiver.addresses();
+        let addresses = self.receiver.channel.addresses();
         let each = if addresses.is_empty() { vec![None] } else { addresses.into_iter().map(Some).collect() };
         for address in each {
             for (rule, lasting) in &self.rules {
@@ -171,8 +171,8 @@ impl DatabaseWatch {
         };
         let message = Message { id, receiver: self.receiver.name.clone(), address, items: vec![item] };
         let receiver = message.whom();
-        let outcome = send(&self.receiver, &message);
-        self.health.alerting().tried(self.receiver.way.as_str(), outcome.is_ok());
+        let outcome = self.receiver.channel.send(&message);
+        self.health.alerting().tried(self.receiver.channel.as_str(), outcome.is_ok());
         match outcome {
             Ok(()) => {
                 told.is_taken(kind, since, details);

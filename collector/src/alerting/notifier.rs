@@ -16,10 +16,9 @@ use std::time::{Duration, Instant};
 use settings::LogThrottle;
 
 use super::shutdown::Shutdown;
-use crate::alerts::whom;
 use crate::config::alerts::Receiver;
 use crate::health::Health;
-use crate::notify::send;
+use crate::notify::whom;
 use crate::store::{AlertStore, Claim, GivenUp};
 use crate::unavailable::Unavailable;
 
@@ -49,8 +48,8 @@ impl Notifier {
 
     /// A notifier to a receiver, which counts in `health` what it does.
     pub fn new(receiver: Receiver, store: AlertStore, health: Arc<Health>, shutdown: Arc<Shutdown>) -> Notifier {
-        health.alerting().knows(receiver.way.as_str());
-        Notifier { addresses: receiver.addresses(), receiver, store, health, shutdown, said: Mutex::default() }
+        health.alerting().knows(receiver.channel.as_str());
+        Notifier { addresses: receiver.channel.addresses(), receiver, store, health, shutdown, said: Mutex::default() }
     }
 
     /// Brings all that waits and is due. What fails is not, for a while.
@@ -70,8 +69,8 @@ impl Notifier {
             let receiver = message.whom();
             let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
             let said = said.entry(message.address.clone()).or_default();
-            let outcome = self.holding(&claim, || send(&self.receiver, message));
-            self.health.alerting().tried(self.receiver.way.as_str(), outcome.is_ok());
+            let outcome = self.holding(&claim, || self.receiver.channel.send(message));
+            self.health.alerting().tried(self.receiver.channel.as_str(), outcome.is_ok());
             match outcome {
                 Ok(()) => {
                     let is_ours = self.store.mark_sent(&claim)?;

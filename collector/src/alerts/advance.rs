@@ -13,107 +13,13 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
 
-use super::judge::{Finding, Judgement, signed};
-use super::message::Kind;
-use crate::figures::state::Verdict;
-
-/// What is known of a rule and a monitor or an agent.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Alert {
-    /// How it stands.
-    pub phase: Phase,
-    /// Since when the trouble lasts, or lasted.
-    pub since: Timestamp,
-    /// When it came to this phase.
-    pub changed_at: Timestamp,
-    /// When receivers were last told that it fires; none: they were told the end, or nothing.
-    pub told_at: Option<Timestamp>,
-    /// The maintenance for which they are told nothing.
-    pub silenced: Option<String>,
-    /// What its rule is about: down, slow, …
-    pub what: String,
-    /// Whom its rule tells.
-    pub receivers: Vec<String>,
-    /// When, to a minute, a collector last had a rule that says something of it.
-    pub judged_at: Timestamp,
-    /// A number that the rule remembers.
-    pub mark: Option<i64>,
-    /// What people are told of it.
-    pub details: Details,
-}
-
-/// How an alert stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Phase {
-    /// In trouble, but not yet for long enough.
-    Pending,
-    /// In trouble.
-    Firing,
-    /// No longer.
-    Resolved,
-}
-
-impl Phase {
-    /// Its word.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Phase::Pending => "pending",
-            Phase::Firing => "firing",
-            Phase::Resolved => "resolved",
-        }
-    }
-
-    /// The phase of a word.
-    pub fn of(word: &str) -> Phase {
-        [Phase::Pending, Phase::Firing].into_iter().find(|phase| phase.as_str() == word).unwrap_or(Phase::Resolved)
-    }
-}
-
-/// What people are told of an alert.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Details {
-    /// The monitor's name, or the agent's.
-    pub name: String,
-    /// The monitor's url.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub url: Option<String>,
-    /// How the monitor is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub verdict: Option<Verdict>,
-    /// Who is at fault: target, path or agent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub blame: Option<String>,
-    /// Why.
-    #[serde(default)]
-    pub reason: String,
-}
-
-/// After so long without a collector whose rules say anything of it, an alert is over. That is longer than a reload takes
-/// to arrive, or another collector to start.
-pub(super) const GONE_AFTER: SignedDuration = SignedDuration::from_mins(10);
+use super::alert::{Alert, Phase};
+use super::judgement::{Finding, Judgement, signed};
+use crate::notify::{Details, Kind};
 
 /// So often is noted that an alert was judged.
 const NOTED: SignedDuration = SignedDuration::from_mins(1);
-
-impl Alert {
-    /// Whether it is about a monitor; else it is about an agent.
-    pub(super) fn is_of_monitor(&self) -> bool {
-        self.details.url.is_some()
-    }
-
-    /// Whether no collector has judged it for so long that it is over.
-    pub fn is_gone(&self, now: Timestamp) -> bool {
-        now.duration_since(self.judged_at) >= GONE_AFTER
-    }
-
-    /// Whether it is over, and nothing is left to be told or remembered.
-    fn is_closed(&self) -> bool {
-        self.phase == Phase::Resolved && self.told_at.is_none() && self.mark.is_none()
-    }
-}
 
 /// What becomes of an alert.
 #[derive(Clone, Debug, PartialEq)]

@@ -8,20 +8,13 @@
 
 use jiff::Timestamp;
 
-use super::advance::{Alert, Details};
-use super::judge::{Finding, Judgement};
+use super::alert::Alert;
+use super::facts::Away;
+use super::judgement::{Finding, Judgement};
+use crate::notify::Details;
 
 /// What a rule is about where Kafka is away.
 pub(super) const KAFKA: &str = "Kafka";
-/// Kafka is away from this collector.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Away {
-    /// Since when, by the database's clock.
-    pub since: Timestamp,
-    /// Why.
-    pub reason: Option<String>,
-}
-
 /// What a rule says of Kafka. `previous` is what was known.
 pub(super) fn of_kafka(kafka: Option<&Away>, previous: Option<&Alert>, now: Timestamp) -> Judgement {
     // Whole seconds, so that another collector's latest look is never later than it was.

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::advance::{Alert, GONE_AFTER, Step, Terms, advance, retire};
+use super::advance::{Step, Terms, advance, retire};
+use super::alert::{Alert, GONE_AFTER};
 use super::facts::Facts;
 use super::judge::judge;
-use super::message::Item;
 use super::silence::Silence;
 use crate::config::Alerts;
 use crate::config::alerts::What;
+use crate::notify::Item;
 
 /// What was known before, by rule and then by the monitor's id or the agent's name.
 pub type Known = BTreeMap<String, BTreeMap<String, Alert>>;
@@ -80,7 +81,7 @@ impl Changes {
         };
         if let Some(kind) = step.tell {
             for receiver in &alert.receivers {
-                let item = Item::new(kind, rule, subject, &alert, at, page);
+                let item = alert.item(kind, rule, subject, at, page);
                 self.messages.entry(receiver.clone()).or_default().push(item);
             }
         }

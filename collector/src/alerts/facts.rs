@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::blind::Away;
 use crate::figures::agent::AgentRow;
+use crate::figures::look::Look;
 use crate::figures::observation::Sight;
 use crate::figures::overview::Tags;
-use crate::figures::state::{Look, State};
+use crate::figures::state::State;
 
 /// What is known at a moment.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +23,15 @@ pub struct Facts {
     pub agents: Vec<AgentRow>,
     /// That Kafka is away from this collector; none: it is there.
     pub kafka: Option<Away>,
+}
+
+/// Kafka is away from this collector.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Away {
+    /// Since when, by the database's clock.
+    pub since: Timestamp,
+    /// Why.
+    pub reason: Option<String>,
 }
 
 /// What is known of a monitor.

@@ -2,13 +2,16 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::advance::{Alert, Details};
+use super::alert::Alert;
 use super::blind;
 use super::facts::{Facts, Monitor};
+use super::judgement::{Finding, Judgement, signed};
 use crate::config::alerts::{Rule, What};
 use crate::figures::agent::{AgentRow, Presence};
 use crate::figures::incident::Blame;
-use crate::figures::state::{Look, State, Verdict};
+use crate::figures::look::Look;
+use crate::figures::state::{State, Verdict};
+use crate::notify::Details;
 
 /// What an agent dropped before a rule first looked at it is news only of an agent that was first heard of within this
 /// time. So it is told where it is the first that is heard of an agent, and no new rule or collector over old tables tells
@@ -17,29 +20,6 @@ const NEW_AGENT: SignedDuration = SignedDuration::from_hours(24);
 
 /// After so long without another one, dropped records are over.
 const NO_MORE_DROPPED: SignedDuration = SignedDuration::from_mins(10);
-
-/// What a rule says of a monitor or an agent.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Judgement {
-    /// The monitor's id, or the agent's name.
-    pub(super) subject: String,
-    pub(super) finding: Finding,
-    /// What people are told of it.
-    pub(super) details: Details,
-    /// A number to remember until next time.
-    pub(super) mark: Option<i64>,
-}
-
-/// Whether it is in trouble.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Finding {
-    /// It is. `since` may be too late unless it `is_bounded`; it counts once it `is_ripe` and lasts for long enough.
-    Bad { since: Timestamp, is_bounded: bool, is_ripe: bool },
-    /// It isn't.
-    Good,
-    /// Nothing tells: all stays as it is.
-    Unclear,
-}
 
 /// All that a rule says. `previous` is what was known of a monitor or an agent.
 pub(super) fn judge<'a>(rule: &Rule, facts: &Facts, previous: impl Fn(&str) -> Option<&'a Alert>) -> Vec<Judgement> {
@@ -228,8 +208,4 @@ fn micros(duration: std::time::Duration) -> i64 {
 #[allow(clippy::cast_precision_loss)] // for people
 fn seconds(us: i64) -> String {
     format!("{:.3} s", us as f64 / 1e6)
-}
-
-pub(crate) fn signed(duration: std::time::Duration) -> SignedDuration {
-    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
 }

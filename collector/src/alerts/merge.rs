@@ -3,7 +3,7 @@
 //! Of each alert it tells the last only, against what the receiver knows: what begins and ends while the message waits
 //! is never told, and what ends and begins again meanwhile still fires.
 
-use super::message::{Item, Kind};
+use crate::notify::{Item, Kind};
 
 /// Adds what is told now to what waits, of which nothing was told yet.
 pub(crate) fn merge(waiting: Vec<Item>, more: Vec<Item>) -> Vec<Item> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::advance::Alert;
+use super::alert::Alert;
 use super::facts::Facts;
 use crate::config::Alerts;
 use crate::config::alerts::{Maintenance, Rule};

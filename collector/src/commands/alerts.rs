@@ -9,10 +9,10 @@ use settings::terminal::{columns, write_line};
 use uuid::Uuid;
 
 use super::{FOUND, UNAVAILABLE, unavailable, with_config};
-use crate::alerts::{Alert, Item, Message};
+use crate::alerts::Alert;
 use crate::arguments::{AlertsCommand, AlertsList, AlertsTest, Format};
 use crate::config::Config;
-use crate::notify::send;
+use crate::notify::{Item, Message};
 use crate::store::{AlertStore, Firing};
 
 /// Does one of them.
@@ -72,13 +72,13 @@ fn test(config: &Config, of: &AlertsTest) -> anyhow::Result<ExitCode> {
     }
     let mut code = ExitCode::SUCCESS;
     for receiver in receivers.iter().filter(|it| of.receiver.is_empty() || of.receiver.contains(&it.name)) {
-        let addresses = receiver.addresses();
+        let addresses = receiver.channel.addresses();
         let each = if addresses.is_empty() { vec![None] } else { addresses.into_iter().map(Some).collect() };
         for address in each {
             let items = vec![Item::test(Timestamp::now(), config.http.url.as_deref())];
             let message = Message { id: Uuid::new_v4(), receiver: receiver.name.clone(), address, items };
             let whom = message.whom();
-            match send(receiver, &message) {
+            match receiver.channel.send(&message) {
                 Ok(()) => write_line(&mut stdout(), format_args!("{whom}: told"))?,
                 Err(failure) => {
                     write_line(&mut stderr(), format_args!("{whom}: {failure}"))?;

@@ -5,18 +5,14 @@ use std::time::Duration;
 
 use settings::{Section, Wrong};
 
-mod environment;
 mod maintenance;
 mod receiver;
 mod rule;
-mod template;
 mod weekly;
 
-pub use environment::KEPT;
 pub use maintenance::{Maintenance, When};
-pub use receiver::{Command, Email, Encryption, Receiver, Way, Webhook};
+pub use receiver::Receiver;
 pub use rule::{Rule, Selection, What};
-pub use template::Template;
 pub use weekly::Weekly;
 
 const LONGEST_NAME: usize = 100;

@@ -9,7 +9,7 @@
 
 use jiff::Timestamp;
 
-use super::state::{Latest, Look};
+use super::look::{Latest, Look};
 
 /// This number of failures in a row is believed against successes that were seen before them. Rules of alerts want as many,
 /// too, unless they say otherwise.

@@ -1,6 +1,7 @@
 //! A program, started without a shell, with the message as JSON on its standard input. What it prints on standard
 //! error goes where the collector's own log goes. Of the collector's variables it has but few: see `KEPT`.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::io::Write;
 use std::os::unix::process::CommandExt;
@@ -9,11 +10,46 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
+use settings::Section;
 
-use super::Failure;
-use crate::alerts::{Message, Size};
-use crate::config::alerts::{Command, KEPT};
+use super::environment::{self, KEPT};
+use super::message::{Message, Size};
+use super::{Failure, TIMEOUT, TIMEOUTS};
+
+/// A program is run with JSON on its standard input.
+#[derive(Clone, Debug)]
+pub struct Command {
+    /// The program and its arguments, without a shell.
+    pub argv: Vec<String>,
+    /// Its variables, beside those that each command is given; mostly secrets.
+    pub environment: BTreeMap<String, SecretString>,
+    /// For how long at most.
+    pub timeout: Duration,
+}
+
+impl Command {
+    pub(super) fn of(section: &mut Section<'_>, is_given: bool) -> Command {
+        if is_given {
+            section.require("argv", "write the program and its arguments as a list");
+        }
+        let argv = section.text_items("argv");
+        if argv.as_ref().is_some_and(Vec::is_empty) {
+            section.fault("argv", "is empty", "write the program and its arguments as a list");
+        }
+        let argv = argv.unwrap_or_default();
+        if let Some(program) = argv.first()
+            && !program.starts_with('/')
+        {
+            section.fault("argv", format!("{program:?} is no absolute path"), "begin it with the program's whole path");
+        }
+        Command {
+            argv,
+            environment: section.section("environment", environment::read),
+            timeout: section.duration("timeout", TIMEOUTS).unwrap_or(TIMEOUT),
+        }
+    }
+}
 
 pub(super) fn send(command: &Command, message: &Message) -> Result<(), Failure> {
     let [program, arguments @ ..] = &command.argv[..] else { return Err(Failure::new("it names no program")) };
@@ -63,7 +99,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::alerts::Item;
+    use crate::notify::Item;
 
     fn run(script: &str, timeout: Duration) -> Result<(), String> {
         let argv = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();

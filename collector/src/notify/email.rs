@@ -3,21 +3,26 @@
 //! All addresses of the receiver are named in its head. To the server it is of one alone: so what becomes of it is one
 //! answer, and nobody is sent it again for the sake of another.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
+use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use lettre::address::Envelope;
+use lettre::message::Mailbox;
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::transport::smtp;
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
 use lettre::transport::smtp::client::{Certificate, SmtpConnection, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
+use serde_yaml::Value;
+use settings::{Section, Wrong};
 
 use super::Failure;
-use crate::alerts::{Message, Size};
-use crate::config::alerts::{Email, Encryption};
+use super::message::{Message, Size};
 
 /// For each step until the mail is offered: to connect, the greeting, encryption, login. RFC 5321 has five minutes for the
 /// greeting, but a try that ends too early has done nothing yet, and a server that is away should be told of soon.
@@ -29,6 +34,100 @@ const TAKING: Duration = Duration::from_secs(600);
 
 /// For the goodbye, which changes nothing any more.
 const PARTING: Duration = Duration::from_secs(5);
+
+/// A mail is handed to a server.
+#[derive(Clone, Debug)]
+pub struct Email {
+    /// The server.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// Whether and when the connection is encrypted.
+    pub encryption: Encryption,
+    /// Who logs in, and how.
+    pub login: Option<(String, SecretString)>,
+    /// The sender.
+    pub from: Mailbox,
+    /// Whom to.
+    pub to: Vec<Mailbox>,
+    /// The authorities that sign its certificate; the system's when absent.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// Whether and when a connection is encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encryption {
+    /// Never.
+    None,
+    /// By STARTTLS, which the server must know.
+    Starttls,
+    /// From the begin.
+    Tls,
+}
+
+impl Email {
+    pub(super) fn of(section: &mut Section<'_>) -> Email {
+        section.require("host", "name the mail server");
+        section.require("from", "write the sender's address");
+        section.require("to", "write at least one address");
+        let choices = [("none", Encryption::None), ("starttls", Encryption::Starttls), ("tls", Encryption::Tls)];
+        let encryption = section.choice("tls", &choices).unwrap_or(Encryption::Starttls);
+        let has_user = section.has("user");
+        if has_user && !section.has("password_file") {
+            section.require("password", "give password_file (or password)");
+        }
+        let (user, password) = (section.text("user"), section.secret("password"));
+        if password.is_some() && !has_user {
+            section.fault("password", "stands without user", "name the user");
+        }
+        let port = match encryption {
+            Encryption::None => 25,
+            Encryption::Starttls => 587,
+            Encryption::Tls => 465,
+        };
+        let host = section.text_within("host", 255).unwrap_or_default();
+        if encryption == Encryption::None && user.is_some() && password.is_some() && !is_here(&host) {
+            let problem = "sends the password in clear over the network";
+            section.fault("tls", problem, "write starttls or tls, or leave out user and password");
+        }
+        let to = section.items("to", mailbox);
+        if to.as_ref().is_some_and(Vec::is_empty) {
+            section.fault("to", "is empty", "write at least one address");
+        }
+        Email {
+            host,
+            port: section.integer("port", 1..=65_535).unwrap_or(port),
+            encryption,
+            login: user.zip(password),
+            from: section.convert("from", mailbox).unwrap_or_else(nobody),
+            to: to.unwrap_or_default(),
+            ca_file: section.readable("ca_file"),
+        }
+    }
+
+    /// Its addresses, each once.
+    pub(super) fn addresses(&self) -> Vec<String> {
+        let all: BTreeSet<String> = self.to.iter().map(|to| to.email.to_string()).collect();
+        all.into_iter().collect()
+    }
+}
+
+/// Whether a host is the one on which this runs.
+fn is_here(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
+}
+
+fn mailbox(value: &Value) -> Result<Mailbox, Wrong> {
+    let mend = "write name@example.org, or Name <name@example.org>";
+    let wrong = || Wrong::new(format!("{} is no mail address", settings::shown(value)), mend);
+    let text = value.as_str().ok_or_else(wrong)?;
+    text.parse().map_err(|_| wrong())
+}
+
+/// Stands where an address is at fault.
+fn nobody() -> Mailbox {
+    Mailbox::new(None, lettre::Address::new_dangerous("nobody", "localhost"))
+}
 
 pub(super) fn send(email: &Email, message: &Message) -> Result<(), Failure> {
     let to = email.to.iter().map(|to| &to.email).find(|to| message.address.as_deref() == Some(AsRef::as_ref(*to)));
@@ -117,7 +216,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::alerts::Item;
+    use crate::notify::Item;
 
     #[test]
     fn a_hostile_name_adds_no_header_and_no_line() {

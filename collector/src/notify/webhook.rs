@@ -6,15 +6,62 @@
 //! for good: what comes after it, such as the recovery, does not wait for it.
 
 use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, HeaderValue};
-use http::{Request, StatusCode};
-use secrecy::ExposeSecret;
+use http::{HeaderMap, Request, StatusCode, Uri};
+use secrecy::{ExposeSecret, SecretString};
+use settings::Section;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
 
-use super::Failure;
-use crate::alerts::{Message, Size};
-use crate::config::alerts::Webhook;
+use super::message::{Message, Size};
+use super::template::Template;
+use super::{Failure, TIMEOUT, TIMEOUTS};
+
+/// JSON is posted to a url.
+#[derive(Clone, Debug)]
+pub struct Webhook {
+    /// Where to. It mostly is a secret.
+    pub url: SecretString,
+    /// Sent beside ours; secrets, too.
+    pub headers: HeaderMap,
+    /// In place of our own JSON.
+    pub template: Option<Template>,
+    /// For how long at most.
+    pub timeout: Duration,
+    /// The authorities that sign its certificate; the system's when absent.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl Webhook {
+    pub(super) fn of(section: &mut Section<'_>) -> Webhook {
+        if !section.has("url_file") {
+            section.require("url", "write where JSON is to be posted to, or give url_file");
+        }
+        let url = section.secret("url").unwrap_or_default();
+        // What is wrong with it is not shown: it mostly holds a secret.
+        let is_url = |text: &str| {
+            let uri = text.parse::<Uri>().ok();
+            uri.is_some_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some())
+        };
+        if !url.expose_secret().is_empty() && !is_url(url.expose_secret()) {
+            section.fault("url", "is no url of the web", "write one that begins with https:// or http://");
+        }
+        if section.has("most_characters") && !section.has("template") {
+            section.fault("most_characters", "stands without template", "write a template, or leave it out");
+        }
+        let template = section.convert("template", Template::new);
+        let most_characters = section.integer("most_characters", 100..=1_000_000);
+        Webhook {
+            url,
+            headers: section.headers("headers"),
+            template: template.map(|template| template.within(most_characters)),
+            timeout: section.duration("timeout", TIMEOUTS).unwrap_or(TIMEOUT),
+            ca_file: section.readable("ca_file"),
+        }
+    }
+}
 
 pub(super) fn send(webhook: &Webhook, message: &Message) -> Result<(), Failure> {
     let agent = agent(webhook)?;

@@ -2,21 +2,22 @@
 //!
 //! The database adds up; what the sums mean is said by `figures`.
 
-pub(crate) mod agents;
+pub(super) mod agents;
 mod alerts;
-pub(crate) mod bars;
+mod bars;
 mod detail;
 mod due;
 mod incidents;
-pub(crate) mod latest;
-pub(crate) mod observations;
-pub(crate) mod outages;
+mod latest;
+mod latest_rows;
+pub(super) mod observations;
+mod outages;
 mod overview;
-pub(crate) mod response_times;
+mod response_times;
 mod results;
-pub(crate) mod schedules;
+pub(super) mod schedules;
 mod summaries;
-pub(crate) mod windows;
+mod windows;
 
 use std::collections::BTreeMap;
 

@@ -33,11 +33,10 @@ use axum::routing::get;
 use form_urlencoded::parse;
 use jiff::Timestamp;
 
-use super::Site;
 use super::called::Called;
 use super::filter::{Filter, period};
-use super::routes::Pages;
 use super::snapshot::Unreadable;
+use super::{Pages, Site};
 use crate::config::Public;
 use crate::figures::detail::Detail;
 use crate::figures::period::Period;

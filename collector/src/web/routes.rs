@@ -25,14 +25,6 @@ use crate::health::Health;
 /// How long `/readyz` waits for the database.
 const READY: Duration = Duration::from_secs(5);
 
-/// The pages.
-pub struct Pages {
-    /// Those that whoever may see all of it gets.
-    pub closed: Router<Site>,
-    /// Those that anybody gets: what is public, styles.
-    pub open: Router<Site>,
-}
-
 /// Everything there is over HTTP.
 pub fn routes(site: Site, access: Access, health: Arc<Health>, most_metrics: usize) -> Router {
     let pages = pages::routes();

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use serde_yaml::Value;
 
-use super::{Section, Wrong};
+use super::Section;
+use crate::fault::Wrong;
 use crate::quantity::{self, kind, show_duration, show_size, shown};
 
 impl Section<'_> {

@@ -17,7 +17,6 @@ mod facts;
 mod ledger_cache;
 mod names;
 pub(crate) mod positions;
-mod schedules;
 pub(crate) mod tables;
 mod transaction;
 

@@ -1,13 +1,13 @@
 mod agents;
 
 use super::*;
-use crate::alerts::advance::Phase;
+use crate::alerts::alert::Phase;
 use crate::alerts::facts::Monitor;
-use crate::alerts::message::Kind;
-use crate::config::alerts::{Command, Maintenance, Receiver, Rule, Selection, Way};
+use crate::config::alerts::{Maintenance, Receiver, Rule, Selection};
 use crate::figures::agent::AgentRow;
+use crate::figures::look::{Latest, Look};
 use crate::figures::observation::Sight;
-use crate::figures::state::{Latest, Look};
+use crate::notify::{Channel, Command, Kind};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_000_000 + second).unwrap()
@@ -20,8 +20,8 @@ fn rule(what: What) -> Rule {
 const DOWN: What = What::Down { checks: 2, lasting: Duration::ZERO, seen_by: None };
 
 fn config(rules: Vec<Rule>) -> Alerts {
-    let way = Way::Command(Command { argv: vec![], environment: Default::default(), timeout: Duration::ZERO });
-    let receivers = vec![Receiver { name: "ops".into(), way }];
+    let channel = Channel::Command(Command { argv: vec![], environment: Default::default(), timeout: Duration::ZERO });
+    let receivers = vec![Receiver { name: "ops".into(), channel }];
     Alerts { rules, receivers, repeat: Some(Duration::from_secs(3_600)), ..Alerts::default() }
 }
 

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use settings::Fault;
 
 use super::*;
+use crate::notify::{Channel, Template};
 
 fn read(text: &str) -> Result<Alerts, Vec<String>> {
     let value = serde_yaml::from_str(text).unwrap();
@@ -134,8 +135,8 @@ alerts:
 fn an_address_that_stands_there_twice_is_told_once() {
     let to = "[b@example.org, Boss <a@example.org>, B <b@example.org>]";
     let text = format!("alerts: {{receivers: [{{name: m, email: {{host: h, from: m@example.org, to: {to}}}}}]}}");
-    assert_eq!(read(&text).unwrap().receivers[0].addresses(), ["a@example.org", "b@example.org"]);
-    assert_eq!(read(WHOLE).unwrap().receivers[0].addresses(), [""; 0]);
+    assert_eq!(read(&text).unwrap().receivers[0].channel.addresses(), ["a@example.org", "b@example.org"]);
+    assert_eq!(read(WHOLE).unwrap().receivers[0].channel.addresses(), [""; 0]);
 }
 
 #[test]
@@ -168,7 +169,9 @@ fn a_filled_template_has_no_text_longer_than_its_receiver_takes() {
     let hook = "{url: https://a.example, template: {text: '{{summary}}: {{text}}', list: ['{{text}}', short]}";
     let read = |more: &str| read(&format!("alerts: {{receivers: [{{name: hook, webhook: {hook}{more}}}}}]}}"));
     let filled = |more: &str| {
-        let Way::Webhook(webhook) = read(more).unwrap().receivers.remove(0).way else { panic!("it is a webhook") };
+        let Channel::Webhook(webhook) = read(more).unwrap().receivers.remove(0).channel else {
+            panic!("it is a webhook")
+        };
         webhook.template.unwrap().filled(|name| if name == "text" { "ä".repeat(500) } else { "s".into() })
     };
     let (bounded, free) = (filled(", most_characters: 100"), filled(""));

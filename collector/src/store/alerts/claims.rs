@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use super::notifications::items;
 use super::{AlertStore, Flag, is_there, seconds};
-use crate::alerts::Message;
+use crate::notify::Message;
 use crate::store::db::error::Trouble;
 use crate::unavailable::Unavailable;
 

@@ -10,7 +10,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::alerts::{Changes, Item, merge};
+use crate::alerts::{Changes, merge};
+use crate::notify::Item;
 use crate::store::db::error::{Statement, Trouble};
 use crate::store::db::time::pg_time;
 

@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use wire::{AgentEvent, AgentReport, Content, Dropped, Number};
 
-use super::ledger_cache::Memory;
-use super::schedules;
+use super::ledger_cache::{Delta, Memory};
 use crate::batch::{CheckResult, Entry, Message};
 use crate::clock_skew::Passage;
 use crate::ranges::Ranges;
@@ -21,15 +20,6 @@ pub(crate) struct Window {
 /// The UTC day of a time, since 1970.
 pub(crate) fn day(at: jiff::Timestamp) -> i64 {
     at.as_second().div_euclid(86_400)
-}
-
-/// What is new in an epoch's ledger.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Delta {
-    pub(crate) epoch: uuid::Uuid,
-    pub(crate) accounted: Ranges,
-    pub(crate) rejected: Ranges,
-    pub(crate) notices: Ranges,
 }
 
 /// A new result.
@@ -192,7 +182,7 @@ impl<'a> Plan<'a> {
 
     fn report(&mut self, epoch_id: i32, report: Report<'a>, memory: &Memory) {
         self.claim(epoch_id, number(report.report.highest_seq));
-        if schedules::is_schedule(&report) {
+        if report.is_schedule() {
             self.schedules.push((epoch_id, report));
         }
         if let Some(previous) = &report.report.previous
@@ -218,6 +208,11 @@ impl Report<'_> {
     /// Whether the agent stopped with this report.
     pub(crate) fn is_stop(&self) -> bool {
         self.report.event == AgentEvent::Stop
+    }
+
+    /// Whether the report says what should arrive, be it nothing.
+    pub(crate) fn is_schedule(&self) -> bool {
+        self.report.event.lists_monitors()
     }
 }
 

@@ -9,7 +9,6 @@ use std::collections::HashMap;
 
 use uuid::Uuid;
 
-use super::batch_plan::Delta;
 use crate::batch::CheckResult;
 use crate::ranges::Ranges;
 
@@ -26,6 +25,15 @@ pub(crate) struct Epoch {
     /// Whether its own records have said whose it is.
     pub(crate) is_named: bool,
     pub(crate) accounted: Ranges,
+}
+
+/// What is new in an epoch's ledger.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Delta {
+    pub(crate) epoch: Uuid,
+    pub(crate) accounted: Ranges,
+    pub(crate) rejected: Ranges,
+    pub(crate) notices: Ranges,
 }
 
 /// A monitor of the database.

@@ -10,11 +10,6 @@ use super::batch_plan::{Report, number};
 use crate::store::db::error::{Statement, Trouble};
 use crate::store::db::time::pg_time;
 
-/// Whether a report says what should arrive, be it nothing.
-pub(crate) fn is_schedule(report: &Report<'_>) -> bool {
-    word(report.report.event).is_some()
-}
-
 fn word(event: AgentEvent) -> Option<&'static str> {
     match event {
         AgentEvent::Start => Some("start"),

@@ -115,7 +115,7 @@ fn account(connection: &mut PgConnection, plan: &Plan<'_>) -> Result<(), Trouble
     if plan.deltas.is_empty() {
         return Ok(());
     }
-    let column = |of: fn(&super::batch_plan::Delta) -> &Ranges| -> Vec<SqlRanges> {
+    let column = |of: fn(&super::ledger_cache::Delta) -> &Ranges| -> Vec<SqlRanges> {
         plan.deltas.values().map(|delta| to_sql(of(delta))).collect()
     };
     let answered = sql_query(

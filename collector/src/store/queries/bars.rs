@@ -6,13 +6,12 @@ use diesel::sql_query;
 use diesel::sql_types::{Array, Integer, Timestamptz};
 use jiff::Timestamp;
 
-use super::overview::window;
 use super::response_times::Answers;
-use super::summaries::Arrived;
+use super::summaries::{Arrived, place};
 use crate::figures::Window;
 use crate::figures::period::Grain;
 use crate::store::db::error::Trouble;
-use crate::store::db::time::{pg_time, time};
+use crate::store::db::time::pg_time;
 use crate::store::summary_blocks::Arrival;
 
 /// What arrived of a definition of a monitor from an agent in an hour or a day.
@@ -37,7 +36,7 @@ pub(in crate::store) fn read(
         Grain::Hour => ("checks_by_hour", "hour"),
         Grain::Day => ("checks_by_day", "day"),
     };
-    let Window { since, until } = window(edges);
+    let Window { since, until } = Window::between(edges);
     let query = format!(
         "select s.monitor_id, s.agent_id, s.{begin} as begins, s.checks, s.success, s.agent_error,
                 s.answered::bigint as answered, s.response_time_sum_us::double precision as sum_us,
@@ -59,10 +58,4 @@ pub(crate) fn sum(rows: &[Row], edges: &[Timestamp]) -> Arrived {
         *arrived.answers(row.arrival.monitor_id) += &row.answers;
     }
     arrived
-}
-
-/// Which bar that begin is of.
-pub(in crate::store) fn place(begins: PgTimestamp, edges: &[Timestamp]) -> usize {
-    let begins = time(begins);
-    edges.partition_point(|edge| *edge <= begins).saturating_sub(1).min(edges.len() - 2)
 }

@@ -9,9 +9,10 @@ use diesel::sql_types::{Array, BigInt, Double, Integer, Timestamptz};
 use jiff::Timestamp;
 
 use super::bars;
-use super::bars::{Row, place};
-use super::overview::{shown, summaries, window};
+use super::bars::Row;
+use super::overview::{shown, summaries};
 use super::response_times::Answers;
+use super::summaries::place;
 use super::{Names, incidents, latest, results, schedules};
 use crate::figures::Window;
 use crate::figures::counts::Counts;
@@ -31,7 +32,7 @@ pub(crate) fn read(
     now: Timestamp,
 ) -> Result<Option<Detail>, Trouble> {
     let edges = period.edges(now);
-    let window = window(&edges);
+    let window = Window::between(&edges);
     // What arrived is told at once. Only what did not arrive may be on its way.
     let up_to_now = Window { until: now, ..window };
     let names = Names::of(connection, Some(id))?;
@@ -69,7 +70,7 @@ pub(crate) fn read(
 
 /// What each agent saw that looked, or was to.
 fn sides(names: &Names, arrived: &[Row], schedule: &Schedule, edges: &[Timestamp]) -> Vec<Side> {
-    let Window { since, until } = window(edges);
+    let Window { since, until } = Window::between(edges);
     let mut of_agents: BTreeMap<i32, (Vec<Counts>, Answers)> = BTreeMap::new();
     for row in arrived {
         let nothing = || (vec![Counts::default(); edges.len() - 1], Answers::default());

@@ -13,7 +13,7 @@ use crate::figures::detail::{Detail, ResultRow, Side};
 use crate::figures::due::Schedule;
 use crate::figures::incident;
 use crate::figures::incident::Incident;
-use crate::figures::state::Look;
+use crate::figures::look::Look;
 use crate::store::db::error::Trouble;
 use crate::store::db::time::pg_time;
 

@@ -10,10 +10,11 @@ use diesel::sql_query;
 use diesel::sql_types::{Array, BigInt, Integer, Nullable, Timestamptz};
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Definition, Names, latest};
+use super::{Definition, Names, latest_rows};
 use crate::figures::due::Schedule;
+use crate::figures::look::Look;
 use crate::figures::observation::Sight;
-use crate::figures::state::{Look, furthest, is_fresh};
+use crate::figures::state::{furthest, is_fresh};
 use crate::store::db::error::Trouble;
 use crate::store::db::time::{pg_time, time};
 
@@ -21,7 +22,7 @@ use crate::store::db::time::{pg_time, time};
 #[derive(QueryableByName)]
 pub(in crate::store) struct SightRow {
     #[diesel(embed)]
-    latest: latest::Row,
+    latest: latest_rows::Row,
     /// The last success.
     #[diesel(sql_type = Nullable<Timestamptz>)]
     up_at: Option<PgTimestamp>,
@@ -63,7 +64,7 @@ pub(in crate::store) fn latest<'a>(
     };
     let wanted = definitions.iter().filter_map(|it| Some((it.monitor_id, pg_time(since(it)?))));
     let (ids, times): (Vec<i32>, Vec<PgTimestamp>) = wanted.unzip();
-    let latest = latest::rows(connection, &ids, &times)?;
+    let latest = latest_rows::rows(connection, &ids, &times)?;
     let by_id: BTreeMap<i32, &str> = definitions.iter().map(|it| (it.monitor_id, it.id.as_str())).collect();
     let having = |look| {
         let rows = latest.iter().filter(move |row| row.look() == look);
@@ -113,11 +114,11 @@ fn with_failures(connection: &mut PgConnection, ids: &[i32], times: &[PgTimestam
              window of_one as (partition by c.agent_id)
              order by c.agent_id, c.epoch_id desc, c.seq desc
          ) l",
-        latest::COLUMNS
+        latest_rows::COLUMNS
     ))
     .bind::<Array<Integer>, _>(ids)
     .bind::<Array<Timestamptz>, _>(times)
-    .bind::<Nullable<Timestamptz>, _>(latest::earliest(times))
+    .bind::<Nullable<Timestamptz>, _>(latest_rows::earliest(times))
     .load(connection)?;
     Ok(rows)
 }
@@ -156,7 +157,7 @@ pub(in crate::store) fn of_each(
 
 impl SightRow {
     /// Of one that does not fail, or of which nobody asks for how long it has.
-    fn of(latest: latest::Row) -> SightRow {
+    fn of(latest: latest_rows::Row) -> SightRow {
         SightRow { latest, up_at: None, failures: 0, failing_since: None }
     }
 

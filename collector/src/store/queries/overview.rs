@@ -37,11 +37,7 @@ pub(crate) fn read(connection: &mut PgConnection, period: Period, now: Timestamp
     let arrived = summaries::read(connection, period, &edges, &names.monitor_ids())?;
     let states = latest::read(connection, &names, &schedules, now)?;
     let monitors = summaries(&names, &schedules, &edges, arrived, states);
-    Ok(Overview { as_of: now, period, window: window(&edges), monitors })
-}
-
-pub(crate) fn window(edges: &[Timestamp]) -> Window {
-    Window { since: edges[0], until: edges[edges.len() - 1] }
+    Ok(Overview { as_of: now, period, window: Window::between(&edges), monitors })
 }
 
 /// Monitors in short by name: of what arrived, beside what was due.

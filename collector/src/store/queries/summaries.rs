@@ -17,16 +17,21 @@ use diesel::pg::data_types::PgTimestamp;
 use fnv::FnvHashMap;
 use jiff::Timestamp;
 
-use super::bars::place;
 use super::due::Due;
 use super::response_times::Answers;
 use crate::figures::counts::Counts;
 use crate::figures::period::{Grain, Period};
 use crate::ranges::Ranges;
 use crate::store::db::error::Trouble;
-use crate::store::db::time::pg_time;
+use crate::store::db::time::{pg_time, time};
 use crate::store::summary_blocks;
 use crate::store::summary_blocks::{Arrival, HOUR, Span, Stored, Summary};
+
+/// Which bar that begin is of.
+pub(in crate::store) fn place(begins: PgTimestamp, edges: &[Timestamp]) -> usize {
+    let begins = time(begins);
+    edges.partition_point(|edge| *edge <= begins).saturating_sub(1).min(edges.len() - 2)
+}
 
 /// What arrived in each bar.
 pub(crate) struct Arrived {

@@ -2,8 +2,9 @@
 
 use super::words::When;
 use crate::figures::counts::{Bounds, Counts};
+use crate::figures::look::Look;
 use crate::figures::overview::Summary;
-use crate::figures::state::{Look, State, Verdict};
+use crate::figures::state::{State, Verdict};
 use crate::text::{cut, plain};
 use crate::web::filter::named;
 use crate::words::percent;

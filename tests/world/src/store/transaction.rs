@@ -1,7 +1,8 @@
 //! A batch is written in one transaction, as the product's file of this name has it in SQL.
 
 use super::agents::{self, ReportRow};
-use super::batch_plan::{Delta, Plan};
+use super::batch_plan::Plan;
+use super::ledger_cache::Delta;
 use super::tables::{ResultRow, ScheduleRow, Tables, row};
 use crate::batch::Entry;
 use crate::common::Common;

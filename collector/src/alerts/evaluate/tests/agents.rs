@@ -1,7 +1,7 @@
 use super::*;
-use crate::alerts::advance::Details;
-use crate::alerts::blind::Away;
+use crate::alerts::facts::Away;
 use crate::figures::agent::Presence;
+use crate::notify::Details;
 
 fn agent(last_seen: i64) -> AgentRow {
     AgentRow {

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use settings::Section;
 
 /// What a command has of the collector's own variables, unless it is configured otherwise.
-pub const KEPT: [&str; 2] = ["PATH", "LANG"];
+pub(super) const KEPT: [&str; 2] = ["PATH", "LANG"];
 
 /// Variables by name; `<name>_file` reads a value from a file.
 pub(super) fn read(section: &mut Section<'_>) -> BTreeMap<String, SecretString> {

@@ -9,7 +9,8 @@ use settings::Fault;
 use settings::quantity::{show_duration, show_size};
 use settings::terminal::write_line;
 
-use super::{CONFIGURATION, FOUND, Format};
+use super::{CONFIGURATION, FOUND};
+use crate::arguments::Format;
 use crate::config::{Changes, Config, Monitor, Target};
 use crate::publish;
 

@@ -1,35 +1,52 @@
-//! From a command to an exit code.
+//! What each command does, and with which code it ends.
+//!
+//! Each command but `run` writes to the stream that it is given and returns the exit code.
+
+pub mod check_config;
+pub mod once;
+pub mod outbox_export;
+pub mod outbox_import;
+pub mod outbox_status;
 
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use agent::RunError;
-use agent::command::{self, CONFIGURATION, LOCKED, UNAVAILABLE};
-use agent::config::Config;
-use agent::outbox::OpenError;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::arguments::{Arguments, Command, OutboxSubcommand};
+use crate::config::Config;
+use crate::outbox::{self, OpenError};
+use crate::run::{RunError, run};
 
-pub(crate) fn main(arguments: Arguments) -> ExitCode {
+/// Exit code: what the command looks for was found, such as a check that fails or an entry that is skipped.
+pub const FOUND: u8 = 1;
+/// Exit code: a part that is needed is not there.
+pub const UNAVAILABLE: u8 = 69;
+/// Exit code: another agent has the outbox.
+pub const LOCKED: u8 = 75;
+/// Exit code: the configuration, or what it names, is not one that can run; or the file is not one that can be imported.
+pub const CONFIGURATION: u8 = 78;
+
+/// Does what the command line says; with which code it ends.
+pub fn execute(arguments: Arguments) -> ExitCode {
     let out = &mut io::stdout().lock();
     let done = match arguments.command {
         Command::Run(run) => run_agent(&run.config),
-        Command::CheckConfig(check) => command::check_config::run(&check.config, check.format, out),
+        Command::CheckConfig(check) => check_config::run(&check.config, check.format, out),
         Command::Once(once) => {
-            return with_config(&once.config, |config| command::once::run(&config, &once.monitors, once.format, out));
+            return with_config(&once.config, |config| once::run(&config, &once.monitors, once.format, out));
         }
         Command::Outbox(outbox) => match outbox.command {
             OutboxSubcommand::Status(status) => {
-                return with_config(&status.config, |config| command::outbox_status::run(&config, status.format, out));
+                return with_config(&status.config, |config| outbox_status::run(&config, status.format, out));
             }
             OutboxSubcommand::Export(export) => {
-                return with_config(&export.config, |config| command::outbox_export::run(&config, &export.file, out));
+                return with_config(&export.config, |config| outbox_export::run(&config, &export.file, out));
             }
             OutboxSubcommand::Import(import) => {
-                return with_config(&import.config, |config| command::outbox_import::run(&config, &import.file, out));
+                return with_config(&import.config, |config| outbox_import::run(&config, &import.file, out));
             }
         },
         Command::Version(_) => writeln!(out, "website-monitor-agent {}", env!("CARGO_PKG_VERSION")).map(|()| 0),
@@ -98,7 +115,7 @@ impl Signals {
 }
 
 fn run_agent(file: &Path) -> io::Result<u8> {
-    settings::give_back_pieces_from(agent::outbox::LARGE);
+    settings::give_back_pieces_from(outbox::LARGE);
     settings::share_heaps(HEAPS);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     // Before anything else, so that a stop is clean and a reload harmless from the first moment on.
@@ -114,7 +131,7 @@ fn run_agent(file: &Path) -> io::Result<u8> {
     let reload = async || {
         hangup.recv().await;
     };
-    let ran = runtime.block_on(agent::run(config, stop, reload));
+    let ran = runtime.block_on(run(config, stop, reload));
     // A thread that hangs in a disk or a resolver must not hold up the end.
     runtime.shutdown_background();
     let Err(error) = ran else { return Ok(0) };

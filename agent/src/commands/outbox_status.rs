@@ -6,7 +6,8 @@ use std::io::{self, Write};
 use jiff::Timestamp;
 use settings::terminal::write_line;
 
-use super::{Format, UNAVAILABLE};
+use super::UNAVAILABLE;
+use crate::arguments::Format;
 use crate::config::Config;
 use crate::outbox::{Status, read_status};
 

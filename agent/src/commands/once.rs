@@ -10,7 +10,8 @@ use std::thread;
 use jiff::Timestamp;
 use wire::{CheckResult, Outcome};
 
-use super::{FOUND, Format};
+use super::FOUND;
+use crate::arguments::Format;
 use crate::check::Checker;
 use crate::config::{Config, Monitor};
 

@@ -8,9 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::advance::{Alert, Details};
-use crate::address;
-use crate::config::alerts::Template;
+use super::template::Template;
+use crate::figures::state::Verdict;
 use crate::text;
 
 /// So many are named in its first line.
@@ -46,6 +45,25 @@ pub enum Kind {
     Resolved,
     /// Nothing: somebody wants to see whether messages arrive.
     Test,
+}
+
+/// What people are told of an alert.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Details {
+    /// The monitor's name, or the agent's.
+    pub name: String,
+    /// The monitor's url.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// How the monitor is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
+    /// Who is at fault: target, path or agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blame: Option<String>,
+    /// Why.
+    #[serde(default)]
+    pub reason: String,
 }
 
 /// An alert as it is told.
@@ -96,24 +114,6 @@ impl Kind {
 }
 
 impl Item {
-    /// What is told of an alert. `page` is the url at which people find our pages.
-    pub fn new(kind: Kind, rule: &str, subject: &str, alert: &Alert, at: Timestamp, page: Option<&str>) -> Item {
-        let page = page.map(|page| match alert.is_of_monitor() {
-            true => address::monitor(page, subject),
-            false => format!("{page}/agents"),
-        });
-        Item {
-            kind,
-            rule: rule.into(),
-            what: alert.what.clone(),
-            subject: subject.into(),
-            details: alert.details.clone(),
-            since: alert.since,
-            at,
-            page,
-        }
-    }
-
     /// What somebody is told who wants to see whether messages arrive.
     pub fn test(at: Timestamp, page: Option<&str>) -> Item {
         let reason = "this message only shows that messages arrive; nothing is wrong".into();

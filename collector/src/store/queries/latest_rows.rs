@@ -1,0 +1,96 @@
+//! The latest results of monitors, as their states need them.
+
+use diesel::pg::data_types::PgTimestamp;
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{Array, BigInt, Integer, Nullable, SmallInt, Text, Timestamptz};
+
+use crate::figures::look::{Latest, Look};
+use crate::store::db::error::Trouble;
+use crate::store::db::time::time;
+
+/// A result, as the state of a monitor needs it.
+#[derive(QueryableByName)]
+pub(in crate::store) struct Row {
+    #[diesel(sql_type = Integer)]
+    pub(in crate::store) monitor_id: i32,
+    #[diesel(sql_type = Integer)]
+    pub(in crate::store) agent_id: i32,
+    #[diesel(sql_type = Integer)]
+    epoch_id: i32,
+    #[diesel(sql_type = BigInt)]
+    seq: i64,
+    #[diesel(sql_type = Timestamptz)]
+    pub(in crate::store) checked_at: PgTimestamp,
+    #[diesel(sql_type = Text)]
+    outcome: String,
+    #[diesel(sql_type = Nullable<SmallInt>)]
+    status_code: Option<i16>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    response_time_us: Option<i64>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    certificate_not_after: Option<PgTimestamp>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    certificate_first_end: Option<PgTimestamp>,
+    #[diesel(sql_type = Nullable<Text>)]
+    error: Option<String>,
+}
+
+/// Its columns, of results `r` and epochs `e`.
+pub(in crate::store) const COLUMNS: &str =
+    "r.monitor_id, e.agent_id, r.epoch_id, r.seq, r.checked_at, r.outcome, r.status_code,
+                       r.response_time_us, r.certificate_not_after, r.certificate_first_end, r.error";
+
+/// Of these definitions of monitors, each from a time on, the latest result of each agent.
+pub(in crate::store) fn rows(
+    connection: &mut PgConnection,
+    ids: &[i32],
+    times: &[PgTimestamp],
+) -> Result<Vec<Row>, Trouble> {
+    let rows = sql_query(format!(
+        "select l.* from unnest($1, $2) p(monitor_id, since)
+         cross join lateral (
+             select distinct on (e.agent_id) {COLUMNS}
+             from results r join epochs e using (epoch_id)
+             where r.monitor_id = p.monitor_id and r.checked_at >= p.since and r.checked_at >= $3
+             order by e.agent_id, r.epoch_id desc, r.seq desc
+         ) l"
+    ))
+    .bind::<Array<Integer>, _>(ids)
+    .bind::<Array<Timestamptz>, _>(times)
+    .bind::<Nullable<Timestamptz>, _>(earliest(times))
+    .load(connection)?;
+    Ok(rows)
+}
+
+/// What is said once more of all times, so that only the partitions that matter are planned for.
+pub(in crate::store) fn earliest(times: &[PgTimestamp]) -> Option<PgTimestamp> {
+    times.iter().min_by_key(|at| at.0).copied()
+}
+
+impl Row {
+    /// Of an agent's results a later one is greater. A clock that jumps begins a run: of those the last one counts, also
+    /// while the one before is dated later; and so is a check that went on meanwhile. Checks of one monitor don't overlap,
+    /// so their numbers are in their order.
+    pub(in crate::store) fn order(&self) -> (i32, i64) {
+        (self.epoch_id, self.seq)
+    }
+
+    pub(in crate::store) fn look(&self) -> Look {
+        Look::of(&self.outcome)
+    }
+
+    pub(in crate::store) fn latest(&self, agent: String) -> Latest {
+        Latest {
+            agent,
+            look: self.look(),
+            checked_at: Some(time(self.checked_at)),
+            outcome: Some(self.outcome.clone()),
+            status_code: self.status_code,
+            response_time_us: self.response_time_us,
+            error: self.error.clone(),
+            certificate_not_after: self.certificate_not_after.map(time),
+            certificate_first_end: self.certificate_first_end.map(time),
+        }
+    }
+}
