@@ -7,20 +7,20 @@
 //!
 //! Each monitor has an exact grid of slots that neither drifts nor follows jumps of the wall clock. A slot is
 //! filled by one check, or it is missed and counted with a reason; `plan` has the rules. The threads that make
-//! the checks watch the clock themselves, by turns; `crew` has who does what.
+//! the checks watch the clock themselves, by turns; `worker_pool` has who does what.
 //!
 //! Monitors can be [replaced](Schedule::replace) while all this goes on; those that stay notice nothing of it.
 
 mod clock;
-mod crew;
 mod grid;
 mod lanes;
 mod missed;
+mod monitor_table;
 mod phases;
 mod plan;
-mod roster;
 #[cfg(test)]
 mod tests;
+mod worker_pool;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -33,12 +33,12 @@ use jiff::Timestamp;
 
 use crate::config::Monitor;
 use clock::{Clock, Sleep, Wall};
-use crew::{Bell, Call, Crew, Rest, STACK};
 use grid::{Moment, Slots};
 use missed::Missed;
+use monitor_table::MonitorTable;
 use phases::phases;
 use plan::Plan;
-use roster::Roster;
+use worker_pool::{Call, Rest, STACK, Waker, WorkerPool};
 
 /// How long a thread waits to be called.
 const IDLE: Duration = Duration::from_secs(30);
@@ -74,9 +74,9 @@ struct Engine {
 }
 
 struct State {
-    roster: Roster,
+    monitor_table: MonitorTable,
     plan: Plan,
-    crew: Crew,
+    worker_pool: WorkerPool,
     wall: Wall,
     sleep: Sleep,
     stopping: bool,
@@ -112,8 +112,10 @@ impl Schedule {
     fn start_with(agent: &str, monitors: Vec<Arc<Monitor>>, workers: usize, run: Arc<Run>, idle: Duration) -> Schedule {
         let wall = Wall::new(Timestamp::now());
         let began = wall.since_epoch();
-        let (roster, plan, crew, sleep) = (Roster::default(), Plan::new(workers), Crew::new(workers), Sleep::new());
-        let state = Mutex::new(State { roster, plan, crew, wall, sleep, stopping: false, refused: false });
+        let (monitor_table, plan, worker_pool, sleep) =
+            (MonitorTable::default(), Plan::new(workers), WorkerPool::new(workers), Sleep::new());
+        let state =
+            Mutex::new(State { monitor_table, plan, worker_pool, wall, sleep, stopping: false, refused: false });
         let engine = Arc::new(Engine { run, clock: Clock::start(), idle, state, ended: Condvar::new() });
         let schedule = Schedule { agent: agent.into(), began, engine };
         schedule.replace(monitors, workers);
@@ -159,21 +161,21 @@ impl Schedule {
         }
         state.plan.resize(workers);
         state.plan.reschedule();
-        state.crew.resize(workers);
+        state.worker_pool.resize(workers);
         // Whoever watches does so for slots that may be others now.
-        state.crew.all().for_each(|bell| bell.notify_one());
+        state.worker_pool.all().for_each(|waker| waker.notify_one());
         changes
     }
 
     /// The monitors, as they are now.
     pub fn monitors(&self) -> Vec<Arc<Monitor>> {
-        self.engine.locked().roster.all().cloned().collect()
+        self.engine.locked().monitor_table.all().cloned().collect()
     }
 
     /// How many monitors there are.
     #[expect(clippy::len_without_is_empty, reason = "nobody asks")]
     pub fn len(&self) -> usize {
-        self.engine.locked().roster.all().count()
+        self.engine.locked().monitor_table.all().count()
     }
 
     /// Starts no new checks until [`resume`](Schedule::resume); the slots are missed.
@@ -207,8 +209,8 @@ impl Schedule {
         let mut state = self.engine.locked();
         state.stopping = true;
         state.plan.hold(Missed::Stopped);
-        state.crew.all().for_each(|bell| bell.notify_one());
-        while state.crew.threads() > 0 {
+        state.worker_pool.all().for_each(|waker| waker.notify_one());
+        while state.worker_pool.threads() > 0 {
             state = self.engine.ended.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
@@ -226,9 +228,9 @@ impl Engine {
     }
 
     /// A thread's life: it makes the checks that may start, and rests when there are none.
-    fn live(self: &Arc<Engine>, bell: &Bell) {
+    fn live(self: &Arc<Engine>, waker: &Waker) {
         let mut state = self.locked();
-        state.crew.rise(bell);
+        state.worker_pool.wake(waker);
         state.refused = false;
         let mut is_spare = false;
         loop {
@@ -242,18 +244,18 @@ impl Engine {
                 continue;
             }
             if state.stopping {
-                state.crew.leave(bell);
+                state.worker_pool.leave(waker);
                 break;
             }
             let next = state.plan.next_dues();
-            let patience = match state.crew.rest(bell, next, now, is_spare) {
+            let patience = match state.worker_pool.rest(waker, next, now, is_spare) {
                 Rest::Watch(until) => until.saturating_sub(self.clock.now()),
                 Rest::Idle => self.idle,
                 Rest::End => break,
             };
             let waited;
-            (state, waited) = bell.wait_timeout(state, patience).unwrap_or_else(PoisonError::into_inner);
-            is_spare = state.crew.rise(bell) && waited.timed_out();
+            (state, waited) = waker.wait_timeout(state, patience).unwrap_or_else(PoisonError::into_inner);
+            is_spare = state.worker_pool.wake(waker) && waited.timed_out();
         }
         self.ended.notify_all();
     }
@@ -276,7 +278,7 @@ impl Engine {
         let made = call.map_or(Ok(()), |call| self.answer(call));
         if let Err(error) = made {
             let mut state = self.locked();
-            let threads = state.crew.threads();
+            let threads = state.worker_pool.threads();
             if !std::mem::replace(&mut state.refused, true) {
                 log::error!(error:%, threads; "no more worker threads can be made: checks wait");
             }
@@ -285,19 +287,19 @@ impl Engine {
 
     /// Wakes who was called, or makes it.
     fn answer(self: &Arc<Engine>, call: Call) -> io::Result<()> {
-        let bell = match call {
-            Call::Ring(bell) => {
-                bell.notify_one();
+        let waker = match call {
+            Call::Ring(waker) => {
+                waker.notify_one();
                 return Ok(());
             }
-            Call::Make(bell) => bell,
+            Call::Make(waker) => waker,
         };
-        let (engine, its_bell) = (self.clone(), bell.clone());
+        let (engine, its_bell) = (self.clone(), waker.clone());
         let made = thread::Builder::new().name("worker".into()).stack_size(STACK).spawn(move || engine.live(&its_bell));
         match made {
             Ok(_) => Ok(()),
             Err(error) => {
-                self.locked().crew.leave(&bell);
+                self.locked().worker_pool.leave(&waker);
                 Err(error)
             }
         }
@@ -321,7 +323,7 @@ impl State {
             return None;
         }
         let start = self.plan.start(now)?;
-        let monitor = self.roster.get(start.monitor)?.clone();
+        let monitor = self.monitor_table.get(start.monitor)?.clone();
         Some(Task { index: start.monitor, monitor, scheduled_at: self.wall.name(start.slot, now, Timestamp::now()) })
     }
 
@@ -329,20 +331,20 @@ impl State {
     fn call_for_next(&mut self, now: Moment) -> Option<Call> {
         let [next, _] = self.plan.next_dues();
         let at = if self.plan.is_open() { now } else { next };
-        self.crew.call(at, now)
+        self.worker_pool.call(at, now)
     }
 
     fn place(&mut self, place: Place, now: Moment, began: Duration) {
         let Place { monitor, phase, renewed } = place;
         let interval = monitor.interval;
         let anew = Slots::from(now, phase, interval, began);
-        let Some(index) = self.roster.find(&monitor.id) else {
-            let index = self.roster.seat(monitor);
+        let Some(index) = self.monitor_table.find(&monitor.id) else {
+            let index = self.monitor_table.seat(monitor);
             return self.plan.add(index, anew);
         };
         // One that has not quite left has had no slots meanwhile.
-        let stayed = self.roster.get(index).is_some();
-        self.roster.replace(index, monitor);
+        let stayed = self.monitor_table.get(index).is_some();
+        self.monitor_table.replace(index, monitor);
         self.plan.keep(index, renewed, |slots| match stayed && slots.interval() == interval {
             true => slots.shifted(phase, began),
             false => anew,
@@ -350,17 +352,17 @@ impl State {
     }
 
     fn remove(&mut self, id: &str) {
-        let Some(index) = self.roster.find(id) else { return };
+        let Some(index) = self.monitor_table.find(id) else { return };
         match self.plan.remove(index) {
-            true => self.roster.free(index),
-            false => self.roster.leave(index),
+            true => self.monitor_table.free(index),
+            false => self.monitor_table.leave(index),
         }
     }
 
     /// A run has ended; its monitor may have been removed meanwhile.
     fn forget(&mut self, index: usize, left: bool) {
         if left {
-            self.roster.free(index);
+            self.monitor_table.free(index);
         }
     }
 }

@@ -41,7 +41,7 @@ pub use upkeep::Upkeep;
 
 use db::connections::Connections;
 use db::migrate;
-use ingest::positions::Held;
+use ingest::positions::HeldPositions;
 use ingest::retry;
 use ingest::writer::Writer;
 
@@ -101,7 +101,7 @@ impl Store {
 
     /// Connects and brings the tables up to date, for as long as it takes, unless `is_over`.
     pub fn prepare(&mut self, is_over: &dyn Fn() -> bool) {
-        self.writer.positions = Held::default();
+        self.writer.positions = HeldPositions::default();
         retry::write(&mut self.writer, &[], &Positions::new(), is_over);
     }
 

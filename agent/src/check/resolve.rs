@@ -1,11 +1,11 @@
 //! Names to addresses, within a deadline.
 //!
 //! `getaddrinfo` honours everything that the machine's administrator has set up, but can't be given a deadline and may
-//! hang for ever. So it runs in threads of its own (`flights`), which are waited for only so long. When names of
+//! hang for ever. So it runs in threads of its own (`lookups`), which are waited for only so long. When names of
 //! different sites get no answer at all, one after the other, the trouble is this machine's and not theirs (`health`).
 
-mod flights;
 mod health;
+mod lookups;
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,14 +18,14 @@ use wire::Outcome;
 use super::deadline::Deadline;
 use super::outcome::{Fault, is_own_trouble};
 use crate::config::IpFamily;
-use flights::{Answer, Flights, Unresolved};
+use lookups::{Answer, Lookups, Unresolved};
 
 /// glibc's `EAI_ADDRFAMILY`: the name has addresses, but none of this family.
 const NONE_OF_THIS_FAMILY: i32 = -9;
 
 /// Looks names up.
 pub(super) struct Resolver {
-    flights: Flights,
+    lookups: Lookups,
 }
 
 /// Why a name has no addresses.
@@ -42,7 +42,7 @@ enum Failure {
 impl Resolver {
     /// By the system's rules.
     pub(super) fn new() -> Resolver {
-        Resolver { flights: Flights::new(Box::new(look_up)) }
+        Resolver { lookups: Lookups::new(Box::new(look_up)) }
     }
 
     /// The addresses of a host, of one family where that is asked for; never none.
@@ -59,7 +59,7 @@ impl Resolver {
             Host::Domain(name) => name,
         };
         let doing = format!("looking up {name}");
-        let (outcome, text, dead) = match self.flights.ask(name, family, deadline) {
+        let (outcome, text, dead) = match self.lookups.ask(name, family, deadline) {
             Ok(addresses) => {
                 return Ok(addresses.iter().map(|address| SocketAddr::new(address.ip(), port)).collect());
             }
@@ -138,7 +138,7 @@ mod tests {
     }
 
     fn with(lookup: impl Fn(&str, IpFamily) -> Answer + Send + Sync + 'static) -> Resolver {
-        Resolver { flights: Flights::new(Box::new(lookup)) }
+        Resolver { lookups: Lookups::new(Box::new(lookup)) }
     }
 
     fn resolve(resolver: &Resolver, name: &str) -> Result<Vec<SocketAddr>, Fault> {

@@ -188,33 +188,33 @@ fn until(holds: impl Fn() -> bool) {
 #[test]
 fn threads_come_with_the_work_up_to_one_more_than_checks_and_somebody_still_counts_what_is_missed() {
     let (schedule, release) = blocked(5, 3, IDLE);
-    until(|| schedule.engine.locked().crew.threads() == 4);
+    until(|| schedule.engine.locked().worker_pool.threads() == 4);
     let missed = |reason: &str| schedule.missed().get(reason).copied().unwrap_or(0);
     until(|| missed("overlap") > 3 && missed("no_worker") > 3);
-    assert_eq!(schedule.engine.locked().crew.threads(), 4);
+    assert_eq!(schedule.engine.locked().worker_pool.threads(), 4);
     drop(release);
     schedule.stop();
-    assert_eq!(schedule.engine.locked().crew.threads(), 0);
+    assert_eq!(schedule.engine.locked().worker_pool.threads(), 0);
 }
 
 #[test]
 fn threads_without_work_end_until_two_watch() {
     let (schedule, release) = blocked(7, 7, Duration::ZERO);
-    until(|| schedule.engine.locked().crew.threads() == 8);
+    until(|| schedule.engine.locked().worker_pool.threads() == 8);
     schedule.replace(vec![], 7);
     drop(release);
-    until(|| schedule.engine.locked().crew.threads() == 2);
+    until(|| schedule.engine.locked().worker_pool.threads() == 2);
     schedule.stop();
 }
 
 #[test]
 fn fewer_workers_have_fewer_threads_and_more_of_them_more() {
     let (schedule, release) = blocked(8, 4, IDLE);
-    until(|| schedule.engine.locked().crew.threads() == 5);
+    until(|| schedule.engine.locked().worker_pool.threads() == 5);
     schedule.replace(many(8), 6);
-    until(|| schedule.engine.locked().crew.threads() == 7);
+    until(|| schedule.engine.locked().worker_pool.threads() == 7);
     schedule.replace(vec![], 1);
     drop(release);
-    until(|| schedule.engine.locked().crew.threads() == 2);
+    until(|| schedule.engine.locked().worker_pool.threads() == 2);
     schedule.stop();
 }

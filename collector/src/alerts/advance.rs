@@ -15,7 +15,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::alert::{Alert, Phase};
-use super::judgement::{Finding, Judgement, signed};
+use super::judgement::{Condition, Judgement, signed};
 use crate::notify::{Details, Kind};
 
 /// So often is noted that an alert was judged.
@@ -78,7 +78,7 @@ pub(super) fn retire(previous: &Alert, now: Timestamp, silenced: Option<&str>) -
 }
 
 fn moved(previous: Option<&Alert>, judgement: Judgement, now: Timestamp, lasting: Duration) -> Option<Alert> {
-    let Judgement { finding, details, mark, .. } = judgement;
+    let Judgement { condition, details, mark, .. } = judgement;
     let before = previous.map(|alert| alert.phase);
     let told_at = previous.and_then(|alert| alert.told_at);
     let fresh = |phase, since| Alert {
@@ -93,16 +93,18 @@ fn moved(previous: Option<&Alert>, judgement: Judgement, now: Timestamp, lasting
         mark,
         details: details.clone(),
     };
-    match (finding, previous) {
+    match (condition, previous) {
         // What nobody saw go on does not count as lasting.
-        (Finding::Unclear, Some(alert)) if alert.phase == Phase::Pending && told_at.is_none() => None,
-        (Finding::Unclear, previous) => previous.map(|alert| Alert { mark: mark.or(alert.mark), ..alert.clone() }),
+        (Condition::Unclear, Some(alert)) if alert.phase == Phase::Pending && told_at.is_none() => None,
+        (Condition::Unclear, previous) => previous.map(|alert| Alert { mark: mark.or(alert.mark), ..alert.clone() }),
         // Its counts go on: the time of the last one is what tells when it is over.
-        (Finding::Bad { .. }, Some(alert)) if alert.phase == Phase::Firing && mark.is_some() => {
+        (Condition::Bad { .. }, Some(alert)) if alert.phase == Phase::Firing && mark.is_some() => {
             Some(fresh(Phase::Firing, alert.since))
         }
-        (Finding::Bad { .. }, Some(alert)) if alert.phase == Phase::Firing => Some(Alert { details, ..alert.clone() }),
-        (Finding::Bad { since, is_bounded, is_ripe }, previous) => {
+        (Condition::Bad { .. }, Some(alert)) if alert.phase == Phase::Firing => {
+            Some(Alert { details, ..alert.clone() })
+        }
+        (Condition::Bad { since, is_bounded, is_ripe }, previous) => {
             let known = previous.filter(|alert| alert.phase == Phase::Pending).map(|alert| alert.since);
             let since = if is_bounded { since } else { known.map_or(since, |known| known.min(since)) };
             let is_due = is_ripe && now.duration_since(since) >= signed(lasting);
@@ -110,7 +112,7 @@ fn moved(previous: Option<&Alert>, judgement: Judgement, now: Timestamp, lasting
             let changed_at = previous.filter(|alert| alert.phase == next.phase).map_or(now, |alert| alert.changed_at);
             Some(Alert { changed_at, ..next })
         }
-        (Finding::Good, Some(alert))
+        (Condition::Good, Some(alert))
             if before == Some(Phase::Firing) || told_at.is_some() && before == Some(Phase::Pending) =>
         {
             // Why it failed is what people want to know of it.
@@ -118,10 +120,10 @@ fn moved(previous: Option<&Alert>, judgement: Judgement, now: Timestamp, lasting
             let resolved = fresh(Phase::Resolved, alert.since);
             Some(Alert { details: Details { blame, reason, ..resolved.details }, ..resolved })
         }
-        (Finding::Good, Some(alert)) if alert.phase == Phase::Resolved => {
+        (Condition::Good, Some(alert)) if alert.phase == Phase::Resolved => {
             Some(Alert { mark: mark.or(alert.mark), ..alert.clone() })
         }
-        (Finding::Good, _) => mark.is_some().then(|| fresh(Phase::Resolved, now)),
+        (Condition::Good, _) => mark.is_some().then(|| fresh(Phase::Resolved, now)),
     }
 }
 

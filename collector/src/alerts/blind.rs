@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::alert::Alert;
 use super::facts::Away;
-use super::judgement::{Finding, Judgement};
+use super::judgement::{Condition, Judgement};
 use crate::notify::Details;
 
 /// What a rule is about where Kafka is away.
@@ -19,20 +19,20 @@ pub(super) const KAFKA: &str = "Kafka";
 pub(super) fn of_kafka(kafka: Option<&Away>, previous: Option<&Alert>, now: Timestamp) -> Judgement {
     // Whole seconds, so that another collector's latest look is never later than it was.
     let known = previous.and_then(|alert| alert.mark);
-    let (finding, mark) = match kafka {
-        None => (Finding::Good, now.as_second()),
+    let (condition, mark) = match kafka {
+        None => (Condition::Good, now.as_second()),
         Some(away) => {
             let reached = known.and_then(|second| Timestamp::from_second(second).ok());
             let since = reached.map_or(away.since, |reached| reached.max(away.since));
-            let finding = Finding::Bad { since, is_bounded: true, is_ripe: true };
-            (finding, known.unwrap_or_else(|| since.as_second()))
+            let condition = Condition::Bad { since, is_bounded: true, is_ripe: true };
+            (condition, known.unwrap_or_else(|| since.as_second()))
         }
     };
     let reason = kafka.and_then(|away| away.reason.as_deref());
     let details = away_details(KAFKA, "no result arrives, and agents keep theirs until it is back", reason);
     Judgement {
         subject: KAFKA.into(),
-        finding,
+        condition,
         details: Details { blame: Some("path".into()), ..details },
         mark: Some(mark),
     }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::figures::agent::AgentRow;
 use crate::figures::look::Look;
-use crate::figures::observation::Sight;
+use crate::figures::observation::Observation;
 use crate::figures::overview::Tags;
 use crate::figures::state::State;
 
@@ -46,7 +46,7 @@ pub struct Monitor {
     /// Its tags, those of all agents together.
     pub tags: Tags,
     /// By each agent that is to look at it.
-    pub sights: Vec<Sight>,
+    pub observations: Vec<Observation>,
     /// For the rules that ask how long its answers take, by their names: microseconds.
     pub times_us: BTreeMap<String, i64>,
 }
@@ -54,11 +54,11 @@ pub struct Monitor {
 impl Monitor {
     /// How it is now.
     pub fn state(&self) -> State {
-        State::new(self.sights.clone())
+        State::new(self.observations.clone())
     }
 
     /// Who sees it fail.
-    pub fn failing(&self) -> impl Iterator<Item = &Sight> {
-        self.sights.iter().filter(|sight| sight.latest.look == Look::Failure)
+    pub fn failing(&self) -> impl Iterator<Item = &Observation> {
+        self.observations.iter().filter(|observation| observation.latest.look == Look::Failure)
     }
 }

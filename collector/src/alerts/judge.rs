@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::alert::Alert;
 use super::blind;
 use super::facts::{Facts, Monitor};
-use super::judgement::{Finding, Judgement, signed};
+use super::judgement::{Condition, Judgement, signed};
 use crate::config::alerts::{Rule, What};
 use crate::figures::agent::{AgentRow, Presence};
 use crate::figures::incident::Blame;
@@ -44,7 +44,7 @@ fn of_monitor(rule: &Rule, facts: &Facts, monitor: &Monitor) -> Judgement {
         verdict: Some(state.verdict),
         ..Details::default()
     };
-    let finding = match rule.what {
+    let condition = match rule.what {
         What::Down { checks, seen_by, .. } => {
             details.blame = if state.verdict == Verdict::Down { blame(Blame::Target) } else { blame(Blame::Path) };
             details.reason = failure(&state);
@@ -59,7 +59,7 @@ fn of_monitor(rule: &Rule, facts: &Facts, monitor: &Monitor) -> Judgement {
                 }
                 None => String::new(),
             };
-            us.map_or(Finding::Unclear, |us| now_if(us > micros(over), now))
+            us.map_or(Condition::Unclear, |us| now_if(us > micros(over), now))
         }
         What::CertificateExpiring { within } => {
             let ends = state.certificate_first_end();
@@ -71,30 +71,30 @@ fn of_monitor(rule: &Rule, facts: &Facts, monitor: &Monitor) -> Judgement {
             details.blame = blame(Blame::Target);
             details.reason = ends.map(|ends| format!("{whose} ends at {ends}")).unwrap_or_default();
             let bound = now.checked_add(within).unwrap_or(Timestamp::MAX);
-            ends.map_or(Finding::Unclear, |ends| now_if(ends <= bound, now))
+            ends.map_or(Condition::Unclear, |ends| now_if(ends <= bound, now))
         }
         What::AgentSilent { .. } | What::Backlog { .. } | What::Dropped | What::Doubled | What::Blind { .. } => {
-            Finding::Unclear
+            Condition::Unclear
         }
     };
-    Judgement { subject: monitor.id.clone(), finding, details, mark: None }
+    Judgement { subject: monitor.id.clone(), condition, details, mark: None }
 }
 
 /// A site fails when so many agents see it fail, or all that look.
-fn down(monitor: &Monitor, state: &State, checks: i64, seen_by: Option<usize>) -> Finding {
+fn down(monitor: &Monitor, state: &State, checks: i64, seen_by: Option<usize>) -> Condition {
     let (successes, failures) = (state.count(Look::Success), state.count(Look::Failure));
     let needed = seen_by.unwrap_or(successes + failures).max(1);
     if failures < needed {
         // An agent that looked before the failures began shows all the same that too few see it fail.
-        return if successes + state.count(Look::Earlier) > 0 { Finding::Good } else { Finding::Unclear };
+        return if successes + state.count(Look::Earlier) > 0 { Condition::Good } else { Condition::Unclear };
     }
-    let mut began: Vec<Timestamp> = monitor.failing().filter_map(|sight| sight.since).collect();
+    let mut began: Vec<Timestamp> = monitor.failing().filter_map(|observation| observation.since).collect();
     began.sort();
-    let Some(since) = began.get(needed - 1) else { return Finding::Unclear };
-    Finding::Bad {
+    let Some(since) = began.get(needed - 1) else { return Condition::Unclear };
+    Condition::Bad {
         since: *since,
-        is_bounded: monitor.failing().all(|sight| sight.is_bounded),
-        is_ripe: monitor.failing().filter(|sight| sight.failures >= checks).count() >= needed,
+        is_bounded: monitor.failing().all(|observation| observation.is_bounded),
+        is_ripe: monitor.failing().filter(|observation| observation.failures >= checks).count() >= needed,
     }
 }
 
@@ -120,7 +120,7 @@ fn of_agent(what: What, facts: &Facts, agent: &AgentRow, previous: Option<&Alert
     let now = facts.as_of;
     let mut details = Details { name: agent.name.clone(), blame: Some("agent".into()), ..Details::default() };
     let mut mark = None;
-    let finding = match what {
+    let condition = match what {
         What::AgentSilent { lasting } => {
             let last_seen = agent.last_seen.map(|at| at.to_string()).unwrap_or_default();
             details.reason = format!("nothing was heard of it since {last_seen}");
@@ -133,12 +133,12 @@ fn of_agent(what: What, facts: &Facts, agent: &AgentRow, previous: Option<&Alert
                 details.blame = blame(Blame::Path);
             }
             match agent.last_seen {
-                _ if is_away(agent) => Finding::Good,
-                None => Finding::Unclear,
-                Some(_) if !is_silent(agent, lasting, now) => Finding::Good,
+                _ if is_away(agent) => Condition::Good,
+                None => Condition::Unclear,
+                Some(_) if !is_silent(agent, lasting, now) => Condition::Good,
                 // Before that this collector was not there to hear it.
-                Some(_) if now.duration_since(facts.heard_since) < signed(lasting) => Finding::Unclear,
-                Some(at) => Finding::Bad { since: at, is_bounded: true, is_ripe: true },
+                Some(_) if now.duration_since(facts.heard_since) < signed(lasting) => Condition::Unclear,
+                Some(at) => Condition::Bad { since: at, is_bounded: true, is_ripe: true },
             }
         }
         What::Backlog { over } => {
@@ -154,8 +154,8 @@ fn of_agent(what: What, facts: &Facts, agent: &AgentRow, previous: Option<&Alert
                 format!("it declared {} records dropped, of {} in all", agent.dropped - known, agent.dropped);
             match previous {
                 _ if agent.dropped > known => now_if(true, now),
-                Some(alert) if now.duration_since(alert.changed_at) < NO_MORE_DROPPED => Finding::Unclear,
-                _ => Finding::Good,
+                Some(alert) if now.duration_since(alert.changed_at) < NO_MORE_DROPPED => Condition::Unclear,
+                _ => Condition::Good,
             }
         }
         What::Doubled => {
@@ -163,10 +163,10 @@ fn of_agent(what: What, facts: &Facts, agent: &AgentRow, previous: Option<&Alert
             now_if(agent.doubled, now)
         }
         What::Down { .. } | What::Slow { .. } | What::CertificateExpiring { .. } | What::Blind { .. } => {
-            Finding::Unclear
+            Condition::Unclear
         }
     };
-    Judgement { subject: agent.name.clone(), finding, details, mark }
+    Judgement { subject: agent.name.clone(), condition, details, mark }
 }
 
 /// How many dropped records of an agent are no news to a rule that looks at it for the first time.
@@ -189,8 +189,8 @@ fn is_silent(agent: &AgentRow, lasting: std::time::Duration, now: Timestamp) -> 
     agent.last_seen.is_none_or(|at| now.duration_since(at) >= signed(lasting))
 }
 
-fn now_if(is_bad: bool, now: Timestamp) -> Finding {
-    if is_bad { Finding::Bad { since: now, is_bounded: false, is_ripe: true } } else { Finding::Good }
+fn now_if(is_bad: bool, now: Timestamp) -> Condition {
+    if is_bad { Condition::Bad { since: now, is_bounded: false, is_ripe: true } } else { Condition::Good }
 }
 
 fn blame(blame: Blame) -> Option<String> {

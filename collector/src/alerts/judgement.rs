@@ -9,7 +9,7 @@ use crate::notify::Details;
 pub(super) struct Judgement {
     /// The monitor's id, or the agent's name.
     pub(super) subject: String,
-    pub(super) finding: Finding,
+    pub(super) condition: Condition,
     /// What people are told of it.
     pub(super) details: Details,
     /// A number to remember until next time.
@@ -18,7 +18,7 @@ pub(super) struct Judgement {
 
 /// Whether it is in trouble.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Finding {
+pub(super) enum Condition {
     /// It is. `since` may be too late unless it `is_bounded`; it counts once it `is_ripe` and lasts for long enough.
     Bad { since: Timestamp, is_bounded: bool, is_ripe: bool },
     /// It isn't.

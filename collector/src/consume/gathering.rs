@@ -13,7 +13,7 @@ use super::beginning;
 use super::beginning::Beginning;
 use super::client::{Context, offsets};
 use super::progress::Progress;
-use super::watermarks::Ends;
+use super::watermarks::Watermarks;
 use super::{Error, raw};
 use crate::batch::Batch;
 use crate::clock_skew::{Moment, Reading};
@@ -61,7 +61,7 @@ pub(super) struct Gathering<'a> {
     open: Vec<Option<Open>>,
     /// The generation whose partitions are paused.
     paused: Option<u64>,
-    ends: Ends,
+    ends: Watermarks,
     beginning: Beginning,
     moves: LogThrottle,
     /// When each writer last compared positions.
@@ -101,7 +101,7 @@ impl<'a> Gathering<'a> {
             bounds,
             open: (0..writers).map(|_| None).collect(),
             paused: None,
-            ends: Ends::default(),
+            ends: Watermarks::default(),
             beginning: Beginning::new(take_over),
             moves: LogThrottle::default(),
             compared: vec![Instant::now(); writers],

@@ -13,7 +13,7 @@ const AGAIN: Duration = Duration::from_secs(10);
 
 /// The ends of the partitions of one generation. What was read in one before is read again where it was not committed.
 #[derive(Default)]
-pub(super) struct Ends {
+pub(super) struct Watermarks {
     generation: u64,
     partitions: BTreeMap<i32, End>,
 }
@@ -31,11 +31,11 @@ struct End {
     seen: Option<Moment>,
 }
 
-impl Ends {
+impl Watermarks {
     /// A message came; when it was not there yet, if that is known.
     pub(super) fn comes(&mut self, generation: u64, partition: i32, offset: i64) -> Option<Moment> {
         if self.generation != generation {
-            *self = Ends { generation, ..Ends::default() };
+            *self = Watermarks { generation, ..Watermarks::default() };
         }
         let end = self.partitions.entry(partition).or_default();
         if offset < end.next {
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn what_comes_after_an_end_was_not_there_when_it_was_asked_for() {
-        let mut ends = Ends::default();
+        let mut ends = Watermarks::default();
         assert_eq!(ends.comes(0, 3, 7), None);
         ends.asked(3, after(0), Some(9));
         assert_eq!(ends.comes(0, 3, 8), None, "it may have been there");
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn what_is_read_again_or_by_another_owner_tells_nothing_of_its_end() {
-        let mut ends = Ends::default();
+        let mut ends = Watermarks::default();
         ends.asked(0, after(0), Some(5));
         assert_eq!(ends.comes(0, 0, 5), Some(after(0)));
         assert_eq!([ends.comes(0, 0, 2), ends.comes(0, 0, 6)], [None, None]);
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn kafka_is_asked_when_something_came_and_seldom() {
-        let mut ends = Ends::default();
+        let mut ends = Watermarks::default();
         assert_eq!(ends.to_ask(0, after(0)), None);
         ends.comes(0, 0, 0);
         assert_eq!([ends.to_ask(0, after(0)), ends.to_ask(1, after(0))], [Some(0), None]);

@@ -17,7 +17,7 @@ pub const CONFIRMED: u32 = 2;
 
 /// What an agent sees of a monitor.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Sight {
+pub struct Observation {
     /// Its latest result.
     pub latest: Latest,
     /// When that check began, by a right clock.
@@ -30,15 +30,15 @@ pub struct Sight {
     pub is_bounded: bool,
 }
 
-impl Sight {
+impl Observation {
     /// The sight that an agent's latest result alone gives.
-    pub fn of(latest: Latest) -> Sight {
-        Sight { latest, looked_at: None, failures: 0, since: None, is_bounded: false }
+    pub fn of(latest: Latest) -> Observation {
+        Observation { latest, looked_at: None, failures: 0, since: None, is_bounded: false }
     }
 
     /// The sight of an agent without any result.
-    pub fn silent(agent: String) -> Sight {
-        Sight::of(Latest::silent(agent))
+    pub fn silent(agent: String) -> Observation {
+        Observation::of(Latest::silent(agent))
     }
 
     fn is_confirmed(&self) -> bool {
@@ -48,9 +48,13 @@ impl Sight {
 
 /// What each agent sees, where successes that were seen before the first of the confirmed failures are no longer of the
 /// present.
-pub(super) fn of_the_present(sights: Vec<Sight>) -> impl Iterator<Item = Latest> {
-    let began = sights.iter().filter(|sight| sight.is_confirmed()).filter_map(|sight| sight.since).min();
-    sights.into_iter().map(move |Sight { mut latest, looked_at, .. }| {
+pub(super) fn of_the_present(observations: Vec<Observation>) -> impl Iterator<Item = Latest> {
+    let began = observations
+        .iter()
+        .filter(|observation| observation.is_confirmed())
+        .filter_map(|observation| observation.since)
+        .min();
+    observations.into_iter().map(move |Observation { mut latest, looked_at, .. }| {
         let is_earlier = began.is_some_and(|began| looked_at.is_some_and(|looked_at| looked_at < began));
         if latest.look == Look::Success && is_earlier {
             latest.look = Look::Earlier;
@@ -69,28 +73,33 @@ mod tests {
     }
 
     /// An agent that looked at a second and saw that.
-    fn sight(agent: &str, look: Look, looked_at: i64) -> Sight {
+    fn observation(agent: &str, look: Look, looked_at: i64) -> Observation {
         let latest = Latest { look, ..Latest::silent(agent.into()) };
-        Sight { looked_at: Some(at(looked_at)), ..Sight::of(latest) }
+        Observation { looked_at: Some(at(looked_at)), ..Observation::of(latest) }
     }
 
-    fn failing(agent: &str, failures: i64, since: i64, looked_at: i64) -> Sight {
-        Sight { failures, since: Some(at(since)), is_bounded: true, ..sight(agent, Look::Failure, looked_at) }
+    fn failing(agent: &str, failures: i64, since: i64, looked_at: i64) -> Observation {
+        Observation {
+            failures,
+            since: Some(at(since)),
+            is_bounded: true,
+            ..observation(agent, Look::Failure, looked_at)
+        }
     }
 
-    fn seen(sights: &[Sight]) -> (Verdict, Vec<Look>) {
-        let state = State::new(sights.to_vec());
+    fn seen(observations: &[Observation]) -> (Verdict, Vec<Look>) {
+        let state = State::new(observations.to_vec());
         (state.verdict, state.agents.iter().map(|latest| latest.look).collect())
     }
 
     #[test]
     fn a_success_from_before_the_failures_began_contradicts_nothing() {
         use Look::{Earlier, Failure, Success};
-        let hourly = |looked_at| sight("hourly", Success, looked_at);
+        let hourly = |looked_at| observation("hourly", Success, looked_at);
         let fails = failing("often", 300, 300, 1_795);
         assert_eq!(seen(&[hourly(0), fails.clone()]), (Verdict::Down, vec![Earlier, Failure]));
         assert_eq!(seen(&[hourly(301), fails.clone()]), (Verdict::Partial, vec![Success, Failure]));
-        let third = |looked_at| sight("third", Success, looked_at);
+        let third = |looked_at| observation("third", Success, looked_at);
         assert_eq!(
             seen(&[hourly(0), fails.clone(), third(400)]).0,
             Verdict::Partial,
@@ -101,7 +110,7 @@ mod tests {
 
     #[test]
     fn one_failure_is_not_believed_against_those_who_looked_just_before() {
-        let before = sight("b", Look::Success, 0);
+        let before = observation("b", Look::Success, 0);
         assert_eq!(seen(&[failing("a", 1, 5, 5), before.clone()]).0, Verdict::Partial);
         assert_eq!(seen(&[failing("a", 2, 5, 35), before]).0, Verdict::Down);
         assert_eq!(seen(&[failing("a", 1, 5, 5)]).0, Verdict::Down, "who is alone is believed");
@@ -109,7 +118,7 @@ mod tests {
 
     #[test]
     fn the_first_of_the_failures_is_what_a_success_has_to_come_after() {
-        let sights = [failing("a", 60, 0, 300), failing("b", 2, 290, 300), sight("c", Look::Success, 280)];
-        assert_eq!(seen(&sights).0, Verdict::Partial, "it saw a success while the first one failed");
+        let observations = [failing("a", 60, 0, 300), failing("b", 2, 290, 300), observation("c", Look::Success, 280)];
+        assert_eq!(seen(&observations).0, Verdict::Partial, "it saw a success while the first one failed");
     }
 }

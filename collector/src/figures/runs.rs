@@ -52,7 +52,7 @@ pub struct Last {
 
 /// How a report came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum Delivery {
     /// It was made, sent and read at about the same time.
     AtOnce,
     /// It was sent at once, and waited in Kafka.
@@ -69,7 +69,7 @@ pub struct Arrival {
     /// The run that made it.
     pub run: Run,
     /// How it came.
-    pub way: Way,
+    pub way: Delivery,
     /// When it was made, by its run's clock.
     pub at: Timestamp,
     /// Whether it is dated later than the agent's last report, each by its own clock.
@@ -81,15 +81,16 @@ impl Arrival {
     pub fn is_of_last(&self, last: Option<Last>) -> bool {
         let Some(last) = last else { return true };
         let Arrival { run, way, is_later, .. } = self;
-        run.id == last.id || !run.is_followed && (*way != Way::Waited || run.previous == Some(last.epoch) || *is_later)
+        run.id == last.id
+            || !run.is_followed && (*way != Delivery::Waited || run.previous == Some(last.epoch) || *is_later)
     }
 
     /// Whether it shows that its run goes on although another one has taken over since: it was made after that one began.
     pub fn is_return(&self, last: Option<Last>) -> bool {
         let is_made_since = |last: Last| match self.way {
-            Way::AtOnce => true,
-            Way::Sent | Way::Waited => false,
-            Way::Unknown => last.began.is_none_or(|began| self.at >= began),
+            Delivery::AtOnce => true,
+            Delivery::Sent | Delivery::Waited => false,
+            Delivery::Unknown => last.began.is_none_or(|began| self.at >= began),
         };
         let is_of_another = last.filter(|last| last.id != self.run.id && last.is_heard);
         self.run.has_led && self.is_of_last(last) && is_of_another.is_some_and(is_made_since)
@@ -123,13 +124,13 @@ mod tests {
     }
 
     /// Whether run 1 is no longer the last one once this came.
-    fn is_taken_over(run: Run, way: Way, is_later: bool) -> bool {
+    fn is_taken_over(run: Run, way: Delivery, is_later: bool) -> bool {
         Arrival { run, way, at: at(60), is_later }.is_of_last(last(1))
     }
 
     #[test]
     fn the_run_that_reports_is_the_last_one_whatever_its_clock_says() {
-        for way in [Way::AtOnce, Way::Sent, Way::Unknown] {
+        for way in [Delivery::AtOnce, Delivery::Sent, Delivery::Unknown] {
             assert!(is_taken_over(run(2, Some(1)), way, false), "after a clean start by a clock that was set back");
             assert!(is_taken_over(run(2, None), way, false), "after an outbox was lost");
             assert!(is_taken_over(run(2, Some(7)), way, false), "after an outbox came back from a backup");
@@ -138,11 +139,11 @@ mod tests {
 
     #[test]
     fn what_comes_late_makes_no_run_the_last_one_but_for_one_that_follows_it() {
-        assert!(!is_taken_over(run(2, None), Way::Waited, false));
-        assert!(is_taken_over(run(2, Some(1)), Way::Waited, false), "it began while Kafka was away");
-        assert!(is_taken_over(run(2, None), Way::Waited, true), "nothing speaks against it");
+        assert!(!is_taken_over(run(2, None), Delivery::Waited, false));
+        assert!(is_taken_over(run(2, Some(1)), Delivery::Waited, false), "it began while Kafka was away");
+        assert!(is_taken_over(run(2, None), Delivery::Waited, true), "nothing speaks against it");
         let earlier = Run { is_followed: true, ..run(2, None) };
-        for way in [Way::AtOnce, Way::Sent, Way::Waited, Way::Unknown] {
+        for way in [Delivery::AtOnce, Delivery::Sent, Delivery::Waited, Delivery::Unknown] {
             assert!(!is_taken_over(earlier, way, true), "its chain goes on");
         }
     }
@@ -150,14 +151,14 @@ mod tests {
     #[test]
     fn the_last_run_stays_so_and_the_first_that_is_heard_of_is_it() {
         let again = Run { is_followed: true, ..run(1, None) };
-        assert!(is_taken_over(again, Way::Waited, false));
-        assert!(Arrival { run: run(9, None), way: Way::Waited, at: at(0), is_later: false }.is_of_last(None));
+        assert!(is_taken_over(again, Delivery::Waited, false));
+        assert!(Arrival { run: run(9, None), way: Delivery::Waited, at: at(0), is_later: false }.is_of_last(None));
     }
 
     /// Which of these reports of runs, each on its way, is a return. A run has led once it was heard.
-    fn returns(reports: &[(i32, Way)]) -> Vec<bool> {
+    fn returns(reports: &[(i32, Delivery)]) -> Vec<bool> {
         let (mut heard, mut before) = (Vec::new(), None);
-        let arrive = |&(id, way): &(i32, Way)| {
+        let arrive = |&(id, way): &(i32, Delivery)| {
             let run = Run { has_led: heard.contains(&id), ..run(id, None) };
             let arrival = Arrival { run, way, at: at(60), is_later: true };
             let is_return = arrival.is_return(before);
@@ -170,7 +171,7 @@ mod tests {
 
     #[test]
     fn two_hosts_with_one_name_return_again_and_again_and_a_restart_never_does() {
-        use Way::{AtOnce, Sent, Unknown, Waited};
+        use Delivery::{AtOnce, Sent, Unknown, Waited};
         let times = |way| [1, 1, 2, 1, 2, 2].map(|id| (id, way));
         let is_return = [false, false, false, true, true, false];
         assert_eq!(returns(&times(AtOnce)), is_return);
@@ -185,7 +186,7 @@ mod tests {
     #[test]
     fn what_was_made_before_the_other_run_began_is_no_return_where_times_of_sending_are_not_kept() {
         let earlier =
-            Arrival { run: Run { has_led: true, ..run(1, None) }, way: Way::Unknown, at: at(-1), is_later: false };
+            Arrival { run: Run { has_led: true, ..run(1, None) }, way: Delivery::Unknown, at: at(-1), is_later: false };
         assert!(!earlier.is_return(last(2)));
         assert!((Arrival { at: at(0), ..earlier }).is_return(last(2)));
         let unheard = last(2).map(|last| Last { is_heard: false, ..last });

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::look::{Latest, Look};
-use super::observation::{Sight, of_the_present};
+use super::observation::{Observation, of_the_present};
 
 /// What can be said of a monitor now, and so who is to look into it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -52,8 +52,8 @@ pub fn is_fresh(checked_at: Timestamp, behind: SignedDuration, interval: SignedD
 
 impl State {
     /// Of what each agent that is to look sees.
-    pub fn new(sights: Vec<Sight>) -> State {
-        let mut agents: Vec<Latest> = of_the_present(sights).collect();
+    pub fn new(observations: Vec<Observation>) -> State {
+        let mut agents: Vec<Latest> = of_the_present(observations).collect();
         agents.sort_by(|a, b| a.agent.cmp(&b.agent));
         let count = |look| agents.iter().filter(|latest| latest.look == look).count();
         let verdict = match (count(Look::Success), count(Look::Failure)) {
@@ -93,7 +93,8 @@ mod tests {
     use super::*;
 
     fn verdict(looks: &[Look]) -> Verdict {
-        let latest = |(n, look): (usize, &Look)| Sight::of(Latest { look: *look, ..Latest::silent(n.to_string()) });
+        let latest =
+            |(n, look): (usize, &Look)| Observation::of(Latest { look: *look, ..Latest::silent(n.to_string()) });
         State::new(looks.iter().enumerate().map(latest).collect()).verdict
     }
 

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::db::connections::Connections;
-use super::db::error::{Statement, Trouble};
+use super::db::error::{Statement, StoreError};
 use crate::alerts::{Alert, Changes, Facts, Known};
 use crate::config::{Alerts, Database};
 use crate::store::db::time::now;
@@ -97,7 +97,7 @@ fn evaluate_in(
     connection: &mut PgConnection,
     config: &Alerts,
     evaluate: impl FnOnce(Facts, &Known) -> Changes,
-) -> Result<bool, Trouble> {
+) -> Result<bool, StoreError> {
     if !is_there(connection)? {
         return Ok(false);
     }
@@ -105,7 +105,7 @@ fn evaluate_in(
         let got: Flag = sql_query("select pg_try_advisory_xact_lock(hashtextextended(current_schema(), $1)) as flag")
             .bind::<BigInt, _>(LOCK)
             .get_result(connection)
-            .map_err(|error| Trouble::of(error, Statement::Lock))?;
+            .map_err(|error| StoreError::of(error, Statement::Lock))?;
         if !got.flag {
             return Ok(true);
         }
@@ -120,7 +120,7 @@ fn evaluate_in(
     })
 }
 
-fn is_there(connection: &mut PgConnection) -> Result<bool, Trouble> {
+fn is_there(connection: &mut PgConnection) -> Result<bool, StoreError> {
     // The newest of what is needed: a table of an older collector may lack it.
     let there: Flag = sql_query(
         "select exists (
@@ -132,7 +132,7 @@ fn is_there(connection: &mut PgConnection) -> Result<bool, Trouble> {
 }
 
 /// Drops what is long over.
-pub(crate) fn expire(connection: &mut PgConnection) -> Result<(), Trouble> {
+pub(crate) fn expire(connection: &mut PgConnection) -> Result<(), StoreError> {
     if is_there(connection)? {
         for statement in [
             "delete from alerts where state = 'resolved' and told_at is null

@@ -12,7 +12,7 @@ use diesel::sql_query;
 use diesel::sql_types::{Bool, Text};
 use jiff::Timestamp;
 
-use super::db::error::{Statement, Trouble};
+use super::db::error::{Statement, StoreError};
 
 /// The key of the advisory lock under which partitions come and go.
 pub(crate) const LOCK: i64 = 70_316_262_735;
@@ -58,7 +58,7 @@ impl Partitions {
     }
 
     /// Makes the partitions of these days where they are absent.
-    pub(crate) fn ensure(&mut self, connection: &mut PgConnection, days: &BTreeSet<i64>) -> Result<(), Trouble> {
+    pub(crate) fn ensure(&mut self, connection: &mut PgConnection, days: &BTreeSet<i64>) -> Result<(), StoreError> {
         if days.is_subset(&self.known) {
             return Ok(());
         }
@@ -74,7 +74,7 @@ impl Partitions {
 }
 
 /// The attached partitions by name; whether one is being detached.
-pub(crate) fn attached(connection: &mut PgConnection) -> Result<BTreeMap<String, bool>, Trouble> {
+pub(crate) fn attached(connection: &mut PgConnection) -> Result<BTreeMap<String, bool>, StoreError> {
     #[derive(QueryableByName)]
     struct Partition {
         #[diesel(sql_type = Text)]
@@ -91,7 +91,7 @@ pub(crate) fn attached(connection: &mut PgConnection) -> Result<BTreeMap<String,
 }
 
 /// By a function with the rights of the tables' owner, which the collector's role may lack.
-fn make(connection: &mut PgConnection, day: i64) -> Result<(), Trouble> {
+fn make(connection: &mut PgConnection, day: i64) -> Result<(), StoreError> {
     if attach(connection, &date(day))? {
         log::info!(partition = name(day).as_str(); "made a partition");
     }
@@ -99,11 +99,11 @@ fn make(connection: &mut PgConnection, day: i64) -> Result<(), Trouble> {
 }
 
 /// Has a day's partition be there, made or attached again; whether it was not.
-pub(crate) fn attach(connection: &mut PgConnection, date: &str) -> Result<bool, Trouble> {
+pub(crate) fn attach(connection: &mut PgConnection, date: &str) -> Result<bool, StoreError> {
     let made: Got = sql_query("select make_results_partition($1::date) as got")
         .bind::<Text, _>(date)
         .get_result(connection)
-        .map_err(|error| Trouble::of(error, Statement::Lock))?;
+        .map_err(|error| StoreError::of(error, Statement::Lock))?;
     Ok(made.got)
 }
 

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::db::connections::Connections;
-use super::db::error::Trouble;
+use super::db::error::StoreError;
 use super::db::migrate;
 use super::partitions::islands;
 use crate::config::Database;
@@ -154,7 +154,7 @@ pub fn read_facts(database: &Database, scope: &Scope) -> Result<(Vec<EpochFacts>
                 )
                 .load(connection)?,
         };
-        Ok::<_, Trouble>((epochs, islands))
+        Ok::<_, StoreError>((epochs, islands))
     })?;
     let mut rows: BTreeMap<i32, (Vec<(i64, i64)>, i64)> = BTreeMap::new();
     for Island { epoch_id, first, last, rows: count } in islands {

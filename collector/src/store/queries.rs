@@ -28,7 +28,7 @@ use diesel::sql_types::{Array, BigInt, Bool, Integer, Text};
 use jiff::{SignedDuration, Timestamp};
 
 use super::db::connections::Connections;
-use super::db::error::Trouble;
+use super::db::error::StoreError;
 use super::db::migrate;
 use crate::config::Database;
 use crate::figures::agent::AgentRow;
@@ -86,7 +86,10 @@ impl Source for Reader {
 
 impl Reader {
     /// All that `read` reads is of one moment, which is told by the database's clock, as what it is compared with.
-    fn read<T>(&self, read: impl FnOnce(&mut PgConnection, Timestamp) -> Result<T, Trouble>) -> Result<T, Unavailable> {
+    fn read<T>(
+        &self,
+        read: impl FnOnce(&mut PgConnection, Timestamp) -> Result<T, StoreError>,
+    ) -> Result<T, Unavailable> {
         let mut session = self.connections.get()?;
         session.check_once(|connection| migrate::check(connection, &self.schema))?;
         let mut transaction = session.build_transaction().repeatable_read().read_only();
@@ -126,7 +129,7 @@ pub(crate) struct Names {
 
 impl Names {
     /// All agents, and all monitors or those with an id.
-    pub(crate) fn of(connection: &mut PgConnection, id: Option<&str>) -> Result<Names, Trouble> {
+    pub(crate) fn of(connection: &mut PgConnection, id: Option<&str>) -> Result<Names, StoreError> {
         #[derive(QueryableByName)]
         struct Agent {
             #[diesel(sql_type = Integer)]

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::Store;
-use super::db::error::Trouble;
+use super::db::error::StoreError;
 use crate::batch::Message;
 use crate::store::db::time::time;
 use crate::unavailable::Unavailable;
@@ -134,7 +134,7 @@ pub(crate) fn select(
     order: &str,
     most: i64,
     after: Option<&(Place, Uuid)>,
-) -> Result<Vec<RejectedMessage>, Trouble> {
+) -> Result<Vec<RejectedMessage>, StoreError> {
     let places = &wanted.places;
     let (last, digest) = after.map_or((None, None), |(place, digest)| (Some(place), Some(*digest)));
     let rows: Vec<Row> = sql_query(format!(

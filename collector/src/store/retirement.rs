@@ -8,7 +8,7 @@ use diesel::sql_types::{Integer, Nullable, Text, Timestamptz};
 use jiff::Timestamp;
 
 use super::db::connections::Connections;
-use super::db::error::{Statement, Trouble};
+use super::db::error::{Statement, StoreError};
 use super::db::migrate;
 use crate::config::Database;
 use crate::store::db::time::{pg_time, time};
@@ -54,13 +54,13 @@ pub fn retire(database: &Database, name: &str, since: Option<Timestamp>) -> Resu
     Ok(session.judge(outcome)?)
 }
 
-fn retire_in(connection: &mut PgConnection, name: &str, since: Option<Timestamp>) -> Result<Retirement, Trouble> {
+fn retire_in(connection: &mut PgConnection, name: &str, since: Option<Timestamp>) -> Result<Retirement, StoreError> {
     // Locked, so that two who say it at once don't say it twice.
     let known: Option<Known> = sql_query("select agent_id from agents where name = $1 for no key update")
         .bind::<Text, _>(name)
         .get_result(connection)
         .optional()
-        .map_err(|error| Trouble::of(error, Statement::Lock))?;
+        .map_err(|error| StoreError::of(error, Statement::Lock))?;
     let Some(Known { agent_id }) = known else {
         let names: Vec<Name> = sql_query("select name from agents").load(connection)?;
         return Ok(Retirement::Unknown(names.into_iter().map(|row| row.name).collect()));

@@ -27,7 +27,7 @@ use diesel::sql_types::{BigInt, Bool, Integer, Multirange, Nullable, Timestamptz
 use wire::Outcome;
 
 use super::db::connections::Connections;
-use super::db::error::{Statement, Trouble};
+use super::db::error::{Statement, StoreError};
 use crate::unavailable::Unavailable;
 
 /// The key of the advisory lock, with the schema's name, under which summaries are made.
@@ -83,7 +83,7 @@ impl Rollup {
     }
 }
 
-fn run_in(connection: &mut PgConnection) -> Result<bool, Trouble> {
+fn run_in(connection: &mut PgConnection) -> Result<bool, StoreError> {
     let there: Flag = sql_query("select to_regclass('summary_blocks') is not null as flag").get_result(connection)?;
     if there.flag {
         while step(connection, Rival::Yield)? {}
@@ -97,7 +97,7 @@ fn run_in(connection: &mut PgConnection) -> Result<bool, Trouble> {
 }
 
 /// Makes the oldest hour that is due and over; whether there was one to be made here.
-pub(crate) fn step(connection: &mut PgConnection, rival: Rival) -> Result<bool, Trouble> {
+pub(crate) fn step(connection: &mut PgConnection, rival: Rival) -> Result<bool, StoreError> {
     connection.transaction(|connection| {
         if !lock(connection, rival)? {
             return Ok(false);
@@ -125,7 +125,7 @@ pub(crate) fn step(connection: &mut PgConnection, rival: Rival) -> Result<bool, 
     })
 }
 
-fn lock(connection: &mut PgConnection, rival: Rival) -> Result<bool, Trouble> {
+fn lock(connection: &mut PgConnection, rival: Rival) -> Result<bool, StoreError> {
     let key = "hashtextextended(current_schema(), $1)";
     let query = match rival {
         Rival::Yield => format!("select pg_try_advisory_xact_lock({key}) as flag"),
@@ -134,7 +134,7 @@ fn lock(connection: &mut PgConnection, rival: Rival) -> Result<bool, Trouble> {
     let got: Flag = sql_query(query)
         .bind::<BigInt, _>(LOCK)
         .get_result(connection)
-        .map_err(|error| Trouble::of(error, Statement::Lock))?;
+        .map_err(|error| StoreError::of(error, Statement::Lock))?;
     Ok(got.flag)
 }
 
@@ -167,7 +167,7 @@ fn excluded<'a>(columns: impl Iterator<Item = &'a &'a str>) -> String {
 /// Makes few marks of many: what is of now and what came late stay apart, above all what is packed of its hour and what is
 /// not: one mark of both would have all monitors of the hour packed, and read, from its begin on. As in a step, those that
 /// it doesn't see stay.
-fn gather_marks(connection: &mut PgConnection) -> Result<(), Trouble> {
+fn gather_marks(connection: &mut PgConnection) -> Result<(), StoreError> {
     connection.transaction(|connection| {
         if !lock(connection, Rival::Yield)? {
             return Ok(());

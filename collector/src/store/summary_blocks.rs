@@ -15,7 +15,7 @@ use diesel::sql_query;
 use diesel::sql_types::{Array, BigInt, Binary, Bool, Integer, Multirange, Nullable, SmallInt, Timestamptz};
 use serde::{Deserialize, Serialize};
 
-use super::db::error::Trouble;
+use super::db::error::StoreError;
 use crate::ranges::Ranges;
 use crate::store::db::multirange::to_sql;
 
@@ -134,7 +134,7 @@ pub(crate) fn rows(
     begins: PgTimestamp,
     monitors: &Ranges,
     most: Option<usize>,
-) -> Result<Vec<Summary>, Trouble> {
+) -> Result<Vec<Summary>, StoreError> {
     let (table, begin) = span.source();
     let query = format!(
         "select {COLUMNS}
@@ -155,7 +155,7 @@ pub(crate) fn results(
     monitors: &[(i32, PgTimestamp)],
     until: PgTimestamp,
     most: Option<usize>,
-) -> Result<Vec<Summary>, Trouble> {
+) -> Result<Vec<Summary>, StoreError> {
     let (ids, since): (Vec<i32>, Vec<PgTimestamp>) = monitors.iter().copied().unzip();
     Ok(sql_query(format!("select {COLUMNS} from aggregate_results($1, $2, $3) s limit $4"))
         .bind::<Array<Integer>, _>(ids)
@@ -174,7 +174,7 @@ pub(crate) fn read(
     connection: &mut PgConnection,
     span: Span,
     begins: &[PgTimestamp],
-) -> Result<impl Iterator<Item = Stored> + use<>, Trouble> {
+) -> Result<impl Iterator<Item = Stored> + use<>, StoreError> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = Timestamptz)]
@@ -209,7 +209,7 @@ pub(crate) fn write(
     until: PgTimestamp,
     block: i32,
     content: &Block,
-) -> Result<(), Trouble> {
+) -> Result<(), StoreError> {
     sql_query(
         "insert into summary_blocks (is_day, begins, block, until, format, content) values ($1, $2, $3, $4, $5, $6)
          on conflict (is_day, begins, block) do update
@@ -227,8 +227,8 @@ pub(crate) fn write(
 
 impl Block {
     /// As it is stored.
-    pub(crate) fn packed(&self) -> Result<Vec<u8>, Trouble> {
-        postcard::to_allocvec(self).map_err(|error| Trouble::Unavailable(error.to_string()))
+    pub(crate) fn packed(&self) -> Result<Vec<u8>, StoreError> {
+        postcard::to_allocvec(self).map_err(|error| StoreError::Unavailable(error.to_string()))
     }
 
     /// Of what arrived, and how long answers took, in any order and any number of parts.

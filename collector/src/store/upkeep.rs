@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::alerts;
 use super::db::connections::{Connections, Session};
-use super::db::error::Trouble;
+use super::db::error::StoreError;
 use super::db::migrate;
 use super::ingest::batch_plan::day;
 use super::ingest::late;
@@ -64,7 +64,7 @@ impl Upkeep {
         Ok(self.look_after(&mut session)?)
     }
 
-    fn look_after(&self, connection: &mut Session) -> Result<(), Trouble> {
+    fn look_after(&self, connection: &mut Session) -> Result<(), StoreError> {
         let today = day(Timestamp::now());
         Partitions::default().ensure(connection, &(today..=today + DAYS_AHEAD).collect())?;
         // What goes with a partition is summed up before.
@@ -99,7 +99,7 @@ impl Upkeep {
 }
 
 /// Makes all summaries of hours that are due and over.
-fn sum_up(connection: &mut PgConnection) -> Result<(), Trouble> {
+fn sum_up(connection: &mut PgConnection) -> Result<(), StoreError> {
     while rollup::step(connection, Rival::Await)? {}
     Ok(())
 }

@@ -9,7 +9,7 @@ use crate::figures::counts::Counts;
 use crate::figures::detail::{Detail, Gap, Late, Point, ResultRow, Side};
 use crate::figures::incident::{Blame, Incident};
 use crate::figures::look::{Latest, Look};
-use crate::figures::observation::Sight;
+use crate::figures::observation::Observation;
 use crate::figures::overview::{Bar, Overview, Summary, Tags};
 use crate::figures::period::Period;
 use crate::figures::state::State;
@@ -161,7 +161,7 @@ fn summary(index: usize, period: Period) -> Summary {
     let (team, service) = (TEAMS[index % 5], SERVICES[index / 5 % 8]);
     let name = format!("{team} {service} {index:03}");
     let is_retired = index % 100 == 19;
-    let agents = AGENTS.iter().zip(looks(index)).map(|(agent, look)| Sight::of(latest(&mut chance, agent, look)));
+    let agents = AGENTS.iter().zip(looks(index)).map(|(agent, look)| Observation::of(latest(&mut chance, agent, look)));
     let zone = if index.is_multiple_of(2) { "eu" } else { "us" };
     Summary {
         id: name.replace(' ', "-"),

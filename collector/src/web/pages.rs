@@ -3,7 +3,7 @@
 //! ```text
 //! address ──▶ filter ──▶ snapshot ──▶ what is to be said (plain structs of text) ──▶ template ──▶ HTML
 //! ```
-//! What is said of a monitor is made in one place for all pages (`standing`, `bars`, `chart`, `incidents`), so that none
+//! What is said of a monitor is made in one place for all pages (`status`, `bars`, `chart`, `incidents`), so that none
 //! says more than is known: time that nobody saw is never drawn or counted as up. Templates escape all text; what is put
 //! into them unescaped (`HtmlSafe`) is made of numbers and words of our own. They are well-formed XML, too, so that tests
 //! can read them whole. A size that strangers choose, of a name or a list, is bounded here.
@@ -13,14 +13,14 @@ mod assets;
 mod bars;
 mod chart;
 mod detail;
+mod error;
 mod frame;
 mod incidents;
 mod overview;
 mod public;
-mod standing;
+mod status;
 #[cfg(test)]
 mod tests;
-mod trouble;
 mod words;
 
 use axum::Router;
@@ -43,7 +43,7 @@ use crate::figures::period::Period;
 use detail::Older;
 use frame::Place;
 
-pub(super) use standing::Uptime;
+pub(super) use status::Uptime;
 
 /// All pages, by who may see them.
 pub fn routes() -> Pages {
@@ -90,7 +90,7 @@ impl IntoResponse for Nothing {
             Why::Template => (StatusCode::INTERNAL_SERVER_ERROR, "The page can't be made", "Please report this."),
         };
         let retries = status == StatusCode::SERVICE_UNAVAILABLE;
-        let page = trouble::render(self.place, what, mend, retries);
+        let page = error::render(self.place, what, mend, retries);
         let mut response = (status, Html(page.unwrap_or_else(|_| what.into()))).into_response();
         if retries {
             response.headers_mut().insert(RETRY_AFTER, Unreadable::RETRY_AFTER.into());

@@ -26,16 +26,16 @@ use crate::batch::Batch;
 use crate::common::Common;
 use crate::cover::Rare;
 use crate::rules::Rule;
-use batch_plan::{Plan, Window};
+use batch_plan::{BatchPlan, StorableDays};
 use database::{Commit, Database};
-use ledger_cache::Memory;
+use ledger_cache::LedgerCache;
 use positions::{Known, Positions};
 use transaction::Transaction;
 
 /// This is a collector's side of the database.
 #[derive(Default)]
 pub(crate) struct Store {
-    memory: Memory,
+    cache: LedgerCache,
     /// This is the session that it has. It does not notice that a session has ended before it uses it.
     session: Option<u64>,
     open: Option<Open>,
@@ -59,7 +59,7 @@ pub(crate) enum Step {
 }
 
 /// All results are within the retention.
-const ALWAYS: Window = Window { oldest: i64::MIN, newest: i64::MAX };
+const ALWAYS: StorableDays = StorableDays { oldest: i64::MIN, newest: i64::MAX };
 
 impl Store {
     pub(crate) const fn has_transaction(&self) -> bool {
@@ -92,7 +92,7 @@ impl Store {
             database.end(session);
         }
         self.open = None;
-        self.memory.forget();
+        self.cache.forget();
     }
 
     /// Takes in that a statement failed. The product takes another session then, and forgets what it knew.
@@ -109,7 +109,7 @@ impl Store {
             // The pool makes another session, and says nothing of it.
             self.session = Some(database.connect());
             if common.has(Rule::Memory) {
-                self.memory.forget();
+                self.cache.forget();
             }
             if common.has(Rule::Positions) && !known.is_of(&database.tables) {
                 common.meets(Rare::SessionElsewhere);
@@ -117,12 +117,12 @@ impl Store {
             }
         }
         let entries = batch.entries();
-        names::learn_epochs(&mut database.tables, &mut self.memory, &entries, common.rules());
-        let plan = Plan::new(&entries, &self.memory, ALWAYS, None);
+        names::learn_epochs(&mut database.tables, &mut self.cache, &entries, common.rules());
+        let plan = BatchPlan::new(&entries, &self.cache, ALWAYS, None);
         if plan.is_empty() && !common.has(Rule::Positions) {
             return Step::Stored;
         }
-        let monitor_ids = names::monitor_ids(&mut database.tables, &mut self.memory, &plan.results);
+        let monitor_ids = names::monitor_ids(&mut database.tables, &mut self.cache, &plan.results);
         let transaction = Transaction::of(&plan, &entries, &monitor_ids);
         self.open = Some(Open { transaction, is_locked: false });
         Step::Continues
@@ -136,7 +136,7 @@ impl Store {
         } else if open.transaction.is_stale(&database.tables) {
             common.meets(Rare::StaleMemory);
             database.unlock(session);
-            self.memory.forget();
+            self.cache.forget();
         } else {
             self.open = Some(Open { is_locked: true, ..open });
         }
@@ -163,7 +163,7 @@ impl Store {
         open.transaction.write(&mut database.tables, common);
         match database.commit(session) {
             Commit::Answered => {
-                self.memory.account(open.transaction.deltas());
+                self.cache.account(open.transaction.deltas());
                 Step::Stored
             }
             Commit::Unanswered => {

@@ -23,7 +23,7 @@ use uuid::Uuid;
 use super::notifications::items;
 use super::{AlertStore, Flag, is_there, seconds};
 use crate::notify::Message;
-use crate::store::db::error::Trouble;
+use crate::store::db::error::StoreError;
 use crate::unavailable::Unavailable;
 
 /// After so long a message is no longer worth telling.
@@ -100,7 +100,7 @@ impl AlertStore {
         let renew = renew.bind::<SqlUuid, _>(claim.message.id).bind::<Text, _>(&self.name);
         let renew = renew.bind::<BigInt, _>(seconds(lasting));
         let mut session = self.connections.get()?;
-        let renewed = ExecuteDsl::execute(renew, &mut **session).map_err(Trouble::from);
+        let renewed = ExecuteDsl::execute(renew, &mut **session).map_err(StoreError::from);
         Ok(session.judge(renewed)? > 0)
     }
 
@@ -116,7 +116,7 @@ impl AlertStore {
         );
         let mark = mark.bind::<SqlUuid, _>(claim.message.id).bind::<Text, _>(&self.name);
         let mut session = self.connections.get()?;
-        let marked = ExecuteDsl::execute(mark, &mut **session).map_err(Trouble::from);
+        let marked = ExecuteDsl::execute(mark, &mut **session).map_err(StoreError::from);
         Ok(session.judge(marked)? > 0)
     }
 
@@ -151,7 +151,7 @@ impl AlertStore {
         .bind::<Bool, _>(is_for_good)
         .get_result(&mut **session)
         .optional();
-        let marked = session.judge(marked.map_err(Trouble::from))?;
+        let marked = session.judge(marked.map_err(StoreError::from))?;
         Ok(marked.is_some_and(|it| it.flag))
     }
 
@@ -173,7 +173,7 @@ fn claim(
     addresses: &[String],
     name: &str,
     lasting: Duration,
-) -> Result<Option<Row>, Trouble> {
+) -> Result<Option<Row>, StoreError> {
     if !is_there(connection)? {
         return Ok(None);
     }
@@ -208,7 +208,7 @@ fn claim(
 }
 
 /// Makes of each message that is due and of all addresses one for each of them.
-fn split(connection: &mut PgConnection, receiver: &str, addresses: &[String]) -> Result<(), Trouble> {
+fn split(connection: &mut PgConnection, receiver: &str, addresses: &[String]) -> Result<(), StoreError> {
     sql_query(
         "with due as (
              select id from notifications
@@ -229,7 +229,7 @@ fn split(connection: &mut PgConnection, receiver: &str, addresses: &[String]) ->
     Ok(())
 }
 
-fn give_up(connection: &mut PgConnection) -> Result<Vec<GivenUp>, Trouble> {
+fn give_up(connection: &mut PgConnection) -> Result<Vec<GivenUp>, StoreError> {
     if !is_there(connection)? {
         return Ok(Vec::new());
     }

@@ -13,7 +13,7 @@ use crate::alerts::{Facts, Monitor};
 use crate::config::Alerts;
 use crate::config::alerts::What;
 use crate::figures::due::Schedule;
-use crate::store::db::error::Trouble;
+use crate::store::db::error::StoreError;
 use crate::store::db::outcomes::ANSWERED;
 use crate::store::db::time::{now, pg_time};
 use crate::store::queries::observations;
@@ -24,7 +24,7 @@ use crate::store::queries::{Definition, Names, agents, schedules};
 const MOST_ANSWERS: i64 = 500;
 
 /// Reads what the rules ask for.
-pub(crate) fn read(connection: &mut PgConnection, config: &Alerts) -> Result<Facts, Trouble> {
+pub(crate) fn read(connection: &mut PgConnection, config: &Alerts) -> Result<Facts, StoreError> {
     let as_of = now(connection)?;
     let asks_of = |is_asked: fn(&What) -> bool| config.rules.iter().any(|rule| is_asked(&rule.what));
     let monitors = if asks_of(What::is_of_monitors) { monitors(connection, config, as_of)? } else { Vec::new() };
@@ -33,7 +33,7 @@ pub(crate) fn read(connection: &mut PgConnection, config: &Alerts) -> Result<Fac
 }
 
 /// Those that are in some agent's configuration, be it that of one that has stopped.
-fn monitors(connection: &mut PgConnection, config: &Alerts, now: Timestamp) -> Result<Vec<Monitor>, Trouble> {
+fn monitors(connection: &mut PgConnection, config: &Alerts, now: Timestamp) -> Result<Vec<Monitor>, StoreError> {
     let names = Names::of(connection, None)?;
     let mut schedules = schedules::read(connection, now, now, None)?;
     schedules.retain(|_, schedule| !schedule.is_retired());
@@ -56,9 +56,9 @@ fn monitors(connection: &mut PgConnection, config: &Alerts, now: Timestamp) -> R
             (monitor.name, monitor.url) = (it.name.clone(), it.url.clone());
         }
     }
-    for (id, sights) in observations::of_each(&latest, &names, &schedules, now) {
+    for (id, observations) in observations::of_each(&latest, &names, &schedules, now) {
         if let Some(monitor) = monitors.get_mut(&id) {
-            monitor.sights = sights;
+            monitor.observations = observations;
         }
     }
     for rule in &config.rules {
@@ -102,7 +102,7 @@ fn times(
     percentile: u8,
     lasting: Duration,
     now: Timestamp,
-) -> Result<Vec<(i32, i64)>, Trouble> {
+) -> Result<Vec<(i32, i64)>, StoreError> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = Integer)]

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::alerts::{Changes, merge};
 use crate::notify::Item;
-use crate::store::db::error::{Statement, Trouble};
+use crate::store::db::error::{Statement, StoreError};
 use crate::store::db::time::pg_time;
 
 #[derive(QueryableByName)]
@@ -29,7 +29,7 @@ pub(crate) fn write(
     changes: &Changes,
     now: Timestamp,
     group_wait: Duration,
-) -> Result<(), Trouble> {
+) -> Result<(), StoreError> {
     for (receiver, items) in &changes.messages {
         if !join(connection, receiver, items, now)? {
             sql_query(
@@ -41,14 +41,14 @@ pub(crate) fn write(
             .bind::<Timestamptz, _>(pg_time(now))
             .bind::<BigInt, _>(i64::try_from(group_wait.as_millis()).unwrap_or(i64::MAX))
             .execute(connection)
-            .map_err(|error| Trouble::of(error, Statement::Records))?;
+            .map_err(|error| StoreError::of(error, Statement::Records))?;
         }
     }
     Ok(())
 }
 
 /// Lets the message that waits for more take these along, if there is one.
-fn join(connection: &mut PgConnection, receiver: &str, more: &[Item], now: Timestamp) -> Result<bool, Trouble> {
+fn join(connection: &mut PgConnection, receiver: &str, more: &[Item], now: Timestamp) -> Result<bool, StoreError> {
     let waiting: Option<Waiting> = sql_query(
         "select id, payload from notifications
          where receiver = $1 and address is null and sent_at is null and given_up_at is null and attempts = 0
@@ -71,7 +71,7 @@ fn join(connection: &mut PgConnection, receiver: &str, more: &[Item], now: Times
             .bind::<Jsonb, _>(&json!(items))
             .execute(connection)
     };
-    written.map_err(|error| Trouble::of(error, Statement::Records))?;
+    written.map_err(|error| StoreError::of(error, Statement::Records))?;
     Ok(true)
 }
 

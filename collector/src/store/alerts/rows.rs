@@ -7,7 +7,7 @@ use diesel::sql_types::{Array, BigInt, Jsonb, Nullable, Text, Timestamptz};
 use serde_json::{Value, json};
 
 use crate::alerts::{Alert, Changes, Known, Phase};
-use crate::store::db::error::Trouble;
+use crate::store::db::error::StoreError;
 use crate::store::db::time::{pg_time, time};
 
 #[derive(QueryableByName)]
@@ -59,7 +59,7 @@ impl Row {
 const SELECT: &str = "select rule, subject, state, since, changed_at, told_at, silenced, what, receivers, judged_at, mark, details from alerts";
 
 /// All that is known.
-pub(crate) fn read(connection: &mut PgConnection) -> Result<Known, Trouble> {
+pub(crate) fn read(connection: &mut PgConnection) -> Result<Known, StoreError> {
     let rows: Vec<Row> = sql_query(SELECT).load(connection)?;
     let mut known = Known::default();
     for (rule, subject, alert) in rows.into_iter().map(Row::alert) {
@@ -69,14 +69,14 @@ pub(crate) fn read(connection: &mut PgConnection) -> Result<Known, Trouble> {
 }
 
 /// What fires.
-pub(crate) fn firing(connection: &mut PgConnection) -> Result<Vec<(String, String, Alert)>, Trouble> {
+pub(crate) fn firing(connection: &mut PgConnection) -> Result<Vec<(String, String, Alert)>, StoreError> {
     let rows: Vec<Row> =
         sql_query(format!("{SELECT} where state = 'firing' order by since, rule, subject")).load(connection)?;
     Ok(rows.into_iter().map(Row::alert).collect())
 }
 
 /// Writes what changed.
-pub(crate) fn write(connection: &mut PgConnection, changes: &Changes) -> Result<(), Trouble> {
+pub(crate) fn write(connection: &mut PgConnection, changes: &Changes) -> Result<(), StoreError> {
     if !changes.gone.is_empty() {
         let (rules, subjects): (Vec<&str>, Vec<&str>) =
             changes.gone.iter().map(|(rule, subject)| (rule.as_str(), subject.as_str())).unzip();

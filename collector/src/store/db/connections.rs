@@ -15,7 +15,7 @@ use diesel::{Connection, ConnectionError, PgConnection, RunQueryDsl};
 use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::error::{Trouble, describe};
+use super::error::{StoreError, describe};
 use super::{pooler, rights};
 use crate::config::{Address, Database};
 
@@ -89,18 +89,18 @@ impl Connections {
     }
 
     /// A session that works, or why there is none.
-    pub(crate) fn get(&self) -> Result<Kept, Trouble> {
+    pub(crate) fn get(&self) -> Result<PooledSession, StoreError> {
         match self.pool.get() {
             Ok(session) => {
                 self.last_error.forget();
                 Ok(session)
             }
-            Err(error) => Err(Trouble::Unavailable(self.last_error.get().unwrap_or_else(|| error.to_string()))),
+            Err(error) => Err(StoreError::Unavailable(self.last_error.get().unwrap_or_else(|| error.to_string()))),
         }
     }
 
     /// The same for a command that has nothing else to do: it waits for longer, unless there is a reason why not.
-    pub(crate) fn get_for_command(&self) -> Result<Kept, Trouble> {
+    pub(crate) fn get_for_command(&self) -> Result<PooledSession, StoreError> {
         for _ in 1..COMMAND_CHECKOUTS {
             let got = self.get();
             if got.is_ok() || self.last_error.get().is_some() {
@@ -112,7 +112,7 @@ impl Connections {
 }
 
 /// A session of the pool, for as long as it is kept.
-pub(crate) type Kept = PooledConnection<Connector>;
+pub(crate) type PooledSession = PooledConnection<Connector>;
 
 /// A session. It is thrown away once spoiled, since it may lead to a server that no longer takes writes.
 pub(crate) struct Session {
@@ -126,8 +126,8 @@ impl Session {
     /// fails, and the session is thrown away.
     pub(crate) fn check_once(
         &mut self,
-        check: impl FnOnce(&mut PgConnection) -> Result<(), Trouble>,
-    ) -> Result<(), Trouble> {
+        check: impl FnOnce(&mut PgConnection) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         if !self.is_checked {
             check(&mut self.connection)?;
             self.is_checked = true;
@@ -137,9 +137,9 @@ impl Session {
 
     /// Finds out whether a right is missing, and lets the pool throw the session away when an error says that the
     /// database is not what it was.
-    pub(crate) fn judge<T>(&mut self, outcome: Result<T, Trouble>) -> Result<T, Trouble> {
-        let outcome = outcome.map_err(|trouble| rights::explain(&mut self.connection, trouble));
-        self.spoiled |= matches!(outcome, Err(Trouble::Unavailable(_)));
+    pub(crate) fn judge<T>(&mut self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
+        let outcome = outcome.map_err(|error| rights::explain(&mut self.connection, error));
+        self.spoiled |= matches!(outcome, Err(StoreError::Unavailable(_)));
         outcome
     }
 }

@@ -12,7 +12,7 @@ use crate::unavailable::Unavailable;
 
 /// Why a batch was not stored.
 #[derive(Debug)]
-pub(crate) enum Trouble {
+pub(crate) enum StoreError {
     /// The database is away, or unable: keep the batch and try again, for ever.
     Unavailable(String),
     /// A lock was not to be had in time: as above, but the holder may be stuck.
@@ -42,13 +42,13 @@ pub(crate) enum Statement {
     Rows,
 }
 
-impl Trouble {
+impl StoreError {
     /// Sorts an error of a statement.
-    pub(crate) fn of(error: Error, statement: Statement) -> Trouble {
+    pub(crate) fn of(error: Error, statement: Statement) -> StoreError {
         let text = describe(&error);
         match (kind(&error), statement) {
-            (Some(DatabaseErrorKind::UniqueViolation), Statement::Rows) => Trouble::Clash,
-            (Some(DatabaseErrorKind::CheckViolation), Statement::Rows) => Trouble::NoPartition(text),
+            (Some(DatabaseErrorKind::UniqueViolation), Statement::Rows) => StoreError::Clash,
+            (Some(DatabaseErrorKind::CheckViolation), Statement::Rows) => StoreError::NoPartition(text),
             (
                 Some(
                     DatabaseErrorKind::ClosedConnection
@@ -57,32 +57,32 @@ impl Trouble {
                     | DatabaseErrorKind::SerializationFailure,
                 ),
                 _,
-            ) => Trouble::Unavailable(text),
-            (Some(_), Statement::Lock) => Trouble::Locked(text),
-            (Some(_), Statement::Records | Statement::Rows) => Trouble::Refused(text),
+            ) => StoreError::Unavailable(text),
+            (Some(_), Statement::Lock) => StoreError::Locked(text),
+            (Some(_), Statement::Records | Statement::Rows) => StoreError::Refused(text),
             (None, Statement::Records | Statement::Rows) if matches!(error, Error::SerializationError(_)) => {
-                Trouble::Refused(text)
+                StoreError::Refused(text)
             }
-            _ => Trouble::Unavailable(text),
+            _ => StoreError::Unavailable(text),
         }
     }
 }
 
-impl From<Trouble> for Unavailable {
-    fn from(trouble: Trouble) -> Unavailable {
-        match trouble {
-            Trouble::Unavailable(text) | Trouble::Locked(text) => Unavailable(text),
-            Trouble::Refused(text) | Trouble::NoPartition(text) => Unavailable(text),
-            Trouble::Stale | Trouble::Clash => Unavailable("the ledger changed at the same time".into()),
-            Trouble::Moved => Unavailable("the database is not where it was left".into()),
+impl From<StoreError> for Unavailable {
+    fn from(error: StoreError) -> Unavailable {
+        match error {
+            StoreError::Unavailable(text) | StoreError::Locked(text) => Unavailable(text),
+            StoreError::Refused(text) | StoreError::NoPartition(text) => Unavailable(text),
+            StoreError::Stale | StoreError::Clash => Unavailable("the ledger changed at the same time".into()),
+            StoreError::Moved => Unavailable("the database is not where it was left".into()),
         }
     }
 }
 
 /// For the begin and the end of a transaction.
-impl From<Error> for Trouble {
-    fn from(error: Error) -> Trouble {
-        Trouble::of(error, Statement::Plain)
+impl From<Error> for StoreError {
+    fn from(error: Error) -> StoreError {
+        StoreError::of(error, Statement::Plain)
     }
 }
 
@@ -182,25 +182,25 @@ mod tests {
 
     #[test]
     fn an_unknown_error_is_the_databases_unless_the_statement_carries_records() {
-        let sorted = |statement| Trouble::of(database(DatabaseErrorKind::Unknown), statement);
-        assert!(matches!(sorted(Statement::Plain), Trouble::Unavailable(_)));
-        assert!(matches!(sorted(Statement::Lock), Trouble::Locked(_)));
-        assert!(matches!(sorted(Statement::Records), Trouble::Refused(_)));
-        assert!(matches!(sorted(Statement::Rows), Trouble::Refused(text) if text == "what happened"));
+        let sorted = |statement| StoreError::of(database(DatabaseErrorKind::Unknown), statement);
+        assert!(matches!(sorted(Statement::Plain), StoreError::Unavailable(_)));
+        assert!(matches!(sorted(Statement::Lock), StoreError::Locked(_)));
+        assert!(matches!(sorted(Statement::Records), StoreError::Refused(_)));
+        assert!(matches!(sorted(Statement::Rows), StoreError::Refused(text) if text == "what happened"));
     }
 
     #[test]
     fn a_lost_connection_never_blames_a_record() {
         for kind in [DatabaseErrorKind::ClosedConnection, DatabaseErrorKind::ReadOnlyTransaction] {
-            assert!(matches!(Trouble::of(database(kind), Statement::Rows), Trouble::Unavailable(_)));
+            assert!(matches!(StoreError::of(database(kind), Statement::Rows), StoreError::Unavailable(_)));
         }
-        assert!(matches!(Trouble::of(Error::BrokenTransactionManager, Statement::Rows), Trouble::Unavailable(_)));
+        assert!(matches!(StoreError::of(Error::BrokenTransactionManager, Statement::Rows), StoreError::Unavailable(_)));
     }
 
     #[test]
     fn only_rows_clash_with_rows() {
         let unique = || database(DatabaseErrorKind::UniqueViolation);
-        assert!(matches!(Trouble::of(unique(), Statement::Rows), Trouble::Clash));
-        assert!(matches!(Trouble::of(unique(), Statement::Records), Trouble::Refused(_)));
+        assert!(matches!(StoreError::of(unique(), Statement::Rows), StoreError::Clash));
+        assert!(matches!(StoreError::of(unique(), Statement::Records), StoreError::Refused(_)));
     }
 }

@@ -10,7 +10,7 @@ use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use super::connections::quoted;
-use super::error::{Trouble, describe};
+use super::error::{StoreError, describe};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations");
 
@@ -50,12 +50,12 @@ struct Version {
 
 /// Creates the schema when it is absent and runs what is pending; how many migrations that were. Where nothing is
 /// pending it needs no more rights than to read.
-pub(crate) fn migrate(connection: &mut PgConnection, schema: &str) -> Result<usize, Trouble> {
+pub(crate) fn migrate(connection: &mut PgConnection, schema: &str) -> Result<usize, StoreError> {
     let access = access(connection, schema)?;
     if check(connection, schema).is_ok() {
         return Ok(0);
     }
-    let plain = |error| Trouble::Unavailable(describe(&error));
+    let plain = |error| StoreError::Unavailable(describe(&error));
     connection.batch_execute("set lock_timeout = '60s'").map_err(plain)?;
     sql_query("select pg_advisory_lock($1)").bind::<BigInt, _>(LOCK).execute(connection).map_err(plain)?;
     let outcome = migrate_locked(connection, schema, access.owner.as_deref());
@@ -65,7 +65,7 @@ pub(crate) fn migrate(connection: &mut PgConnection, schema: &str) -> Result<usi
     outcome
 }
 
-fn migrate_locked(connection: &mut PgConnection, schema: &str, owner: Option<&str>) -> Result<usize, Trouble> {
+fn migrate_locked(connection: &mut PgConnection, schema: &str, owner: Option<&str>) -> Result<usize, StoreError> {
     let facts: Facts = sql_query(
         "select getdatabaseencoding()::text as encoding, current_user::text as role,
                 current_database()::text as database,
@@ -76,13 +76,13 @@ fn migrate_locked(connection: &mut PgConnection, schema: &str, owner: Option<&st
     let Facts { encoding, role, database, has_schema } = facts;
     if encoding != "UTF8" {
         let text = format!("database {database} has the encoding {encoding}; create it with encoding UTF8");
-        return Err(Trouble::Unavailable(text));
+        return Err(StoreError::Unavailable(text));
     }
     if !has_schema {
         connection.batch_execute(&format!("create schema if not exists {}", quoted(schema))).map_err(|error| {
             let mend = format!("grant create on database {} to {}", quoted(&database), quoted(&role));
             let text = format!("schema {schema} can't be created: {}; let the owner run: {mend}", describe(&error));
-            Trouble::Unavailable(text)
+            StoreError::Unavailable(text)
         })?;
     }
     let pending = connection.run_pending_migrations(MIGRATIONS).map_err(|error| {
@@ -93,13 +93,13 @@ fn migrate_locked(connection: &mut PgConnection, schema: &str, owner: Option<&st
             quoted(schema),
             quoted(&role)
         );
-        Trouble::Unavailable(text.replace('\n', " "))
+        StoreError::Unavailable(text.replace('\n', " "))
     })?;
     Ok(pending.len())
 }
 
 /// Who may do what with the schema. Refuses one that is there and may not be used: to this user its tables look absent.
-fn access(connection: &mut PgConnection, schema: &str) -> Result<Access, Trouble> {
+fn access(connection: &mut PgConnection, schema: &str) -> Result<Access, StoreError> {
     let access: Access = sql_query(
         "select current_user::text as role, pg_get_userbyid(n.nspowner)::text as owner,
                 coalesce(has_schema_privilege(n.oid, 'usage'), true) as may_use,
@@ -111,7 +111,7 @@ fn access(connection: &mut PgConnection, schema: &str) -> Result<Access, Trouble
     match (&access.owner, access.may_use) {
         (Some(owner), false) => {
             let (role, mend) = (&access.role, format!("grant usage on schema {}", quoted(schema)));
-            Err(Trouble::Unavailable(format!(
+            Err(StoreError::Unavailable(format!(
                 "schema {schema} belongs to {owner}, and user {role} may not use it (permission denied); set \
                  database.user to {owner}, or let {owner} run: {mend} to {} (and grant rights on its tables)",
                 quoted(role)
@@ -122,10 +122,10 @@ fn access(connection: &mut PgConnection, schema: &str) -> Result<Access, Trouble
 }
 
 /// Refuses a schema that lacks what this collector needs. Reads only: whoever may read the tables may ask.
-pub(crate) fn check(connection: &mut PgConnection, schema: &str) -> Result<(), Trouble> {
+pub(crate) fn check(connection: &mut PgConnection, schema: &str) -> Result<(), StoreError> {
     let absent = |problem: &str| {
         let text = format!("the tables in schema {schema} are {problem}; run: website-monitor-collector migrate");
-        Trouble::Unavailable(text)
+        StoreError::Unavailable(text)
     };
     let access = access(connection, schema)?;
     if !access.has_tables {
@@ -135,10 +135,10 @@ pub(crate) fn check(connection: &mut PgConnection, schema: &str) -> Result<(), T
         .load(connection)
         .map_err(|error| {
             let mend = format!("grant select on all tables in schema {} to {}", quoted(schema), quoted(&access.role));
-            Trouble::Unavailable(format!("{}; let the owner run: {mend}", describe(&error)))
+            StoreError::Unavailable(format!("{}; let the owner run: {mend}", describe(&error)))
         })?;
     let known: Vec<Box<dyn Migration<Pg>>> =
-        MIGRATIONS.migrations().map_err(|error| Trouble::Unavailable(error.to_string()))?;
+        MIGRATIONS.migrations().map_err(|error| StoreError::Unavailable(error.to_string()))?;
     let is_run = |version: &str| run.iter().any(|run| run.version == version);
     match known.iter().all(|migration| is_run(&migration.name().version().to_string())) {
         true => Ok(()),

@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Array, Bool, Text};
 
-use super::error::Trouble;
+use super::error::StoreError;
 
 /// What a collector does with its tables, as "A role of few rights" in docs/collector.md grants it.
 const NEEDED: [(&str, &[&str]); 20] = [
@@ -39,15 +39,17 @@ struct Answer {
 
 /// The trouble, or that a right is missing: then the database has to be mended, and neither records nor locks are at
 /// fault.
-pub(crate) fn explain(connection: &mut PgConnection, trouble: Trouble) -> Trouble {
-    match trouble {
-        Trouble::Unavailable(text) | Trouble::Locked(text) | Trouble::Refused(text) if lacks(connection, &text) => {
-            Trouble::Unavailable(format!(
+pub(crate) fn explain(connection: &mut PgConnection, error: StoreError) -> StoreError {
+    match error {
+        StoreError::Unavailable(text) | StoreError::Locked(text) | StoreError::Refused(text)
+            if lacks(connection, &text) =>
+        {
+            StoreError::Unavailable(format!(
                 "{text}; database.user lacks a right: let the owner of the tables grant it, see \"A role of few rights\" \
                  in docs/collector.md"
             ))
         }
-        trouble => trouble,
+        error => error,
     }
 }
 

@@ -6,7 +6,7 @@ use diesel::sql_query;
 use diesel::sql_types::Timestamptz;
 use jiff::Timestamp;
 
-use super::error::Trouble;
+use super::error::StoreError;
 
 /// Microseconds from 1970 to 2000, where PostgreSQL begins to count.
 const TWO_THOUSAND: i64 = 946_684_800_000_000;
@@ -23,7 +23,7 @@ pub(crate) fn time(at: PgTimestamp) -> Timestamp {
 }
 
 /// The time by the database's clock, which is that of a transaction while there is one.
-pub(crate) fn now(connection: &mut PgConnection) -> Result<Timestamp, Trouble> {
+pub(crate) fn now(connection: &mut PgConnection) -> Result<Timestamp, StoreError> {
     #[derive(QueryableByName)]
     struct Now {
         #[diesel(sql_type = Timestamptz)]

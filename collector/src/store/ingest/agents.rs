@@ -14,8 +14,8 @@ use wire::AgentReport;
 
 use super::batch_plan::Report;
 use crate::clock_skew::Moment;
-use crate::figures::runs::{Arrival, BESIDE, Last, Run, Way};
-use crate::store::db::error::{Statement, Trouble};
+use crate::figures::runs::{Arrival, BESIDE, Delivery, Last, Run};
+use crate::store::db::error::{Statement, StoreError};
 use crate::store::db::time::{pg_time, time};
 
 /// A report that is sent within this time did not wait in an outbox.
@@ -77,7 +77,7 @@ struct Lead {
 pub(crate) fn report(
     connection: &mut PgConnection,
     reports: &BTreeMap<i32, Report<'_>>,
-) -> Result<Vec<String>, Trouble> {
+) -> Result<Vec<String>, StoreError> {
     let known = known(connection, reports)?;
     let asked = Moment::now();
     // No report is of later than now, whatever its agent's clock says.
@@ -100,8 +100,8 @@ pub(crate) fn report(
         }
         let is_return = arrival.is_return(last);
         // Where times of sending are kept, a run that goes on beside another one stays before it in their order.
-        let is_new = last.is_none_or(|last| last.id != it.epoch_id) && !(is_return && way == Way::AtOnce);
-        let has_waited = way == Way::Waited;
+        let is_new = last.is_none_or(|last| last.id != it.epoch_id) && !(is_return && way == Delivery::AtOnce);
+        let has_waited = way == Delivery::Waited;
         leads.push(Lead { epoch_id: it.epoch_id, is_new, is_return, has_waited });
         let clock_behind_us = clock_behind_us(report, it, asked);
         let last = Last { id: it.epoch_id, epoch: it.epoch, is_heard: !has_waited, began: None };
@@ -113,7 +113,7 @@ pub(crate) fn report(
 }
 
 /// The runs of these reports, in the order in which they were first heard of. Their agents are locked.
-fn known(connection: &mut PgConnection, reports: &BTreeMap<i32, Report<'_>>) -> Result<Vec<Known>, Trouble> {
+fn known(connection: &mut PgConnection, reports: &BTreeMap<i32, Report<'_>>) -> Result<Vec<Known>, StoreError> {
     let epoch_ids: Vec<i32> = reports.keys().copied().collect();
     sql_query(
         "select from agents where agent_id in (select e.agent_id from epochs e where e.epoch_id = any($1))
@@ -121,7 +121,7 @@ fn known(connection: &mut PgConnection, reports: &BTreeMap<i32, Report<'_>>) -> 
     )
     .bind::<Array<Integer>, _>(&epoch_ids)
     .execute(connection)
-    .map_err(|error| Trouble::of(error, Statement::Lock))?;
+    .map_err(|error| StoreError::of(error, Statement::Lock))?;
     let known = sql_query(
         "select e.agent_id, e.epoch_id, e.epoch, e.previous, e.report_seq, a.run as last_run, l.epoch as last_epoch, a.last_report,
                 l.prompt_report_at is not null as last_is_heard, e.took_over_at is not null as has_led,
@@ -144,7 +144,7 @@ fn known(connection: &mut PgConnection, reports: &BTreeMap<i32, Report<'_>>) -> 
 
 /// Notes since when each is the last run of its agent, when it was last heard, and whether it returned. The names are those
 /// of agents with a run that goes on beside another one.
-fn write_runs(connection: &mut PgConnection, leads: &[Lead]) -> Result<Vec<String>, Trouble> {
+fn write_runs(connection: &mut PgConnection, leads: &[Lead]) -> Result<Vec<String>, StoreError> {
     #[derive(QueryableByName)]
     struct Name {
         #[diesel(sql_type = Text)]
@@ -167,11 +167,11 @@ fn write_runs(connection: &mut PgConnection, leads: &[Lead]) -> Result<Vec<Strin
     .bind::<Array<Bool>, _>(leads.iter().map(|lead| lead.has_waited).collect::<Vec<_>>())
     .bind::<BigInt, _>(BESIDE.as_secs())
     .load(connection)
-    .map_err(|error| Trouble::of(error, Statement::Records))?;
+    .map_err(|error| StoreError::of(error, Statement::Records))?;
     Ok(names.into_iter().map(|row| row.name).filter(|name| !name.is_empty()).collect())
 }
 
-fn write_agents(connection: &mut PgConnection, said: &BTreeMap<i32, Said<'_>>) -> Result<(), Trouble> {
+fn write_agents(connection: &mut PgConnection, said: &BTreeMap<i32, Said<'_>>) -> Result<(), StoreError> {
     let all = || said.values();
     let labels: Vec<_> = all().map(|it| json!(it.report.report.labels)).collect();
     sql_query(
@@ -192,7 +192,7 @@ fn write_agents(connection: &mut PgConnection, said: &BTreeMap<i32, Said<'_>>) -
     .bind::<Array<BigInt>, _>(all().map(|it| it.clock_behind_us).collect::<Vec<_>>())
     .bind::<Array<Bool>, _>(all().map(|it| it.has_waited).collect::<Vec<_>>())
     .execute(connection)
-    .map_err(|error| Trouble::of(error, Statement::Records))?;
+    .map_err(|error| StoreError::of(error, Statement::Records))?;
     Ok(())
 }
 
@@ -206,14 +206,14 @@ fn clock_behind_us(report: &Report<'_>, known: &Known, asked: Moment) -> i64 {
 }
 
 /// How it came here. When it was made and when it was sent are told by one clock, which may be wrong.
-fn way(report: &Report<'_>) -> Way {
-    let Some(passage) = report.passage else { return Way::Unknown };
+fn way(report: &Report<'_>) -> Delivery {
+    let Some(passage) = report.passage else { return Delivery::Unknown };
     // Kafka keeps milliseconds.
     let took = passage.sent.as_millisecond() - report.report.at.as_millisecond();
     match (AT_ONCE_MS.contains(&took), passage.is_prompt()) {
-        (false, _) => Way::Waited,
-        (true, false) => Way::Sent,
-        (true, true) => Way::AtOnce,
+        (false, _) => Delivery::Waited,
+        (true, false) => Delivery::Sent,
+        (true, true) => Delivery::AtOnce,
     }
 }
 

@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use wire::{AgentEvent, AgentReport, Content, Dropped, Number};
 
-use super::ledger_cache::{Delta, Memory};
+use super::ledger_cache::{LedgerCache, LedgerDelta};
 use crate::batch::{CheckResult, Entry, Message};
 use crate::clock_skew::Passage;
 use crate::ranges::Ranges;
 
 /// The days (since 1970, UTC) of which results are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Window {
+pub(crate) struct StorableDays {
     pub(crate) oldest: i64,
     pub(crate) newest: i64,
 }
@@ -24,7 +24,7 @@ pub(crate) fn day(at: jiff::Timestamp) -> i64 {
 
 /// A new result.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Fresh<'a> {
+pub(crate) struct NewResult<'a> {
     pub(crate) epoch_id: i32,
     pub(crate) seq: i64,
     pub(crate) result: &'a CheckResult<'a>,
@@ -50,11 +50,11 @@ pub(crate) struct Report<'a> {
 
 /// What is to be written, by the epochs' ids.
 #[derive(Debug, Default)]
-pub(crate) struct Plan<'a> {
+pub(crate) struct BatchPlan<'a> {
     /// All epochs that are written to, by the ids that the memory has for them.
     pub(crate) epochs: BTreeMap<i32, uuid::Uuid>,
-    pub(crate) deltas: BTreeMap<i32, Delta>,
-    pub(crate) results: Vec<Fresh<'a>>,
+    pub(crate) deltas: BTreeMap<i32, LedgerDelta>,
+    pub(crate) results: Vec<NewResult<'a>>,
     pub(crate) rejects: Vec<Reject<'a>>,
     pub(crate) dropped: BTreeMap<i32, Ranges>,
     pub(crate) reports: BTreeMap<i32, Report<'a>>,
@@ -72,21 +72,26 @@ pub(crate) struct Plan<'a> {
 /// The reason of a message that the database refused.
 pub(crate) const REFUSED: &str = "refused_by_database";
 
-impl<'a> Plan<'a> {
+impl<'a> BatchPlan<'a> {
     /// Plans these entries, whose epochs the memory knows. `refused` sets all of them aside, with that detail.
-    pub(crate) fn new(entries: &'a [Entry<'_>], memory: &Memory, window: Window, refused: Option<&'a str>) -> Plan<'a> {
-        let mut plan = Plan::default();
+    pub(crate) fn new(
+        entries: &'a [Entry<'_>],
+        cache: &LedgerCache,
+        window: StorableDays,
+        refused: Option<&'a str>,
+    ) -> BatchPlan<'a> {
+        let mut plan = BatchPlan::default();
         for entry in entries {
             match (entry.decoded(), refused) {
-                (Ok(record), None) => plan.add(entry, Origin::of(&record.epoch, record.seq), memory, window),
+                (Ok(record), None) => plan.add(entry, Origin::of(&record.epoch, record.seq), cache, window),
                 (Ok(record), Some(detail)) => {
                     let origin = Origin::of(&record.epoch, record.seq);
-                    plan.reject(entry.message, Some(origin), memory, REFUSED, detail);
+                    plan.reject(entry.message, Some(origin), cache, REFUSED, detail);
                 }
                 (Err(rejection), refused) => {
                     let origin = rejection.number.as_ref().map(|Number { epoch, seq, .. }| Origin::of(epoch, *seq));
                     let detail = refused.unwrap_or(&rejection.detail);
-                    plan.reject(entry.message, origin, memory, rejection.fault.as_str(), detail);
+                    plan.reject(entry.message, origin, cache, rejection.fault.as_str(), detail);
                 }
             }
         }
@@ -100,44 +105,44 @@ impl<'a> Plan<'a> {
 
     /// The days of the results.
     pub(crate) fn days(&self) -> BTreeSet<i64> {
-        self.results.iter().map(|fresh| day(fresh.result.checked_at)).collect()
+        self.results.iter().map(|new_result| day(new_result.result.checked_at)).collect()
     }
 
-    fn add(&mut self, entry: &'a Entry<'_>, origin: Origin, memory: &Memory, window: Window) {
+    fn add(&mut self, entry: &'a Entry<'_>, origin: Origin, cache: &LedgerCache, window: StorableDays) {
         let Ok(record) = entry.decoded() else { return };
         let message = entry.message;
         match &record.content {
             Content::Result(result) if day(result.checked_at) < window.oldest => {
-                self.reject(message, Some(origin), memory, "too_old", "`checked_at` is past the retention");
+                self.reject(message, Some(origin), cache, "too_old", "`checked_at` is past the retention");
             }
             Content::Result(result) if day(result.checked_at) > window.newest => {
-                self.reject(message, Some(origin), memory, "in_the_future", "`checked_at` is beyond tomorrow");
+                self.reject(message, Some(origin), cache, "in_the_future", "`checked_at` is beyond tomorrow");
             }
             Content::Result(result) => {
-                if let Some((epoch_id, _)) = self.account(origin, memory) {
-                    self.results.push(Fresh { epoch_id, seq: origin.seq, result });
+                if let Some((epoch_id, _)) = self.account(origin, cache) {
+                    self.results.push(NewResult { epoch_id, seq: origin.seq, result });
                 }
             }
             Content::Dropped(dropped) => {
-                if let Some((_, delta)) = self.account(origin, memory) {
+                if let Some((_, delta)) = self.account(origin, cache) {
                     delta.notices.insert(origin.seq);
-                    self.declare(dropped, memory);
+                    self.declare(dropped, cache);
                 }
             }
             Content::Agent(report) => {
-                if let Some((epoch_id, delta)) = self.account(origin, memory) {
+                if let Some((epoch_id, delta)) = self.account(origin, cache) {
                     delta.notices.insert(origin.seq);
                     self.said += 1;
                     let (seq, passage, place) = (origin.seq, message.passage, self.said);
-                    self.report(epoch_id, Report { seq, report, passage, place }, memory);
+                    self.report(epoch_id, Report { seq, report, passage, place }, cache);
                 }
             }
         }
     }
 
     /// Takes the number into the ledger; `None` when it was there.
-    fn account(&mut self, origin: Origin, memory: &Memory) -> Option<(i32, &mut Delta)> {
-        let Some((epoch_id, is_accounted)) = memory.look_up(&origin.epoch, origin.seq) else {
+    fn account(&mut self, origin: Origin, cache: &LedgerCache) -> Option<(i32, &mut LedgerDelta)> {
+        let Some((epoch_id, is_accounted)) = cache.look_up(&origin.epoch, origin.seq) else {
             debug_assert!(false, "the memory learns a batch's epochs before it is planned");
             return None;
         };
@@ -146,7 +151,10 @@ impl<'a> Plan<'a> {
             return None;
         }
         self.epochs.insert(epoch_id, origin.epoch);
-        let delta = self.deltas.entry(epoch_id).or_insert_with(|| Delta { epoch: origin.epoch, ..Delta::default() });
+        let delta = self
+            .deltas
+            .entry(epoch_id)
+            .or_insert_with(|| LedgerDelta { epoch: origin.epoch, ..LedgerDelta::default() });
         if !delta.accounted.insert(origin.seq) {
             self.replayed += 1;
             return None;
@@ -159,20 +167,20 @@ impl<'a> Plan<'a> {
         &mut self,
         message: Message<'a>,
         origin: Option<Origin>,
-        memory: &Memory,
+        cache: &LedgerCache,
         reason: &'static str,
         detail: &'a str,
     ) {
         if let Some(origin) = origin {
-            let Some((_, delta)) = self.account(origin, memory) else { return };
+            let Some((_, delta)) = self.account(origin, cache) else { return };
             delta.rejected.insert(origin.seq);
         }
         self.rejects.push(Reject { message, reason, detail });
     }
 
-    fn declare(&mut self, declaration: &Dropped, memory: &Memory) {
+    fn declare(&mut self, declaration: &Dropped, cache: &LedgerCache) {
         for range in &declaration.ranges {
-            if let Some(epoch_id) = memory.epoch_id(&range.epoch) {
+            if let Some(epoch_id) = cache.epoch_id(&range.epoch) {
                 self.epochs.insert(epoch_id, range.epoch);
                 let dropped = self.dropped.entry(epoch_id).or_default();
                 *dropped = dropped.union(&Ranges::span(number(range.first), number(range.last)));
@@ -180,13 +188,13 @@ impl<'a> Plan<'a> {
         }
     }
 
-    fn report(&mut self, epoch_id: i32, report: Report<'a>, memory: &Memory) {
+    fn report(&mut self, epoch_id: i32, report: Report<'a>, cache: &LedgerCache) {
         self.claim(epoch_id, number(report.report.highest_seq));
         if report.is_schedule() {
             self.schedules.push((epoch_id, report));
         }
         if let Some(previous) = &report.report.previous
-            && let Some(before) = memory.epoch_id(&previous.epoch)
+            && let Some(before) = cache.epoch_id(&previous.epoch)
         {
             self.epochs.insert(before, previous.epoch);
             self.claim(before, number(previous.highest_seq));
@@ -243,7 +251,7 @@ mod tests {
     use crate::store::ingest::ledger_cache::Epoch;
 
     const EPOCH: Uuid = Uuid::from_u128(1);
-    const WINDOW: Window = Window { oldest: 20_000, newest: 20_001 };
+    const WINDOW: StorableDays = StorableDays { oldest: 20_000, newest: 20_001 };
 
     fn batch(values: &[String]) -> Batch {
         let mut batch = Batch::default();
@@ -260,10 +268,10 @@ mod tests {
         )
     }
 
-    fn memory(accounted: Ranges) -> Memory {
-        let mut memory = Memory::default();
-        memory.learn_epochs([(EPOCH, Epoch { id: 7, is_named: true, accounted })]);
-        memory
+    fn cache(accounted: Ranges) -> LedgerCache {
+        let mut cache = LedgerCache::default();
+        cache.learn_epochs([(EPOCH, Epoch { id: 7, is_named: true, accounted })]);
+        cache
     }
 
     const TODAY: &str = "2024-10-04T12:00:00Z";
@@ -271,10 +279,10 @@ mod tests {
     #[test]
     fn of_each_number_the_first_message_counts_and_what_the_ledger_has_does_not() {
         let batch = batch(&[result(1, TODAY), result(2, TODAY), result(2, TODAY), result(3, TODAY)]);
-        let memory = memory(Ranges::span(1, 1));
+        let cache = cache(Ranges::span(1, 1));
         let entries = batch.entries();
-        let plan = Plan::new(&entries, &memory, WINDOW, None);
-        assert_eq!(plan.results.iter().map(|fresh| fresh.seq).collect::<Vec<_>>(), [2, 3]);
+        let plan = BatchPlan::new(&entries, &cache, WINDOW, None);
+        assert_eq!(plan.results.iter().map(|new_result| new_result.seq).collect::<Vec<_>>(), [2, 3]);
         assert_eq!(plan.deltas[&7].accounted, Ranges::span(2, 3));
         assert_eq!(plan.replayed, 2);
     }
@@ -282,8 +290,8 @@ mod tests {
     #[test]
     fn a_pure_replay_leaves_nothing_to_write() {
         let batch = batch(&[result(1, TODAY), result(2, "1999-01-01T00:00:00Z")]);
-        let memory = memory(Ranges::span(1, 2));
-        assert!(Plan::new(&batch.entries(), &memory, WINDOW, None).is_empty());
+        let cache = cache(Ranges::span(1, 2));
+        assert!(BatchPlan::new(&batch.entries(), &cache, WINDOW, None).is_empty());
     }
 
     #[test]
@@ -294,9 +302,9 @@ mod tests {
             result(3, "2024-10-05T23:59:59Z"),
             result(4, "2024-10-06T00:00:00Z"),
         ]);
-        let memory = memory(Ranges::new());
+        let cache = cache(Ranges::new());
         let entries = batch.entries();
-        let plan = Plan::new(&entries, &memory, WINDOW, None);
+        let plan = BatchPlan::new(&entries, &cache, WINDOW, None);
         assert_eq!(plan.results.len(), 2);
         assert_eq!(plan.rejects.iter().map(|reject| reject.reason).collect::<Vec<_>>(), ["too_old", "in_the_future"]);
         assert_eq!(plan.deltas[&7].accounted, Ranges::span(1, 4));
@@ -307,9 +315,9 @@ mod tests {
     fn a_message_that_says_its_number_accounts_for_it_and_one_that_does_not_is_set_aside_all_the_same() {
         let readable = format!(r#"{{"v":9,"epoch":"{EPOCH}","seq":4,"agent":"a"}}"#);
         let batch = batch(&[readable, "what?".into()]);
-        let memory = memory(Ranges::new());
+        let cache = cache(Ranges::new());
         let entries = batch.entries();
-        let plan = Plan::new(&entries, &memory, WINDOW, None);
+        let plan = BatchPlan::new(&entries, &cache, WINDOW, None);
         assert_eq!(
             plan.rejects.iter().map(|reject| reject.reason).collect::<Vec<_>>(),
             ["unknown_version", "not_json"]
@@ -330,9 +338,9 @@ mod tests {
                 "dropped_at":"{TODAY}","ranges":[{{"epoch":"{EPOCH}","first":2,"last":3}}]}}"#
         );
         let batch = batch(&[report(9, 8), report(5, 4), dropped]);
-        let memory = memory(Ranges::new());
+        let cache = cache(Ranges::new());
         let entries = batch.entries();
-        let plan = Plan::new(&entries, &memory, WINDOW, None);
+        let plan = BatchPlan::new(&entries, &cache, WINDOW, None);
         assert_eq!((plan.reports[&7].seq, plan.claims[&7]), (9, 8));
         assert_eq!((plan.reports[&7].place, plan.first_places[&7]), (1, 1));
         assert_eq!(plan.dropped[&7], Ranges::span(2, 3));

@@ -14,7 +14,7 @@ use super::writer::Writer;
 use crate::batch::Entry;
 use crate::position::Positions;
 use crate::store::db::connections::LOCK_TIMEOUT;
-use crate::store::db::error::{Trouble, describe};
+use crate::store::db::error::{StoreError, describe};
 use crate::store::db::time::pg_time;
 use crate::store::partitions::Partitions;
 
@@ -25,33 +25,33 @@ const LONE_TRIES: u32 = 5;
 /// Stores what the database takes and sets aside what it refuses alone. Whatever else is wrong with the database
 /// must not be taken for a fault of records, so it has to take sound ones meanwhile. The positions come last, since they
 /// must not lead their rows.
-pub(crate) fn sift(writer: &mut Writer, entries: &[Entry<'_>], ends: &Positions) -> Result<(), Trouble> {
+pub(crate) fn sift(writer: &mut Writer, entries: &[Entry<'_>], ends: &Positions) -> Result<(), StoreError> {
     check_soundness(writer, Timestamp::now())?;
     halve(writer, entries)?;
     writer.store(&[], ends, None)
 }
 
-fn halve(writer: &mut Writer, entries: &[Entry<'_>]) -> Result<(), Trouble> {
+fn halve(writer: &mut Writer, entries: &[Entry<'_>]) -> Result<(), StoreError> {
     match writer.store(entries, &Positions::new(), None) {
-        Err(Trouble::Refused(_)) if entries.len() > 1 => {
+        Err(StoreError::Refused(_)) if entries.len() > 1 => {
             let (left, right) = entries.split_at(entries.len() / 2);
             halve(writer, left)?;
             halve(writer, right)
         }
-        Err(Trouble::Refused(_)) => store_alone(writer, entries),
+        Err(StoreError::Refused(_)) => store_alone(writer, entries),
         outcome => outcome,
     }
 }
 
 /// Stores one record that was refused, or sets it aside when it is refused again and again where sound ones are taken.
-fn store_alone(writer: &mut Writer, entry: &[Entry<'_>]) -> Result<(), Trouble> {
+fn store_alone(writer: &mut Writer, entry: &[Entry<'_>]) -> Result<(), StoreError> {
     let at = entry.iter().find_map(checked_at).unwrap_or_else(Timestamp::now);
     let mut refusal = None;
     for _ in 0..LONE_TRIES {
         check_soundness(writer, at)?;
         let began = Instant::now();
         match writer.store(entry, &Positions::new(), None) {
-            Err(Trouble::Refused(text)) if began.elapsed() < LOCK_TIMEOUT => refusal = Some(text),
+            Err(StoreError::Refused(text)) if began.elapsed() < LOCK_TIMEOUT => refusal = Some(text),
             // One record that takes so long waits for a lock.
             outcome => return outcome,
         }
@@ -68,7 +68,7 @@ fn checked_at(entry: &Entry<'_>) -> Option<Timestamp> {
 
 /// Whether the database takes records that nothing is wrong with, at the place of the one that it refused, and some
 /// more, for which it needs space on its disk. Their numbers are those that come last of all. Leaves nothing of them.
-fn check_soundness(writer: &mut Writer, at: Timestamp) -> Result<(), Trouble> {
+fn check_soundness(writer: &mut Writer, at: Timestamp) -> Result<(), StoreError> {
     let mut session = writer.connections.get()?;
     Partitions::default().ensure(&mut session, &BTreeSet::from([day(at)]))?;
     let outcome = session.transaction(|connection| {
@@ -92,6 +92,6 @@ fn check_soundness(writer: &mut Writer, at: Timestamp) -> Result<(), Trouble> {
     });
     match outcome {
         Ok(()) | Err(diesel::result::Error::RollbackTransaction) => Ok(()),
-        Err(error) => Err(Trouble::Unavailable(describe(&error))),
+        Err(error) => Err(StoreError::Unavailable(describe(&error))),
     }
 }

@@ -11,7 +11,7 @@ use diesel::prelude::*;
 use diesel::result::Error;
 
 use super::results::{ResultRow, Row, results};
-use crate::store::db::error::{Statement, Trouble};
+use crate::store::db::error::{Statement, StoreError};
 
 /// Sent at a time, in bytes: as much as the server takes in at a time.
 const PORTION: usize = 64 * 1024;
@@ -23,7 +23,7 @@ const NULL: [u8; 4] = (-1_i32).to_be_bytes();
 const COLUMNS: i16 = 19;
 
 /// Stores rows.
-pub(crate) fn copy(connection: &mut PgConnection, rows: &[Row<'_>]) -> Result<(), Trouble> {
+pub(crate) fn copy(connection: &mut PgConnection, rows: &[Row<'_>]) -> Result<(), StoreError> {
     if rows.is_empty() {
         return Ok(());
     }
@@ -33,7 +33,7 @@ pub(crate) fn copy(connection: &mut PgConnection, rows: &[Row<'_>]) -> Result<()
         })
         .with_format(CopyFormat::Binary)
         .execute(connection)
-        .map_err(|error| Trouble::of(error, Statement::Rows))?;
+        .map_err(|error| StoreError::of(error, Statement::Rows))?;
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::results::Row;
 use crate::ranges::Ranges;
-use crate::store::db::error::Trouble;
+use crate::store::db::error::StoreError;
 use crate::store::db::time::{hour, pg_time};
 
 /// Older results are not of now.
@@ -29,12 +29,12 @@ pub(crate) struct Due {
 }
 
 /// By the hour, and whether they are of now.
-pub(crate) type Marks = BTreeMap<(i64, bool), Due>;
+pub(crate) type DirtyHours = BTreeMap<(i64, bool), Due>;
 
 /// The marks of rows.
-pub(crate) fn of(rows: &[Row<'_>], now: Timestamp) -> Marks {
+pub(crate) fn of(rows: &[Row<'_>], now: Timestamp) -> DirtyHours {
     let of_now = pg_time(now.saturating_sub(OF_NOW).unwrap_or(now)).0;
-    let mut marks = Marks::new();
+    let mut marks = DirtyHours::new();
     for row in rows {
         let at = row.checked_at.0;
         let nothing = || Due { since: at, monitors: Ranges::new() };
@@ -46,7 +46,7 @@ pub(crate) fn of(rows: &[Row<'_>], now: Timestamp) -> Marks {
 }
 
 /// Stores marks.
-pub(crate) fn store(connection: &mut PgConnection, marks: &Marks) -> Result<(), Trouble> {
+pub(crate) fn store(connection: &mut PgConnection, marks: &DirtyHours) -> Result<(), StoreError> {
     if marks.is_empty() {
         return Ok(());
     }

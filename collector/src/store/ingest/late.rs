@@ -10,7 +10,7 @@ use diesel::sql_types::{Array, BigInt, Integer, Timestamptz};
 use jiff::{SignedDuration, Timestamp};
 
 use super::results::Row;
-use crate::store::db::error::Trouble;
+use crate::store::db::error::StoreError;
 use crate::store::db::time::{hour, pg_time};
 
 /// What is stored so long after its check came late.
@@ -34,7 +34,7 @@ pub(crate) fn late(rows: &[Row<'_>], now: Timestamp) -> Late {
 const MANY_COUNTS: i64 = 100;
 
 /// Makes few counts of many. Of two who do so at once the second finds nothing to do.
-pub(crate) fn gather(connection: &mut PgConnection) -> Result<(), Trouble> {
+pub(crate) fn gather(connection: &mut PgConnection) -> Result<(), StoreError> {
     sql_query(
         "with gone as (
              delete from late_arrivals
@@ -52,7 +52,7 @@ pub(crate) fn gather(connection: &mut PgConnection) -> Result<(), Trouble> {
 }
 
 /// Stores the counts, with the time of the transaction.
-pub(crate) fn store(connection: &mut PgConnection, late: &Late) -> Result<(), Trouble> {
+pub(crate) fn store(connection: &mut PgConnection, late: &Late) -> Result<(), StoreError> {
     if late.is_empty() {
         return Ok(());
     }

@@ -29,7 +29,7 @@ pub(crate) struct Epoch {
 
 /// What is new in an epoch's ledger.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Delta {
+pub(crate) struct LedgerDelta {
     pub(crate) epoch: Uuid,
     pub(crate) accounted: Ranges,
     pub(crate) rejected: Ranges,
@@ -53,7 +53,7 @@ struct Ledger {
 
 /// The caches.
 #[derive(Debug, Default)]
-pub(crate) struct Memory {
+pub(crate) struct LedgerCache {
     ledger: Ledger,
     monitors: HashMap<Vec<u8>, Monitor>,
     monitor_bytes: usize,
@@ -65,7 +65,7 @@ impl Epoch {
     }
 }
 
-impl Memory {
+impl LedgerCache {
     /// The id of an epoch, and whether a number of it is accounted for.
     pub(crate) fn look_up(&self, epoch: &Uuid, seq: i64) -> Option<(i32, bool)> {
         self.ledger.by_name.get(epoch).map(|known| (known.id, known.accounted.contains(seq)))
@@ -101,7 +101,7 @@ impl Memory {
     }
 
     /// These numbers were committed.
-    pub(crate) fn account<'a>(&mut self, deltas: impl IntoIterator<Item = &'a Delta>) {
+    pub(crate) fn account<'a>(&mut self, deltas: impl IntoIterator<Item = &'a LedgerDelta>) {
         let known = &mut self.ledger;
         for delta in deltas {
             if let Some(epoch) = known.by_name.get_mut(&delta.epoch) {
@@ -155,41 +155,41 @@ mod tests {
 
     const EPOCH: Uuid = Uuid::from_u128(1);
 
-    fn committed(memory: &mut Memory, accounted: Ranges) {
-        memory.account([&Delta { epoch: EPOCH, accounted, ..Delta::default() }]);
+    fn committed(cache: &mut LedgerCache, accounted: Ranges) {
+        cache.account([&LedgerDelta { epoch: EPOCH, accounted, ..LedgerDelta::default() }]);
     }
 
     #[test]
     fn what_was_committed_is_remembered() {
-        let mut memory = Memory::default();
-        committed(&mut memory, Ranges::span(1, 5));
-        assert!(memory.epoch_id(&EPOCH).is_none(), "an epoch without an id is not made up");
-        memory.learn_epochs([(EPOCH, Epoch { id: 7, is_named: true, accounted: Ranges::span(1, 2) })]);
-        committed(&mut memory, Ranges::span(3, 5));
-        let has = |seq| memory.look_up(&EPOCH, seq).map(|(_, is_accounted)| is_accounted);
+        let mut cache = LedgerCache::default();
+        committed(&mut cache, Ranges::span(1, 5));
+        assert!(cache.epoch_id(&EPOCH).is_none(), "an epoch without an id is not made up");
+        cache.learn_epochs([(EPOCH, Epoch { id: 7, is_named: true, accounted: Ranges::span(1, 2) })]);
+        committed(&mut cache, Ranges::span(3, 5));
+        let has = |seq| cache.look_up(&EPOCH, seq).map(|(_, is_accounted)| is_accounted);
         assert_eq!([0, 1, 5, 6].map(has), [false, true, true, false].map(Some));
-        assert_eq!((memory.look_up(&EPOCH, 5), memory.look_up(&EPOCH, 6)), (Some((7, true)), Some((7, false))));
-        memory.forget();
-        assert!(memory.look_up(&EPOCH, 1).is_none());
+        assert_eq!((cache.look_up(&EPOCH, 5), cache.look_up(&EPOCH, 6)), (Some((7, true)), Some((7, false))));
+        cache.forget();
+        assert!(cache.look_up(&EPOCH, 1).is_none());
     }
 
     #[test]
     fn many_holes_and_long_texts_are_forgotten_in_time() {
-        let mut memory = Memory::default();
+        let mut cache = LedgerCache::default();
         let known = Epoch { id: 7, is_named: true, accounted: Ranges::new() };
-        memory.learn_epochs([(EPOCH, known.clone()), (EPOCH, known)]);
+        cache.learn_epochs([(EPOCH, known.clone()), (EPOCH, known)]);
         let holes = |from: i64| Ranges::from_parts((from..from + 3_000_000).map(|n| (2 * n, 2 * n + 1)).collect());
-        committed(&mut memory, holes(0));
-        memory.trim();
-        assert!(memory.epoch_id(&EPOCH).is_some());
-        committed(&mut memory, holes(3_000_000));
+        committed(&mut cache, holes(0));
+        cache.trim();
+        assert!(cache.epoch_id(&EPOCH).is_some());
+        committed(&mut cache, holes(3_000_000));
         let monitor = |id| Monitor { id, hash: Uuid::nil() };
-        (0..2).for_each(|_| memory.learn_monitor(vec![b'a'; MOST_BYTES / 2], monitor(1)));
-        memory.trim();
-        assert!(memory.epoch_id(&EPOCH).is_none() && memory.ledger.bytes == 0);
-        memory.learn_monitor(vec![b'b'; MOST_BYTES / 2], monitor(2));
-        assert_eq!(memory.monitors.len(), 2);
-        memory.trim();
-        assert!(memory.monitors.is_empty());
+        (0..2).for_each(|_| cache.learn_monitor(vec![b'a'; MOST_BYTES / 2], monitor(1)));
+        cache.trim();
+        assert!(cache.epoch_id(&EPOCH).is_none() && cache.ledger.bytes == 0);
+        cache.learn_monitor(vec![b'b'; MOST_BYTES / 2], monitor(2));
+        assert_eq!(cache.monitors.len(), 2);
+        cache.trim();
+        assert!(cache.monitors.is_empty());
     }
 }

@@ -16,10 +16,10 @@ use diesel::sql_types::{Array, BigInt, Bool, Integer, Multirange, Nullable, Text
 use uuid::Uuid;
 use wire::Content;
 
-use super::batch_plan::{Fresh, number};
-use super::ledger_cache::{Epoch, Memory, Monitor, definition};
+use super::batch_plan::{NewResult, number};
+use super::ledger_cache::{Epoch, LedgerCache, Monitor, definition};
 use crate::batch::{CheckResult, Entry};
-use crate::store::db::error::{Statement, Trouble};
+use crate::store::db::error::{Statement, StoreError};
 use crate::store::db::multirange::from_sql;
 
 /// Above so many holes in one epoch's ledger, batches become slow.
@@ -53,25 +53,25 @@ struct Naming<'a> {
 /// Makes sure that the memory has every epoch that these entries name.
 pub(crate) fn learn_epochs(
     connection: &mut PgConnection,
-    memory: &mut Memory,
+    cache: &mut LedgerCache,
     entries: &[Entry<'_>],
-) -> Result<(), Trouble> {
-    let mut wanted = wanted(memory, entries);
+) -> Result<(), StoreError> {
+    let mut wanted = wanted(cache, entries);
     if wanted.is_empty() {
         return Ok(());
     }
-    read_epochs(connection, memory, &mut wanted)?;
+    read_epochs(connection, cache, &mut wanted)?;
     if !wanted.is_empty() {
         make_epochs(connection, &wanted)?;
-        read_epochs(connection, memory, &mut wanted)?;
+        read_epochs(connection, cache, &mut wanted)?;
     }
     match wanted.keys().next() {
         None => Ok(()),
-        Some(epoch) => Err(Trouble::Unavailable(format!("epoch {epoch} vanished while it was made"))),
+        Some(epoch) => Err(StoreError::Unavailable(format!("epoch {epoch} vanished while it was made"))),
     }
 }
 
-fn wanted<'a>(memory: &Memory, entries: &'a [Entry<'_>]) -> Wanted<'a> {
+fn wanted<'a>(cache: &LedgerCache, entries: &'a [Entry<'_>]) -> Wanted<'a> {
     let mut wanted = Wanted::new();
     let mut last = None;
     for entry in entries {
@@ -80,7 +80,7 @@ fn wanted<'a>(memory: &Memory, entries: &'a [Entry<'_>]) -> Wanted<'a> {
                 return;
             }
             last = Some((epoch, is_own));
-            if memory.is_named(&epoch) || !is_own && memory.epoch_id(&epoch).is_some() {
+            if cache.is_named(&epoch) || !is_own && cache.epoch_id(&epoch).is_some() {
                 return;
             }
             let before = number(wanted.len() as u64);
@@ -110,12 +110,16 @@ pub(crate) fn for_each_epoch<'a>(entry: &'a Entry<'_>, mut each: impl FnMut(Uuid
     }
 }
 
-fn read_epochs(connection: &mut PgConnection, memory: &mut Memory, wanted: &mut Wanted<'_>) -> Result<(), Trouble> {
+fn read_epochs(
+    connection: &mut PgConnection,
+    cache: &mut LedgerCache,
+    wanted: &mut Wanted<'_>,
+) -> Result<(), StoreError> {
     let rows: Vec<EpochRow> =
         sql_query("select epoch_id, epoch, is_named, accounted from epochs where epoch = any($1)")
             .bind::<Array<SqlUuid>, _>(wanted.keys().copied().collect::<Vec<_>>())
             .load(connection)?;
-    memory.learn_epochs(rows.into_iter().map(|row| {
+    cache.learn_epochs(rows.into_iter().map(|row| {
         if row.is_named || wanted.get(&row.epoch).is_some_and(|naming| !naming.is_own) {
             wanted.remove(&row.epoch);
         }
@@ -129,8 +133,8 @@ fn read_epochs(connection: &mut PgConnection, memory: &mut Memory, wanted: &mut 
 }
 
 /// Makes epochs, and gives those that are there by another's word to whom their own records name.
-fn make_epochs(connection: &mut PgConnection, wanted: &Wanted<'_>) -> Result<(), Trouble> {
-    let of_records = |error| Trouble::of(error, Statement::Records);
+fn make_epochs(connection: &mut PgConnection, wanted: &Wanted<'_>) -> Result<(), StoreError> {
+    let of_records = |error| StoreError::of(error, Statement::Records);
     let agents: Vec<&str> = wanted.values().map(|naming| naming.agent).collect();
     sql_query(
         "insert into agents (name)
@@ -162,7 +166,7 @@ fn make_epochs(connection: &mut PgConnection, wanted: &Wanted<'_>) -> Result<(),
     .bind::<Array<SqlUuid>, _>(own().map(|(epoch, _)| *epoch).collect::<Vec<_>>())
     .bind::<Array<Text>, _>(own().map(|(_, naming)| naming.agent).collect::<Vec<_>>())
     .execute(connection)
-    .map_err(|error| Trouble::of(error, Statement::Lock))?;
+    .map_err(|error| StoreError::of(error, Statement::Lock))?;
     Ok(())
 }
 
@@ -179,37 +183,37 @@ struct MonitorRow {
 /// The monitors that these results name, one for each result.
 pub(crate) fn monitors(
     connection: &mut PgConnection,
-    memory: &mut Memory,
-    results: &[Fresh<'_>],
-) -> Result<Vec<Monitor>, Trouble> {
+    cache: &mut LedgerCache,
+    results: &[NewResult<'_>],
+) -> Result<Vec<Monitor>, StoreError> {
     let mut wanted: BTreeMap<Vec<u8>, &CheckResult<'_>> = BTreeMap::new();
     let mut key = Vec::new();
     let mut monitors = Vec::with_capacity(results.len());
-    for fresh in results {
-        definition(fresh.result, &mut key);
-        match memory.monitor(&key) {
+    for new_result in results {
+        definition(new_result.result, &mut key);
+        match cache.monitor(&key) {
             Some(monitor) => monitors.push(monitor),
             None if wanted.contains_key(&key) => {}
-            None => drop(wanted.insert(key.clone(), fresh.result)),
+            None => drop(wanted.insert(key.clone(), new_result.result)),
         }
     }
     if wanted.is_empty() {
         return Ok(monitors);
     }
-    learn_monitors(connection, memory, wanted)?;
-    let monitor = |fresh: &Fresh<'_>| {
-        definition(fresh.result, &mut key);
-        let nameless = || Trouble::Refused(format!("monitor {} has no id", fresh.result.monitor));
-        memory.monitor(&key).ok_or_else(nameless)
+    learn_monitors(connection, cache, wanted)?;
+    let monitor = |new_result: &NewResult<'_>| {
+        definition(new_result.result, &mut key);
+        let nameless = || StoreError::Refused(format!("monitor {} has no id", new_result.result.monitor));
+        cache.monitor(&key).ok_or_else(nameless)
     };
     results.iter().map(monitor).collect()
 }
 
 fn learn_monitors(
     connection: &mut PgConnection,
-    memory: &mut Memory,
+    cache: &mut LedgerCache,
     wanted: BTreeMap<Vec<u8>, &CheckResult<'_>>,
-) -> Result<(), Trouble> {
+) -> Result<(), StoreError> {
     let (definitions, results): (Vec<Vec<u8>>, Vec<&CheckResult<'_>>) = wanted.into_iter().unzip();
     let columns = || {
         let texts = |of: for<'a> fn(&'a CheckResult<'_>) -> &'a str| -> Vec<&str> {
@@ -218,7 +222,7 @@ fn learn_monitors(
         let patterns: Vec<_> = results.iter().map(|result| result.pattern.as_deref()).collect();
         (texts(|result| &result.monitor), texts(|result| &result.name), texts(|result| &result.url), patterns)
     };
-    let of_records = |error| Trouble::of(error, Statement::Records);
+    let of_records = |error| StoreError::of(error, Statement::Records);
     let (ids, names, urls, patterns) = columns();
     sql_query(
         "insert into monitors (id, name, url, pattern, hash)
@@ -248,11 +252,11 @@ fn learn_monitors(
     .load(connection)
     .map_err(of_records)?;
     if rows.len() != definitions.len() {
-        return Err(Trouble::Refused("another monitor has the same hash".into()));
+        return Err(StoreError::Refused("another monitor has the same hash".into()));
     }
     for row in rows {
         let index = usize::try_from(row.ordinal - 1).unwrap_or_default();
-        memory.learn_monitor(definitions[index].clone(), Monitor { id: row.monitor_id, hash: row.hash });
+        cache.learn_monitor(definitions[index].clone(), Monitor { id: row.monitor_id, hash: row.hash });
     }
     Ok(())
 }

@@ -13,11 +13,11 @@ use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text, Uuid as SqlUuid}
 use uuid::Uuid;
 
 use crate::position::{Log, Position, Positions, Start};
-use crate::store::db::error::{Statement, Trouble};
+use crate::store::db::error::{Statement, StoreError};
 
 /// The positions of one writer's partitions.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Held {
+pub(crate) struct HeldPositions {
     log: Log,
     /// As the database has them, as far as is known.
     stored: Positions,
@@ -42,7 +42,11 @@ struct Identity {
 }
 
 /// Reads the positions of these partitions. Those of a topic that was made again, and new ones, are at the beginning.
-pub(crate) fn locate(connection: &mut PgConnection, log: &Log, partitions: &[i32]) -> Result<(Held, Start), Trouble> {
+pub(crate) fn locate(
+    connection: &mut PgConnection,
+    log: &Log,
+    partitions: &[i32],
+) -> Result<(HeldPositions, Start), StoreError> {
     let Identity { database } = sql_query("select database from identity").get_result(connection)?;
     sql_query(
         "insert into positions as p (topic, partition, topic_id)
@@ -55,7 +59,7 @@ pub(crate) fn locate(connection: &mut PgConnection, log: &Log, partitions: &[i32
     .bind::<Nullable<Text>, _>(&log.id)
     .bind::<Array<Integer>, _>(partitions)
     .execute(connection)
-    .map_err(|error| Trouble::of(error, Statement::Lock))?;
+    .map_err(|error| StoreError::of(error, Statement::Lock))?;
     let rows: Vec<PositionRow> = sql_query(
         "select partition, next_offset, leader_epoch from positions where topic = $1 and partition = any($2)",
     )
@@ -63,7 +67,7 @@ pub(crate) fn locate(connection: &mut PgConnection, log: &Log, partitions: &[i32
     .bind::<Array<Integer>, _>(partitions)
     .load(connection)?;
     let positions = positions(rows);
-    let held = Held { log: log.clone(), stored: positions.clone(), reached: Positions::new() };
+    let held = HeldPositions { log: log.clone(), stored: positions.clone(), reached: Positions::new() };
     Ok((held, Start { database, positions }))
 }
 
@@ -73,9 +77,9 @@ fn positions(rows: Vec<PositionRow>) -> Positions {
     rows.into_iter().map(position).collect()
 }
 
-impl Held {
+impl HeldPositions {
     /// Locks the positions against other writers, in an order that all keep. They must be as they were left.
-    pub(crate) fn lock(&self, connection: &mut PgConnection) -> Result<(), Trouble> {
+    pub(crate) fn lock(&self, connection: &mut PgConnection) -> Result<(), StoreError> {
         if self.is_empty() {
             return Ok(());
         }
@@ -88,8 +92,8 @@ impl Held {
         .bind::<Nullable<Text>, _>(&self.log.id)
         .bind::<Array<Integer>, _>(self.stored.keys().copied().collect::<Vec<_>>())
         .load(connection)
-        .map_err(|error| Trouble::of(error, Statement::Lock))?;
-        if positions(rows) == self.stored { Ok(()) } else { Err(Trouble::Moved) }
+        .map_err(|error| StoreError::of(error, Statement::Lock))?;
+        if positions(rows) == self.stored { Ok(()) } else { Err(StoreError::Moved) }
     }
 
     /// Where the database will be once `ends` is stored, too.
@@ -100,7 +104,7 @@ impl Held {
     }
 
     /// Writes positions whose rows lie locked.
-    pub(crate) fn advance(&self, connection: &mut PgConnection, next: &Positions) -> Result<(), Trouble> {
+    pub(crate) fn advance(&self, connection: &mut PgConnection, next: &Positions) -> Result<(), StoreError> {
         if next.is_empty() {
             return Ok(());
         }
@@ -144,7 +148,7 @@ mod tests {
 
     #[test]
     fn what_was_reached_is_written_with_the_next_batch_and_only_of_partitions_that_are_held() {
-        let mut held = Held { stored: [(0, at(5)), (2, at(7))].into(), ..Held::default() };
+        let mut held = HeldPositions { stored: [(0, at(5)), (2, at(7))].into(), ..HeldPositions::default() };
         held.reach(&[(0, at(9)), (1, at(4))].into());
         assert_eq!(held.stored[&0], at(5), "the database does not know it yet");
         let next = held.next(&[(2, at(8))].into());

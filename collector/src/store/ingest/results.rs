@@ -3,7 +3,7 @@
 use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
 
-use super::batch_plan::Fresh;
+use super::batch_plan::NewResult;
 use super::ledger_cache::Monitor;
 use crate::batch::CheckResult;
 use crate::store::db::time::pg_time;
@@ -49,9 +49,9 @@ impl Row<'_> {
 }
 
 /// The rows of results, whose monitors have these ids, in the order of the index.
-pub(crate) fn rows<'a>(results: &[Fresh<'a>], monitors: &[Monitor]) -> Vec<Row<'a>> {
-    let row = |(fresh, monitor): (&Fresh<'a>, &Monitor)| {
-        let Fresh { epoch_id, seq, result } = *fresh;
+pub(crate) fn rows<'a>(results: &[NewResult<'a>], monitors: &[Monitor]) -> Vec<Row<'a>> {
+    let row = |(new_result, monitor): (&NewResult<'a>, &Monitor)| {
+        let NewResult { epoch_id, seq, result } = *new_result;
         Row { monitor_id: monitor.id, checked_at: pg_time(result.checked_at), epoch_id, seq, result }
     };
     let mut rows: Vec<_> = results.iter().zip(monitors).map(row).collect();

@@ -12,7 +12,7 @@ use super::writer::Writer;
 use crate::batch::Entry;
 use crate::position::{Positions, Written};
 use crate::store::db::connections::LOCK_TIMEOUT;
-use crate::store::db::error::{Trouble, describe, failure};
+use crate::store::db::error::{StoreError, describe, failure};
 use crate::unavailable::Unavailable;
 
 /// Pauses between two tries.
@@ -33,13 +33,13 @@ pub(crate) fn write(
     let written = persist(writer, is_over, |writer| {
         loop {
             match writer.store(entries, ends, None) {
-                Err(Trouble::Refused(_)) if refusals < TRIES => {
+                Err(StoreError::Refused(_)) if refusals < TRIES => {
                     refusals += 1;
                     if !wait(SHORTEST_PAUSE, is_over) {
                         return Ok(Written::GivenUp);
                     }
                 }
-                Err(Trouble::Refused(_)) => return settled(sift(writer, entries, ends)),
+                Err(StoreError::Refused(_)) => return settled(sift(writer, entries, ends)),
                 outcome => return settled(outcome),
             }
         }
@@ -47,11 +47,11 @@ pub(crate) fn write(
     written.unwrap_or(Written::GivenUp)
 }
 
-fn settled(outcome: Result<(), Trouble>) -> Result<Written, Trouble> {
+fn settled(outcome: Result<(), StoreError>) -> Result<Written, StoreError> {
     match outcome {
         Ok(()) => Ok(Written::Stored),
-        Err(Trouble::Moved) => Ok(Written::Moved),
-        Err(trouble) => Err(trouble),
+        Err(StoreError::Moved) => Ok(Written::Moved),
+        Err(error) => Err(error),
     }
 }
 
@@ -59,7 +59,7 @@ fn settled(outcome: Result<(), Trouble>) -> Result<Written, Trouble> {
 pub(crate) fn persist<T>(
     writer: &mut Writer,
     is_over: &dyn Fn() -> bool,
-    mut attempt: impl FnMut(&mut Writer) -> Result<T, Trouble>,
+    mut attempt: impl FnMut(&mut Writer) -> Result<T, StoreError>,
 ) -> Option<T> {
     let began = Instant::now();
     let mut pause = SHORTEST_PAUSE;
@@ -72,11 +72,11 @@ pub(crate) fn persist<T>(
                 }
                 return Some(done);
             }
-            Err(Trouble::Locked(text)) => {
+            Err(StoreError::Locked(text)) => {
                 free_lock(writer, began.elapsed());
                 text
             }
-            Err(trouble) => Unavailable::from(trouble).to_string(),
+            Err(error) => Unavailable::from(error).to_string(),
         };
         waited = true;
         let failure = failure(&text);

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use wire::{AgentEvent, MonitorDue};
 
 use super::batch_plan::{Report, number};
-use crate::store::db::error::{Statement, Trouble};
+use crate::store::db::error::{Statement, StoreError};
 use crate::store::db::time::pg_time;
 
 fn word(event: AgentEvent) -> Option<&'static str> {
@@ -23,7 +23,7 @@ fn word(event: AgentEvent) -> Option<&'static str> {
 ///
 /// A list that is said again is the one that its run said last, and holds since then. What is known of it already is not
 /// stored once more: a row that has the same monitors, and after which no other list of the run came.
-pub(crate) fn store(connection: &mut PgConnection, schedules: &[(i32, Report<'_>)]) -> Result<(), Trouble> {
+pub(crate) fn store(connection: &mut PgConnection, schedules: &[(i32, Report<'_>)]) -> Result<(), StoreError> {
     for (epoch_id, Report { seq, report, .. }) in schedules {
         let Some(event) = word(report.event) else { continue };
         sql_query(
@@ -51,7 +51,7 @@ pub(crate) fn store(connection: &mut PgConnection, schedules: &[(i32, Report<'_>
         .bind::<Nullable<Array<Jsonb>>, _>(tags(&report.monitors))
         .bind::<Bool, _>(report.due_since.is_some())
         .execute(connection)
-        .map_err(|error| Trouble::of(error, Statement::Records))?;
+        .map_err(|error| StoreError::of(error, Statement::Records))?;
     }
     Ok(())
 }

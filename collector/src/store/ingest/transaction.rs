@@ -21,19 +21,19 @@ use diesel::sql_types::{
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::batch_plan::{Plan, Report, number};
-use super::positions::Held;
+use super::batch_plan::{BatchPlan, Report, number};
+use super::positions::HeldPositions;
 use super::results::{ResultRow, Row, results};
 use super::{agents, copy, dirty_hours, late, schedules};
 use crate::position::Positions;
 use crate::ranges::Ranges;
-use crate::store::db::error::{Statement, Trouble};
+use crate::store::db::error::{Statement, StoreError};
 use crate::store::db::multirange::{SqlRanges, to_sql};
 use crate::store::db::time::pg_time;
 
 /// How the rows are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum WriteMode {
     /// By COPY, which fails where a row is there already.
     Copy,
     /// Row by row, leaving those that are there already: after a ledger was restored from an older backup.
@@ -45,24 +45,28 @@ const UPSERT_ROWS: usize = 2_000;
 
 /// What a transaction writes.
 pub(crate) struct Content<'a> {
-    pub(crate) plan: &'a Plan<'a>,
+    pub(crate) plan: &'a BatchPlan<'a>,
     /// Sorted by their index.
     pub(crate) rows: &'a [Row<'a>],
     /// The hashes of the monitors that the rows name.
     pub(crate) monitors: BTreeMap<i32, Uuid>,
     /// Where the database has to be, and where it will be.
-    pub(crate) positions: (&'a Held, &'a Positions),
+    pub(crate) positions: (&'a HeldPositions, &'a Positions),
 }
 
 /// Writes all of it or nothing. The names are those of agents under which two hosts report, as one of the reports shows.
-pub(crate) fn run(connection: &mut PgConnection, content: &Content<'_>, way: Way) -> Result<Vec<String>, Trouble> {
+pub(crate) fn run(
+    connection: &mut PgConnection,
+    content: &Content<'_>,
+    mode: WriteMode,
+) -> Result<Vec<String>, StoreError> {
     let Content { plan, rows, monitors, positions: (held, next) } = content;
     let now = Timestamp::now();
     let (due, late) = (dirty_hours::of(rows, now), late::late(rows, now));
     connection.transaction(|connection| {
         held.lock(connection)?;
         if lock(connection, &plan.epochs.keys().copied().collect::<Vec<_>>())? != plan.epochs {
-            return Err(Trouble::Stale);
+            return Err(StoreError::Stale);
         }
         prove(connection, monitors)?;
         account(connection, plan)?;
@@ -70,9 +74,9 @@ pub(crate) fn run(connection: &mut PgConnection, content: &Content<'_>, way: Way
         claim(connection, &plan.claims)?;
         let doubled = report(connection, plan)?;
         schedules::store(connection, &plan.schedules)?;
-        match way {
-            Way::Copy => copy::copy(connection, rows)?,
-            Way::Upsert => upsert(connection, rows)?,
+        match mode {
+            WriteMode::Copy => copy::copy(connection, rows)?,
+            WriteMode::Upsert => upsert(connection, rows)?,
         }
         set_aside(connection, plan)?;
         late::store(connection, &late)?;
@@ -91,31 +95,31 @@ struct Locked {
 }
 
 /// Locks epochs against other writers, in an order that all keep; which ones these are.
-pub(crate) fn lock(connection: &mut PgConnection, epoch_ids: &[i32]) -> Result<BTreeMap<i32, Uuid>, Trouble> {
+pub(crate) fn lock(connection: &mut PgConnection, epoch_ids: &[i32]) -> Result<BTreeMap<i32, Uuid>, StoreError> {
     let locked: Vec<Locked> =
         sql_query("select epoch_id, epoch from epochs where epoch_id = any($1) order by epoch_id for no key update")
             .bind::<Array<Integer>, _>(epoch_ids)
             .load(connection)
-            .map_err(|error| Trouble::of(error, Statement::Lock))?;
+            .map_err(|error| StoreError::of(error, Statement::Lock))?;
     Ok(locked.into_iter().map(|row| (row.epoch_id, row.epoch)).collect())
 }
 
 /// Proves that monitors have these ids, by the hashes of their definitions.
-fn prove(connection: &mut PgConnection, monitors: &BTreeMap<i32, Uuid>) -> Result<(), Trouble> {
+fn prove(connection: &mut PgConnection, monitors: &BTreeMap<i32, Uuid>) -> Result<(), StoreError> {
     let proven = sql_query(
         "select from unnest($1, $2) d(monitor_id, hash) join monitors m on (m.monitor_id, m.hash) = (d.monitor_id, d.hash)",
     )
     .bind::<Array<Integer>, _>(monitors.keys().copied().collect::<Vec<_>>())
     .bind::<Array<SqlUuid>, _>(monitors.values().copied().collect::<Vec<_>>())
     .execute(connection)?;
-    if proven == monitors.len() { Ok(()) } else { Err(Trouble::Stale) }
+    if proven == monitors.len() { Ok(()) } else { Err(StoreError::Stale) }
 }
 
-fn account(connection: &mut PgConnection, plan: &Plan<'_>) -> Result<(), Trouble> {
+fn account(connection: &mut PgConnection, plan: &BatchPlan<'_>) -> Result<(), StoreError> {
     if plan.deltas.is_empty() {
         return Ok(());
     }
-    let column = |of: fn(&super::ledger_cache::Delta) -> &Ranges| -> Vec<SqlRanges> {
+    let column = |of: fn(&super::ledger_cache::LedgerDelta) -> &Ranges| -> Vec<SqlRanges> {
         plan.deltas.values().map(|delta| to_sql(of(delta))).collect()
     };
     let answered = sql_query(
@@ -129,10 +133,10 @@ fn account(connection: &mut PgConnection, plan: &Plan<'_>) -> Result<(), Trouble
     .bind::<Array<Multirange<BigInt>>, _>(column(|delta| &delta.rejected))
     .bind::<Array<Multirange<BigInt>>, _>(column(|delta| &delta.notices))
     .execute(connection)?;
-    if answered == plan.deltas.len() { Ok(()) } else { Err(Trouble::Stale) }
+    if answered == plan.deltas.len() { Ok(()) } else { Err(StoreError::Stale) }
 }
 
-fn declare(connection: &mut PgConnection, dropped: &BTreeMap<i32, Ranges>) -> Result<(), Trouble> {
+fn declare(connection: &mut PgConnection, dropped: &BTreeMap<i32, Ranges>) -> Result<(), StoreError> {
     if dropped.is_empty() {
         return Ok(());
     }
@@ -146,7 +150,7 @@ fn declare(connection: &mut PgConnection, dropped: &BTreeMap<i32, Ranges>) -> Re
     Ok(())
 }
 
-fn claim(connection: &mut PgConnection, claims: &BTreeMap<i32, i64>) -> Result<(), Trouble> {
+fn claim(connection: &mut PgConnection, claims: &BTreeMap<i32, i64>) -> Result<(), StoreError> {
     if claims.is_empty() {
         return Ok(());
     }
@@ -160,12 +164,12 @@ fn claim(connection: &mut PgConnection, claims: &BTreeMap<i32, i64>) -> Result<(
     Ok(())
 }
 
-fn report(connection: &mut PgConnection, plan: &Plan<'_>) -> Result<Vec<String>, Trouble> {
-    let Plan { reports, first_places, .. } = plan;
+fn report(connection: &mut PgConnection, plan: &BatchPlan<'_>) -> Result<Vec<String>, StoreError> {
+    let BatchPlan { reports, first_places, .. } = plan;
     if reports.is_empty() {
         return Ok(Vec::new());
     }
-    let of_records = |error| Trouble::of(error, Statement::Records);
+    let of_records = |error| StoreError::of(error, Statement::Records);
     let all = || reports.values();
     let previous = || all().map(|report| report.report.previous.as_ref());
     let oldest = || all().map(|report| report.report.oldest_pending.as_ref());
@@ -200,18 +204,18 @@ fn report(connection: &mut PgConnection, plan: &Plan<'_>) -> Result<Vec<String>,
     agents::report(connection, reports)
 }
 
-fn upsert(connection: &mut PgConnection, rows: &[Row<'_>]) -> Result<(), Trouble> {
+fn upsert(connection: &mut PgConnection, rows: &[Row<'_>]) -> Result<(), StoreError> {
     for rows in rows.chunks(UPSERT_ROWS) {
         diesel::insert_into(results::table)
             .values(rows.iter().map(ResultRow::new).collect::<Vec<_>>())
             .on_conflict_do_nothing()
             .execute(connection)
-            .map_err(|error| Trouble::of(error, Statement::Rows))?;
+            .map_err(|error| StoreError::of(error, Statement::Rows))?;
     }
     Ok(())
 }
 
-fn set_aside(connection: &mut PgConnection, plan: &Plan<'_>) -> Result<(), Trouble> {
+fn set_aside(connection: &mut PgConnection, plan: &BatchPlan<'_>) -> Result<(), StoreError> {
     if plan.rejects.is_empty() {
         return Ok(());
     }

@@ -11,17 +11,17 @@ use diesel::{Connection, PgConnection};
 use jiff::Timestamp;
 use settings::{LogThrottle, Outage};
 
-use super::batch_plan::{Plan, Reject, Window, day};
+use super::batch_plan::{BatchPlan, Reject, StorableDays, day};
 use super::doubled::Doubled;
-use super::ledger_cache::Memory;
-use super::positions::{self, Held};
-use super::transaction::{self, Content, Way};
+use super::ledger_cache::LedgerCache;
+use super::positions::{self, HeldPositions};
+use super::transaction::{self, Content, WriteMode};
 use super::{names, results};
 use crate::batch::Entry;
 use crate::health::Tally;
 use crate::position::{Log, Positions, Start};
-use crate::store::db::connections::{Connections, Kept};
-use crate::store::db::error::Trouble;
+use crate::store::db::connections::{Connections, PooledSession};
+use crate::store::db::error::StoreError;
 use crate::store::db::migrate;
 use crate::store::partitions::Partitions;
 
@@ -32,8 +32,8 @@ pub(crate) struct Writer {
     migrate: bool,
     results_days: i64,
     /// None until there is one that works.
-    session: Option<Remembering>,
-    pub(crate) positions: Held,
+    session: Option<WriterSession>,
+    pub(crate) positions: HeldPositions,
     log: LogThrottle,
     doubled: Doubled,
     /// That the database does not store, which all writers beside one another say together.
@@ -43,16 +43,16 @@ pub(crate) struct Writer {
 }
 
 /// A session, and what was read in it. It ends with the session: the next one may be of a database that was set back.
-pub(crate) struct Remembering {
-    pub(crate) session: Kept,
+pub(crate) struct WriterSession {
+    pub(crate) session: PooledSession,
     is_ready: bool,
-    pub(crate) memory: Memory,
+    pub(crate) cache: LedgerCache,
     pub(crate) partitions: Partitions,
 }
 
-impl Remembering {
-    fn new(session: Kept) -> Remembering {
-        Remembering { session, is_ready: false, memory: Memory::default(), partitions: Partitions::default() }
+impl WriterSession {
+    fn new(session: PooledSession) -> WriterSession {
+        WriterSession { session, is_ready: false, cache: LedgerCache::default(), partitions: Partitions::default() }
     }
 }
 
@@ -68,7 +68,7 @@ impl Writer {
             migrate,
             results_days,
             session: None,
-            positions: Held::default(),
+            positions: HeldPositions::default(),
             log: LogThrottle::default(),
             doubled: Doubled::default(),
             outage: Outage::default(),
@@ -82,7 +82,7 @@ impl Writer {
         Writer { outage: self.outage.clone(), tally: self.tally.clone(), ..writer }
     }
 
-    pub(crate) fn locate_once(&mut self, log: &Log, partitions: &[i32]) -> Result<Start, Trouble> {
+    pub(crate) fn locate_once(&mut self, log: &Log, partitions: &[i32]) -> Result<Start, StoreError> {
         let (held, start) = self.in_session(|_, it| positions::locate(&mut it.session, log, partitions))?;
         self.positions = held;
         Ok(start)
@@ -92,15 +92,15 @@ impl Writer {
     /// database the session and what was read in it are gone.
     pub(crate) fn in_session<T>(
         &mut self,
-        work: impl FnOnce(&mut Writer, &mut Remembering) -> Result<T, Trouble>,
-    ) -> Result<T, Trouble> {
+        work: impl FnOnce(&mut Writer, &mut WriterSession) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let mut it = match self.session.take() {
             Some(it) => it,
-            None => Remembering::new(self.connections.get()?),
+            None => WriterSession::new(self.connections.get()?),
         };
         let outcome = self.make_ready(&mut it).and_then(|()| work(self, &mut it));
         let outcome = it.session.judge(outcome);
-        if !matches!(outcome, Err(Trouble::Unavailable(_) | Trouble::Locked(_) | Trouble::Refused(_))) {
+        if !matches!(outcome, Err(StoreError::Unavailable(_) | StoreError::Locked(_) | StoreError::Refused(_))) {
             self.session = Some(it);
         }
         outcome
@@ -113,65 +113,65 @@ impl Writer {
         entries: &[Entry<'_>],
         ends: &Positions,
         refused: Option<&str>,
-    ) -> Result<(), Trouble> {
-        let mut way = Way::Copy;
+    ) -> Result<(), StoreError> {
+        let mut mode = WriteMode::Copy;
         let mut conflicts = 0;
         let mut had_partitions = true;
         loop {
-            match self.in_session(|writer, it| writer.attempt(it, entries, ends, refused, way)) {
-                Err(Trouble::Stale) if conflicts < MOST_CONFLICTS => {
+            match self.in_session(|writer, it| writer.attempt(it, entries, ends, refused, mode)) {
+                Err(StoreError::Stale) if conflicts < MOST_CONFLICTS => {
                     conflicts += 1;
-                    self.forget(|it| it.memory.forget());
+                    self.forget(|it| it.cache.forget());
                 }
-                Err(Trouble::Clash) if way == Way::Copy => {
-                    way = Way::Upsert;
+                Err(StoreError::Clash) if mode == WriteMode::Copy => {
+                    mode = WriteMode::Upsert;
                     if let Some(batches) = self.log.happened("clash", 1, Instant::now()) {
                         log::warn!(batches; "rows are there that the ledger does not know: stored one by one");
                     }
                 }
-                Err(Trouble::NoPartition(_)) if had_partitions => {
+                Err(StoreError::NoPartition(_)) if had_partitions => {
                     had_partitions = false;
                     self.forget(|it| it.partitions.forget());
                 }
-                Err(Trouble::NoPartition(text)) => return Err(Trouble::Refused(text)),
+                Err(StoreError::NoPartition(text)) => return Err(StoreError::Refused(text)),
                 outcome => return outcome,
             }
         }
     }
 
-    pub(crate) fn forget(&mut self, forget: impl FnOnce(&mut Remembering)) {
+    pub(crate) fn forget(&mut self, forget: impl FnOnce(&mut WriterSession)) {
         self.session.as_mut().map(forget);
     }
 
     fn attempt(
         &mut self,
-        it: &mut Remembering,
+        it: &mut WriterSession,
         entries: &[Entry<'_>],
         ends: &Positions,
         refused: Option<&str>,
-        way: Way,
-    ) -> Result<(), Trouble> {
-        let (connection, memory): (&mut PgConnection, _) = (&mut it.session, &mut it.memory);
+        mode: WriteMode,
+    ) -> Result<(), StoreError> {
+        let (connection, cache): (&mut PgConnection, _) = (&mut it.session, &mut it.cache);
         if entries.is_empty() {
             return self.move_on(connection, ends);
         }
-        memory.trim();
-        names::learn_epochs(connection, memory, entries)?;
-        let plan = Plan::new(entries, memory, self.window(), refused);
+        cache.trim();
+        names::learn_epochs(connection, cache, entries)?;
+        let plan = BatchPlan::new(entries, cache, self.window(), refused);
         if plan.is_empty() {
             self.positions.reach(ends);
             self.tally.stored(0, plan.replayed);
             return Ok(());
         }
-        let monitors = names::monitors(connection, memory, &plan.results)?;
+        let monitors = names::monitors(connection, cache, &plan.results)?;
         it.partitions.ensure(connection, &plan.days())?;
         let rows = results::rows(&plan.results, &monitors);
         let monitors = monitors.iter().map(|monitor| (monitor.id, monitor.hash)).collect();
         let next = self.positions.next(ends);
         let content = Content { plan: &plan, rows: &rows, monitors, positions: (&self.positions, &next) };
-        let doubled = transaction::run(connection, &content, way)?;
+        let doubled = transaction::run(connection, &content, mode)?;
         self.positions.committed(next);
-        memory.account(plan.deltas.values());
+        cache.account(plan.deltas.values());
         self.tally.stored(rows.len() as u64, plan.replayed);
         plan.rejects.iter().for_each(|reject| self.tally.rejected(reject.reason));
         log::debug!(rows = plan.results.len(), rejected = plan.rejects.len(), replayed = plan.replayed; "stored a batch");
@@ -181,7 +181,7 @@ impl Writer {
     }
 
     /// Compares positions, and writes what was reached.
-    fn move_on(&mut self, connection: &mut PgConnection, ends: &Positions) -> Result<(), Trouble> {
+    fn move_on(&mut self, connection: &mut PgConnection, ends: &Positions) -> Result<(), StoreError> {
         if self.positions.is_empty() {
             return Ok(());
         }
@@ -194,7 +194,7 @@ impl Writer {
         Ok(())
     }
 
-    fn make_ready(&self, it: &mut Remembering) -> Result<(), Trouble> {
+    fn make_ready(&self, it: &mut WriterSession) -> Result<(), StoreError> {
         if it.is_ready {
             return Ok(());
         }
@@ -212,12 +212,12 @@ impl Writer {
     }
 
     /// From the retention's first day to tomorrow.
-    pub(crate) fn window(&self) -> Window {
+    pub(crate) fn window(&self) -> StorableDays {
         let today = day(Timestamp::now());
-        Window { oldest: today - self.results_days, newest: today + 1 }
+        StorableDays { oldest: today - self.results_days, newest: today + 1 }
     }
 
-    fn say_rejected(&mut self, plan: &Plan<'_>) {
+    fn say_rejected(&mut self, plan: &BatchPlan<'_>) {
         let mut by_reason: BTreeMap<&'static str, (u64, &Reject<'_>)> = BTreeMap::new();
         for reject in &plan.rejects {
             by_reason.entry(reject.reason).or_insert((0, reject)).0 += 1;

@@ -13,7 +13,7 @@ use wire::Clock;
 use crate::figures::agent::{AgentRow, Presence};
 use crate::figures::clock;
 use crate::figures::runs::{BESIDE, is_doubled};
-use crate::store::db::error::Trouble;
+use crate::store::db::error::StoreError;
 use crate::store::db::time::{pg_time, time};
 
 /// Agents report every minute: after three of them without a word one is silent.
@@ -68,16 +68,19 @@ struct Report {
 }
 
 /// All agents, by name.
-pub(crate) fn read(connection: &mut PgConnection, now: Timestamp) -> Result<Vec<AgentRow>, Trouble> {
+pub(crate) fn read(connection: &mut PgConnection, now: Timestamp) -> Result<Vec<AgentRow>, StoreError> {
     rows(connection, now, true)
 }
 
 /// The same, but for how many monitors each is to check, which costs more than all else: none.
-pub(in crate::store) fn as_reported(connection: &mut PgConnection, now: Timestamp) -> Result<Vec<AgentRow>, Trouble> {
+pub(in crate::store) fn as_reported(
+    connection: &mut PgConnection,
+    now: Timestamp,
+) -> Result<Vec<AgentRow>, StoreError> {
     rows(connection, now, false)
 }
 
-fn rows(connection: &mut PgConnection, now: Timestamp, with_monitors: bool) -> Result<Vec<AgentRow>, Trouble> {
+fn rows(connection: &mut PgConnection, now: Timestamp, with_monitors: bool) -> Result<Vec<AgentRow>, StoreError> {
     let rows: Vec<Row> = sql_query(
         "with counted as (
              select e.agent_id, min(e.first_seen) as first_seen, max(e.epoch_id) as newest,

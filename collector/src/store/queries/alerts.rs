@@ -6,7 +6,7 @@ use diesel::sql_types::{BigInt, Timestamptz};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::figures::alerts::AlertCounts;
-use crate::store::db::error::Trouble;
+use crate::store::db::error::StoreError;
 use crate::store::db::time::pg_time;
 
 #[derive(QueryableByName)]
@@ -25,7 +25,7 @@ struct Row {
 }
 
 /// A message that waits for others to take along is not due yet.
-pub(crate) fn read(connection: &mut PgConnection, now: Timestamp) -> Result<AlertCounts, Trouble> {
+pub(crate) fn read(connection: &mut PgConnection, now: Timestamp) -> Result<AlertCounts, StoreError> {
     let row: Row = sql_query(
         "select a.*, n.*
          from (

@@ -10,7 +10,7 @@ use super::response_times::Answers;
 use super::summaries::{Arrived, place};
 use crate::figures::Window;
 use crate::figures::period::Grain;
-use crate::store::db::error::Trouble;
+use crate::store::db::error::StoreError;
 use crate::store::db::time::pg_time;
 use crate::store::summary_blocks::Arrival;
 
@@ -31,7 +31,7 @@ pub(in crate::store) fn read(
     grain: Grain,
     edges: &[Timestamp],
     monitors: &[i32],
-) -> Result<Vec<Row>, Trouble> {
+) -> Result<Vec<Row>, StoreError> {
     let (source, begin) = match grain {
         Grain::Hour => ("checks_by_hour", "hour"),
         Grain::Day => ("checks_by_day", "day"),

@@ -20,7 +20,7 @@ use crate::figures::detail::{Detail, Gap, Late, Point, Side};
 use crate::figures::due::Schedule;
 use crate::figures::overview::Bar;
 use crate::figures::period::Period;
-use crate::store::db::error::Trouble;
+use crate::store::db::error::StoreError;
 use crate::store::db::outcomes::ANSWERED;
 use crate::store::db::time::{pg_time, time};
 
@@ -30,7 +30,7 @@ pub(crate) fn read(
     id: &str,
     period: Period,
     now: Timestamp,
-) -> Result<Option<Detail>, Trouble> {
+) -> Result<Option<Detail>, StoreError> {
     let edges = period.edges(now);
     let window = Window::between(&edges);
     // What arrived is told at once. Only what did not arrive may be on its way.
@@ -107,7 +107,7 @@ fn series(arrived: &[Row]) -> Vec<Point> {
 }
 
 /// Response times of the last 24 hours with their phases, by quarters of an hour.
-fn phases(connection: &mut PgConnection, monitors: &[i32], window: Window) -> Result<Vec<Point>, Trouble> {
+fn phases(connection: &mut PgConnection, monitors: &[i32], window: Window) -> Result<Vec<Point>, StoreError> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = Timestamptz)]
@@ -171,7 +171,12 @@ fn gaps(agents: &[Side], schedule: &Schedule, edges: &[Timestamp]) -> Vec<Gap> {
 }
 
 /// What came late from the agents that look at the monitor.
-fn late(connection: &mut PgConnection, names: &Names, agents: &[Side], window: Window) -> Result<Vec<Late>, Trouble> {
+fn late(
+    connection: &mut PgConnection,
+    names: &Names,
+    agents: &[Side],
+    window: Window,
+) -> Result<Vec<Late>, StoreError> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = Integer)]

@@ -10,7 +10,7 @@ use diesel::sql_types::{BigInt, Multirange, Nullable, Timestamptz};
 use jiff::Timestamp;
 
 use crate::ranges::Ranges;
-use crate::store::db::error::Trouble;
+use crate::store::db::error::StoreError;
 use crate::store::db::multirange::from_sql;
 use crate::store::db::time::pg_time;
 use crate::store::summary_blocks::Span;
@@ -27,7 +27,7 @@ pub(crate) struct Due {
 
 impl Due {
     /// From a time on.
-    pub(crate) fn read(connection: &mut PgConnection, since: Timestamp) -> Result<Due, Trouble> {
+    pub(crate) fn read(connection: &mut PgConnection, since: Timestamp) -> Result<Due, StoreError> {
         #[derive(QueryableByName)]
         struct Row {
             #[diesel(sql_type = Timestamptz)]
@@ -37,7 +37,7 @@ impl Due {
             #[diesel(sql_type = Multirange<BigInt>)]
             monitors: Vec<(Bound<i64>, Bound<i64>)>,
         }
-        let mut of = |marks: &str| -> Result<Marks, Trouble> {
+        let mut of = |marks: &str| -> Result<Marks, StoreError> {
             let rows: Vec<Row> = sql_query(format!(
                 "select m.begins, m.since, range_agg(int8range(lower(r.ids), upper(r.ids))) as monitors
                  from ({marks}) m(begins, since, monitors) cross join lateral unnest(m.monitors) r(ids)

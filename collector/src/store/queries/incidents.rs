@@ -14,7 +14,7 @@ use crate::figures::due::Schedule;
 use crate::figures::incident;
 use crate::figures::incident::Incident;
 use crate::figures::look::Look;
-use crate::store::db::error::Trouble;
+use crate::store::db::error::StoreError;
 use crate::store::db::time::pg_time;
 
 /// Whether there may be incidents, which cost more to find than all else: not where nothing failed in the bars, nor, as far
@@ -32,7 +32,7 @@ pub(crate) fn read(
     names: &Names,
     schedules: &BTreeMap<String, Schedule>,
     window: Window,
-) -> Result<Vec<Incident>, Trouble> {
+) -> Result<Vec<Incident>, StoreError> {
     let ids = names.monitor_ids();
     let outages = outages::read(connection, names, schedules, window)?;
     let groups = incident::groups(outages.into_iter().map(|seen| seen.outage).collect());
@@ -51,7 +51,7 @@ fn saw_success(
     monitors: &[i32],
     since: Timestamp,
     until: Timestamp,
-) -> Result<Vec<String>, Trouble> {
+) -> Result<Vec<String>, StoreError> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = Integer)]

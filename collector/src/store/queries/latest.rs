@@ -12,9 +12,9 @@ use super::observations::{self, Asked};
 use super::{Definition, Names};
 use crate::figures::due::Schedule;
 use crate::figures::look::{Latest, Look};
-use crate::figures::observation::Sight;
+use crate::figures::observation::Observation;
 use crate::figures::state::State;
-use crate::store::db::error::Trouble;
+use crate::store::db::error::StoreError;
 use crate::store::db::time::pg_time;
 
 /// Of a monitor that nobody tells anything of now, so far back is looked for the last that was told.
@@ -26,12 +26,12 @@ pub(crate) fn read(
     names: &Names,
     schedules: &BTreeMap<String, Schedule>,
     now: Timestamp,
-) -> Result<BTreeMap<String, State>, Trouble> {
+) -> Result<BTreeMap<String, State>, StoreError> {
     let definitions: Vec<&Definition> = names.monitors.iter().collect();
     let latest = observations::latest(connection, names, schedules, &definitions, Asked::Disputed, now)?;
     let of_each = observations::of_each(&latest, names, schedules, now);
     let mut states: BTreeMap<String, State> =
-        of_each.into_iter().map(|(id, sights)| (id, State::new(sights))).collect();
+        of_each.into_iter().map(|(id, observations)| (id, State::new(observations))).collect();
     add_last_words(connection, names, &mut states, now)?;
     Ok(states)
 }
@@ -43,7 +43,7 @@ fn add_last_words(
     names: &Names,
     states: &mut BTreeMap<String, State>,
     now: Timestamp,
-) -> Result<(), Trouble> {
+) -> Result<(), StoreError> {
     let is_silent = |state: &State| state.agents.iter().all(|latest| latest.look == Look::Silent);
     let silent = names.monitors.iter().filter(|it| states.get(&it.id).is_none_or(is_silent));
     let silent: Vec<i32> = silent.map(|it| it.monitor_id).collect();
@@ -68,7 +68,7 @@ fn add_last_words(
         let word = Latest { look: Look::Silent, ..row.latest(names.agent(row.agent_id)) };
         let known = states.remove(&it.id).map(|state| state.agents).unwrap_or_default();
         let others = known.into_iter().filter(|latest| latest.agent != word.agent);
-        let all = others.chain([word.clone()]).map(Sight::of).collect();
+        let all = others.chain([word.clone()]).map(Observation::of).collect();
         states.insert(it.id.clone(), State::new(all));
     }
     Ok(())

@@ -6,7 +6,7 @@ use diesel::sql_query;
 use diesel::sql_types::{Array, BigInt, Integer, Nullable, SmallInt, Text, Timestamptz};
 
 use crate::figures::look::{Latest, Look};
-use crate::store::db::error::Trouble;
+use crate::store::db::error::StoreError;
 use crate::store::db::time::time;
 
 /// A result, as the state of a monitor needs it.
@@ -46,7 +46,7 @@ pub(in crate::store) fn rows(
     connection: &mut PgConnection,
     ids: &[i32],
     times: &[PgTimestamp],
-) -> Result<Vec<Row>, Trouble> {
+) -> Result<Vec<Row>, StoreError> {
     let rows = sql_query(format!(
         "select l.* from unnest($1, $2) p(monitor_id, since)
          cross join lateral (

@@ -13,9 +13,9 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Definition, Names, latest_rows};
 use crate::figures::due::Schedule;
 use crate::figures::look::Look;
-use crate::figures::observation::Sight;
+use crate::figures::observation::Observation;
 use crate::figures::state::{furthest, is_fresh};
-use crate::store::db::error::Trouble;
+use crate::store::db::error::StoreError;
 use crate::store::db::time::{pg_time, time};
 
 /// The latest result of a monitor by an agent, and what went before it.
@@ -51,7 +51,7 @@ pub(in crate::store) fn latest<'a>(
     definitions: &[&'a Definition],
     asked: Asked,
     now: Timestamp,
-) -> Result<BTreeMap<(&'a str, i32), SightRow>, Trouble> {
+) -> Result<BTreeMap<(&'a str, i32), SightRow>, StoreError> {
     let checks = match asked {
         Asked::All(checks) => i32::try_from(checks).unwrap_or(i32::MAX),
         Asked::Disputed => 0,
@@ -91,7 +91,11 @@ pub(in crate::store) fn latest<'a>(
 }
 
 /// Of these definitions of monitors, each from a time on, the latest result of each agent and what went before it.
-fn with_failures(connection: &mut PgConnection, ids: &[i32], times: &[PgTimestamp]) -> Result<Vec<SightRow>, Trouble> {
+fn with_failures(
+    connection: &mut PgConnection,
+    ids: &[i32],
+    times: &[PgTimestamp],
+) -> Result<Vec<SightRow>, StoreError> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }
@@ -139,20 +143,20 @@ pub(in crate::store) fn of_each(
     names: &Names,
     schedules: &BTreeMap<String, Schedule>,
     now: Timestamp,
-) -> BTreeMap<String, Vec<Sight>> {
-    let sights = |(id, schedule): (&String, &Schedule)| {
-        let sight = |(agent_id, interval)| {
+) -> BTreeMap<String, Vec<Observation>> {
+    let observations = |(id, schedule): (&String, &Schedule)| {
+        let observation = |(agent_id, interval)| {
             let row = latest.get(&(id.as_str(), agent_id));
             let behind = names.clock_behind(agent_id);
             let is_fresh = |row: &&SightRow| is_fresh(time(row.latest.checked_at), behind, interval, now);
             match row.filter(is_fresh) {
-                Some(row) => row.sight(names.agent(agent_id), behind),
-                None => Sight::silent(names.agent(agent_id)),
+                Some(row) => row.observation(names.agent(agent_id), behind),
+                None => Observation::silent(names.agent(agent_id)),
             }
         };
-        (id.clone(), schedule.lookers().map(sight).collect())
+        (id.clone(), schedule.lookers().map(observation).collect())
     };
-    schedules.iter().map(sights).collect()
+    schedules.iter().map(observations).collect()
 }
 
 impl SightRow {
@@ -162,9 +166,9 @@ impl SightRow {
     }
 
     /// Of an agent whose clock is so far behind: when it looked and since when it fails is told by a right one.
-    fn sight(&self, agent: String, behind: SignedDuration) -> Sight {
+    fn observation(&self, agent: String, behind: SignedDuration) -> Observation {
         let right = |at| time(at).checked_add(behind).unwrap_or(time(at));
-        Sight {
+        Observation {
             latest: self.latest.latest(agent),
             looked_at: Some(right(self.latest.checked_at)),
             failures: self.failures,

@@ -15,7 +15,7 @@ use super::Names;
 use crate::figures::due::Schedule;
 use crate::figures::state::is_fresh;
 use crate::figures::{Outage, Window};
-use crate::store::db::error::Trouble;
+use crate::store::db::error::StoreError;
 use crate::store::db::time::{pg_time, time};
 
 #[derive(QueryableByName)]
@@ -52,7 +52,7 @@ pub(in crate::store) fn read(
     names: &Names,
     schedules: &BTreeMap<String, Schedule>,
     window: Window,
-) -> Result<Vec<Seen>, Trouble> {
+) -> Result<Vec<Seen>, StoreError> {
     let rows: Vec<Row> = sql_query(
         "select monitor_id, agent_id, began, ended, failures, outcome, status_code, error
          from outages($1, $2, $3) order by began, agent_id",
@@ -96,7 +96,7 @@ fn last_look(
     monitor: &str,
     outage: &Row,
     until: Timestamp,
-) -> Result<Timestamp, Trouble> {
+) -> Result<Timestamp, StoreError> {
     #[derive(QueryableByName)]
     struct Last {
         #[diesel(sql_type = Nullable<Timestamptz>)]

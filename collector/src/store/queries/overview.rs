@@ -17,7 +17,7 @@ use crate::figures::due::Schedule;
 use crate::figures::overview::{Bar, Overview, Summary};
 use crate::figures::period::Period;
 use crate::figures::state::State;
-use crate::store::db::error::Trouble;
+use crate::store::db::error::StoreError;
 
 /// What is known of one monitor, over all its definitions.
 #[derive(Default)]
@@ -30,7 +30,7 @@ struct Known<'a> {
 }
 
 /// All monitors.
-pub(crate) fn read(connection: &mut PgConnection, period: Period, now: Timestamp) -> Result<Overview, Trouble> {
+pub(crate) fn read(connection: &mut PgConnection, period: Period, now: Timestamp) -> Result<Overview, StoreError> {
     let edges = period.edges(now);
     let names = Names::of(connection, None)?;
     let schedules = schedules::read(connection, edges[0], now, None)?;

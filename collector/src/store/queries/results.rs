@@ -7,7 +7,7 @@ use diesel::sql_types::{Array, BigInt, Integer, Nullable, SmallInt, Text, Timest
 use jiff::{SignedDuration, Timestamp};
 
 use crate::figures::detail::ResultRow;
-use crate::store::db::error::Trouble;
+use crate::store::db::error::StoreError;
 use crate::store::db::time::{pg_time, time};
 
 #[derive(QueryableByName)]
@@ -55,7 +55,7 @@ pub(crate) fn read(
     monitors: &[i32],
     before: Timestamp,
     most: usize,
-) -> Result<Vec<ResultRow>, Trouble> {
+) -> Result<Vec<ResultRow>, StoreError> {
     let mut found = Vec::new();
     for days in STEPS_DAYS {
         let since = before.checked_sub(SignedDuration::from_hours(24 * days)).unwrap_or(Timestamp::MIN);
@@ -73,7 +73,7 @@ fn within(
     since: Timestamp,
     before: Timestamp,
     most: usize,
-) -> Result<Vec<Row>, Trouble> {
+) -> Result<Vec<Row>, StoreError> {
     Ok(sql_query(
         "select r.*, a.name as agent
          from (

@@ -9,7 +9,7 @@ use diesel::sql_types::{BigInt, Bool, Integer, Jsonb, Nullable, Text, Timestampt
 use jiff::{SignedDuration, Timestamp};
 
 use crate::figures::due::{Schedule, Span};
-use crate::store::db::error::Trouble;
+use crate::store::db::error::StoreError;
 use crate::store::db::time::{pg_time, time};
 
 #[derive(QueryableByName)]
@@ -38,7 +38,7 @@ pub(in crate::store) fn read(
     since: Timestamp,
     now: Timestamp,
     id: Option<&str>,
-) -> Result<BTreeMap<String, Schedule>, Trouble> {
+) -> Result<BTreeMap<String, Schedule>, StoreError> {
     // One monitor is taken out of the lists that have it, once out of one that was said again. Both queries take the same.
     let query = match id {
         None => "select * from schedule_spans($1, $2) where $3 is null",

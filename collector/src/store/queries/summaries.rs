@@ -22,7 +22,7 @@ use super::response_times::Answers;
 use crate::figures::counts::Counts;
 use crate::figures::period::{Grain, Period};
 use crate::ranges::Ranges;
-use crate::store::db::error::Trouble;
+use crate::store::db::error::StoreError;
 use crate::store::db::time::{pg_time, time};
 use crate::store::summary_blocks;
 use crate::store::summary_blocks::{Arrival, HOUR, Span, Stored, Summary};
@@ -79,7 +79,7 @@ pub(crate) fn read(
     period: Period,
     edges: &[Timestamp],
     monitors: &[i32],
-) -> Result<Arrived, Trouble> {
+) -> Result<Arrived, StoreError> {
     let all = Ranges::from_parts(monitors.iter().map(|id| (i64::from(*id), i64::from(*id) + 1)).collect());
     let mut reading =
         Reading { due: Due::read(connection, edges[0])?, edges, arrived: Arrived::new(edges), connection };
@@ -101,7 +101,7 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     /// What there is of days; the hours that are to be looked at instead.
-    fn days(&mut self, days: &Monitors) -> Result<Monitors, Trouble> {
+    fn days(&mut self, days: &Monitors) -> Result<Monitors, StoreError> {
         let left = self.packed(Span::Day, days)?;
         let until = self.until();
         let mut hours = Monitors::new();
@@ -122,7 +122,7 @@ impl Reading<'_> {
     }
 
     /// What there is of hours.
-    fn hours(&mut self, hours: &Monitors, monitors: &[i32]) -> Result<(), Trouble> {
+    fn hours(&mut self, hours: &Monitors, monitors: &[i32]) -> Result<(), StoreError> {
         for (hour, parts) in self.packed(Span::Hour, hours)? {
             let due = self.due.of(Span::Hour, hour, i64::MAX);
             let mut live = Vec::new();
@@ -140,7 +140,7 @@ impl Reading<'_> {
     }
 
     /// Adds what is packed of these monitors and not due; what is left.
-    fn packed(&mut self, span: Span, wanted: &Monitors) -> Result<Left, Trouble> {
+    fn packed(&mut self, span: Span, wanted: &Monitors) -> Result<Left, StoreError> {
         let mut left: Left = wanted.iter().map(|(begins, all)| (*begins, vec![(*begins, all.clone())])).collect();
         let begins: Vec<PgTimestamp> = wanted.keys().map(|begins| PgTimestamp(*begins)).collect();
         for stored in summary_blocks::read(self.connection, span, &begins)? {
@@ -175,7 +175,7 @@ impl Reading<'_> {
     }
 
     /// Adds the summaries of an hour or a day that are not packed.
-    fn rows(&mut self, span: Span, begins: i64, monitors: &Ranges) -> Result<(), Trouble> {
+    fn rows(&mut self, span: Span, begins: i64, monitors: &Ranges) -> Result<(), StoreError> {
         if !monitors.is_empty() {
             let rows = summary_blocks::rows(self.connection, span, PgTimestamp(begins), monitors, None)?;
             self.add(&rows, begins);
@@ -184,7 +184,7 @@ impl Reading<'_> {
     }
 
     /// Adds the results of an hour, of each monitor from a time on and up to the last edge.
-    fn results(&mut self, hour: i64, monitors: &[(i32, PgTimestamp)]) -> Result<(), Trouble> {
+    fn results(&mut self, hour: i64, monitors: &[(i32, PgTimestamp)]) -> Result<(), StoreError> {
         if !monitors.is_empty() {
             let until = PgTimestamp(self.until().min(hour + HOUR));
             let rows = summary_blocks::results(self.connection, monitors, until, None)?;

@@ -11,7 +11,7 @@ use monitor::{Monitor, Sum};
 
 use super::{Names, Reader, bars, outages, schedules};
 use crate::figures::{Answer, Figures, NoWindow, Query, Window, period};
-use crate::store::db::error::Trouble;
+use crate::store::db::error::StoreError;
 use crate::store::db::migrate;
 use crate::store::db::time::now;
 use crate::unavailable::Unavailable;
@@ -28,7 +28,7 @@ impl Reader {
         let read = transaction.run(|connection| {
             connection.batch_execute("set local jit = off")?;
             let now = now(connection)?;
-            Ok::<_, Trouble>(match query.window(now) {
+            Ok::<_, StoreError>(match query.window(now) {
                 Ok(window) => Ok(read(connection, query, window, now)?),
                 Err(none) => Err(none),
             })
@@ -37,7 +37,7 @@ impl Reader {
     }
 }
 
-fn read(connection: &mut PgConnection, query: &Query, window: Window, now: Timestamp) -> Result<Answer, Trouble> {
+fn read(connection: &mut PgConnection, query: &Query, window: Window, now: Timestamp) -> Result<Answer, StoreError> {
     let (grain, edges) = period::bars(window);
     let as_of = query.until.map_or(now, |until| until.min(now));
     let is_wanted = |id: &String| query.monitors.is_empty() || query.monitors.contains(id);

@@ -18,17 +18,17 @@ use crate::batch::{Entry, Message};
 use crate::position::Positions;
 use crate::ranges::Ranges;
 use crate::store::Store;
-use crate::store::db::error::Trouble;
+use crate::store::db::error::StoreError;
 use crate::store::db::multirange::from_sql;
 use crate::store::db::multirange::to_sql;
-use crate::store::ingest::batch_plan::{Plan, number};
-use crate::store::ingest::ledger_cache::{Epoch, Memory};
+use crate::store::ingest::batch_plan::{BatchPlan, number};
+use crate::store::ingest::ledger_cache::{Epoch, LedgerCache};
 use crate::store::ingest::names;
-use crate::store::ingest::positions::Held;
+use crate::store::ingest::positions::HeldPositions;
 use crate::store::ingest::results;
 use crate::store::ingest::transaction;
-use crate::store::ingest::transaction::{Content, Way};
-use crate::store::ingest::writer::{MOST_CONFLICTS, Remembering, Writer};
+use crate::store::ingest::transaction::{Content, WriteMode};
+use crate::store::ingest::writer::{MOST_CONFLICTS, Writer, WriterSession};
 use crate::unavailable::Unavailable;
 
 /// Messages that are stored in one transaction.
@@ -85,7 +85,7 @@ impl Store {
     }
 }
 
-pub(crate) fn replay(writer: &mut Writer, wanted: &Wanted) -> Result<Replayed, Trouble> {
+pub(crate) fn replay(writer: &mut Writer, wanted: &Wanted) -> Result<Replayed, StoreError> {
     let mut replayed = Replayed::default();
     let mut after: Option<(Place, Uuid)> = None;
     loop {
@@ -101,14 +101,18 @@ pub(crate) fn replay(writer: &mut Writer, wanted: &Wanted) -> Result<Replayed, T
     }
 }
 
-fn replay_or_halve(writer: &mut Writer, candidates: &[Candidate<'_>], replayed: &mut Replayed) -> Result<(), Trouble> {
+fn replay_or_halve(
+    writer: &mut Writer,
+    candidates: &[Candidate<'_>],
+    replayed: &mut Replayed,
+) -> Result<(), StoreError> {
     match replay_some(writer, candidates) {
         Ok(portion) => {
             replayed.stored += portion.stored;
             replayed.kept.extend(portion.kept);
             Ok(())
         }
-        Err(Trouble::Refused(text)) => match candidates {
+        Err(StoreError::Refused(text)) => match candidates {
             [one] => {
                 replayed.kept.push((one.place(), format!("the database refuses it: {text}")));
                 Ok(())
@@ -119,19 +123,19 @@ fn replay_or_halve(writer: &mut Writer, candidates: &[Candidate<'_>], replayed: 
                 replay_or_halve(writer, right, replayed)
             }
         },
-        Err(trouble) => Err(trouble),
+        Err(error) => Err(error),
     }
 }
 
 /// As for a batch, what other writers do in between is dealt with.
-fn replay_some(writer: &mut Writer, candidates: &[Candidate<'_>]) -> Result<Replayed, Trouble> {
-    let mut way = Way::Copy;
+fn replay_some(writer: &mut Writer, candidates: &[Candidate<'_>]) -> Result<Replayed, StoreError> {
+    let mut mode = WriteMode::Copy;
     let mut conflicts = 0;
     loop {
-        writer.forget(|it| it.memory.forget());
-        match writer.in_session(|writer, it| attempt_replay(writer, it, candidates, way)) {
-            Err(Trouble::Clash) if way == Way::Copy => way = Way::Upsert,
-            Err(Trouble::Stale | Trouble::NoPartition(_)) if conflicts < MOST_CONFLICTS => {
+        writer.forget(|it| it.cache.forget());
+        match writer.in_session(|writer, it| attempt_replay(writer, it, candidates, mode)) {
+            Err(StoreError::Clash) if mode == WriteMode::Copy => mode = WriteMode::Upsert,
+            Err(StoreError::Stale | StoreError::NoPartition(_)) if conflicts < MOST_CONFLICTS => {
                 conflicts += 1;
                 writer.forget(|it| it.partitions.forget());
             }
@@ -142,20 +146,20 @@ fn replay_some(writer: &mut Writer, candidates: &[Candidate<'_>]) -> Result<Repl
 
 fn attempt_replay(
     writer: &Writer,
-    it: &mut Remembering,
+    it: &mut WriterSession,
     candidates: &[Candidate<'_>],
-    way: Way,
-) -> Result<Replayed, Trouble> {
-    let (connection, memory): (&mut PgConnection, _) = (&mut it.session, &mut it.memory);
+    mode: WriteMode,
+) -> Result<Replayed, StoreError> {
+    let (connection, cache): (&mut PgConnection, _) = (&mut it.session, &mut it.cache);
     let window = writer.window();
     let all: Vec<Entry<'_>> = candidates.iter().map(|candidate| candidate.entry.clone()).collect();
-    names::learn_epochs(connection, memory, &all)?;
+    names::learn_epochs(connection, cache, &all)?;
     // A ledger that knows nothing: in it each message shows what it comes to.
-    let blank = blank(memory, &all);
+    let blank = blank(cache, &all);
     let mut replayed = Replayed::default();
     let mut sound = Vec::new();
     for candidate in candidates {
-        let alone = Plan::new(std::slice::from_ref(&candidate.entry), &blank, window, None);
+        let alone = BatchPlan::new(std::slice::from_ref(&candidate.entry), &blank, window, None);
         match alone.rejects.first() {
             Some(reject) => replayed.kept.push((candidate.place(), format!("{}: {}", reject.reason, reject.detail))),
             None => sound.push(candidate),
@@ -165,23 +169,23 @@ fn attempt_replay(
         return Ok(replayed);
     }
     let entries: Vec<Entry<'_>> = sound.iter().map(|candidate| candidate.entry.clone()).collect();
-    let whole = Plan::new(&entries, &blank, window, None);
+    let whole = BatchPlan::new(&entries, &blank, window, None);
     // Made before anything is locked.
-    names::monitors(connection, memory, &whole.results)?;
+    names::monitors(connection, cache, &whole.results)?;
     it.partitions.ensure(connection, &whole.days())?;
     let epoch_ids: Vec<i32> = whole.epochs.keys().copied().collect();
     connection.transaction(|connection| {
         if transaction::lock(connection, &epoch_ids)? != whole.epochs {
-            return Err(Trouble::Stale);
+            return Err(StoreError::Stale);
         }
         let ledger = take_back(connection, &epoch_ids, &sound)?;
-        let plan = Plan::new(&entries, &ledger, window, None);
-        let monitors = names::monitors(connection, memory, &plan.results)?;
+        let plan = BatchPlan::new(&entries, &ledger, window, None);
+        let monitors = names::monitors(connection, cache, &plan.results)?;
         let rows = results::rows(&plan.results, &monitors);
         let monitors = monitors.iter().map(|monitor| (monitor.id, monitor.hash)).collect();
-        let nowhere = (Held::default(), Positions::new());
+        let nowhere = (HeldPositions::default(), Positions::new());
         let positions = (&nowhere.0, &nowhere.1);
-        transaction::run(connection, &Content { plan: &plan, rows: &rows, monitors, positions }, way)?;
+        transaction::run(connection, &Content { plan: &plan, rows: &rows, monitors, positions }, mode)?;
         let mut taken = BTreeSet::new();
         let (mut places, mut digests) = (Vec::new(), Vec::new());
         for candidate in &sound {
@@ -202,11 +206,11 @@ fn attempt_replay(
 }
 
 /// The epochs of these entries with nothing accounted.
-fn blank(memory: &Memory, entries: &[Entry<'_>]) -> Memory {
-    let mut blank = Memory::default();
+fn blank(cache: &LedgerCache, entries: &[Entry<'_>]) -> LedgerCache {
+    let mut blank = LedgerCache::default();
     for entry in entries {
         names::for_each_epoch(entry, |epoch, _, _| {
-            if let Some(id) = memory.epoch_id(&epoch) {
+            if let Some(id) = cache.epoch_id(&epoch) {
                 blank.learn_epochs([(epoch, Epoch { id, is_named: true, accounted: Ranges::new() })]);
             }
         });
@@ -220,7 +224,7 @@ fn take_back(
     connection: &mut PgConnection,
     epoch_ids: &[i32],
     candidates: &[&Candidate<'_>],
-) -> Result<Memory, Trouble> {
+) -> Result<LedgerCache, StoreError> {
     let mut wanted: BTreeMap<Uuid, Vec<(i64, i64)>> = BTreeMap::new();
     for (epoch, seq) in candidates.iter().filter_map(|candidate| candidate.number()) {
         wanted.entry(epoch).or_default().push((seq, seq + 1));
@@ -229,7 +233,7 @@ fn take_back(
         sql_query("select epoch_id, epoch, accounted, rejected from epochs where epoch_id = any($1)")
             .bind::<Array<Integer>, _>(epoch_ids)
             .load(connection)?;
-    let mut ledger = Memory::default();
+    let mut ledger = LedgerCache::default();
     let (mut ids, mut numbers) = (Vec::new(), Vec::new());
     for row in rows {
         let (accounted, rejected) = (from_sql(row.accounted), from_sql(row.rejected));
@@ -252,7 +256,7 @@ fn take_back(
     Ok(ledger)
 }
 
-fn remove(connection: &mut PgConnection, places: &[Place], digests: &[Uuid]) -> Result<(), Trouble> {
+fn remove(connection: &mut PgConnection, places: &[Place], digests: &[Uuid]) -> Result<(), StoreError> {
     sql_query(
         "delete from rejected r using unnest($1, $2, $3, $4) d(topic, partition, \"offset\", digest)
          where (r.topic, r.partition, r.\"offset\", r.digest) = (d.topic, d.partition, d.\"offset\", d.digest)",

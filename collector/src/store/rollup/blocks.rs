@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Array, Binary, Bool, Integer, SmallInt, Timestamptz};
 
-use super::{Rival, Trouble, lock};
+use super::{Rival, StoreError, lock};
 use crate::store::summary_blocks;
 use crate::store::summary_blocks::{Block, FORMAT, MOST, Span, Summary};
 
@@ -32,7 +32,7 @@ struct Missing {
 
 /// Packs the latest hour or day that lacks a block; whether there was one to be packed here. Under the lock of those who
 /// make summaries, so that none is made between the reading and the writing.
-pub(crate) fn step(connection: &mut PgConnection) -> Result<bool, Trouble> {
+pub(crate) fn step(connection: &mut PgConnection) -> Result<bool, StoreError> {
     // What is read is of after the lock was got, whatever the database's default is.
     connection.build_transaction().read_committed().run(|connection| {
         if !lock(connection, Rival::Yield)? {
@@ -90,7 +90,7 @@ fn missing() -> String {
 }
 
 /// Writes those of the hours and days that have no row at all.
-fn write_empty(connection: &mut PgConnection) -> Result<(), Trouble> {
+fn write_empty(connection: &mut PgConnection) -> Result<(), StoreError> {
     sql_query(format!(
         "insert into summary_blocks (is_day, begins, block, until, format, content)
          select m.is_day, m.begins, m.block,
@@ -109,7 +109,7 @@ fn write_empty(connection: &mut PgConnection) -> Result<(), Trouble> {
 }
 
 /// Drops the blocks that no page asks for any more.
-pub(in crate::store) fn expire(connection: &mut PgConnection) -> Result<(), Trouble> {
+pub(in crate::store) fn expire(connection: &mut PgConnection) -> Result<(), StoreError> {
     sql_query(format!(
         "delete from summary_blocks b
          where not exists (select from ({WANTED}) w where w.is_day = b.is_day and w.begins <= b.begins)"

@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Integer, Multirange, Nullable, Timestamptz};
 
-use super::{Bound, FIGURES, Rival, Trouble, excluded, lock};
+use super::{Bound, FIGURES, Rival, StoreError, excluded, lock};
 
 #[derive(QueryableByName)]
 struct Due {
@@ -18,7 +18,7 @@ struct Due {
 }
 
 /// Makes the oldest day that is due and over; whether there was one to be made here. Hours that come late mark it again.
-pub(in crate::store) fn step(connection: &mut PgConnection, rival: Rival) -> Result<bool, Trouble> {
+pub(in crate::store) fn step(connection: &mut PgConnection, rival: Rival) -> Result<bool, StoreError> {
     connection.transaction(|connection| {
         if !lock(connection, rival)? {
             return Ok(false);

@@ -10,7 +10,7 @@ use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Bool, Text, Timestamptz};
 
-use super::{Outcome, Trouble};
+use super::{Outcome, StoreError};
 use crate::store::db::buckets::BUCKETS;
 
 #[derive(QueryableByName)]
@@ -20,7 +20,7 @@ struct Dropped {
 }
 
 /// Notes that the results of a day (`2026-11-24`) are dropped, all of them summed up.
-pub(in crate::store) fn note(connection: &mut PgConnection, day: &str) -> Result<(), Trouble> {
+pub(in crate::store) fn note(connection: &mut PgConnection, day: &str) -> Result<(), StoreError> {
     sql_query(
         "with noted as (
              insert into dropped_days (day) values ($1::date)
@@ -34,7 +34,7 @@ pub(in crate::store) fn note(connection: &mut PgConnection, day: &str) -> Result
 }
 
 /// Whether results of an hour's day were dropped. Then what its summaries were is there to be added to.
-pub(crate) fn is_noted(connection: &mut PgConnection, hour: PgTimestamp) -> Result<bool, Trouble> {
+pub(crate) fn is_noted(connection: &mut PgConnection, hour: PgTimestamp) -> Result<bool, StoreError> {
     let dropped: Option<Dropped> =
         sql_query("select has_base from dropped_days where day = ($1 at time zone 'UTC')::date")
             .bind::<Timestamptz, _>(hour)

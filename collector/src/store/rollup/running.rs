@@ -17,7 +17,7 @@ use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Array, BigInt, Integer, Multirange, SmallInt, Timestamptz};
 
-use super::{Rival, Trouble, lock};
+use super::{Rival, StoreError, lock};
 use crate::ranges::Ranges;
 use crate::store::db::multirange::from_sql;
 use crate::store::summary_blocks;
@@ -45,7 +45,7 @@ struct Mark {
 }
 
 /// Packs an hour that goes on; whether there was one to be packed here.
-pub(crate) fn step(connection: &mut PgConnection) -> Result<bool, Trouble> {
+pub(crate) fn step(connection: &mut PgConnection) -> Result<bool, StoreError> {
     // The results are read after the marks, and both after the lock was got, whatever the database's default is.
     connection.build_transaction().read_committed().run(|connection| {
         if !lock(connection, Rival::Yield)? {
@@ -86,7 +86,11 @@ pub(crate) fn step(connection: &mut PgConnection) -> Result<bool, Trouble> {
 }
 
 /// Makes all marks of an hour one, of which what is before `until` is about to be packed; what they were.
-fn gather(connection: &mut PgConnection, hour: PgTimestamp, until: PgTimestamp) -> Result<Vec<(i64, Ranges)>, Trouble> {
+fn gather(
+    connection: &mut PgConnection,
+    hour: PgTimestamp,
+    until: PgTimestamp,
+) -> Result<Vec<(i64, Ranges)>, StoreError> {
     let marks: Vec<Mark> = sql_query(
         "with gone as (delete from rollup_due where hour = $1 returning monitors, since),
               one as (
@@ -111,7 +115,7 @@ fn pack(
     before: Option<Stored>,
     hour: PgTimestamp,
     until: PgTimestamp,
-) -> Result<(PgTimestamp, Block), Trouble> {
+) -> Result<(PgTimestamp, Block), StoreError> {
     let packed_until = before.as_ref().map_or(hour, |before| before.until);
     let of = |since: i64| {
         let marks = marks.iter().filter(|(from, _)| *from < since);

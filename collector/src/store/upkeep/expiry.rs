@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Array, BigInt, Integer, Multirange, Text};
 
-use crate::store::db::error::{Trouble, describe};
+use crate::store::db::error::{StoreError, describe};
 use crate::store::ingest::transaction;
 use crate::store::partitions::{Got, LOCK, Name, attach, attached, date_of, is_of_a_day, islands, name};
 use crate::store::rollup::dropped;
@@ -17,8 +17,8 @@ use crate::store::rollup::dropped;
 pub(crate) fn expire(
     connection: &mut PgConnection,
     oldest: i64,
-    sum_up: fn(&mut PgConnection) -> Result<(), Trouble>,
-) -> Result<(), Trouble> {
+    sum_up: fn(&mut PgConnection) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
     let keep_from = name(oldest);
     let is_past = |name: &str| is_of_a_day(name) && name < keep_from.as_str();
     let past: Vec<(String, bool)> = attached(connection)?.into_iter().filter(|(name, _)| is_past(name)).collect();
@@ -62,7 +62,7 @@ pub(crate) fn expire(
         }
         connection.transaction(|connection| {
             dropped::note(connection, &day)?;
-            connection.batch_execute(&format!("drop table if exists {name}")).map_err(Trouble::from)
+            connection.batch_execute(&format!("drop table if exists {name}")).map_err(StoreError::from)
         })?;
         log::info!(partition = name.as_str(); "dropped a partition that is past the retention");
         Ok(())
@@ -72,7 +72,7 @@ pub(crate) fn expire(
 }
 
 /// Whether results of a day are not summed up.
-fn is_due(connection: &mut PgConnection, day: &str) -> Result<bool, Trouble> {
+fn is_due(connection: &mut PgConnection, day: &str) -> Result<bool, StoreError> {
     let due: Got =
         sql_query("select exists (select from rollup_due where (hour at time zone 'UTC')::date = $1::date) as got")
             .bind::<Text, _>(day)
@@ -80,19 +80,19 @@ fn is_due(connection: &mut PgConnection, day: &str) -> Result<bool, Trouble> {
     Ok(due.got)
 }
 
-fn detach(connection: &mut PgConnection, name: &str, leaving: bool) -> Result<(), Trouble> {
+fn detach(connection: &mut PgConnection, name: &str, leaving: bool) -> Result<(), StoreError> {
     if !leaving {
         write_off(connection, name)?;
     }
     let how = if leaving { "finalize" } else { "concurrently" };
     connection
         .batch_execute(&format!("alter table results detach partition {name} {how}"))
-        .map_err(|error| Trouble::Unavailable(describe(&error)))
+        .map_err(|error| StoreError::Unavailable(describe(&error)))
 }
 
 /// Tells the ledger which numbers go with a partition. It is read before anything is locked: that takes its time, and
 /// the agents of long ago still run.
-fn write_off(connection: &mut PgConnection, name: &str) -> Result<(), Trouble> {
+fn write_off(connection: &mut PgConnection, name: &str) -> Result<(), StoreError> {
     #[derive(QueryableByName)]
     struct Gone {
         #[diesel(sql_type = Integer)]

@@ -10,7 +10,7 @@ use super::frame::{Frame, Place};
 use super::incidents;
 use super::incidents::{Befell, CameLate, Missed, Ongoing, befell, came_late, missed, ongoing};
 use super::overview::Choice;
-use super::standing::{Standing, Uptime, coverage, looked, reason, who_says};
+use super::status::{Status, Uptime, coverage, looked, reason, who_says};
 use super::words::{When, ago, counted, grouped, roughly, time_taken};
 use crate::address::monitor;
 use crate::figures::ResponseTimes;
@@ -34,7 +34,7 @@ struct Page<'a> {
     id: String,
     url: String,
     tags: Vec<Choice>,
-    standing: Standing,
+    status: Status,
     ongoing: Option<Ongoing>,
     who_says: String,
     looked: Option<When>,
@@ -131,7 +131,7 @@ pub(super) fn render(detail: &Detail, older: Option<&Older>) -> askama::Result<S
         id: if it.id == it.name { String::new() } else { plain(&it.id) },
         url: plain(&it.url),
         tags: it.tags.iter().map(tag).collect(),
-        standing: Standing::of(it),
+        status: Status::of(it),
         ongoing: ongoing(detail),
         who_says: who_says(&it.state),
         looked: looked(&it.state),

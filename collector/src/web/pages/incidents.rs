@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::standing::reason;
+use super::status::reason;
 use super::words::{When, counted, grouped, listed};
 use crate::figures::counts::Counts;
 use crate::figures::detail::{Detail, Gap, Late};

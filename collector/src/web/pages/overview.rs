@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::bars::Bars;
 use super::frame::{Frame, Place};
-use super::standing::{Standing, Uptime, coverage};
+use super::status::{Status, Uptime, coverage};
 use super::words::{counted, grouped, roughly, time_taken};
 use crate::address::monitor;
 use crate::figures::overview::{Overview, Summary};
@@ -73,7 +73,7 @@ pub(super) struct Row<'a> {
     pub(super) name: String,
     pub(super) url: String,
     pub(super) tags: Vec<Choice>,
-    pub(super) standing: Standing,
+    pub(super) status: Status,
     pub(super) bars: Bars<'a>,
     pub(super) uptime: Uptime,
     pub(super) coverage: String,
@@ -232,7 +232,7 @@ fn row<'a>(it: &'a Summary, now: Timestamp, filter: &Filter) -> Row<'a> {
     Row {
         url: cut(&it.url, URL),
         tags: it.tags.iter().take(TAGS).map(tag).collect(),
-        standing: Standing::of(it),
+        status: Status::of(it),
         times: Some([it.times.p50_us, it.times.p95_us].map(time)),
         certificate: near(it, now),
         ..Row::of_public(it, &Called::inside(it), filter, "")
@@ -247,7 +247,7 @@ impl Row<'_> {
             name: cut(&called.name, NAME),
             url: String::new(),
             tags: Vec::new(),
-            standing: Standing::of_public(it),
+            status: Status::of_public(it),
             bars: Bars { bars: &it.bars, period: filter.period, tells: false },
             uptime: Uptime::of(&it.counts),
             coverage: coverage(&it.counts),

@@ -12,7 +12,7 @@ use super::incidents;
 use super::incidents::{Befell, Ongoing, befell_in_public, ongoing};
 use super::overview;
 use super::overview::{Choice, Clause, Row};
-use super::standing::Standing;
+use super::status::Status;
 use super::words::When;
 use crate::address::monitor;
 use crate::config::Public;
@@ -46,7 +46,7 @@ struct Page<'a> {
 struct DetailPage<'a> {
     frame: Frame,
     name: String,
-    standing: Standing,
+    status: Status,
     ongoing: Option<Ongoing>,
     periods: Vec<Choice>,
     bars: Bars<'a>,
@@ -95,7 +95,7 @@ pub(super) fn render_detail(detail: &Detail, public: &Public) -> askama::Result<
     let page = DetailPage {
         frame: frame(public, detail.as_of),
         name: cut(&called.name, NAME),
-        standing: Standing::of_public(it),
+        status: Status::of_public(it),
         ongoing: ongoing(detail),
         periods: detail::periods(&monitor(ROOT, &called.id), detail.period),
         bars: Bars { bars: &it.bars, period: detail.period, tells: true },

@@ -40,7 +40,7 @@ fn each() -> Vec<(&'static str, String)> {
         ("/agents of nobody", agents::render(&[], fixture::now()).unwrap()),
         ("/public", public::render(&all, &public()).unwrap()),
         ("/public/monitors/a", public::render_detail(&fixture::detail(23, Period::Month), &public()).unwrap()),
-        ("503", trouble::render(Place::Elsewhere, "The database can't be read", "It is tried again.", true).unwrap()),
+        ("503", error::render(Place::Elsewhere, "The database can't be read", "It is tried again.", true).unwrap()),
     ]
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-use super::batch_plan::{Plan, number};
+use super::batch_plan::{BatchPlan, number};
 use super::tables::{EpochRow, LastReport, Tables, row};
 use crate::batch::Entry;
 use crate::common::{Common, time};
@@ -31,7 +31,7 @@ pub(super) struct ReportRow {
 }
 
 /// Makes the reports of a plan, in the order of their epochs' ids.
-pub(super) fn rows(plan: &Plan<'_>, entries: &[Entry<'_>]) -> Vec<ReportRow> {
+pub(super) fn rows(plan: &BatchPlan<'_>, entries: &[Entry<'_>]) -> Vec<ReportRow> {
     let make = |(epoch_id, report): (&i32, &super::batch_plan::Report<'_>)| {
         let epoch = plan.deltas[epoch_id].epoch;
         let mut records = entries.iter().filter_map(|entry| entry.decoded().as_ref().ok());

@@ -6,18 +6,18 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 use wire::Content;
 
-use super::batch_plan::Fresh;
-use super::ledger_cache::{Epoch, Memory, Monitor, definition};
+use super::batch_plan::NewResult;
+use super::ledger_cache::{Epoch, LedgerCache, Monitor, definition};
 use super::tables::{EpochRow, MonitorRow, Tables, id, place, row};
 use crate::batch::Entry;
 use crate::rules::{Rule, Rules};
 
 /// Makes sure that the memory has every epoch that these entries name.
-pub(super) fn learn_epochs(tables: &mut Tables, memory: &mut Memory, entries: &[Entry<'_>], rules: Rules) {
+pub(super) fn learn_epochs(tables: &mut Tables, cache: &mut LedgerCache, entries: &[Entry<'_>], rules: Rules) {
     let mut wanted: BTreeMap<Uuid, (usize, &str)> = BTreeMap::new();
     for entry in entries {
         for_each_epoch(entry, |epoch, agent| {
-            if memory.epoch_id(&epoch).is_none() {
+            if cache.epoch_id(&epoch).is_none() {
                 let before = wanted.len();
                 wanted.entry(epoch).or_insert((before, agent));
             }
@@ -32,20 +32,20 @@ pub(super) fn learn_epochs(tables: &mut Tables, memory: &mut Memory, entries: &[
             tables.epochs.push(EpochRow { epoch, agent_id, ..EpochRow::default() });
         }
         let found = tables.epochs.iter().position(|row| row.epoch == epoch);
-        memory.learn_epochs(found.map(|found| {
+        cache.learn_epochs(found.map(|found| {
             let accounted = tables.epochs[found].accounted.clone();
             (epoch, Epoch { id: id(found), is_named: true, accounted })
         }));
     }
     if rules.has(Rule::Name) {
-        entries.iter().for_each(|entry| take_own_word(tables, memory, entry));
+        entries.iter().for_each(|entry| take_own_word(tables, cache, entry));
     }
 }
 
 /// An epoch is the agent's that its first own record names.
-fn take_own_word(tables: &mut Tables, memory: &Memory, entry: &Entry<'_>) {
+fn take_own_word(tables: &mut Tables, cache: &LedgerCache, entry: &Entry<'_>) {
     let Ok(record) = entry.decoded() else { return };
-    let Some(known) = memory.epoch_id(&record.epoch) else { return };
+    let Some(known) = cache.epoch_id(&record.epoch) else { return };
     if tables.epochs.get(row(known)).is_some_and(|epoch| epoch.agent_id.is_none()) {
         let agent_id = tables.agent_id(&record.agent);
         tables.epochs[row(known)].agent_id = Some(agent_id);
@@ -65,20 +65,20 @@ fn for_each_epoch<'a>(entry: &'a Entry<'_>, mut each: impl FnMut(Uuid, &'a str))
 }
 
 /// Finds the ids of the monitors that these results name, one for each result.
-pub(super) fn monitor_ids(tables: &mut Tables, memory: &mut Memory, results: &[Fresh<'_>]) -> Vec<usize> {
+pub(super) fn monitor_ids(tables: &mut Tables, cache: &mut LedgerCache, results: &[NewResult<'_>]) -> Vec<usize> {
     let mut key = Vec::new();
-    let id_of = |fresh: &Fresh<'_>| {
-        definition(fresh.result, &mut key);
-        if let Some(known) = memory.monitor(&key) {
+    let id_of = |new_result: &NewResult<'_>| {
+        definition(new_result.result, &mut key);
+        if let Some(known) = cache.monitor(&key) {
             return row(known.id);
         }
         let make = || MonitorRow {
             definition: key.clone(),
-            id: fresh.result.monitor.to_string(),
-            url: fresh.result.url.to_string(),
+            id: new_result.result.monitor.to_string(),
+            url: new_result.result.url.to_string(),
         };
         let found = place(&mut tables.monitors, |row| row.definition == key, make);
-        memory.learn_monitor(key.clone(), Monitor { id: id(found), hash: Uuid::nil() });
+        cache.learn_monitor(key.clone(), Monitor { id: id(found), hash: Uuid::nil() });
         found
     };
     results.iter().map(id_of).collect()

@@ -1,8 +1,8 @@
 //! A batch is written in one transaction, as the product's file of this name has it in SQL.
 
 use super::agents::{self, ReportRow};
-use super::batch_plan::Plan;
-use super::ledger_cache::Delta;
+use super::batch_plan::BatchPlan;
+use super::ledger_cache::LedgerDelta;
 use super::tables::{ResultRow, ScheduleRow, Tables, row};
 use crate::batch::Entry;
 use crate::common::Common;
@@ -10,7 +10,7 @@ use crate::ranges::Ranges;
 
 /// This is a plan that borrows nothing, so that time can pass while it is written.
 pub(super) struct Transaction {
-    deltas: Vec<(usize, Delta)>,
+    deltas: Vec<(usize, LedgerDelta)>,
     dropped: Vec<(usize, Ranges)>,
     claims: Vec<(usize, i64)>,
     reports: Vec<ReportRow>,
@@ -21,10 +21,10 @@ pub(super) struct Transaction {
 
 impl Transaction {
     /// Takes what a plan of these entries writes.
-    pub(super) fn of(plan: &Plan<'_>, entries: &[Entry<'_>], monitor_ids: &[usize]) -> Transaction {
-        let results = plan.results.iter().zip(monitor_ids).map(|(fresh, monitor_id)| ResultRow {
-            epoch_id: row(fresh.epoch_id),
-            seq: fresh.seq,
+    pub(super) fn of(plan: &BatchPlan<'_>, entries: &[Entry<'_>], monitor_ids: &[usize]) -> Transaction {
+        let results = plan.results.iter().zip(monitor_ids).map(|(new_result, monitor_id)| ResultRow {
+            epoch_id: row(new_result.epoch_id),
+            seq: new_result.seq,
             monitor_id: *monitor_id,
         });
         let schedules = plan.schedules.iter().map(|(epoch_id, report)| ScheduleRow {
@@ -48,13 +48,13 @@ impl Transaction {
         &self.locks
     }
 
-    pub(super) fn deltas(&self) -> impl Iterator<Item = &Delta> {
+    pub(super) fn deltas(&self) -> impl Iterator<Item = &LedgerDelta> {
         self.deltas.iter().map(|(_, delta)| delta)
     }
 
     /// Answers whether an epoch is not there, or has one of the new numbers already.
     pub(super) fn is_stale(&self, tables: &Tables) -> bool {
-        let takes = |(id, delta): &(usize, Delta)| {
+        let takes = |(id, delta): &(usize, LedgerDelta)| {
             tables.epochs.get(*id).is_some_and(|epoch| epoch.accounted.common(&delta.accounted).is_empty())
         };
         !self.deltas.iter().all(takes)

@@ -5,7 +5,7 @@ use askama::Template;
 use super::frame::{Frame, Place};
 
 #[derive(Template)]
-#[template(path = "trouble.html")]
+#[template(path = "error.html")]
 struct Page {
     frame: Frame,
     what: &'static str,

@@ -13,7 +13,7 @@ use crate::words::percent;
 const REASON: usize = 160;
 
 /// How a monitor is now.
-pub(super) struct Standing {
+pub(super) struct Status {
     /// Of the style and of the symbol.
     pub(super) class: &'static str,
     pub(super) word: &'static str,
@@ -23,12 +23,12 @@ pub(super) struct Standing {
     pub(super) since: Option<When>,
 }
 
-impl Standing {
+impl Status {
     /// For those who may know agents and errors.
-    pub(super) fn of(monitor: &Summary) -> Standing {
-        let standing = Standing::of_public(monitor);
+    pub(super) fn of(monitor: &Summary) -> Status {
+        let status = Status::of_public(monitor);
         if monitor.is_retired {
-            return standing;
+            return status;
         }
         let state = &monitor.state;
         let trouble = || {
@@ -41,16 +41,16 @@ impl Standing {
             Verdict::Partial => format!("{}: {}", who_says(state), trouble()),
             Verdict::Unknown if state.count(Look::AgentError) > 0 => format!("no agent can tell: {}", trouble()),
             Verdict::Up if state.count(Look::Success) < state.agents.len() => who_says(state),
-            Verdict::Up | Verdict::Unknown => return standing,
+            Verdict::Up | Verdict::Unknown => return status,
         };
-        Standing { why, since: None, ..standing }
+        Status { why, since: None, ..status }
     }
 
     /// For anybody.
-    pub(super) fn of_public(monitor: &Summary) -> Standing {
+    pub(super) fn of_public(monitor: &Summary) -> Status {
         if monitor.is_retired {
             let why = "nobody is to look at it any more".into();
-            return Standing { class: "retired", word: "Retired", why, since: None };
+            return Status { class: "retired", word: "Retired", why, since: None };
         }
         let (class, word) = named(monitor.state.verdict);
         let (why, since) = match (monitor.state.verdict, looked(&monitor.state)) {
@@ -62,7 +62,7 @@ impl Standing {
             (Verdict::Unknown, None) => ("nobody has looked for as long as is known", None),
             (Verdict::Unknown, looked) => ("nobody has looked since", looked),
         };
-        Standing { class, word, why: why.into(), since }
+        Status { class, word, why: why.into(), since }
     }
 }
 
@@ -195,7 +195,7 @@ mod tests {
         let all = fixture::overview(100, Period::Day);
         let said = |suffix: &str| {
             let monitor = all.monitors.iter().find(|it| it.name.ends_with(suffix)).unwrap();
-            let Standing { word, why, since, .. } = Standing::of(monitor);
+            let Status { word, why, since, .. } = Status::of(monitor);
             format!("{word}: {why} {}", since.map_or_else(String::new, |since| since.to_string()))
         };
         assert_eq!(said("007"), "Down: status mismatch 503: expected a status of 200 to 299, got 503 ");

@@ -7,7 +7,7 @@ use crate::config::Monitor;
 
 /// Monitors by index and by id.
 #[derive(Default)]
-pub(super) struct Roster {
+pub(super) struct MonitorTable {
     seats: Vec<Seat>,
     by_id: HashMap<String, usize>,
     free: Vec<usize>,
@@ -20,7 +20,7 @@ enum Seat {
     Leaving(String),
 }
 
-impl Roster {
+impl MonitorTable {
     /// The index of a monitor that is here, or that has not quite left.
     pub(super) fn find(&self, id: &str) -> Option<usize> {
         self.by_id.get(id).copied()

@@ -27,13 +27,13 @@ const WATCHERS: usize = 2;
 const LOOK: Duration = Duration::from_secs(1);
 
 /// What a thread waits for.
-pub(super) type Bell = Arc<Condvar>;
+pub(super) type Waker = Arc<Condvar>;
 
 /// Who does what; threads that work are only counted.
-pub(super) struct Crew {
+pub(super) struct WorkerPool {
     watching: Vec<Watch>,
     /// The last one is called first.
-    idle: Vec<Bell>,
+    idle: Vec<Waker>,
     threads: usize,
     /// Most checks at once.
     workers: usize,
@@ -41,7 +41,7 @@ pub(super) struct Crew {
 
 struct Watch {
     until: Moment,
-    bell: Bell,
+    waker: Waker,
 }
 
 /// What a thread does that has no check to make.
@@ -58,15 +58,15 @@ pub(super) enum Rest {
 /// Who is to look at the clock besides.
 pub(super) enum Call {
     /// A thread that rests.
-    Ring(Bell),
+    Ring(Waker),
     /// A new thread, which is counted already.
-    Make(Bell),
+    Make(Waker),
 }
 
-impl Crew {
+impl WorkerPool {
     /// Nobody, for so many checks at once.
-    pub(super) fn new(workers: usize) -> Crew {
-        Crew { watching: Vec::new(), idle: Vec::new(), threads: 0, workers: workers.max(1) }
+    pub(super) fn new(workers: usize) -> WorkerPool {
+        WorkerPool { watching: Vec::new(), idle: Vec::new(), threads: 0, workers: workers.max(1) }
     }
 
     /// From now on there are so many checks at once. Threads that are too many end when they rest, or are
@@ -82,54 +82,54 @@ impl Crew {
         }
         if let Some(watch) = self.watching.first_mut() {
             watch.until = now;
-            return Some(Call::Ring(watch.bell.clone()));
+            return Some(Call::Ring(watch.waker.clone()));
         }
-        let (call, bell) = match self.idle.pop() {
-            Some(bell) => (Call::Ring(bell.clone()), bell),
+        let (call, waker) = match self.idle.pop() {
+            Some(waker) => (Call::Ring(waker.clone()), waker),
             None if self.threads > self.workers => return None,
             None => {
                 self.threads += 1;
-                let bell = Bell::default();
-                (Call::Make(bell.clone()), bell)
+                let waker = Waker::default();
+                (Call::Make(waker.clone()), waker)
             }
         };
-        self.watching.push(Watch { until: now, bell });
+        self.watching.push(Watch { until: now, waker });
         Some(call)
     }
 
     /// A thread has no check to make; slots are due at these moments next. One that is `spare` ends if it can.
-    pub(super) fn rest(&mut self, bell: &Bell, [first, second]: [Moment; 2], now: Moment, spare: bool) -> Rest {
+    pub(super) fn rest(&mut self, waker: &Waker, [first, second]: [Moment; 2], now: Moment, spare: bool) -> Rest {
         let is_watched = self.is_watched(first);
         if is_watched && (spare || self.threads > self.workers + 1) {
             self.threads -= 1;
             return Rest::End;
         }
         if is_watched && self.watching.len() >= WATCHERS {
-            self.idle.push(bell.clone());
+            self.idle.push(waker.clone());
             return Rest::Idle;
         }
         let until = if is_watched { second } else { first }.min(now + LOOK);
-        self.watching.push(Watch { until, bell: bell.clone() });
+        self.watching.push(Watch { until, waker: waker.clone() });
         Rest::Watch(until)
     }
 
     /// A thread rests no more. Whether it was idle until now.
-    pub(super) fn rise(&mut self, bell: &Bell) -> bool {
-        self.watching.retain(|watch| !Arc::ptr_eq(&watch.bell, bell));
+    pub(super) fn wake(&mut self, waker: &Waker) -> bool {
+        self.watching.retain(|watch| !Arc::ptr_eq(&watch.waker, waker));
         let before = self.idle.len();
-        self.idle.retain(|idle| !Arc::ptr_eq(idle, bell));
+        self.idle.retain(|idle| !Arc::ptr_eq(idle, waker));
         self.idle.len() < before
     }
 
     /// A thread has ended, or could not be made.
-    pub(super) fn leave(&mut self, bell: &Bell) {
-        self.rise(bell);
+    pub(super) fn leave(&mut self, waker: &Waker) {
+        self.wake(waker);
         self.threads -= 1;
     }
 
     /// All that rest.
-    pub(super) fn all(&self) -> impl Iterator<Item = &Bell> {
-        self.watching.iter().map(|watch| &watch.bell).chain(&self.idle)
+    pub(super) fn all(&self) -> impl Iterator<Item = &Waker> {
+        self.watching.iter().map(|watch| &watch.waker).chain(&self.idle)
     }
 
     /// How many threads there are.

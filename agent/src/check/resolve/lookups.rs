@@ -38,7 +38,7 @@ pub(super) enum Unresolved {
 }
 
 /// All look-ups of an agent.
-pub(super) struct Flights {
+pub(super) struct Lookups {
     shared: Arc<Shared>,
 }
 
@@ -50,7 +50,7 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    flights: HashMap<Question, Flight>,
+    lookups: HashMap<Question, Lookup>,
     queue: VecDeque<Question>,
     threads: usize,
     idle: usize,
@@ -61,7 +61,7 @@ struct State {
 type Question = (String, IpFamily);
 
 /// A look-up that was asked for, until it is answered.
-struct Flight {
+struct Lookup {
     ticket: Arc<Ticket>,
     /// The latest deadline of those who wait: after it there is nobody to begin it for.
     until: Deadline,
@@ -75,9 +75,9 @@ struct Ticket {
     answered: Condvar,
 }
 
-impl Flights {
-    pub(super) fn new(look_up: LookUp) -> Flights {
-        Flights { shared: Arc::new(Shared { state: Mutex::default(), queued: Condvar::new(), look_up }) }
+impl Lookups {
+    pub(super) fn new(look_up: LookUp) -> Lookups {
+        Lookups { shared: Arc::new(Shared { state: Mutex::default(), queued: Condvar::new(), look_up }) }
     }
 
     /// Looks a name up, or joins whoever does.
@@ -88,10 +88,10 @@ impl Flights {
         deadline: Deadline,
     ) -> Result<Arc<[SocketAddr]>, Unresolved> {
         let mut state = self.shared.locked();
-        let ticket = match state.flights.get_mut(&(name.to_owned(), family)) {
-            Some(flight) => {
-                flight.until = flight.until.later(deadline);
-                flight.ticket.clone()
+        let ticket = match state.lookups.get_mut(&(name.to_owned(), family)) {
+            Some(lookup) => {
+                lookup.until = lookup.until.later(deadline);
+                lookup.ticket.clone()
             }
             None => {
                 let ticket = self.begin(&mut state, (name.to_owned(), family), deadline)?;
@@ -132,12 +132,12 @@ impl Flights {
         }
         let ticket = Arc::<Ticket>::default();
         state.queue.push_back(question.clone());
-        state.flights.insert(question, Flight { ticket: ticket.clone(), until });
+        state.lookups.insert(question, Lookup { ticket: ticket.clone(), until });
         Ok(ticket)
     }
 }
 
-impl Drop for Flights {
+impl Drop for Lookups {
     fn drop(&mut self) {
         self.shared.locked().closed = true;
         self.shared.queued.notify_all();
@@ -159,9 +159,9 @@ impl Shared {
                 Err(Failure::NoAnswer(_)) => state.health.unanswered(&question.0),
                 Err(Failure::Own(_)) => {}
             }
-            if let Some(flight) = state.flights.remove(&question) {
-                flight.ticket.answer.get_or_init(|| answer);
-                flight.ticket.answered.notify_all();
+            if let Some(lookup) = state.lookups.remove(&question) {
+                lookup.ticket.answer.get_or_init(|| answer);
+                lookup.ticket.answered.notify_all();
             }
         }
     }
@@ -180,12 +180,12 @@ impl Shared {
                 state.threads -= 1;
                 return None;
             };
-            match state.flights.get(&question) {
-                Some(flight) if flight.until.left().is_some() => {
-                    flight.ticket.begun.store(true, Ordering::Relaxed);
+            match state.lookups.get(&question) {
+                Some(lookup) if lookup.until.left().is_some() => {
+                    lookup.ticket.begun.store(true, Ordering::Relaxed);
                     return Some(question);
                 }
-                _ => drop(state.flights.remove(&question)),
+                _ => drop(state.lookups.remove(&question)),
             }
         }
     }
@@ -212,74 +212,74 @@ mod tests {
     }
 
     /// Names that begin with `hangs` are not answered until the sender is dropped; and how often one was looked up.
-    fn hanging() -> (Flights, Sender<()>, Arc<AtomicUsize>) {
+    fn hanging() -> (Lookups, Sender<()>, Arc<AtomicUsize>) {
         let (hang, hung) = channel::<()>();
         let hung = Arc::new(Mutex::new(hung));
         let counted = Arc::<AtomicUsize>::default();
         let count = counted.clone();
-        let flights = Flights::new(Box::new(move |name, _| {
+        let lookups = Lookups::new(Box::new(move |name, _| {
             if name.starts_with("hangs") {
                 count.fetch_add(1, Ordering::SeqCst);
                 hung.lock().unwrap_or_else(PoisonError::into_inner).recv().ok();
             }
             here()
         }));
-        (flights, hang, counted)
+        (lookups, hang, counted)
     }
 
-    fn threads(flights: &Flights) -> usize {
-        flights.shared.locked().threads
+    fn threads(lookups: &Lookups) -> usize {
+        lookups.shared.locked().threads
     }
 
     #[test]
     fn a_name_that_hangs_holds_one_thread_however_often_it_is_asked_for() {
-        let (flights, hang, counted) = hanging();
+        let (lookups, hang, counted) = hanging();
         for _ in 0..20 {
-            assert!(matches!(flights.ask("hangs", IpFamily::Any, soon()), Err(Unresolved::Hanging { dead: false })));
-            assert!(flights.ask("answers", IpFamily::Any, later()).is_ok());
+            assert!(matches!(lookups.ask("hangs", IpFamily::Any, soon()), Err(Unresolved::Hanging { dead: false })));
+            assert!(lookups.ask("answers", IpFamily::Any, later()).is_ok());
         }
-        assert_eq!((counted.load(Ordering::SeqCst), threads(&flights)), (1, 2));
+        assert_eq!((counted.load(Ordering::SeqCst), threads(&lookups)), (1, 2));
         let joined = thread::scope(|scope| {
-            let joined = scope.spawn(|| flights.ask("hangs", IpFamily::Any, later()));
+            let joined = scope.spawn(|| lookups.ask("hangs", IpFamily::Any, later()));
             drop(hang);
             joined.join().unwrap()
         });
         assert_eq!(joined.unwrap(), here().unwrap());
-        assert!(flights.shared.locked().flights.is_empty());
+        assert!(lookups.shared.locked().lookups.is_empty());
     }
 
     #[test]
     fn families_are_asked_for_apart() {
-        let flights = Flights::new(Box::new(|_, family| match family {
+        let lookups = Lookups::new(Box::new(|_, family| match family {
             IpFamily::V6 => Err(Failure::NoAddress("none".into())),
             _ => here(),
         }));
-        assert!(flights.ask("a.example", IpFamily::V4, later()).is_ok());
-        assert!(flights.ask("a.example", IpFamily::V6, later()).is_err());
+        assert!(lookups.ask("a.example", IpFamily::V4, later()).is_ok());
+        assert!(lookups.ask("a.example", IpFamily::V6, later()).is_err());
     }
 
     #[test]
     fn as_many_hanging_names_as_there_are_threads_are_the_agents_trouble_and_pass() {
-        let (flights, hang, counted) = hanging();
+        let (lookups, hang, counted) = hanging();
         thread::scope(|scope| {
             for number in 0..MOST_THREADS {
-                let flights = &flights;
-                let ask = move || flights.ask(&format!("hangs-{number}"), IpFamily::Any, soon()).map(|_| ());
+                let lookups = &lookups;
+                let ask = move || lookups.ask(&format!("hangs-{number}"), IpFamily::Any, soon()).map(|_| ());
                 thread::Builder::new().stack_size(STACK).spawn_scoped(scope, ask).unwrap();
             }
         });
         // Those whose thread came too late to begin in time were not begun: ask for them until all threads are taken.
         let mut number = MOST_THREADS;
         while counted.load(Ordering::SeqCst) < MOST_THREADS {
-            flights.ask(&format!("hangs-{number}"), IpFamily::Any, soon()).unwrap_err();
+            lookups.ask(&format!("hangs-{number}"), IpFamily::Any, soon()).unwrap_err();
             number += 1;
         }
         for _ in 0..3 {
-            let fault = flights.ask("answers", IpFamily::Any, soon()).unwrap_err();
+            let fault = lookups.ask("answers", IpFamily::Any, soon()).unwrap_err();
             assert!(matches!(fault, Unresolved::NotBegun(_)), "{fault:?}");
         }
-        assert_eq!(threads(&flights), MOST_THREADS);
+        assert_eq!(threads(&lookups), MOST_THREADS);
         drop(hang);
-        assert!(flights.ask("answers", IpFamily::Any, later()).is_ok());
+        assert!(lookups.ask("answers", IpFamily::Any, later()).is_ok());
     }
 }
