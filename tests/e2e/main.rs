@@ -7,6 +7,7 @@ mod changes;
 mod crash;
 mod delivery;
 mod disk;
+mod documents;
 mod faults;
 mod feed;
 mod fleet;

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 mod aside;
 mod dropped;
+mod functions;
 mod packed;
 mod proof;
 mod reports;

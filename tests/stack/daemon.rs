@@ -209,7 +209,10 @@ impl Settings {
 }
 
 /// The programs lie beside us, or above us where Cargo keeps test binaries.
-fn program(name: &str) -> Result<PathBuf> {
+///
+/// # Errors
+/// When it is not there.
+pub fn program(name: &str) -> Result<PathBuf> {
     let ourselves = env::current_exe().context("where are we?")?;
     let mut beside = ourselves.parent().context("where are we?")?;
     if beside.ends_with("deps") {

@@ -59,7 +59,7 @@ fn a_whole_configuration_is_read_and_shows_no_secret() {
 #[test]
 fn the_example_of_the_document_has_no_faults_but_its_files() {
     let document = include_str!("../../../../docs/alerts.md");
-    let example = document.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    let example = document.split("```yaml collector\n").nth(1).unwrap().split("```").next().unwrap();
     let faults = read(example).unwrap_err();
     assert_eq!(faults.iter().filter(|fault| !fault.contains("can't be read: No such file")).count(), 0, "{faults:?}");
 }

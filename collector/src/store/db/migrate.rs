@@ -1,5 +1,10 @@
-//! Brings the schema and its tables up to date. Several collectors may start at once: an advisory lock lets one of
-//! them work while the others wait.
+//! Brings the schema up to date: its tables by migrations, and its functions and views, each of which stands once in
+//! `migrations/functions`.
+//!
+//! The functions are installed after each migration, in one transaction. So a change of a function comes with a migration, and
+//! an older collector, which finds nothing pending, never installs its older functions.
+//!
+//! Several collectors may start at once: an advisory lock lets one of them work while the others wait.
 
 use diesel::connection::SimpleConnection;
 use diesel::migration::{Migration, MigrationSource};
@@ -12,7 +17,18 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use super::connections::quoted;
 use super::error::{StoreError, describe};
 
-const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations");
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations/schema");
+
+/// Functions and views, in an order in which each finds those that it names.
+const FUNCTIONS: [&str; 7] = [
+    include_str!("../../../../migrations/functions/monitors.sql"),
+    include_str!("../../../../migrations/functions/partitions.sql"),
+    include_str!("../../../../migrations/functions/response_times.sql"),
+    include_str!("../../../../migrations/functions/blocks.sql"),
+    include_str!("../../../../migrations/functions/summaries.sql"),
+    include_str!("../../../../migrations/functions/outages.sql"),
+    include_str!("../../../../migrations/functions/schedules.sql"),
+];
 
 /// The key of the advisory lock, of all schemas of a database: "website" in base 36.
 const LOCK: i64 = 70_316_262_734;
@@ -85,7 +101,7 @@ fn migrate_locked(connection: &mut PgConnection, schema: &str, owner: Option<&st
             StoreError::Unavailable(text)
         })?;
     }
-    let pending = connection.run_pending_migrations(MIGRATIONS).map_err(|error| {
+    let refused = |error: String| {
         let who = owner.unwrap_or(&role);
         let text = format!(
             "tables in schema {schema} can't be made: {error}; run `migrate` as its owner {who}, or, where it is still \
@@ -94,8 +110,16 @@ fn migrate_locked(connection: &mut PgConnection, schema: &str, owner: Option<&st
             quoted(&role)
         );
         StoreError::Unavailable(text.replace('\n', " "))
-    })?;
-    Ok(pending.len())
+    };
+    // All of it or nothing: without its functions a table is of no use, and what is pending shows that they are to be installed.
+    connection.transaction(|connection| {
+        let pending = connection.run_pending_migrations(MIGRATIONS).map_err(|error| refused(error.to_string()))?;
+        let run = pending.len();
+        for functions in FUNCTIONS {
+            connection.batch_execute(functions).map_err(|error| refused(describe(&error)))?;
+        }
+        Ok(run)
+    })
 }
 
 /// Who may do what with the schema. Refuses one that is there and may not be used: to this user its tables look absent.

@@ -1,1 +1,0 @@
-drop function make_results_partition(date);

@@ -1,2 +1,0 @@
-drop table notifications;
-drop table alerts;

@@ -1,1 +1,0 @@
-alter table notifications drop address;

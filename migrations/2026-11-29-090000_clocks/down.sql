@@ -1,1 +1,0 @@
-alter table agents drop clock_behind_us;

@@ -1,2 +1,0 @@
-drop function results_changed() cascade;
-drop trigger changing on results;

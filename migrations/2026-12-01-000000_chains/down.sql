@@ -1,1 +1,0 @@
-alter table results drop column certificate_first_end;

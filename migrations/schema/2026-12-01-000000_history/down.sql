@@ -1,0 +1,1 @@
+drop table positions, identity, schedules, rejected, results, monitors, retirements, epochs, agents cascade;

@@ -1,0 +1,2 @@
+-- The functions go with the tables.
+select;

@@ -1,0 +1,109 @@
+//! Do the programs take the configurations that the documents show?
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use e2e::daemon::program;
+use e2e::directory::directory;
+use e2e::{agent, collector};
+
+/// An example of a document: where it begins, what the fence says of it, and its text.
+struct Example {
+    place: String,
+    kind: String,
+    text: String,
+}
+
+fn examples() -> Result<Vec<Example>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut documents: Vec<PathBuf> = vec![root.join("README.md"), root.join("CONTRIBUTING.md")];
+    for entry in fs::read_dir(root.join("docs"))? {
+        documents.push(entry?.path());
+    }
+    let mut examples = Vec::new();
+    for document in documents {
+        let text = fs::read_to_string(&document)?;
+        let mut lines = text.lines().enumerate();
+        while let Some((number, line)) = lines.next() {
+            let Some(kind) = line.strip_prefix("```yaml") else { continue };
+            let text: Vec<&str> = lines.by_ref().map(|(_, line)| line).take_while(|line| *line != "```").collect();
+            let place = format!("{}:{}", document.display(), number + 1);
+            examples.push(Example { place, kind: kind.trim().to_owned(), text: text.join("\n") + "\n" });
+        }
+    }
+    Ok(examples)
+}
+
+/// Has a program look at an example. Files of `/etc/website-monitor` are files of a directory here.
+fn check(name: &str, example: &Example, missing: &str) -> Result<()> {
+    const PLACE: &str = "/etc/website-monitor/";
+    let directory = directory("example")?;
+    for part in example.text.split(PLACE).skip(1) {
+        let is_of_name = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        let file: String = part.chars().take_while(|c| is_of_name(*c)).collect();
+        fs::write(directory.join(file), "https://hooks.example/s3cret\n")?;
+    }
+    let config = directory.join("config.yaml");
+    fs::write(&config, example.text.replace(PLACE, &format!("{}/", directory.display())) + missing)?;
+    let ended = Command::new(program(name)?).arg("check-config").arg("-c").arg(&config).output()?;
+    let told = [ended.stdout, ended.stderr].concat();
+    ensure!(ended.status.success(), "{}: {}", example.place, String::from_utf8_lossy(&told));
+    Ok(())
+}
+
+#[test]
+fn each_configuration_in_the_documents_is_one_that_the_program_takes() -> Result<()> {
+    let examples = examples()?;
+    let of_kind = |kind: &str| examples.iter().filter(|example| example.kind == kind).count();
+    assert!(of_kind("agent") >= 4 && of_kind("collector") >= 4, "examples went");
+    for example in &examples {
+        let has = |option: &str| example.text.lines().any(|line| line.starts_with(&format!("{option}:")));
+        match example.kind.as_str() {
+            "agent" if has("interval") => check(agent::PROGRAM, example, "")?,
+            "agent" => check(agent::PROGRAM, example, "interval: 30\nmonitors: [{url: 'https://www.example.org/'}]\n")?,
+            "collector" => check(collector::PROGRAM, example, "")?,
+            // A list of all options has places to be filled in. Others are read by other programs.
+            "options" | "compose" => {}
+            other => anyhow::bail!("{}: `yaml {other}` is no kind of example", example.place),
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn links_between_documents_lead_to_what_is_there() -> Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut documents = vec!["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "migrations/README.md"];
+    let names: Vec<String> = fs::read_dir(root.join("docs"))?
+        .map(|entry| Ok(format!("docs/{}", entry?.file_name().to_string_lossy())))
+        .collect::<Result<_>>()?;
+    documents.extend(names.iter().map(String::as_str));
+    let anchors = |text: &str| -> Vec<String> {
+        let heads = text.lines().filter_map(|line| Some(line.strip_prefix('#')?.trim_start_matches('#').trim()));
+        let anchor = |head: &str| -> String {
+            let kept = head.to_lowercase().replace(' ', "-");
+            kept.chars().filter(|c| c.is_alphanumeric() || "-_".contains(*c)).collect()
+        };
+        let named = text.split("<a id=\"").skip(1).filter_map(|rest| rest.split('"').next()).map(str::to_owned);
+        heads.map(anchor).chain(named).collect()
+    };
+    for document in documents {
+        let path = root.join(document);
+        let text = fs::read_to_string(&path)?;
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if link.contains("://") || link.contains(' ') {
+                continue;
+            }
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = if file.is_empty() { path.clone() } else { path.with_file_name("").join(file) };
+            ensure!(target.exists(), "{document} links to {link}, which is not there");
+            if !anchor.is_empty() {
+                let text = fs::read_to_string(&target).with_context(|| format!("{document}: {link}"))?;
+                ensure!(anchors(&text).iter().any(|it| it == anchor), "{document} links to {link}: no such heading");
+            }
+        }
+    }
+    Ok(())
+}
