@@ -83,7 +83,7 @@ fn load(path: &Path) -> Option<Config> {
 fn exit_code(done: io::Result<u8>) -> ExitCode {
     match done {
         Ok(code) => ExitCode::from(code),
-        // Whoever read the output has seen enough.
+        // Anyone who read the output has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
             log::error!("{error}");
@@ -99,7 +99,7 @@ const HEAPS: i32 = 2;
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
-    /// Read the configuration anew.
+    /// Read the configuration again.
     hangup: Signal,
 }
 

@@ -5,7 +5,7 @@
 //!                └▶ monitor      one entry at a time: target (url), request, pattern, what to expect, tls, …
 //!                └▶ ids          a unique id for each, exact repeats refused; known: those of the last run stay
 //! lines      of faults
-//! reload     what stays of the running configuration when the file is read anew
+//! reload     what stays of the running configuration when the file is read again
 //! ```
 //!
 //! Two kinds of fault: one inside of an entry of `monitors` skips that entry, any other refuses the file. Either way
@@ -100,7 +100,7 @@ impl Config {
     }
 }
 
-/// So many changes of ids are logged one by one.
+/// This many changes of ids are logged one by one.
 const MOST_CHANGES: usize = 20;
 
 /// Who an agent is.

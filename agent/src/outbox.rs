@@ -77,7 +77,7 @@ use root::Root;
 
 use crate::config::{OutboxConfig, WhenFull};
 
-/// Pieces of memory from this size on are better given back at once: sled makes buffers of some MiB anew for each
+/// Pieces of memory from this size on are better given back at once: sled makes buffers of some MiB again for each
 /// segment, and with glibc's own bound they take four times the memory while a backlog grows.
 pub const LARGE: i32 = 512 * 1024;
 
@@ -159,7 +159,7 @@ struct State {
     appended: u64,
     /// Records ever dropped from this outbox.
     dropped: u64,
-    /// Among them was what said which monitors are due, and nobody has asked since.
+    /// Among them was what said which monitors are due, and no one has asked since.
     list_lost: bool,
     /// Bytes on disk when last counted.
     bytes: u64,
@@ -261,7 +261,7 @@ impl Shared {
         self.marks.set_dropped(state.dropped);
     }
 
-    /// Counts the bytes on disk anew.
+    /// Counts the bytes on disk again.
     fn count_bytes(&self) -> u64 {
         match self.root.bytes_on_disk() {
             Ok(bytes) => {

@@ -256,7 +256,7 @@ mod tests {
         assert_eq!(start.iter().map(|(_, ids)| ids.len()).collect::<Vec<_>>(), [2, 1]);
         let started_at = start[0].0.at;
 
-        // It is read anew, and that was not said yet.
+        // It is read again, and that was not said yet.
         *locked(&reporter.running) = running(&["c"], "2");
         let said = again();
         assert!(said.iter().all(|(report, _)| report.at >= started_at));

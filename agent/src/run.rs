@@ -74,7 +74,7 @@ pub enum RunError {
 }
 
 /// Runs the agent until `stop` resolves, then stops it cleanly. Needs nothing remote to start. Each time that `reload`
-/// resolves, the configuration is read anew.
+/// resolves, the configuration is read again.
 ///
 /// # Errors
 /// When the outbox can't be opened, or the machine refuses what is needed to begin; later, when a part breaks down that
@@ -135,14 +135,14 @@ async fn answer_whoever_asks(running: &Arc<Running>) -> Infallible {
     settings::serve(running.http, None, routes).await
 }
 
-/// What whoever asks by a foreign name is told.
+/// What anyone who asks by a foreign name is told.
 fn refuse_name() -> (StatusCode, &'static str) {
     let told =
         "an agent that listens on loopback is asked by localhost or an address: set `http.listen` to another one\n";
     (StatusCode::MISDIRECTED_REQUEST, told)
 }
 
-/// Reads the configuration anew whenever that is asked for; once for all who ask meanwhile.
+/// Reads the configuration again whenever that is asked for; once for all who ask meanwhile.
 async fn reload_when_asked(running: &Arc<Running>, mut reload: impl AsyncFnMut()) -> Infallible {
     loop {
         reload().await;
@@ -158,7 +158,7 @@ async fn reload_when_asked(running: &Arc<Running>, mut reload: impl AsyncFnMut()
 /// The parts, in the order of the data.
 struct Running {
     schedule: Schedule,
-    /// Replaced at a reload, so that whatever it has read is read anew.
+    /// Replaced at a reload, so that whatever it has read is read again.
     checker: Arc<Mutex<Arc<Checker>>>,
     intake: Intake,
     setup: Setup,

@@ -124,7 +124,7 @@ impl Schedule {
         schedule
     }
 
-    /// From now on these are the monitors, and so many checks are made at once; for one caller at a time. A monitor whose
+    /// From now on these are the monitors, and this many checks are made at once; for one caller at a time. A monitor whose
     /// id stays keeps its grid (unless its interval is another), a check that runs, and its place among those that wait.
     /// Checks of monitors that go are not cut off.
     pub fn replace(&self, monitors: Vec<Arc<Monitor>>, workers: usize) -> Changes {
@@ -162,7 +162,7 @@ impl Schedule {
         state.plan.resize(workers);
         state.plan.reschedule();
         state.worker_pool.resize(workers);
-        // Whoever watches does so for slots that may be others now.
+        // Anyone who watches does so for slots that may be others now.
         state.worker_pool.all().for_each(|waker| waker.notify_one());
         changes
     }
@@ -186,7 +186,7 @@ impl Schedule {
     /// Fills slots again.
     pub fn resume(&self) {
         let mut state = self.engine.locked();
-        // What passed until now was paused, even if nobody has looked at the clock meanwhile.
+        // What passed until now was paused, even if no one has looked at the clock meanwhile.
         state.advance(self.engine.clock.now());
         if !state.stopping {
             state.plan.release();
@@ -198,7 +198,7 @@ impl Schedule {
     pub fn missed(&self) -> BTreeMap<String, u64> {
         let mut state = self.engine.locked();
         if state.stopping {
-            // Nobody else looks at the clock any more.
+            // No one else looks at the clock any more.
             state.advance(self.engine.clock.now());
         }
         state.plan.missed()
@@ -327,7 +327,7 @@ impl State {
         Some(Task { index: start.monitor, monitor, scheduled_at: self.wall.name(start.slot, now, Timestamp::now()) })
     }
 
-    /// Whoever begins a check sees to it that somebody looks at the clock when there is more to do.
+    /// Anyone who begins a check sees to it that somebody looks at the clock when there is more to do.
     fn call_for_next(&mut self, now: Moment) -> Option<Call> {
         let [next, _] = self.plan.next_dues();
         let at = if self.plan.is_open() { now } else { next };

@@ -1,4 +1,4 @@
-// Shows the page anew while somebody looks, without losing what they type, have opened, or stand on. Pages are whole
+// Shows the page again while somebody looks, without losing what they type, have opened, or stand on. Pages are whole
 // without it.
 "use strict";
 (() => {

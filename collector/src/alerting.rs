@@ -10,7 +10,8 @@
 //!
 //! Every ten seconds one of the collectors, under a lock of the database, looks at what the agents see now and moves
 //! each alert on: pending, firing, resolved. What is to be told of that is written as messages in the very transaction
-//! that moves the alert, so neither is there without the other, whoever is killed when.
+//! that moves the alert, so neither exists without the other, whichever
+//! process is killed at whatever time.
 //!
 //! A message is claimed, sent, and marked as sent; to a receiver with addresses it is one for each of them. Who dies
 //! between the last two may have sent it: the next one sends it again once the claim has run out. There is no way around
@@ -19,7 +20,7 @@
 //!
 //! That the database itself is away is told by none of this, but directly: see `database_watch`.
 //!
-//! Nothing is said of a site that nobody sees: when agents are silent, alerts of sites stay as they are.
+//! Nothing is said of a site that no one sees: when agents are silent, alerts of sites stay as they are.
 
 pub mod database_watch;
 pub mod evaluator;

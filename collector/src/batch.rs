@@ -79,7 +79,7 @@ struct Place {
 }
 
 impl Batch {
-    /// An empty one of a topic, with room for so many messages of so many bytes together.
+    /// An empty one of a topic, with room for this many messages of this many bytes together.
     pub fn with_room(topic: Arc<str>, messages: usize, bytes: usize) -> Batch {
         let (bytes, places) = (Vec::with_capacity(bytes), Vec::with_capacity(messages));
         Batch { topic, bytes, places, ..Batch::default() }

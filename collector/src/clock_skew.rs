@@ -11,7 +11,7 @@
 //! the clock is behind by at most `read - sent`, and by at least `end seen - sent`.
 //!
 //! Mostly the end was seen just before, and these bounds tell all: where a right clock is within them, it counts as
-//! right, else as wrong by no more than is certain. But whoever catches up has not seen the end for long, and his lag
+//! right, else as wrong by no more than is certain. But anyone who catches up has not seen the end for long, and his lag
 //! must not be taken for the agent's clock: then what was known stays, unless the bounds contradict it. An agent whose
 //! clock is ahead contradicts them at once, since nothing is read before it is sent.
 
@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 
-/// Since an agent reports every minute, its partition's end is seen as often where nobody lags.
+/// Since an agent reports every minute, its partition's end is seen as often where no one lags.
 pub const PROMPT: Duration = Duration::from_secs(90);
 
 /// A moment by a clock that only counts, and by one that also knows how long the machine slept.

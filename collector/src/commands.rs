@@ -30,7 +30,7 @@ const BAD_CONFIGURATION: u8 = 78;
 /// Pieces of memory from this size on are given back at once. With glibc's own bound two writers' batches of 10,000
 /// agents came to 210 MiB, with this one to 184; with half of it to 160, and a replay took a fifth longer.
 const LARGE: i32 = 8 * 1024 * 1024;
-/// What the records of a batch come to, which are made anew for the next one.
+/// What the records of a batch come to, which are made again for the next one.
 const RECORDS: i32 = 8 * 1024 * 1024;
 
 /// Does what the command line says. `stop` ends a run.

@@ -18,7 +18,7 @@
 //! it remembers until that one's session ends, too. So each collector has a name in its group, by which it is known
 //! again and let in at once: also after a kill (name.rs).
 //!
-//! *Rebalance.* All partitions are given back and dealt out anew (eager assignment). Each time begins a new
+//! *Rebalance.* All partitions are given back and dealt out again (eager assignment). Each time begins a new
 //! generation: what is being written is waited for, shortly, and committed; what else was read is forgotten, since
 //! its partition's next owner reads it again. Nothing of an old generation is ever committed in a new one. When a
 //! member comes or goes, every partition stands still for 0.4 to 0.8 s. Cooperative assignment would spare those that
@@ -29,11 +29,11 @@
 //! topic that was deleted and made again is read from its beginning (identity.rs).
 //!
 //! *Brokers that are forgotten.* A broker that is about to stop may answer that there are no brokers. librdkafka then
-//! forgets all that it knew, those of its configuration too, and asks nobody from then on, nor can it be closed
+//! forgets all that it knew, those of its configuration too, and asks no one from then on, nor can it be closed
 //! (confluentinc/librdkafka#5301, in 2.10 to 2.13). So it is told the addresses of the configuration again.
 //!
 //! *A group that is not found.* librdkafka keeps calling the address that it first learnt of the group's coordinator,
-//! also when that broker has moved. A consumer that the group leaves outside while Kafka answers is made anew.
+//! also when that broker has moved. A consumer that the group leaves outside while Kafka answers is made again.
 //!
 //! This module and those below are the only place that names rdkafka.
 

@@ -1,5 +1,5 @@
 //! How the collector fares, for systemd: ready, a line of status, and a watchdog that is fed only while its loops run;
-//! and for whoever asks.
+//! and for anyone who asks.
 //!
 //! ```text
 //! consuming loop ──▶ beat, lag ─┐          ┌─ every second ──▶ READY=1, STATUS=, WATCHDOG=1
@@ -80,7 +80,7 @@ struct Writer {
 struct Beat(AtomicU64);
 
 impl Health {
-    /// Of so many writers, none of which is ready.
+    /// Creates the health of a collector that has this number of writers. No writer is ready yet.
     pub fn new(writers: usize) -> Health {
         Health {
             began: Instant::now(),
@@ -103,7 +103,7 @@ impl Health {
         self.consuming.0.store(self.now(), Ordering::Relaxed);
     }
 
-    /// So many messages are still to be read, by partition.
+    /// This many messages are still to be read, by partition.
     pub fn lags(&self, messages: BTreeMap<i32, i64>) {
         *self.by_partition() = messages;
     }
@@ -186,7 +186,7 @@ impl Health {
         self.writing[writer].is_waiting.store(true, Ordering::Relaxed);
     }
 
-    /// A writer has ended a batch with so many messages stored.
+    /// A writer has ended a batch with this many messages stored.
     pub fn ends(&self, writer: usize, stored: u64) {
         self.writing[writer].is_busy.store(false, Ordering::Relaxed);
         self.writing[writer].is_waiting.store(false, Ordering::Relaxed);
@@ -227,7 +227,7 @@ impl Health {
         lacks.into_iter().filter_map(|(is_there, part)| (!is_there).then_some(part)).collect()
     }
 
-    /// Which loop hangs. A database that is away is no reason to start anew.
+    /// Which loop hangs. A database that is away is no reason to start again.
     pub fn hangs(&self) -> Option<&'static str> {
         self.stalled(self.began.elapsed())
     }
@@ -249,7 +249,7 @@ impl Health {
         }
     }
 
-    /// In a line, with so many messages stored in the last seconds.
+    /// In a line, with this many messages stored in the last seconds.
     fn status(&self, stored: u64, seconds: u64) -> String {
         let lag = self.lag().map_or_else(|| "lag not known yet".to_owned(), |lag| format!("{lag} messages behind"));
         let rate = stored as f64 / seconds.max(1) as f64;

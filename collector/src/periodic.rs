@@ -14,7 +14,7 @@ const SOON: Duration = Duration::from_secs(5);
 #[derive(Clone, Copy)]
 pub(crate) struct Pace {
     interval: Duration,
-    /// So many times as long as it took, at least.
+    /// This many times as long as it took, at least.
     spare: u32,
     /// After a failure.
     soon: Duration,

@@ -4,7 +4,7 @@
 /// The text without characters that act.
 pub(crate) use settings::terminal::shown as plain;
 
-/// The same, of at most so many characters, an ellipsis among them where it was longer.
+/// The same, of at most this many characters, an ellipsis among them where it was longer.
 pub(crate) fn cut(text: &str, most: usize) -> String {
     let end = text.char_indices().nth(most).map_or(text.len(), |(end, _)| end);
     let plain = plain(&text[..end]);

@@ -44,7 +44,7 @@ pub struct Account {
     pub counts: Counts,
     /// Rows beyond one for each number.
     pub duplicates: i64,
-    /// Rows of which the ledger does not know.
+    /// Rows that the ledger does not have.
     pub strays: i64,
     /// The numbers that are missing, first and last of each range.
     pub missing_ranges: Vec<[i64; 2]>,
@@ -86,7 +86,7 @@ pub struct Proof {
     pub given_up: i64,
     /// Rows beyond one for each number.
     pub duplicates: i64,
-    /// Rows of which the ledger does not know.
+    /// Rows that the ledger does not have.
     pub strays: i64,
 }
 

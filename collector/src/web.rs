@@ -1,7 +1,7 @@
 //! What people and programs are shown over HTTP.
 //!
 //! ```text
-//! PostgreSQL ──▶ Source ──▶ pages · API · badges · metrics ──▶ whoever asks, if access lets them
+//! PostgreSQL ──▶ Source ──▶ pages · API · badges · metrics ──▶ anyone who asks, if access lets them
 //! ```
 
 pub mod access;
@@ -40,7 +40,7 @@ pub struct Site {
 
 /// The pages.
 pub struct Pages {
-    /// Those that whoever may see all of it gets.
+    /// Those that anyone who may see all of it gets.
     pub closed: Router<Site>,
     /// Those that anybody gets: what is public, styles.
     pub open: Router<Site>,

@@ -1,4 +1,4 @@
-//! The `http` section, and what a daemon answers there to whoever asks how it fares.
+//! The `http` section, and what a daemon answers there to anyone who asks how it fares.
 //!
 //! ```text
 //! listener ──▶ connections (bounded in number, time and size) ──▶ Router: /metrics, /healthz, and what else there is
@@ -53,7 +53,7 @@ pub trait Asked: Send + Sync + 'static {
     fn metrics(&self) -> impl Future<Output = String> + Send;
 }
 
-/// `/healthz`, which answers 503 when a loop hangs, so that whoever asks starts the daemon anew where no watchdog of
+/// `/healthz`, which answers 503 when a loop hangs, so that anyone who asks starts the daemon again where no watchdog of
 /// systemd's does.
 pub fn healthz<S: Clone + Send + Sync + 'static>(asked: Arc<impl Asked>) -> Router<S> {
     let alive = move || async move {

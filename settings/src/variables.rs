@@ -13,7 +13,7 @@
 
 use crate::fault::Wrong;
 
-/// A variable of the environment; the host's own name where nobody has set `HOSTNAME`.
+/// A variable of the environment; the host's own name where no one has set `HOSTNAME`.
 pub(crate) fn of_environment(name: &str) -> Option<String> {
     std::env::var(name).ok().or_else(|| (name == "HOSTNAME").then(host_name))
 }

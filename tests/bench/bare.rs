@@ -13,7 +13,7 @@ use anyhow::{Result, anyhow, ensure};
 use openssl::ssl::{SslConnector, SslMethod};
 use rustix::time::{ClockId, clock_gettime};
 
-/// CPU seconds per 1,000 checks of a site on 127.0.0.1, of which so many are made a second; over TLS where there is a
+/// CPU seconds per 1,000 checks of a site on 127.0.0.1, of which this many are made a second; over TLS where there is a
 /// file of authorities.
 pub(crate) fn bare(port: u16, authorities: Option<&Path>, per_second: u32, lasting: Duration) -> Result<f64> {
     let connector = match authorities {

@@ -9,7 +9,7 @@ use super::{BOUND, Bench, Cost, say};
 /// Evaluations that are measured: a minute of them.
 const EVALUATIONS: usize = 6;
 
-/// They tell nobody: what is looked at is what there is to be told.
+/// They tell no one: what is looked at is what there is to be told.
 fn rules() -> Value {
     json!({"rules": [
         {"name": "site down", "what": "down"},

@@ -34,7 +34,7 @@ struct Load {
     scheme: &'static str,
     monitors: usize,
     seconds: u64,
-    /// One of so many sites hangs until the timeout of five seconds; none for 0.
+    /// One of this many sites hangs until the timeout of five seconds; none for 0.
     hanging: usize,
     measured: Duration,
 }

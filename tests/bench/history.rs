@@ -7,7 +7,7 @@ pub(crate) const MONITORS: usize = 1_000;
 const AGENTS: usize = 5;
 const SECONDS: usize = 30 * 86_400;
 
-/// Fills the tables with so many results or somewhat more, numbered without a gap by each agent, and marks their hours
+/// Fills the tables with this many results or somewhat more, numbered without a gap by each agent, and marks their hours
 /// as a collector does; how many they are.
 pub(crate) fn make(database: &Database, results: usize) -> Result<u64> {
     // Each monitor is checked by two agents in each of these.

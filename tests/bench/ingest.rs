@@ -211,7 +211,7 @@ impl Bench {
     /// Each result is there, once; the bytes of one, index included.
     fn check(&self, database: &Database) -> Result<u64> {
         let rows = database.count("website_monitor.results")?;
-        // Sorted: after so many loads the server's idea of the table may be far off, and hashing then takes for ever.
+        // Sorted: after this many loads the server's idea of the table may be far off, and hashing then takes for ever.
         let numbers = database.count(
             "(select from (select epoch_id, seq, lag((epoch_id, seq)) over (order by epoch_id, seq) as before
                            from website_monitor.results) numbers

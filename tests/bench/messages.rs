@@ -15,7 +15,7 @@ pub(crate) const PARTITIONS: usize = 4;
 const MONITORS: usize = 1_000;
 const BOUND: Duration = Duration::from_secs(60);
 
-/// So many results by so many agents, each of which checks the same thousand monitors in turn.
+/// This many results by this many agents, each of which checks the same thousand monitors in turn.
 pub(crate) struct Load {
     pub(crate) results: usize,
     pub(crate) agents: usize,

@@ -64,7 +64,7 @@ struct Bench {
 }
 
 impl Bench {
-    /// Tables as they are after ninety days, with summaries by the hour of so many of them.
+    /// Tables as they are after ninety days, with summaries by the hour of this many of them.
     fn new(days: u32) -> Result<Bench> {
         let (kafka, postgres) = (Arc::new(Kafka::start_own(1)?), Arc::new(Postgres::start_own_with(&SERVER)?));
         let database = postgres.database()?;
@@ -97,7 +97,7 @@ impl Bench {
         Ok(collector)
     }
 
-    /// What it takes to do something so many times, each.
+    /// What it takes to do something this many times, each.
     fn cost(&self, collector: &Collector, times: usize, run: impl FnOnce() -> Result<()>) -> Result<Cost> {
         let now = || Ok::<_, anyhow::Error>((usage(collector.id())?.cpu, cpu::of_family(self.postgres.id())?));
         let (collector, database) = now()?;
@@ -174,7 +174,7 @@ impl Bench {
         say(&format!("with readers, of the rate alone: {:.2} in the median", ratios[ratios.len() / 2]))
     }
 
-    /// How many rows a second come out of a topic while so many look every ten seconds.
+    /// How many rows a second come out of a topic while this many look every ten seconds.
     fn ingest(&self, readers: usize) -> Result<f64> {
         let topic = self.kafka.topic(PARTITIONS as i32)?;
         // Of now: they are in what pages show.

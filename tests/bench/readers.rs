@@ -35,7 +35,7 @@ pub(crate) struct Pages {
 }
 
 impl Readers {
-    /// So many, each of which looks at a page so often: every other time at all monitors, else at one.
+    /// This many, each of which looks at a page so often: every other time at all monitors, else at one.
     pub(crate) fn start(collector: &Collector, readers: usize, every: Duration) -> Result<Readers> {
         let address = collector.listens()?;
         let paths = Arc::new(monitors(collector, "24h")?);

@@ -139,7 +139,7 @@ impl Demo {
         Ok(Demo { agent, collector, topic, sites, database, broker, pages })
     }
 
-    /// Shows rows arriving for so many seconds.
+    /// Shows rows arriving for this many seconds.
     fn watch(&self, screen: &mut Screen, seconds: u64) -> Result<()> {
         let end = std::time::Instant::now() + Duration::from_secs(seconds);
         while std::time::Instant::now() < end {

@@ -42,7 +42,7 @@ impl Sites {
         self.web.url(path)
     }
 
-    /// How many requests a site has seen; none where nobody listens.
+    /// How many requests a site has seen; none where no one listens.
     pub(crate) fn seen(&self, name: &str) -> Option<u64> {
         (name != "refused").then(|| self.web.count(&format!("/{name}")))
     }

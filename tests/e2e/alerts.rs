@@ -52,7 +52,7 @@ fn told(web: &Web) -> Result<Vec<(String, Vec<String>)>> {
     hooked(web).into_iter().map(read).collect()
 }
 
-/// Waits until the hook was sent so many messages; what it was told.
+/// Waits until the hook was sent this many messages; what it was told.
 #[track_caller]
 fn await_told(web: &Web, count: usize, collectors: &[&Collector]) -> Vec<(String, Vec<String>)> {
     eventually("the hook is told", || {

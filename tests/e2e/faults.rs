@@ -50,7 +50,7 @@ fn collector(stack: &Stack) -> CollectorSetup {
     stack.collector().set("kafka.properties", short)
 }
 
-/// Makes trouble so many times while results stream in. `trouble` returns when it is over.
+/// Makes trouble this many times while results stream in. `trouble` returns when it is over.
 fn endure(
     stack: &Stack,
     collector: &Collector,

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::store::summaries::random_result;
 use crate::store::{assert_proven, await_consumed, numbers, rows};
 
-/// So many results a partition, so often.
+/// This many results a partition, so often.
 const PORTION: u64 = 15;
 const INTERVAL: Duration = Duration::from_millis(100);
 
@@ -29,7 +29,7 @@ pub(crate) struct Feed<'a> {
 }
 
 impl Feed<'_> {
-    /// Feeds so many partitions while `body` runs; what was sent, when it stopped.
+    /// Feeds this many partitions while `body` runs; what was sent, when it stopped.
     pub(crate) fn during(stack: &Stack, partitions: usize, body: impl FnOnce(&Feed<'_>) -> Result<()>) -> Result<u64> {
         let epochs = (0..partitions).map(|_| Uuid::new_v4()).collect();
         let feed = Feed { stack, epochs, sent: AtomicU64::new(0), is_over: AtomicBool::new(false) };

@@ -100,7 +100,7 @@ impl Streams {
         Ok(())
     }
 
-    /// Whether so many rounds of all streams are stored.
+    /// Whether this many rounds of all streams are stored.
     fn await_rounds(&self, stack: &Stack, rounds: u64) -> Result<()> {
         ensure_accounted(stack, &self.epochs, rounds)
     }

@@ -147,7 +147,7 @@ fn results_flow_on_soon_after_members_come_and_go() -> Result<()> {
             Ok(())
         };
         let come_back = || die().and_then(|()| come());
-        // What happens, whether partitions are dealt anew, and how many the first one has then.
+        // What happens, whether partitions are dealt again, and how many the first one has then.
         type Happening<'a> = &'a dyn Fn() -> Result<()>;
         let events: [(&str, Happening<'_>, bool, u32); 5] = [
             ("a second one comes", &come, true, 2),

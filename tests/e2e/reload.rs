@@ -196,7 +196,7 @@ fn a_hangup_ends_no_agent_neither_before_it_has_read_its_configuration_nor_in_a_
     let web = Web::start()?;
     let agent = alone(&web, "/one")?;
     agent.kill();
-    // An included file that is read for as long as nobody writes it.
+    // An included file that is read for as long as no one writes it.
     let slow = agent.directory().join("slow.yaml");
     mknodat(CWD, &slow, FileType::Fifo, Mode::from_raw_mode(0o600), 0)?;
     let mut settings = agent.settings.clone();

@@ -129,7 +129,7 @@ fn what_fails_is_alerted_though_kafka_forgot_what_its_agent_said_at_its_start_an
     Ok(())
 }
 
-/// What an agent says is due, so many minutes after its start: at a start or a reload, or again.
+/// What an agent says is due, this many minutes after its start: at a start or a reload, or again.
 fn list(start: Timestamp, seq: u64, event: &str, at: i64, monitors: &[&str], due_since: Option<i64>) -> Value {
     let minute = |minute: i64| start + SignedDuration::from_mins(minute);
     let monitors: Vec<Value> = monitors.iter().map(|id| json!({"id": id, "interval_ms": 60_000})).collect();

@@ -27,7 +27,7 @@ struct Story {
 }
 
 impl Story {
-    /// An agent checks a monitor so many times, and sends that. Its name decides on the partition.
+    /// An agent checks a monitor this many times, and sends that. Its name decides on the partition.
     fn send(&mut self, stack: &Stack, agent: &str, monitor: &str, count: u64) -> Result<()> {
         let epoch = Uuid::new_v4();
         let messages: Vec<Vec<u8>> =

@@ -1,4 +1,4 @@
-//! Is what is shown over HTTP what agents saw, and is it shown to whoever may see it, and to nobody else?
+//! Is what is shown over HTTP what agents saw, and is it shown to anyone who may see it, and to no one else?
 
 use anyhow::{Context, Result, ensure};
 use e2e::collector::Collector;

@@ -150,6 +150,6 @@ fn a_process_ends_with_the_one_that_started_it() -> Result<()> {
 }
 
 fn is_alive(pid: u32) -> bool {
-    // One that has ended but that nobody has waited for yet is a zombie.
+    // One that has ended but that no one has waited for yet is a zombie.
     std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
 }

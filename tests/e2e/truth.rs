@@ -122,7 +122,7 @@ fn compare(requests: Vec<Request>, rows: impl Iterator<Item = Row>, url: impl Fn
     found
 }
 
-/// Every request that the web server saw has exactly one row, and there is no row that nobody asked for.
+/// Every request that the web server saw has exactly one row, and there is no row that no one asked for.
 #[track_caller]
 pub(crate) fn assert_each_request_has_one_row(stack: &Stack) -> Result<()> {
     let found = mismatches(stack)?;
@@ -139,7 +139,7 @@ pub(crate) fn assert_no_number_twice(stack: &Stack) -> Result<()> {
     Ok(())
 }
 
-/// Waits until so many more requests came in.
+/// Waits until this many more requests came in.
 pub(crate) fn await_requests(stack: &Stack, more: u64) {
     let before = stack.web.total();
     eventually(&format!("{more} more requests"), || {
@@ -149,7 +149,7 @@ pub(crate) fn await_requests(stack: &Stack, more: u64) {
     });
 }
 
-/// Waits until so many more rows are there.
+/// Waits until this many more rows are there.
 #[track_caller]
 pub(crate) fn await_rows(stack: &Stack, more: u64) -> Result<()> {
     let before = stack.database.count(RESULTS).unwrap_or(0);

@@ -102,7 +102,7 @@ impl Host {
     }
 
     pub(crate) fn apt(&self, arguments: &[&str]) -> Result<String> {
-        // Nobody is there to ask which of two configurations is to stay.
+        // No one is there to ask which of two configurations is to stay.
         let unattended = ["apt-get", "-q", "-y", "--no-install-recommends", "-o", "Dpkg::Options::=--force-confold"];
         self.machine.ok(&[&unattended[..], arguments].concat())
     }

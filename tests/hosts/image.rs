@@ -147,7 +147,7 @@ impl<'e> Docked<'e> {
         })
     }
 
-    /// All that the outbox ever took is stored, none of it twice, in so many runs of one agent.
+    /// All that the outbox ever took is stored, none of it twice, in this many runs of one agent.
     fn assert_each_once_over(&self, runs: usize, last: Container<'_>) -> Result<()> {
         within(BOUND, "the backlog is delivered", || {
             let pending = outbox(&last, "pending")?;

@@ -14,7 +14,7 @@ const OUTBOX: &str = "/var/lib/website-monitor/outbox";
 
 /// As many results wait at the upgrade.
 const BACKLOG: u64 = 10_000;
-/// So many monitors make them.
+/// This many monitors make them.
 const QUICK: usize = 20;
 
 impl Host {

@@ -91,7 +91,7 @@ impl Browser {
     /// Opens an address and waits until all of it is there.
     ///
     /// # Errors
-    /// When nobody answers, or with another status than 200.
+    /// When no one answers, or with another status than 200.
     pub fn open(&mut self, url: &str) -> Result<()> {
         let navigated = self.ask("Page.navigate", json!({"url": url}))?;
         if let Some(error) = navigated["errorText"].as_str() {

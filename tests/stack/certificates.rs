@@ -36,7 +36,7 @@ pub struct Certificate {
 }
 
 impl Authority {
-    /// A new one, whom nobody trusts yet.
+    /// A new one, whom no one trusts yet.
     ///
     /// # Errors
     /// When its file can't be written.

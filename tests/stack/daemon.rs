@@ -43,7 +43,7 @@ impl Daemon {
         Ok(daemon)
     }
 
-    /// Writes its configuration anew. A running daemon isn't told.
+    /// Writes its configuration again. A running daemon isn't told.
     ///
     /// # Errors
     /// When it can't be written.
@@ -73,7 +73,7 @@ impl Daemon {
     /// The whole answer, head and body, to a request of its `http.listen`.
     ///
     /// # Errors
-    /// When it has none, or nobody answers there.
+    /// When it has none, or no one answers there.
     pub fn get(&self, path: &str) -> Result<String> {
         self.get_with(path, "")
     }
@@ -81,7 +81,7 @@ impl Daemon {
     /// The same with more in the request's head: lines that each end with CRLF.
     ///
     /// # Errors
-    /// When it has none, or nobody answers there.
+    /// When it has none, or no one answers there.
     pub fn get_with(&self, path: &str, lines: &str) -> Result<String> {
         let address = self.listens()?;
         let mut socket = TcpStream::connect(address)?;
@@ -128,7 +128,7 @@ impl Daemon {
         process.terminate(BOUND)
     }
 
-    /// Waits for its end, that nobody asks for.
+    /// Waits for its end, that no one asks for.
     ///
     /// # Errors
     /// When it doesn't run or doesn't end.

@@ -1,6 +1,6 @@
 //! Where a run keeps its files: one directory per test process, gone when that process is gone.
 //!
-//! Statics are never dropped and a process that is killed drops nothing, so nobody inside of the process can be
+//! Statics are never dropped and a process that is killed drops nothing, so no one inside of the process can be
 //! the one who cleans up. A small shell is: it waits for the end of a pipe that only this process holds.
 
 use std::fs::{self, DirBuilder};

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-/// Its name; whoever takes it away makes room.
+/// Its name; anyone who takes it away makes room.
 pub const FILLER: &str = "filler";
 
 /// Writes it until the disk has no byte left.

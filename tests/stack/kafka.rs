@@ -60,7 +60,7 @@ impl Kafka {
         })
     }
 
-    /// A cluster of one's own with so many nodes, that can be stopped. Waits while too many others run.
+    /// A cluster of one's own with this many nodes, that can be stopped. Waits while too many others run.
     ///
     /// # Errors
     /// When it can't be started: says what is missing.
@@ -116,7 +116,7 @@ impl Kafka {
         &self.direct
     }
 
-    /// A new topic with so many partitions, as many replicas as nodes, and a name of its own.
+    /// A new topic with this many partitions, as many replicas as nodes, and a name of its own.
     ///
     /// # Errors
     /// When the broker refuses.

@@ -131,7 +131,7 @@ impl Needs {
         Needs { own_nodes: Some(1), ..self }
     }
 
-    /// The same with so many nodes.
+    /// The same with this many nodes.
     pub fn own_kafka_nodes(self, nodes: usize) -> Needs {
         Needs { own_nodes: Some(nodes), ..self }
     }
@@ -141,7 +141,7 @@ impl Needs {
         Needs { own_postgres: true, ..self }
     }
 
-    /// So many partitions in place of four.
+    /// This many partitions in place of four.
     pub fn partitions(self, partitions: i32) -> Needs {
         Needs { partitions, ..self }
     }

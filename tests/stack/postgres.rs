@@ -70,7 +70,7 @@ impl Postgres {
         Postgres::start_at_a_free_port(own, password)
     }
 
-    /// The same with a small disk that nobody else sees: a tablespace named `small`, until the server ends.
+    /// The same with a small disk that no one else sees: a tablespace named `small`, until the server ends.
     ///
     /// # Errors
     /// Where it can't be started, or nothing may be mounted.
@@ -131,7 +131,7 @@ impl Postgres {
         Ok(Database { server: self.clone(), name: name.into(), proxy, session: Mutex::default() })
     }
 
-    /// Ends a database with all that is in it, whoever uses it.
+    /// Ends a database with all that is in it, anyone who uses it.
     ///
     /// # Errors
     /// When the server refuses.

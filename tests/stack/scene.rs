@@ -14,7 +14,7 @@ use crate::postgres::Database;
 /// How many monitors there are.
 pub const MONITORS: usize = 1_000;
 
-/// Fills the collector's empty tables. Of so many days there are summaries by the hour, of the others only by the day.
+/// Fills the collector's empty tables. Of this many days there are summaries by the hour, of the others only by the day.
 ///
 /// # Errors
 /// When the database refuses.
@@ -157,7 +157,7 @@ update epochs set accounted = int8multirange(int8range(1, s.last + 1)), claimed 
 from (select epoch_id, max(seq) as last from results group by 1) s where s.epoch_id = epochs.epoch_id;
 ";
 
-/// Summaries by the hour of so many days up to the last thirty hours, by the day of those before, and the marks of what
+/// Summaries by the hour of this many days up to the last thirty hours, by the day of those before, and the marks of what
 /// the collector is to sum up.
 fn summaries(days_by_hour: u32) -> String {
     let columns = |hours: u32| {

@@ -67,7 +67,7 @@ pub struct List {
 pub enum AgentEvent {
     /// The first record of an epoch, or what that had said once more.
     Start,
-    /// The configuration was read anew, or what was said then once more.
+    /// The configuration was read again, or what was said then once more.
     Reload,
     /// A minute passed.
     Periodic,

@@ -27,7 +27,7 @@ const MEASURED: Duration = Duration::from_secs(30);
 
 struct Load {
     name: &'static str,
-    /// One monitor in so many hangs; none for 0.
+    /// One monitor in this many hangs; none for 0.
     hanging: usize,
     workers: usize,
     /// Long enough for each monitor's speed to be known.

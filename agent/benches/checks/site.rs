@@ -41,7 +41,7 @@ impl Site {
         let root = Authority::root(Nid::SECP384R1, "root")?;
         let intermediate = root.intermediate(Nid::SECP384R1, "intermediate")?;
         let roots = directory.join("roots.pem");
-        // As on any host, among some hundred others: some clients read them anew each time.
+        // As on any host, among some hundred others: some clients read them again each time.
         let others = fs::read(SYSTEM_ROOTS).with_context(|| format!("{SYSTEM_ROOTS} is missing"))?;
         fs::write(&roots, [others, single.certificate.to_pem()?, root.certificate.to_pem()?].concat())?;
         for (name, authority, sent) in
@@ -103,7 +103,7 @@ pub(crate) fn end(server: &mut Child) {
     server.wait().ok();
 }
 
-/// A port that nobody has at the moment.
+/// A port that no one has at the moment.
 pub(crate) fn free_port() -> Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }

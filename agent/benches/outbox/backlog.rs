@@ -1,4 +1,4 @@
-//! A backlog of 2,000,000 records, of which the agent was killed: what it takes on disk and in memory, how long a start
+//! A backlog of 2,000,000 records, left by an agent that was killed: what it takes on disk and in memory, how long a start
 //! takes, and how fast it drains.
 //!
 //! The child is this same program with [`TASK`] set, so that each phase has memory of its own.

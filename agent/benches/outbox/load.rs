@@ -35,7 +35,7 @@ pub(crate) struct Measured {
 }
 
 impl Load {
-    /// Threads that each hand over so many records, then wait for them.
+    /// Threads that each hand over this many records, then wait for them.
     pub(crate) fn of(threads: usize, each: usize) -> Load {
         Load { threads, each }
     }

@@ -17,7 +17,7 @@ impl Records {
         Records((0..COUNT).map(|n| result(n, began, &mut rng)).collect())
     }
 
-    /// Record `n`; they begin anew when there are no more.
+    /// Record `n`; they begin again when there are no more.
     pub(crate) fn get(&self, n: usize) -> Vec<u8> {
         self.0[n % self.0.len()].clone()
     }

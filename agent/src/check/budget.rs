@@ -48,7 +48,7 @@ impl Budget {
 }
 
 impl Share<'_> {
-    /// Sees to it that the check may hold so many bytes.
+    /// Sees to it that the check may hold this many bytes.
     ///
     /// # Errors
     /// When others held too much until the check's deadline.

@@ -17,11 +17,11 @@ pub(super) const MOST: usize = 256 * 1024;
 
 /// How much is read at once: most heads, and a small body with them.
 const PIECE: usize = 4 * 1024;
-/// By so many bytes one can tell that something is no answer.
+/// This number of bytes is enough to tell that something is no answer.
 const BEGIN: usize = 64;
 /// Most bytes of a line that an error quotes.
 const MOST_QUOTED: usize = 200;
-/// ureq takes 128 headers, of which cookies may not take the place of others.
+/// ureq takes 128 headers. Cookies must not take the place of other headers.
 const MOST_HEADERS: usize = 120;
 const MOST_COOKIES: usize = 80;
 /// The headers that a check or ureq looks at.
@@ -64,7 +64,7 @@ impl Head {
         Ok(&mut self.received[self.filled..])
     }
 
-    /// So many bytes were put into the room.
+    /// This many bytes were put into the room.
     pub(super) fn came(&mut self, count: usize) {
         self.filled += count;
     }

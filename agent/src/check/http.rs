@@ -57,7 +57,7 @@ struct Hop<'a> {
 
 impl Http {
     pub(super) fn new(tls: Contexts, resolver: Arc<Resolver>) -> Http {
-        // Settings belong here and not to a request: ureq would set everything up anew for each request that differs.
+        // Settings belong here and not to a request: ureq would set everything up again for each request that differs.
         let config = Agent::config_builder()
             .proxy(None)
             .http_status_as_error(false)

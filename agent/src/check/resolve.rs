@@ -33,7 +33,7 @@ pub(super) struct Resolver {
 enum Failure {
     /// Somebody who should know said so.
     NoAddress(String),
-    /// Nobody who should know gave an answer.
+    /// No one who should know gave an answer.
     NoAnswer(String),
     /// This machine was out of something.
     Own(String),

@@ -6,7 +6,7 @@
 //! program ≤ 256 KiB ──▶ lazy DFA ──────────────▶ found or not             (nearly always; a byte costs a nanosecond)
 //!  at compile time       │ gives up when its states don't fit into 1 MiB, or at a non-ASCII byte with a Unicode \b
 //!                        └─▶ one step per state and byte, when that is few steps ──▶ found or not
-//!                             └─▶ else too costly: nobody knows
+//!                             └─▶ else too costly: no one knows
 //! ```
 //!
 //! Both ways together stay under half a second of CPU for any pattern and any page (the worst step takes 19 ns). The
@@ -34,7 +34,7 @@ use super::dialect;
 const PROGRAM: usize = 256 * 1024;
 /// Most bytes of a search's remembered states.
 const REMEMBERED: usize = 1024 * 1024;
-/// How many times a search may forget them all and begin to remember anew.
+/// How many times a search may forget them all and begin to remember again.
 const FORGETS: usize = 2;
 /// Most steps (states × bytes) of a search without remembered states.
 const STEPS: usize = 16 * 1024 * 1024;

@@ -61,7 +61,7 @@ impl Default for Tls {
 pub enum Authorities {
     /// Whom the system trusts when they are first needed.
     System,
-    /// Those of a file, and nobody else. Each is trusted as it stands, be it a root or not.
+    /// Those of a file, and no one else. Each is trusted as it stands, be it a root or not.
     File {
         /// The file.
         path: PathBuf,

@@ -1,4 +1,4 @@
-//! How whoever asked something of the committer learns what came of it.
+//! How anyone who asked something of the committer learns what came of it.
 //!
 //! What is asked at about the same time shares a round: one allocation, and one wake for all when the committer is done
 //! with it, instead of one for each record, which would keep the committer from its next group for longer than the disk.

@@ -321,7 +321,7 @@ impl Chunk {
         }
     }
 
-    /// Closes the chunk for good: whoever still uses it is told that it is gone.
+    /// Closes the chunk for good: anyone who still uses it is told that it is gone.
     pub(super) fn retire(&self) {
         let mut handle = self.handle.write().unwrap_or_else(PoisonError::into_inner);
         if let Handle::Open(opened) = std::mem::replace(&mut *handle, Handle::Retired) {

@@ -14,7 +14,7 @@ use super::Entry;
 pub(super) struct Undelivered {
     own: Vec<Range>,
     declared: BTreeMap<DropReason, Vec<Range>>,
-    /// Epochs of which there may be a record among them that says which monitors are due.
+    /// The epochs whose lists of due monitors may be among the dropped records.
     lists: BTreeSet<Uuid>,
     count: u64,
 }
@@ -34,7 +34,7 @@ impl Undelivered {
         }
     }
 
-    /// Records of which nothing is left but their numbers.
+    /// The records whose content is lost, and whose numbers are known.
     pub(super) fn add_lost(&mut self, numbers: Vec<Range>) {
         self.count += numbers.iter().map(|range| range.last - range.first + 1).sum::<u64>();
         self.lists.extend(numbers.iter().map(|range| range.epoch));

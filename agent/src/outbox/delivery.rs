@@ -154,7 +154,7 @@ impl Shared {
 
     /// Makes the cursor durable beside the chunks.
     pub(super) fn keep_cursor(&self) -> io::Result<()> {
-        // The committer and whoever acknowledges both do; the cursor never goes back.
+        // The committer and anyone who acknowledges both do; the cursor never goes back.
         let _one_at_a_time = self.freeing.lock().unwrap_or_else(PoisonError::into_inner);
         let acknowledged = self.state().acknowledged;
         self.root.set_cursor(acknowledged)

@@ -2,7 +2,7 @@
 //!
 //! sled 0.34 takes a buffer for stable once `sync_file_range` has returned, which a power cut takes back: neither the
 //! file's length nor the place of new blocks is on the device then. An `fdatasync` of our own after each `flush()` is
-//! not enough, either. sled moves records about, when a leaf of its tree is written anew, and overwrites the place where
+//! not enough, either. sled moves records about, when a leaf of its tree is written again, and overwrites the place where
 //! they were once the new one is "stable", which may be long before that `fdatasync`.
 //!
 //! So the program brings a `sync_file_range` of its own, which the linker puts before the C library's: it is an
@@ -25,7 +25,7 @@ extern "C" fn sync_file_range(file: c_int, _at: i64, _length: i64, _flags: c_uin
     unsafe { libc::fdatasync(file) }
 }
 
-/// Whether it has. That hangs on how the program was linked, so whoever opens an outbox asks.
+/// Whether it has. That hangs on how the program was linked, so anyone who opens an outbox asks.
 pub(super) fn is_in_force() -> bool {
     let before = CALLS.load(Ordering::Relaxed);
     #[allow(unsafe_code, reason = "called as sled calls it")]

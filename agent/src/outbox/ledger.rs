@@ -2,7 +2,7 @@
 //! declared dropped by a record that may be lost itself.
 //!
 //! Positions and sequence numbers are both dense, so where each epoch began says it for every position. The ledger is
-//! written durably before what it tells of: when an epoch begins and when something is declared, both of which are
+//! written durably before what it tells of: when an epoch begins and when something is declared. Both events are
 //! rare. It holds nothing of what was acknowledged.
 
 use serde::{Deserialize, Serialize};
@@ -81,7 +81,7 @@ impl Ledger {
         self.declared.retain(|declared| declared.position < position);
     }
 
-    /// Forgets what nobody will ask for once everything up to a position is done with.
+    /// Forgets what no one will ask for once everything up to a position is done with.
     pub(super) fn forget_up_to(&mut self, position: u64) {
         let ended = self.epochs.partition_point(|known| known.position <= position + 1).saturating_sub(1);
         self.epochs.drain(..ended);

@@ -1,4 +1,4 @@
-//! Whose files an outbox's are: those of the directory's owner, whoever looks into it.
+//! The files of an outbox belong to the owner of its directory, whichever user opens the outbox.
 //!
 //! To open an outbox is to write: its database makes files and replaces them. What root wrote, with an umask of 027, the
 //! agent could not read on its next start.

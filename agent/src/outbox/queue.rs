@@ -1,6 +1,6 @@
 //! What waits for the committer, in memory.
 //!
-//! Two lines: what somebody waits for an answer to, and results that are simply to be kept. Whoever brings a result
+//! Two lines: what somebody waits for an answer to, and results that are simply to be kept. Anyone who brings a result
 //! never waits, so that no disk delays a check; while the disk refuses, results beyond a bound are thrown away, the
 //! oldest first, and counted, so that the committer can declare them once the disk takes records again.
 //!
@@ -18,10 +18,10 @@ use crate::config::Sync;
 
 /// Most records of one commit.
 const GROUP: usize = 4_096;
-/// Least time between commits of results that nobody waits for, unless there are [`MANY`].
+/// Least time between commits of results that no one waits for, unless there are [`MANY`].
 const PACE: Duration = Duration::from_millis(100);
 const MANY: usize = 1_024;
-/// Most records that somebody waits for; whoever appends more waits for room.
+/// Most records that somebody waits for; anyone who appends more waits for room.
 const ASKED: usize = 16_384;
 /// Most results that wait, and most bytes of them.
 const KEPT: Bound = Bound { records: 16_384, bytes: 16 * 1024 * 1024 };
@@ -240,7 +240,7 @@ impl Intake {
                 self.inner.room.notify_all();
                 return None;
             }
-            // After a group it looks by itself for the next one, so that nobody has to wake it twice for that.
+            // After a group it looks by itself for the next one, so that no one has to wake it twice for that.
             let look = waiting.kept_at.map(|at| at + waiting.pace()).filter(|look| *look > now);
             waiting.asleep = due.is_none() && look.is_none();
             waiting = match due.into_iter().chain(until).chain(look).min() {

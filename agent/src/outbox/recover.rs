@@ -125,7 +125,7 @@ pub(super) fn recover(root: &Root, reads: &Reads, max_size: u64) -> io::Result<(
     Ok((state, journal))
 }
 
-/// Makes a lost ledger anew, which takes reading everything, once.
+/// Makes a lost ledger again, which takes reading everything, once.
 fn make_ledger(
     chunks: &VecDeque<Arc<Chunk>>,
     ledger: &mut Ledger,

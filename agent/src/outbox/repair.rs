@@ -1,4 +1,4 @@
-//! How the committer mends the outbox after damage: what reads goes on waiting in its place, the rest is declared.
+//! How the committer repairs the outbox after damage: what reads goes on waiting in its place, the rest is declared.
 //!
 //! A damaged chunk is replaced by a new one at the same positions, with every frame that could be salvaged and holes
 //! where there is none. The declarations come first: what is declared and arrives all the same counts as stored,
@@ -16,7 +16,7 @@ use super::writer::Writer;
 use super::{SEGMENT_SIZES, State};
 
 impl Writer {
-    /// Mends all that is known to be damaged; whether that worked.
+    /// Repairs all that is known to be damaged; whether that worked.
     pub(super) fn repair(&mut self) -> Result<(), ChunkError> {
         self.declare_lost_front()?;
         loop {

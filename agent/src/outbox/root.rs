@@ -197,7 +197,7 @@ impl Root {
         Ok(kept)
     }
 
-    /// Ends an exchange of which only the last step is left: the repaired chunk is whole and the damaged one aside.
+    /// Does the last step of an exchange: the repaired chunk is whole, and the damaged chunk is set aside already.
     /// Whether there was one.
     pub(super) fn end_exchange(&self, first: u64) -> io::Result<bool> {
         let (fixed, chunk) = (self.path.join(format!("{FIXED}{first:020}")), self.chunk_path(first));

@@ -1,6 +1,6 @@
 //! What can still be read of a damaged chunk: every frame with a right checksum, wherever it is found.
 //!
-//! 1. sled opens a copy as it is; then one without its snapshots, which it then makes anew from its log.
+//! 1. sled opens a copy as it is; then one without its snapshots, which it then makes again from its log.
 //! 2. The bytes of its log are searched for frames that sled does not find: a frame of one piece lies there in one
 //!    piece, and its checksum, epoch and number tell what it is. Only the ledger is needed to know where it belongs.
 //!

@@ -123,7 +123,7 @@ impl Outbox {
         status
     }
 
-    /// Writes what other processes read while this one has the lock. Not synced: after a power cut nobody needs it.
+    /// Writes what other processes read while this one has the lock. Not synced: after a power cut no one needs it.
     ///
     /// # Errors
     /// When the disk refuses.

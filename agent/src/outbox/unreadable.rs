@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use super::root::is_eio;
 
 const PATIENCE: Duration = Duration::from_secs(600);
-/// Failures further apart than this have nothing to do with one another: whoever wants to read tries more often.
+/// Failures further apart than this have nothing to do with one another: anyone who wants to read tries more often.
 const APART: Duration = Duration::from_secs(60);
 /// What is read at once, and what is lost at once.
 const BLOCK: usize = 4096;

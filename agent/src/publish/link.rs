@@ -150,7 +150,7 @@ impl Link {
     }
 
     /// The reports since the last call. rdkafka spins through the last millisecond of any time that it is given to wait,
-    /// so it is given none: whoever calls waits.
+    /// so it is given none: anyone who calls waits.
     pub(super) fn take_reports(&self) -> Vec<Report> {
         let reports = || self.producer.context().reports.lock().unwrap_or_else(PoisonError::into_inner);
         loop {

@@ -1,6 +1,6 @@
 //! Records that the broker finds too large, and what declares them dropped.
 //!
-//! A declaration is a record of the outbox, whose disk may refuse for long. So nobody waits for it: the record stays
+//! A declaration is a record of the outbox, whose disk may refuse for long. So no one waits for it: the record stays
 //! before the cursor until its declaration is durable, and what comes after it is sent meanwhile.
 
 use std::collections::BTreeMap;

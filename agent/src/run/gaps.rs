@@ -1,4 +1,4 @@
-//! Says in the log that slots had no check: a gap in the history that nobody should have to look for.
+//! Says in the log that slots had no check: a gap in the history that no one should have to look for.
 
 use std::collections::BTreeMap;
 use std::time::Instant;

@@ -1,10 +1,10 @@
-//! How the agent fares, as its last tick saw it: in a line for systemd, and as metrics for whoever asks.
+//! How the agent fares, as its last tick saw it: in a line for systemd, and as metrics for anyone who asks.
 //!
 //! ```text
 //! tick ──▶ Health ──▶ STATUS=                  systemd, where it listens
 //!             └─────▶ GET /metrics, /healthz   where `http.listen` says so
 //! ```
-//! What is shown is a copy, so that nobody who asks waits for a disk.
+//! What is shown is a copy, so that no one who asks waits for a disk.
 
 mod metrics;
 
@@ -142,7 +142,7 @@ pub(super) fn tell(state: &[NotifyState<'_>]) {
     }
 }
 
-/// Tells systemd that the configuration is read anew. That this is over says [`NotifyState::Ready`].
+/// Tells systemd that the configuration is read again. That this is over says [`NotifyState::Ready`].
 pub(super) fn tell_reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => tell(&[NotifyState::Reloading, now]),

@@ -1,4 +1,4 @@
-//! The configuration, read anew while the agent runs.
+//! The configuration, read again while the agent runs.
 //!
 //! ```text
 //! file ─▶ load ── refused: nothing changes
@@ -56,7 +56,7 @@ impl Reloads {
         locked(&self.state).slowest
     }
 
-    /// How long it may take until a slot has ended: two intervals of the quickest monitor, since one may begin anew at
+    /// How long it may take until a slot has ended: two intervals of the quickest monitor, since one may begin again at
     /// a reload, and the slowest check. None when there is no monitor.
     pub(super) fn slot_within(&self) -> Option<Duration> {
         let state = locked(&self.state);
@@ -92,7 +92,7 @@ impl Reloads {
 }
 
 impl Running {
-    /// Reads the configuration anew, and runs with it if it is sound; for one caller at a time.
+    /// Reads the configuration again, and runs with it if it is sound; for one caller at a time.
     pub(super) fn reload(&self) {
         log::info!("the configuration is read anew");
         if let Err(problems) = self.try_reload() {

@@ -2,7 +2,7 @@
 //!
 //! Each tick looks at what the loops have to show for themselves, from outside, since a loop that hangs can't say so:
 //!
-//! - the **tick** itself: one that hangs feeds nobody;
+//! - the **tick** itself: one that hangs feeds no one;
 //! - the **committer**: while results wait, positions go up, or the disk is known to refuse;
 //! - the **schedule** and its workers: each slot of the quickest monitor ends as a check or as one that was missed.
 //!

@@ -7,7 +7,7 @@
 //! | slow | whose last run took longer than [`SLOW_FROM`] | half, less what hangs |
 //!
 //! What *hangs* is any run that takes longer than that already: a site that was fast yesterday is counted as slow from
-//! that moment on, not only once its deadline has passed. Nobody can know whether a new monitor hangs; the eighth keeps
+//! that moment on, not only once its deadline has passed. No one can know whether a new monitor hangs; the eighth keeps
 //! those that are known to be fast on time while many new ones turn out to.
 
 use std::collections::VecDeque;
@@ -55,7 +55,7 @@ impl Workers {
         Workers { most: most.max(1), running: [0; 3], young: VecDeque::new() }
     }
 
-    /// From now on there are so many.
+    /// From now on there are this many.
     pub(super) fn resize(&mut self, most: usize) {
         self.most = most.max(1);
     }

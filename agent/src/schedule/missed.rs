@@ -9,7 +9,7 @@ pub(super) enum Missed {
     Overlap,
     /// All workers, or all that its lane may have, were busy.
     NoWorker,
-    /// Nobody looked at the clock in time: the process was stopped, or had no processor.
+    /// No one looked at the clock in time: the process was stopped, or had no processor.
     Late,
     /// The machine slept.
     Suspended,

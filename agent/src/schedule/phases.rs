@@ -5,7 +5,7 @@
 //! (the n-th at `n · interval / count`) they would lie evenly, but one monitor more would move nearly all others.
 //!
 //! So each monitor begins at its *home*, which a hash of agent and id gives. Those of equal interval are then taken in
-//! the order of their homes, round the interval, and each keeps a *gap* to the one before it; whoever would come
+//! the order of their homes, round the interval, and each keeps a *gap* to the one before it; anyone who would come
 //! sooner moves back to just there. Then:
 //! - any stretch of time `t` has at most `⌈t / gap⌉` starts (1,000 at 10 s: 11 in 100 ms);
 //! - one that comes or goes moves only those that queue behind it, up to the next hole, and each by one gap at most;

@@ -61,7 +61,7 @@ enum State {
 }
 
 impl Plan {
-    /// A plan without monitors, for so many workers.
+    /// A plan without monitors, for this many workers.
     pub(super) fn new(workers: usize) -> Plan {
         Plan {
             tracks: Vec::new(),
@@ -73,7 +73,7 @@ impl Plan {
         }
     }
 
-    /// From now on there are so many workers.
+    /// From now on there are this many workers.
     pub(super) fn resize(&mut self, workers: usize) {
         self.workers.resize(workers);
     }
@@ -88,7 +88,7 @@ impl Plan {
         }
     }
 
-    /// Gives a monitor other slots, or the same. A `renewed` one checks something else from now on, so that nobody
+    /// Gives a monitor other slots, or the same. A `renewed` one checks something else from now on, so that no one
     /// knows how fast it is.
     pub(super) fn keep(&mut self, monitor: usize, renewed: bool, slots: impl FnOnce(Slots) -> Slots) {
         let track = &mut self.tracks[monitor];
@@ -108,7 +108,7 @@ impl Plan {
         track.state == State::Idle
     }
 
-    /// Looks anew at which slots come next.
+    /// Looks again at which slots come next.
     pub(super) fn reschedule(&mut self) {
         let there = self.tracks.iter().enumerate().filter(|(_, track)| !track.gone);
         self.due = there.map(|(monitor, track)| Reverse((track.slots.next(), monitor))).collect();
@@ -125,7 +125,7 @@ impl Plan {
         [*first, second]
     }
 
-    /// Takes note of the slots that are due. Those that are `overdue`, since nobody looked in time, are missed for that
+    /// Takes note of the slots that are due. Those that are `overdue`, since no one looked in time, are missed for that
     /// reason.
     pub(super) fn advance(&mut self, now: Moment, overdue: Missed) {
         loop {
@@ -144,7 +144,7 @@ impl Plan {
         }
     }
 
-    /// A slot is due, and so many before it were.
+    /// A slot is due, and this many before it were.
     fn take(&mut self, start: Start, earlier: u64, now: Moment, overdue: Missed) {
         if let Some(reason) = self.held {
             return self.missed.add(reason, earlier + 1);

@@ -173,7 +173,7 @@ fn blocked(count: usize, workers: usize, idle: Duration) -> (Schedule, std::sync
     let (release, released) = channel::<()>();
     let released = Mutex::new(released);
     let run = move |_: &Monitor, _| {
-        // Whoever has the lock waits for all.
+        // Anyone who has the lock waits for all.
         drop(released.lock().map(|released| released.recv()));
     };
     (Schedule::start_with("edge-1", many(count), workers, Arc::new(run), idle), release)

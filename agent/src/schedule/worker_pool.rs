@@ -8,8 +8,8 @@
 //! ```
 //!
 //! To wake a thread costs more than the schedule does otherwise, so none is woken for a check: one thread watches for
-//! the next slot, a second one for the slot after it. Whoever begins a check leaves the other one watching, and is
-//! mostly back before that one's slot is due. Only when nobody would look at the clock in time is somebody called: the
+//! the next slot, a second one for the slot after it. Anyone who begins a check leaves the other one watching, and is
+//! mostly back before that one's slot is due. Only when no one would look at the clock in time is somebody called: the
 //! thread that became idle last, so that the others stay idle long enough to end and their stacks leave the memory.
 //!
 //! There is one thread more than there may be checks at once: somebody watches even while all checks hang.
@@ -64,12 +64,12 @@ pub(super) enum Call {
 }
 
 impl WorkerPool {
-    /// Nobody, for so many checks at once.
+    /// A pool without threads, for this many checks at once.
     pub(super) fn new(workers: usize) -> WorkerPool {
         WorkerPool { watching: Vec::new(), idle: Vec::new(), threads: 0, workers: workers.max(1) }
     }
 
-    /// From now on there are so many checks at once. Threads that are too many end when they rest, or are
+    /// From now on there are this many checks at once. Threads that are too many end when they rest, or are
     /// [called](Crew::all).
     pub(super) fn resize(&mut self, workers: usize) {
         self.workers = workers.max(1);

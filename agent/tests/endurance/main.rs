@@ -36,7 +36,7 @@ fn run_child(mut program: Command, test: &str, directory: &Path) {
     assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
 }
 
-/// The child's directory; none where nobody started it.
+/// The child's directory; none where no one started it.
 fn child_directory() -> Option<PathBuf> {
     std::env::var_os(CHILD).map(PathBuf::from)
 }

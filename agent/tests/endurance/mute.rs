@@ -1,6 +1,6 @@
 //! A name service that never answers: every check ends in time, threads do not grow, and what needs no look-up goes on.
 //!
-//! The child has namespaces of its own, where the only name server is a socket that nobody reads.
+//! The child has namespaces of its own, where the only name server is a socket that no one reads.
 
 use std::collections::BTreeSet;
 use std::net::UdpSocket;

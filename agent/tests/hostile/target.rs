@@ -13,7 +13,7 @@ use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket};
 /// What a target does.
 #[derive(Clone, Copy)]
 pub(crate) enum Plays {
-    /// Nobody is there.
+    /// No one is there.
     Nobody,
     /// Reads a request, says this, and ends the connection well.
     Says(&'static [u8]),
@@ -70,7 +70,7 @@ impl Target {
     }
 }
 
-/// A port at which nobody listens, and which nobody else gets while the process lives: one that was merely free a moment
+/// A port at which no one listens, and which no one else gets while the process lives: one that was merely free a moment
 /// ago may be somebody's in the next.
 fn nobody() -> SocketAddr {
     let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();

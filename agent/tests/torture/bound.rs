@@ -1,4 +1,4 @@
-//! The bound: nobody reads, and four times as much comes as may be there.
+//! The bound: no one reads, and four times as much comes as may be there.
 
 use std::collections::BTreeSet;
 use std::fs;

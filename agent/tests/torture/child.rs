@@ -41,7 +41,7 @@ pub(crate) fn main() {
     }
 }
 
-/// Whether nobody reads in this incarnation. Some in a row fill the outbox to its bound.
+/// Whether no one reads in this incarnation. Some in a row fill the outbox to its bound.
 pub(crate) fn is_stalled(incarnation: u64) -> bool {
     matches!(incarnation % 12, 4..10)
 }

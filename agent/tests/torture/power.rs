@@ -70,7 +70,7 @@ fn cuts(directory: &Path, images: u64) -> String {
         let evidence = Evidence(&kept);
         history.compare(&found, End::PowerCut);
         drop((evidence, device));
-        // The next incarnation finds what the cut left, not what was mended while looking.
+        // The next incarnation finds what the cut left, not what was repaired while looking.
         fs::rename(&kept, &image).expect("an image can be renamed");
     }
     format!(

@@ -23,9 +23,9 @@ pub(crate) struct Running {
 /// When the end comes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Moment {
-    /// Right after so many records were answered for.
+    /// Right after this many records were answered for.
     Kept(u64),
-    /// Right after the cursor was moved so many times.
+    /// Right after the cursor was moved this many times.
     Moved(u64),
     /// This long after the start: most of these meet the opening.
     After(Duration),

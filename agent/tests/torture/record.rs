@@ -12,7 +12,7 @@ pub(crate) fn payload(id: u64) -> Vec<u8> {
     noisy(id, rng.random_range(0..most), &mut rng)
 }
 
-/// A record with so many characters of noise, which compresses to half of it at best.
+/// A record with this many characters of noise, which compresses to half of it at best.
 pub(crate) fn noisy(id: u64, noise: usize, rng: &mut StdRng) -> Vec<u8> {
     let mut payload = format!("{START}{id},\"noise\":\"").into_bytes();
     let mut bytes = vec![0; noise.div_ceil(2)];

@@ -37,9 +37,9 @@ pub struct Notifier {
 const SHORTEST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
-/// For how long a message is nobody else's.
+/// For how long a message is no one else's.
 const CLAIM: Duration = Duration::from_secs(30);
-/// How often that begins anew while it is on its way: several times, since a database may be slow.
+/// How often that begins again while it is on its way: several times, since a database may be slow.
 const RENEWAL: Duration = Duration::from_secs(5);
 
 impl Notifier {
@@ -135,7 +135,7 @@ pub(crate) fn say(given_up: &[GivenUp]) {
     }
 }
 
-/// How long to wait after so many attempts.
+/// How long to wait after this many attempts.
 pub(crate) fn pause(attempts: i32) -> Duration {
     let doubled = u32::try_from(attempts - 1).map_or(0, |times| times.min(16));
     (SHORTEST_PAUSE * 2_u32.pow(doubled)).min(LONGEST_PAUSE)

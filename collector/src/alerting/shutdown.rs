@@ -31,7 +31,7 @@ impl Shutdown {
         self.is_over.load(Ordering::SeqCst)
     }
 
-    /// Lets nobody begin any more, and waits for those on their way, but not for ever.
+    /// Lets no one begin any more, and waits for those on their way, but not for ever.
     pub async fn end(&self, bound: Duration) {
         const STEP: Duration = Duration::from_millis(20);
         self.is_over.store(true, Ordering::SeqCst);

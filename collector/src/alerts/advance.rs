@@ -63,7 +63,7 @@ pub(super) fn advance(
     told(alert, now, terms.repeat)
 }
 
-/// What becomes of an alert of which no rule says anything any more.
+/// Returns what becomes of an alert that no rule judges any more.
 pub(super) fn retire(previous: &Alert, now: Timestamp, silenced: Option<&str>) -> Step {
     let silenced = silenced.map(str::to_owned);
     let alert = match previous.phase {
@@ -94,7 +94,7 @@ fn moved(previous: Option<&Alert>, judgement: Judgement, now: Timestamp, lasting
         details: details.clone(),
     };
     match (condition, previous) {
-        // What nobody saw go on does not count as lasting.
+        // What no one saw go on does not count as lasting.
         (Condition::Unclear, Some(alert)) if alert.phase == Phase::Pending && told_at.is_none() => None,
         (Condition::Unclear, previous) => previous.map(|alert| Alert { mark: mark.or(alert.mark), ..alert.clone() }),
         // Its counts go on: the time of the last one is what tells when it is over.

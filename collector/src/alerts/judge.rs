@@ -80,7 +80,7 @@ fn of_monitor(rule: &Rule, facts: &Facts, monitor: &Monitor) -> Judgement {
     Judgement { subject: monitor.id.clone(), condition, details, mark: None }
 }
 
-/// A site fails when so many agents see it fail, or all that look.
+/// A site fails when this many agents see it fail, or all that look.
 fn down(monitor: &Monitor, state: &State, checks: i64, seen_by: Option<usize>) -> Condition {
     let (successes, failures) = (state.count(Look::Success), state.count(Look::Failure));
     let needed = seen_by.unwrap_or(successes + failures).max(1);

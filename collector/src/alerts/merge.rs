@@ -5,7 +5,7 @@
 
 use crate::notify::{Item, Kind};
 
-/// Adds what is told now to what waits, of which nothing was told yet.
+/// Adds new items to the items of a message that was not sent yet.
 pub(crate) fn merge(waiting: Vec<Item>, more: Vec<Item>) -> Vec<Item> {
     let mut all = waiting;
     for item in more {

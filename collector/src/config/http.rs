@@ -23,7 +23,7 @@ pub struct Http {
     pub token: Option<SecretString>,
     /// What anybody may see; none: nothing.
     pub public: Option<Arc<Public>>,
-    /// Metrics are told of so many monitors, and of so many agents, at most.
+    /// Metrics are told of this many monitors, and of this many agents, at most.
     pub monitor_metrics: usize,
 }
 
@@ -53,7 +53,7 @@ impl Http {
         }
     }
 
-    /// Whether whoever can connect can see everything, and that may be more than this machine.
+    /// Whether anyone who can connect can see everything, and that may be more than this machine.
     pub fn is_open(&self) -> bool {
         let is_reachable = self.listen.is_some_and(|address| !address.ip().to_canonical().is_loopback());
         is_reachable && !self.has_login()

@@ -266,7 +266,7 @@ fn assigned(consumer: &BaseConsumer<Context>) -> KafkaResult<Vec<i32>> {
     Ok(ours.collect())
 }
 
-/// The database that each of the topic's partitions is marked with; none where nobody has read it yet.
+/// The database that each of the topic's partitions is marked with; none where no one has read it yet.
 type Owners = BTreeMap<i32, Option<Uuid>>;
 
 fn owners(consumer: &BaseConsumer<Context>) -> KafkaResult<Owners> {

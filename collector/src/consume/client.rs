@@ -250,7 +250,7 @@ impl Context {
             && !self.health.kafka().is_on()
     }
 
-    /// Whether librdkafka knew no broker any more, and so asked nobody, when it last told its figures; once.
+    /// Whether librdkafka knew no broker any more, and so asked no one, when it last told its figures; once.
     pub(super) fn take_is_lost(&self) -> bool {
         self.is_lost.swap(false, Ordering::Relaxed)
     }

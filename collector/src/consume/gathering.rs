@@ -19,7 +19,7 @@ use crate::batch::Batch;
 use crate::clock_skew::{Moment, Reading};
 use crate::config::BatchBounds;
 
-/// A batch is full at so many bytes, whatever its number of messages.
+/// A batch is full at this many bytes, whatever its number of messages.
 const MOST_BYTES: usize = 16 * 1024 * 1024;
 
 /// How long a writer may take before partitions are paused: shorter pauses would cost more than they save, since
@@ -87,7 +87,7 @@ enum Step {
 }
 
 impl<'a> Gathering<'a> {
-    /// Nothing yet, for so many writers.
+    /// Nothing yet, for this many writers.
     pub(super) fn new(
         consumer: &'a BaseConsumer<Context>,
         progress: &'a Progress,
@@ -187,7 +187,7 @@ impl<'a> Gathering<'a> {
         self.paused = None;
     }
 
-    /// Has partitions dealt out that nobody reads.
+    /// Has partitions dealt out that no one reads.
     fn join_again_for_orphans(&mut self) {
         if !self.beginning.has_orphans() {
             return;
@@ -320,7 +320,7 @@ impl<'a> Gathering<'a> {
     }
 }
 
-/// Which of so many writers has a partition.
+/// Which of this many writers has a partition.
 fn writer_of(partition: i32, writers: usize) -> usize {
     usize::try_from(partition).unwrap_or_default() % writers
 }

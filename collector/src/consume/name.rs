@@ -1,10 +1,10 @@
 //! The name by which a group knows a collector again (`group.instance.id`; a static member, in Kafka's words).
 //!
-//! A group keeps the partitions of a named member until its session ends, and whoever comes under that name meanwhile
+//! A group keeps the partitions of a named member until its session ends, and anyone who comes under that name meanwhile
 //! gets them at once, without a new deal. So after a kill results flow again in 0.4 s, where a new name waits for the
 //! end of the dead one's session: 6.0 s, and up to twice that when two died one after the other.
 //!
-//! For that the name must be the same after a restart, and nobody else's meanwhile. It is made of the host, of the
+//! For that the name must be the same after a restart, and no one else's meanwhile. It is made of the host, of the
 //! topic (Kafka would give one that now reads another topic the partitions of the old one), and of the first place that
 //! no other running collector of topic and group on this host holds: an abstract socket, which the kernel frees with
 //! its process, however that ends. Hosts that can't be told apart are no harm: Kafka fences one of the two
@@ -56,7 +56,7 @@ impl Name {
         })
     }
 
-    /// One that nobody else has.
+    /// One that no one else has.
     pub(super) fn random() -> Name {
         Name { text: format!("collector-{}", Uuid::new_v4()), _place: None }
     }

@@ -33,7 +33,7 @@ struct State {
     located: BTreeMap<usize, Start>,
     /// A writer found the database elsewhere in this generation.
     is_moved: bool,
-    /// The assignment is about to end: nothing new is begun, and nobody waits for a database.
+    /// The assignment is about to end: nothing new is begun, and no one waits for a database.
     is_ending: bool,
     is_closed: bool,
 }
@@ -51,7 +51,7 @@ impl Writer {
 }
 
 impl Progress {
-    /// Of so many writers.
+    /// Of this many writers.
     pub(super) fn new(writers: usize) -> Progress {
         let writers = (0..writers).map(|_| Writer::default()).collect();
         Progress { state: Mutex::new(State { writers, ..State::default() }), changed: Condvar::new() }
@@ -101,7 +101,7 @@ impl Progress {
         self.changed.notify_all();
     }
 
-    /// The answers of so many writers, once all are there.
+    /// The answers of this many writers, once all are there.
     pub(super) fn starts(&self, writers: usize) -> Option<Vec<Start>> {
         let state = self.lock();
         (state.located.len() == writers).then(|| state.located.values().cloned().collect())
@@ -147,7 +147,7 @@ impl Progress {
         }
     }
 
-    /// Whether nobody waits for a batch of this generation any more.
+    /// Whether no one waits for a batch of this generation any more.
     pub(super) fn is_over(&self, generation: u64) -> bool {
         let state = self.lock();
         state.is_ending || state.generation != generation

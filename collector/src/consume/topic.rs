@@ -1,5 +1,5 @@
-//! The topic: waited for, and made when it is absent and the configuration says so. Agents do the same; whoever is
-//! first makes it.
+//! Waits for the topic, and creates it when it is absent and `create_topic` is set. Agents do the same, so the first daemon
+//! creates it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;

@@ -52,7 +52,7 @@ impl Watermarks {
         self.partitions.get(&partition).map(|end| end.next)
     }
 
-    /// A partition of which the end is to be asked for now.
+    /// Returns a partition whose end is to be asked for now.
     pub(super) fn to_ask(&self, generation: u64, now: Moment) -> Option<i32> {
         let is_old = |at: &Moment, bound| at.passed_until(now) >= bound;
         let is_due = |end: &End| {

@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 pub struct AlertCounts {
     /// Alerts that are in trouble, but not yet for long enough.
     pub pending: i64,
-    /// Those that fire, and of which receivers are told.
+    /// The alerts that fire and that receivers are told of.
     pub firing: i64,
     /// Those that fire in a maintenance.
     pub suppressed: i64,

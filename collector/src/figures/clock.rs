@@ -1,5 +1,5 @@
 //! How far an agent's clock is behind, negative: ahead, and what that is to those who compare its times with another
-//! clock's. Nothing that is stored is dated anew.
+//! clock's. Nothing that is stored is dated again.
 
 use jiff::SignedDuration;
 

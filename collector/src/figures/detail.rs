@@ -12,7 +12,7 @@ use super::{ResponseTimes, Window};
 /// One monitor at length.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Detail {
-    /// The moment of which all of it is.
+    /// The moment that all of it describes.
     pub as_of: Timestamp,
     /// How far back.
     pub period: Period,
@@ -35,7 +35,7 @@ pub struct Detail {
 }
 
 impl Detail {
-    /// Of each list so many are shown.
+    /// Of each list this many are shown.
     pub const MOST: usize = 50;
 }
 
@@ -68,7 +68,7 @@ pub struct Point {
 /// Time in which less arrived than was due, by whole hours.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Gap {
-    /// Of whom; none: nobody was to look, though one had before.
+    /// Of whom; none: no one was to look, though one had before.
     pub agent: Option<String>,
     /// The begin of its first hour.
     pub began: Timestamp,

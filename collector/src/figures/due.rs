@@ -3,10 +3,10 @@
 //! ```text
 //! agent a   ├── checks every 30 s ──┤ clean stop      ├── checks every 30 s ──
 //! agent b             ├── checks every 60 s ──┤ clean stop
-//!                                             └ nobody ┘
+//!                                             └ no one ┘
 //! ```
 //! An agent that dies without a word goes on to be expected: what it did not check was not seen. One that stops cleanly
-//! is not, as long as another one looks; time in which none looks though one had before is *nobody's*, and counts as not
+//! is not, as long as another one looks; time in which none looks though one had before is *no one's*, and counts as not
 //! seen, too. A monitor that goes from a configuration is no longer due.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,7 +31,7 @@ pub struct Span {
     pub ends: Option<Timestamp>,
     /// Whether a clean stop ended it.
     pub is_stopped: bool,
-    /// Where a clean stop ended it, when that agent began anew; none while it has not.
+    /// Where a clean stop ended it, when that agent began again; none while it has not.
     pub resumes: Option<Timestamp>,
 }
 
@@ -39,11 +39,11 @@ pub struct Span {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Schedule {
     spans: Vec<Span>,
-    /// Nobody's times, up to the moment of which all of it is.
+    /// The times that no agent covered, up to the moment that the page describes.
     idle: Vec<Idle>,
 }
 
-/// Time in which nobody looked though somebody had before.
+/// Time in which no one looked though somebody had before.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Idle {
     begins: Timestamp,
@@ -71,13 +71,13 @@ impl Schedule {
         self.spans.iter().filter(holds).map(|span| span.interval).max()
     }
 
-    /// Whether it is in no configuration any more: nobody is to look, and none that would is stopped.
+    /// Whether it is in no configuration any more: no one is to look, and none that would is stopped.
     pub fn is_retired(&self) -> bool {
         let is_waiting = |span: &Span| span.ends.is_none() || span.is_stopped && span.resumes.is_none();
         !self.spans.iter().any(is_waiting)
     }
 
-    /// Its tags as they are now: those of all who are to look at it together, and of nobody else: what only an agent said
+    /// Its tags as they are now: those of all who are to look at it together, and of no one else: what only an agent said
     /// that has stopped, such as that anybody may see it, no longer holds.
     ///
     /// While none is to look, they are those of the latest of its times: an agent that stops for an upgrade should
@@ -114,14 +114,14 @@ impl Schedule {
         spread(spans.map(|span| (span.begins, span.ends, span.interval)), edges)
     }
 
-    /// How many results nobody owes of each bar.
+    /// How many results no one owes of each bar.
     pub fn of_nobody(&self, edges: &[Timestamp]) -> Vec<i64> {
         spread(self.idle.iter().map(|idle| (idle.begins, Some(idle.ends), idle.interval)), edges)
     }
 }
 
 /// What was seen by one agent in each bar, beside what it owes of it. What arrived beyond that in one bar fills no gap in
-/// another one. Without an agent it is what nobody owes.
+/// another one. Without an agent it is what no one owes.
 pub fn counts(arrived: &[Counts], due: &[i64]) -> Vec<Counts> {
     let arrived = |n: usize| arrived.get(n).copied().unwrap_or_default();
     let unseen = unseen(due, |n| arrived(n).checks);

@@ -54,7 +54,7 @@ pub struct Latest {
 }
 
 impl Latest {
-    /// What is known of an agent of which no result is.
+    /// Returns the look of an agent without any result.
     pub fn silent(agent: String) -> Latest {
         Latest {
             agent,

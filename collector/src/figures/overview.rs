@@ -16,7 +16,7 @@ pub type Tags = BTreeMap<String, String>;
 /// All monitors in short.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Overview {
-    /// The moment of which all of it is.
+    /// The moment that all of it describes.
     pub as_of: Timestamp,
     /// How far back.
     pub period: Period,

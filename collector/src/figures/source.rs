@@ -23,7 +23,7 @@ pub trait Source: Send + Sync + 'static {
     /// Why the database can't be read.
     fn detail(&self, id: &str, period: Period) -> Result<Option<Detail>, Unavailable>;
 
-    /// So many results of a monitor from before a moment, newest first; none when there is none with that id.
+    /// This many results of a monitor from before a moment, newest first; none when there is none with that id.
     ///
     /// # Errors
     /// Why the database can't be read.

@@ -31,7 +31,7 @@ pub struct State {
 
 /// How long a result may take on its way, beside the intervals that it may be late by.
 const ON_ITS_WAY: SignedDuration = SignedDuration::from_secs(30);
-/// After so many intervals without a result an agent is silent.
+/// After this many intervals without a result an agent is silent.
 const INTERVALS: i32 = 3;
 
 /// For how long after a result nothing need come, of a monitor with this interval.
@@ -40,7 +40,7 @@ pub fn patience(interval: SignedDuration) -> SignedDuration {
 }
 
 /// How far back results of these agents may lie that count now: each checks at an interval, by a clock that is so far
-/// behind. None where nobody looks.
+/// behind. None where no one looks.
 pub fn furthest(lookers: impl Iterator<Item = (SignedDuration, SignedDuration)>) -> Option<SignedDuration> {
     lookers.map(|(interval, behind)| patience(interval) + behind.max(SignedDuration::ZERO)).max()
 }
@@ -70,7 +70,7 @@ impl State {
         self.agents.iter().filter(|latest| latest.look == look).count()
     }
 
-    /// The latest failure that an agent sees, or its own trouble where nobody sees any.
+    /// The latest failure that an agent sees, or its own trouble where no one sees any.
     pub fn trouble(&self) -> Option<&Latest> {
         let of = |look| self.agents.iter().filter(move |it| it.look == look).max_by_key(|it| it.checked_at);
         of(Look::Failure).or_else(|| of(Look::AgentError))

@@ -187,7 +187,7 @@ proptest! {
         let Outcome { told, expected, up, missing, .. } = outcome(&story);
         prop_assert_eq!((told.expected(), told.unseen), (expected, missing));
         if let Some(bounds) = told.bounds() {
-            // What nobody was to look at may have been either way.
+            // What no one was to look at may have been either way.
             let (least, most) = (up as f64 / expected as f64, (up + nobodys(&story)) as f64 / expected as f64);
             prop_assert!(bounds.lower <= least && most <= bounds.upper, "{:?} and {} to {}", bounds, least, most);
         }
@@ -204,7 +204,7 @@ proptest! {
     }
 }
 
-/// How many checks nobody was to make, in whole slots.
+/// How many checks no one was to make, in whole slots.
 fn nobodys(story: &Story) -> i64 {
     let now = HOURS * 3_600;
     let (_, edges) = bars(Window { since: at(story.cut.0), until: at(now - story.cut.1) });

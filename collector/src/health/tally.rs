@@ -13,7 +13,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// So many results became rows, and so many messages were known before.
+    /// This many results became rows, and this many messages were known before.
     pub fn stored(&self, results: u64, replayed: u64) {
         self.stored.inc_by(results);
         self.replayed.inc_by(replayed);

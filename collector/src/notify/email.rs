@@ -1,7 +1,7 @@
 //! A mail, plain text, to one address.
 //!
 //! All addresses of the receiver are named in its head. To the server it is of one alone: so what becomes of it is one
-//! answer, and nobody is sent it again for the sake of another.
+//! answer, and no one is sent it again for the sake of another.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -145,7 +145,7 @@ pub(super) fn send(email: &Email, message: &Message) -> Result<(), Failure> {
     outcome
 }
 
-/// Why a server did not take a mail. What it says of the mailbox for good is so; a login that is refused is mended.
+/// Why a server did not take a mail. What it says of the mailbox for good is so; a login that is refused is repaired.
 fn refusal(error: &smtp::Error) -> Failure {
     let is_for_good = error.status().is_some_and(|code| (550..560).contains(&u16::from(code)));
     Failure { is_for_good, ..Failure::new(with_sources(error)) }
@@ -158,7 +158,7 @@ fn mail(email: &Email, message: &Message) -> Result<lettre::Message, Failure> {
         .message_id(Some(format!("<{}@{}>", message.id, email.from.email.domain())))
         .date_now()
         .header(ContentType::TEXT_PLAIN)
-        // So that nobody's absence answers it.
+        // So that no one's absence answers it.
         .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".into()));
     for to in &email.to {
         builder = builder.to(to.clone());

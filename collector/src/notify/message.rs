@@ -12,7 +12,7 @@ use super::template::Template;
 use crate::figures::state::Verdict;
 use crate::text;
 
-/// So many are named in its first line.
+/// This many are named in its first line.
 const MOST_NAMES: usize = 3;
 /// Longest one in a line with others.
 const LONGEST_NAME: usize = 80;
@@ -20,7 +20,7 @@ const LONGEST_NAME: usize = 80;
 /// How much a message tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size {
-    /// Of so many alerts.
+    /// Of this many alerts.
     alerts: usize,
     /// Longest text of a stranger, in characters.
     text: usize,
@@ -145,7 +145,7 @@ impl Item {
                 add(title, word);
             }
         }
-        // Of an address that is cut nobody has anything.
+        // Of an address that is cut no one has anything.
         if let Some(page) = self.page.as_ref().filter(|page| page.len() <= 4 * size.text) {
             words.push_str(&format!("\n    {}", text::plain(page)));
         }

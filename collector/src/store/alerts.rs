@@ -68,7 +68,8 @@ impl AlertStore {
     }
 
     /// Lets `evaluate` make changes of the facts that the rules ask for, and writes them, unless another collector is
-    /// about to; false while the tables are not there, of which the store speaks.
+    /// about to; false while the tables are not there, which the store
+    /// logs.
     ///
     /// # Errors
     /// Why they could not be read or written: then nothing is changed.

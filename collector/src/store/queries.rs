@@ -94,7 +94,7 @@ impl Reader {
         session.check_once(|connection| migrate::check(connection, &self.schema))?;
         let mut transaction = session.build_transaction().repeatable_read().read_only();
         let outcome = transaction.run(|connection| {
-            // A just-in-time compiler takes longer than the queries, and sums of long windows need room. Whoever asked
+            // A just-in-time compiler takes longer than the queries, and sums of long windows need room. Anyone who asked
             // has gone before the bound.
             connection.batch_execute(
                 "set local jit = off; set local work_mem = '32MB'; set local statement_timeout = '60s'",

@@ -33,7 +33,7 @@ use crate::unavailable::Unavailable;
 /// The key of the advisory lock, with the schema's name, under which summaries are made.
 const LOCK: i64 = 70_316_262_736;
 
-/// So many marks of an hour that is not over are made one, so that readers have few to look at.
+/// This many marks of an hour that is not over are made one, so that readers have few to look at.
 const MANY_MARKS: i64 = 100;
 
 /// Makes summaries of the hours that are over.
@@ -72,7 +72,7 @@ impl Rollup {
         Rollup { connections }
     }
 
-    /// Does what is due; false while the database or its tables are not there, of which the store speaks.
+    /// Does what is due. Returns false while the database or its tables are not there, which the store logs.
     ///
     /// # Errors
     /// Why it could not; it is to be tried again later.

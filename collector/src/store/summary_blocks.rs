@@ -126,8 +126,8 @@ pub(crate) fn monitors(block: i32) -> Ranges {
 const COLUMNS: &str = "s.monitor_id, s.agent_id, s.checks, s.success, s.agent_error, s.response_time_sum_us,
                 s.response_time_max_us, s.response_times";
 
-/// The rows of these monitors that begin then; so many at most. Looked up monitor by monitor: to find an hour among those
-/// of two years takes the longer the less the rows lie in the order of time, of which nobody can be sure.
+/// The rows of these monitors that begin then; this many at most. Looked up monitor by monitor: to find an hour among those
+/// of two years takes longer when the rows do not lie in the order of time, and that order is not certain.
 pub(crate) fn rows(
     connection: &mut PgConnection,
     span: Span,

@@ -39,7 +39,7 @@ impl Upkeep {
         Upkeep { connections, schema, retention }
     }
 
-    /// Does what is due; false while the database or its tables are not there, of which the store speaks.
+    /// Does what is due. Returns false while the database or its tables are not there, which the store logs.
     ///
     /// # Errors
     /// Why it could not; it is to be tried again later.

@@ -7,7 +7,7 @@
 //!    E1 ◀── E2 ◀── E3        E3 has the outbox
 //!            ◀── B           B knows fewer numbers of E2 than E2 has reported: it began with an older copy, and E2 is an
 //!                            end, too
-//!    N                       N came after none, or after one of which nothing is known: it began without an outbox
+//!    N                       N came after no epoch, or after an unknown one: it began without an outbox
 //! ```
 //! What waits at an end may still come, unless its agent is retired, or runs without that outbox: a run of the same agent
 //! began another chain, or began with an older copy of this one, and was first heard of after the end was last heard of. An

@@ -11,7 +11,7 @@ fn epoch(number: u128) -> Uuid {
     Uuid::from_u128(number)
 }
 
-/// An epoch of which these numbers arrived as results, and whose reports said nothing.
+/// Returns an epoch whose results have these numbers, and whose reports said nothing.
 fn seen(number: u128, arrived: &[(i64, i64)]) -> EpochFacts {
     let arrived = arrived.iter().map(|(first, last)| (*first, last + 1)).collect();
     let arrived = Ranges::from_parts(arrived);

@@ -1,5 +1,6 @@
-//! Who may see what: all of it whoever knows the password or the token, where there is one; `/healthz`, `/readyz` and
-//! what is public, anybody. Where there is none and only this machine can connect, whoever asks by a name of this machine.
+//! Decides who may see what. A client that knows the password or the token may see everything. Every client may see
+//! `/healthz`, `/readyz` and what is public. Without a login, and where only this machine can connect, a client may see
+//! everything when it asks by a name of this machine.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -76,7 +77,7 @@ impl Access {
     }
 }
 
-/// What whoever asks by a foreign name is told.
+/// What anyone who asks by a foreign name is told.
 pub(super) fn refuse_name() -> Failure {
     let error = "without a login, a collector that listens on loopback is asked by localhost, 127.0.0.0/8 or [::1], and \
                  by the host of `http.url`: set `http.url` to where people find it, or set `http.basic_auth` or \

@@ -65,7 +65,7 @@ async fn monitors(State(site): State<Site>, RawQuery(query): RawQuery) -> Answer
     Ok(Json(Monitors { at, total, monitors, next }).into_response())
 }
 
-/// One for each tag, all of which have to hold.
+/// One condition for each tag. All conditions have to hold.
 fn filters(parameters: &mut Parameters<'_>) -> Result<Vec<Filter>, Failure> {
     let verdict = match parameters.one("verdict")? {
         None => None,

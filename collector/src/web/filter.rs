@@ -19,7 +19,7 @@ pub(super) struct Filter {
     /// The tag by whose values monitors stand together; empty: by none.
     pub(super) group: String,
     pub(super) period: Period,
-    /// Whether those are shown that nobody is to look at any more.
+    /// Whether those are shown that no one is to look at any more.
     pub(super) retired: bool,
     /// From 1.
     pub(super) page: usize,

@@ -1,4 +1,4 @@
-//! A fleet as it might be, the same at each run: three agents, one of which was away for two days, a day in which nobody
+//! A made-up fleet, the same at each run: three agents, one agent that was away for two days, a day in which no one
 //! looked, and monitors with troubles of each kind.
 
 use jiff::{SignedDuration, Timestamp};
@@ -42,7 +42,7 @@ impl Chance {
     }
 }
 
-/// The moment of which all is.
+/// The moment that all of it describes.
 pub(crate) fn now() -> Timestamp {
     "2026-11-27T13:10:03.2Z".parse().unwrap()
 }
@@ -176,7 +176,7 @@ fn summary(index: usize, period: Period) -> Summary {
     }
 }
 
-/// So many monitors in short.
+/// This many monitors in short.
 pub(crate) fn overview(monitors: usize, period: Period) -> Overview {
     let mut monitors: Vec<Summary> = (0..monitors).map(|index| summary(index, period)).collect();
     monitors.sort_by(|a, b| a.name.cmp(&b.name));

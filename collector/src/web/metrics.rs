@@ -1,4 +1,4 @@
-//! `/metrics`: how the collector fares, and in short what it shows of monitors, agents and alerts, so that whoever has
+//! `/metrics`: how the collector fares, and in short what it shows of monitors, agents and alerts, so that anyone who has
 //! Prometheus can draw and alert on it. What is read of the database is the same on each collector; what a collector
 //! counts is of itself.
 //!
@@ -35,7 +35,7 @@ const LABEL: usize = 512;
 pub(super) struct Teller {
     pub(super) health: Arc<Health>,
     pub(super) snapshots: Arc<Snapshots>,
-    /// So many monitors, and so many agents, at most.
+    /// This many monitors, and this many agents, at most.
     pub(super) most: usize,
 }
 

@@ -4,7 +4,7 @@
 //! address ──▶ filter ──▶ snapshot ──▶ what is to be said (plain structs of text) ──▶ template ──▶ HTML
 //! ```
 //! What is said of a monitor is made in one place for all pages (`status`, `bars`, `chart`, `incidents`), so that none
-//! says more than is known: time that nobody saw is never drawn or counted as up. Templates escape all text; what is put
+//! says more than is known: time that no one saw is never drawn or counted as up. Templates escape all text; what is put
 //! into them unescaped (`HtmlSafe`) is made of numbers and words of our own. They are well-formed XML, too, so that tests
 //! can read them whole. A size that strangers choose, of a name or a list, is bounded here.
 

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::figures::detail::ResultRow;
 
-/// What stands on a page of so many, and before which moment the next one begins, if there is one. Of results that were
+/// What stands on a page of this many, and before which moment the next one begins, if there is one. Of results that were
 /// read for it one more tells whether there is.
 ///
 /// Results of one moment stay together, as far as there is room for them, so that none falls between two pages.

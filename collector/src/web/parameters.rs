@@ -56,7 +56,7 @@ impl<'a> Parameters<'a> {
         found.map(Some).ok_or_else(|| Failure::bad_request("`period` should be 24h, 30d or 90d"))
     }
 
-    /// Refuses what nobody asked for.
+    /// Refuses what no one asked for.
     pub(super) fn end(self) -> Result<(), Failure> {
         match self.0.first() {
             None => Ok(()),

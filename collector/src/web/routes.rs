@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! guard ──▶ name ──▶ /healthz, /readyz, what is public, styles    anybody
-//!               └──▶ access ──▶ all else, be it there or not      whoever may
+//!               └──▶ access ──▶ all else, be it there or not      anyone who may
 //! ```
 
 use std::sync::Arc;

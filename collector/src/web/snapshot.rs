@@ -5,7 +5,7 @@
 //!             └─ no: read, once for all who ask ─▶ the new one; and while that takes: what is not too old yet
 //! ```
 //! Readings go through a gate: a few at a time, some more in line, the rest is told to come again. One that was begun is
-//! finished though nobody waits for it any more: the next who asks has it. That a reading failed is remembered only for
+//! finished though no one waits for it any more: the next who asks has it. That a reading failed is remembered only for
 //! as long as keeps a database that is away from being asked by everybody at once. Whether it answers at all is asked beside the
 //! gate: those who look, however many, are no sign that it does not.
 
@@ -33,7 +33,7 @@ use slot::{Age, Slot};
 /// Why there is nothing to show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
-    /// The database could not be read just now. The log says why: that is nothing for whoever asks.
+    /// The database could not be read just now. The log says why: that is nothing for anyone who asks.
     #[error("the database can't be read")]
     Database,
     /// More is asked for than can be read.
@@ -42,7 +42,7 @@ pub enum Unreadable {
 }
 
 impl Unreadable {
-    /// After so many seconds it is worth asking again.
+    /// After this many seconds it is worth asking again.
     pub const RETRY_AFTER: u64 = 5;
 }
 
@@ -61,7 +61,7 @@ pub struct Snapshots {
 
 type DetailSlot = Slot<Option<Arc<Detail>>>;
 
-/// So many monitors at length are kept.
+/// This many monitors at length are kept.
 const DETAILS: NonZeroUsize = NonZeroUsize::new(64).expect("is not zero");
 
 /// What is of now.
@@ -91,7 +91,7 @@ fn is_id(id: &str) -> bool {
 }
 
 impl Snapshots {
-    /// So many readings at a time are the most that a source has to stand, each with a connection of its own.
+    /// This many readings at a time are the most that a source has to stand, each with a connection of its own.
     pub const READINGS: u32 = gate::READINGS + 1;
 
     /// Of a source.
@@ -147,8 +147,8 @@ impl Snapshots {
         slot.get(age_at_length(period), &self.gate, move || Ok(source.detail(&id, period)?.map(Arc::new))).await
     }
 
-    /// So many results of a monitor from before a moment, newest first; none when there is none with that id. They are
-    /// not kept: nobody asks for the same ones twice.
+    /// This many results of a monitor from before a moment, newest first; none when there is none with that id. They are
+    /// not kept: no one asks for the same ones twice.
     ///
     /// # Errors
     /// Why there is nothing to show.

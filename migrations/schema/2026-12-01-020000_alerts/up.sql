@@ -41,7 +41,7 @@ create table notifications (
     -- When it is to be sent, or tried again.
     not_before    timestamptz not null,
     attempts      integer not null default 0,
-    -- Which collector sends it, and until when nobody else does.
+    -- Which collector sends it, and until when no one else does.
     claimed_by    text,
     claimed_until timestamptz,
     sent_at       timestamptz,

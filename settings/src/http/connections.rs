@@ -1,4 +1,4 @@
-//! Connections, none of which can hold more than its share: whoever sends or reads slowly, or nothing, or too much, is
+//! Connections, none of which can hold more than its share: anyone who sends or reads slowly, or nothing, or too much, is
 //! cut off, and costs the others a place for a bounded time.
 //!
 //! ```text
@@ -29,11 +29,11 @@ pub struct Limits {
     pub connections: usize,
     /// Most of them from one client: an address, or a network of 64 bits where it is of IPv6.
     pub share: usize,
-    /// So many more, which are answered `/healthz` and `/readyz` alone.
+    /// This many more, which are answered `/healthz` and `/readyz` alone.
     pub reserve: usize,
     /// For a handshake, or for a request's head, be it the first one or a later one.
     pub head: Duration,
-    /// So many bytes of a head are let through for sure, and twice as many never. The longest id of a monitor fits into
+    /// This many bytes of a head are let through for sure, and twice as many never. The longest id of a monitor fits into
     /// it percent-encoded.
     pub head_bytes: usize,
     /// After this time, no further request of a connection is taken.
@@ -63,7 +63,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// For each step of a connection in the reserve: a probe is there to ask, and asks at once.
 const PROBE: Duration = Duration::from_secs(2);
 
-/// Answers whoever connects, for ever.
+/// Answers anyone who connects, for ever.
 pub async fn answer(listener: TcpListener, tls: Option<Tls>, limits: Limits, routes: Router) -> Infallible {
     let places = Places::new(limits.connections, limits.share);
     let mut reserve = Reserve::new(limits.reserve);

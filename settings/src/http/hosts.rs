@@ -58,7 +58,7 @@ fn plain(host: &str) -> String {
     host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
 }
 
-/// The routes, of which whoever asks by another name gets the refusal.
+/// Returns the routes. A client that asks by another name gets the refusal.
 pub fn for_hosts<R: IntoResponse + 'static>(routes: Router, hosts: Option<Hosts>, refusal: fn() -> R) -> Router {
     let Some(hosts) = hosts else { return routes };
     routes.layer(from_fn(move |request: Request, next: Next| {

@@ -1,4 +1,4 @@
-//! Who has a place: so many connections in all, and a share of them for each client, so that nobody takes all of them.
+//! Who has a place: this many connections in all, and a share of them for each client, so that no one takes all of them.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -24,7 +24,7 @@ pub(super) struct Place {
 }
 
 impl Places {
-    /// So many places, of which one client gets `share` at most.
+    /// Creates this number of places. One client gets `share` of them at most.
     pub(super) fn new(most: usize, share: usize) -> Arc<Places> {
         Arc::new(Places { most, share, taken: Mutex::default() })
     }
@@ -59,7 +59,7 @@ impl Drop for Place {
     }
 }
 
-/// To whom an address belongs: whoever has one of IPv6 mostly has all 2^64 of its network.
+/// To whom an address belongs: anyone who has one of IPv6 mostly has all 2^64 of its network.
 fn client(address: IpAddr) -> IpAddr {
     const NETWORK: u128 = !0 << 64;
     match address.to_canonical() {

@@ -1,4 +1,4 @@
-//! Places beyond all others in which only probes are answered, so that whoever asks whether the daemon lives is told so
+//! Places beyond all others in which only probes are answered, so that anyone who asks whether the daemon lives is told so
 //! however many connections others hold.
 //!
 //! They can't be used up: a connection that comes when all are taken ends the oldest of them. A probe sends its request
@@ -14,7 +14,7 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use tokio::task::AbortHandle;
 
-/// What an orchestrator asks before it starts a daemon anew, or sends somebody to it.
+/// What an orchestrator asks before it starts a daemon again, or sends somebody to it.
 const PROBES: [&str; 2] = ["/healthz", "/readyz"];
 
 /// The connections that have such a place, the oldest first.

@@ -1,4 +1,4 @@
-//! The `http.tls` section: the certificate that is shown to whoever connects.
+//! The `http.tls` section: the certificate that is shown to anyone who connects.
 
 use std::fs;
 use std::io;
@@ -14,7 +14,7 @@ use tokio_openssl::SslStream;
 
 use crate::Section;
 
-/// A certificate is renewed every few weeks or days, and a daemon runs for months: its files are read anew after this time.
+/// A certificate is renewed every few weeks or days, and a daemon runs for months: its files are read again after this time.
 const REREAD: Duration = Duration::from_secs(3600);
 
 /// A certificate and its key.

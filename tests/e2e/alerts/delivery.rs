@@ -160,7 +160,7 @@ fn what_begins_and_ends_while_a_message_waits_for_more_is_never_told() -> Result
     waits(2);
     send(&stack, &[check(epoch, 6, "shop", Timestamp::now(), "success")])?;
     waits(1);
-    // What nobody evaluates any more is said to be so.
+    // What no one evaluates any more is said to be so.
     collector.stop()?;
     stack.database.execute("update website_monitor.alerts set judged_at = now() - interval '1 hour'")?;
     let ended = collector.command(&["alerts", "list"])?;

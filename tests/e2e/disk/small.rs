@@ -1,4 +1,4 @@
-//! A small disk of an agent's own: a tmpfs that nobody else sees, in a mount namespace that ends with the agent.
+//! A small disk of an agent's own: a tmpfs that no one else sees, in a mount namespace that ends with the agent.
 
 use std::fs;
 use std::path::PathBuf;

@@ -122,7 +122,7 @@ pub(super) fn days(days: i64) -> Timestamp {
     Timestamp::now() + (24 * days).hours()
 }
 
-/// Text of so many bytes, as JSON.
+/// Text of this many bytes, as JSON.
 pub(super) fn long(bytes: usize) -> String {
     format!("\"{}\"", "x".repeat(bytes))
 }

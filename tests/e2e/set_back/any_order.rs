@@ -111,7 +111,7 @@ fn sequence(seed: u64) -> Result<()> {
     let mut dice = StdRng::seed_from_u64(seed);
     let server = Arc::new(Postgres::start_own()?);
     let stack = Stack::with().own_kafka().partitions(2).start_on(&server)?;
-    // A topic that is made anew is made by this test, and has as many partitions as it says.
+    // A topic that is made again is made by this test, and has as many partitions as it says.
     let collector = || stack.collector().set("kafka.create_topic", false).start();
     let collectors = [collector()?, collector()?];
     let database = server.existing_database(stack.database.name())?;

@@ -171,7 +171,7 @@ fn pages_tell_what_the_results_say_whatever_is_packed_or_due() -> Result<()> {
     assert_pages_are_true(&stack)?;
     drop(packer);
 
-    // What another version packed is absent until it is packed anew, and what nobody packed is read all the same.
+    // What another version packed is absent until it is packed again, and what no one packed is read all the same.
     stack.database.execute("update website_monitor.summary_blocks set format = 0, content = '\\x00' where is_day")?;
     stack.database.execute("delete from website_monitor.summary_blocks where not is_day")?;
     assert_pages_are_true(&stack)?;
@@ -240,7 +240,7 @@ fn a_day_that_nobody_packed_yet_is_told_as_its_rows_have_it() -> Result<()> {
     await_packed(&stack);
     collector.kill();
 
-    // Of hours that are gone, nobody packs anything now.
+    // Of hours that are gone, no one packs anything now.
     session(&stack)?.batch_execute("delete from hourly")?;
     let mut packer = session(&stack)?;
     packer.batch_execute(LOCK)?;

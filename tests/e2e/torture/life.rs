@@ -62,7 +62,7 @@ impl<'a> Life<'a> {
         Ok(Life { stack, agent, number, runs: 0, counts: Counts::default() })
     }
 
-    /// Runs, and is killed, so many times.
+    /// Runs, and is killed, this many times.
     pub(super) fn suffer(&mut self, kills: usize) -> Result<()> {
         let outbox = self.agent.directory().join("outbox");
         let mut before = Traces::look(&outbox);

@@ -27,7 +27,7 @@ pub struct Described {
 }
 
 impl Described {
-    /// Whether its partitions are being dealt out anew.
+    /// Whether its partitions are being dealt out again.
     pub fn is_rebalancing(&self) -> bool {
         self.state.ends_with("Rebalance")
     }

@@ -20,7 +20,7 @@ const BOUND: Duration = Duration::from_secs(60);
 /// 16 bytes in URL-safe base64, as Kafka wants it.
 const CLUSTER: &str = "d2Vic2l0ZS1tb25pdG9yLQ";
 
-/// Over so many partitions the offsets of groups are spread.
+/// Over this many partitions the offsets of groups are spread.
 pub(super) const OFFSETS_PARTITIONS: i32 = 5;
 
 /// Who may come in at the login port.
@@ -192,7 +192,7 @@ impl Node {
         self.slot().take();
     }
 
-    /// SIGSTOP: connections stay, and nobody answers.
+    /// SIGSTOP: connections stay, and no one answers.
     pub fn pause(&self) {
         if let Some(process) = &*self.slot() {
             process.pause();

@@ -18,7 +18,7 @@ impl Kafka {
     /// The place among the nodes of the one that leads a partition.
     ///
     /// # Errors
-    /// When the cluster does not answer, or nobody leads it.
+    /// When the cluster does not answer, or no one leads it.
     pub fn leader(&self, topic: &str, partition: i32) -> Result<usize> {
         let client: BaseConsumer = ClientConfig::new().set("bootstrap.servers", self.direct()).create()?;
         let metadata = client.fetch_metadata(Some(topic), BOUND)?;
@@ -46,7 +46,7 @@ impl Kafka {
         usize::try_from(found.context("no node knows the controller")? - 1).context("there is none")
     }
 
-    /// Whether a node leads nothing any more of a topic and of the groups' offsets, and nobody waits for its replicas.
+    /// Whether a node leads nothing any more of a topic and of the groups' offsets, and no one waits for its replicas.
     ///
     /// # Errors
     /// When it does.

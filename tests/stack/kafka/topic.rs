@@ -113,7 +113,7 @@ impl Topic {
         Ok(())
     }
 
-    /// All messages (of a topic that nobody writes to just now), by partition and offset.
+    /// All messages (of a topic that no one writes to just now), by partition and offset.
     ///
     /// # Errors
     /// When the broker is away.

@@ -121,7 +121,7 @@ impl Own {
         self.directory.join("small")
     }
 
-    /// Where it is for whoever is not in the server's mount namespace.
+    /// Where it is for anyone who is not in the server's mount namespace.
     fn seen_by_us(&self) -> Result<PathBuf> {
         let id = self.id().context("it does not run")?;
         Ok(Path::new(&format!("/proc/{id}/root")).join(self.small_disk().strip_prefix("/")?))

@@ -90,7 +90,7 @@ fn examine(message: &[u8]) -> Result<(), TestCaseError> {
     prop_assert_eq!(&again.encode(), &encoded);
     prop_assert_eq!(usual::read(&encoded).is_some(), is_usual(&record), "not every result is read as agents write it");
     let says: Value = serde_json::from_slice(&encoded).expect("what we encode is JSON");
-    // Deep in what nobody knows, the message may be too much for a generic reader.
+    // Deep in what no one knows, the message may be too much for a generic reader.
     if let Ok(said) = serde_json::from_slice(message) {
         compare(&said, &says, "")?;
     }

@@ -3,7 +3,7 @@
 //! One name without an answer may be its domain's trouble: its name servers are down, or its zone is broken. Names of
 //! several domains, one after the other with no answer to any in between, are not: then the look-ups themselves fail.
 
-/// So many domains without an answer in a row are nobody's but this host's trouble.
+/// This many domains without an answer in a row are no one's but this host's trouble.
 const ENOUGH: usize = 3;
 
 /// The domains that got no answer since the last that did.

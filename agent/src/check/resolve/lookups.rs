@@ -1,6 +1,6 @@
 //! Look-ups under way: in few threads, and each name only once at a time.
 //!
-//! Whoever asks for a name that is being looked up joins that look-up. So a name that hangs holds one thread, however
+//! Anyone who asks for a name that is being looked up joins that look-up. So a name that hangs holds one thread, however
 //! often it is asked for, and stops no other name. The threads are reused, bounded, and go away when there is nothing
 //! to do. At the bound, which takes as many names that hang, look-ups queue; one that was not even begun by its
 //! deadline says so, since that is no site's fault.
@@ -63,7 +63,7 @@ type Question = (String, IpFamily);
 /// A look-up that was asked for, until it is answered.
 struct Lookup {
     ticket: Arc<Ticket>,
-    /// The latest deadline of those who wait: after it there is nobody to begin it for.
+    /// The latest deadline of those who wait: after it there is no one to begin it for.
     until: Deadline,
 }
 
@@ -80,7 +80,7 @@ impl Lookups {
         Lookups { shared: Arc::new(Shared { state: Mutex::default(), queued: Condvar::new(), look_up }) }
     }
 
-    /// Looks a name up, or joins whoever does.
+    /// Looks a name up, or joins anyone who does.
     pub(super) fn ask(
         &self,
         name: &str,

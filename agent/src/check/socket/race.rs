@@ -119,7 +119,7 @@ fn ready(attempts: &[Attempt], most: Duration) -> io::Result<Vec<(usize, PollFla
     Ok(ended.filter(|(_, events)| !events.is_empty()).collect())
 }
 
-/// How an attempt ended. One that can be written to, and of which there is nothing else to say, is connected.
+/// Returns how an attempt ended. A socket that can be written to, and that reports no error, is connected.
 fn outcome(socket: &OwnedFd, events: PollFlags) -> Result<(), Errno> {
     if events == PollFlags::OUT { Ok(()) } else { socket_error(socket).and_then(|connected| connected) }
 }

@@ -49,7 +49,7 @@ fn a_monitor_keeps_to_its_family() {
     let url = server.url("/").replace("127.0.0.1", "localhost");
     let result = check_monitor(&Monitor { ip: IpFamily::V4, ..monitor(&url) });
     assert_eq!(result.outcome, Outcome::Success, "{result:?}");
-    // Where the host has no IPv6 its name has no such address, or nobody listens there.
+    // Where the host has no IPv6 its name has no such address, or no one listens there.
     let result = check_monitor(&Monitor { ip: IpFamily::V6, ..monitor(&url) });
     assert!(!result.error.unwrap().contains("127.0.0.1") && server.requests().len() == 1);
 }

@@ -65,7 +65,7 @@ fn an_answer_that_takes_longer_than_it_may_is_too_slow_unless_it_is_wrong_as_wel
     assert_eq!(check_monitor(&monitor).outcome, Outcome::Success);
 }
 
-/// A server that fails so many times and then doesn't.
+/// A server that fails this many times and then doesn't.
 fn fails(times: usize) -> Server {
     let seen = AtomicUsize::new(0);
     Server::start(move |_, mut stream| {

@@ -177,7 +177,7 @@ impl TlsServer {
         *self.acceptor.lock().unwrap() = acceptor.build();
     }
 
-    /// A monitor of this server, by this name, that trusts nobody but this authority.
+    /// A monitor of this server, by this name, that trusts no one but this authority.
     pub(super) fn monitor(&self, host: &str, authority: &Issued) -> Monitor {
         let tls = Tls { authorities: trusting(authority), ..Tls::default() };
         Monitor { tls, ..crate::check::testing::monitor(&format!("https://{host}:{}/", self.port)) }

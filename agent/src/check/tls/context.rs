@@ -163,7 +163,7 @@ impl Context {
 }
 
 /// Whom the system trusts: each that its file or its directory of roots has, read once. OpenSSL's own ways would look
-/// into the directory anew for each intermediate that a peer sends, since that is no root and never found there.
+/// into the directory again for each intermediate that a peer sends, since that is no root and never found there.
 fn roots_of_system() -> Result<X509StoreBuilder, ErrorStack> {
     let found = rustls_native_certs::load_native_certs();
     for error in &found.errors {

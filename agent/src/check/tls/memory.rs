@@ -70,7 +70,7 @@ impl Memory {
             kept.retain(|_, kept| kept.holds(now));
         }
         if kept.len() >= MOST {
-            // Which of them goes matters little: it is judged anew.
+            // Which of them goes matters little: it is judged again.
             let mut count = 0;
             kept.retain(|_, _| {
                 count += 1;

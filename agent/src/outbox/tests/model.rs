@@ -12,11 +12,11 @@ use super::*;
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// So many records, each durable before the next.
+    /// This many records, each durable before the next.
     Append(u64),
-    /// So many results that nobody waits for.
+    /// This many results that no one waits for.
     Keep(u64),
-    /// Reads up to so many and acknowledges them.
+    /// Reads up to this many and acknowledges them.
     Deliver(usize),
     /// Reads, and does not.
     Read(usize),
@@ -24,7 +24,7 @@ enum Step {
     Reopen,
     /// Goes on with the directory as it was at a moment of the run: what a kill leaves.
     Kill,
-    /// The disk is full while so many results come, then takes them.
+    /// The disk is full while this many results come, then takes them.
     Fill(u64),
     /// A stop, a damage, a start.
     Damage(u64),

@@ -181,7 +181,7 @@ fn a_duration_counts_from_the_first_failure_even_when_that_is_long_out_of_sight(
     assert_eq!(story.site(10, vec![observation("a", Failure, 1, 5)]), []);
     assert_eq!(story.site(250, vec![unbounded(200)]), []);
     assert_eq!(story.site(305, vec![unbounded(260)]), [Kind::Firing]);
-    // A success in between begins it anew.
+    // A success in between begins it again.
     let mut story = Story::new(config(vec![rule(What::Down { checks: 1, lasting, seen_by: None })]));
     assert_eq!(story.site(10, vec![observation("a", Failure, 1, 5)]), []);
     assert_eq!(story.site(305, vec![observation("a", Failure, 1, 200)]), []);

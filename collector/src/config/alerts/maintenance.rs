@@ -12,9 +12,9 @@ use super::{Selection, Weekly};
 pub struct Maintenance {
     /// When.
     pub when: When,
-    /// Of which monitors.
+    /// The monitors that it silences.
     pub monitors: Selection,
-    /// Of which agents, by name.
+    /// The agents that it silences, by name.
     pub agents: Vec<String>,
     /// Why, for people.
     pub reason: String,

@@ -15,9 +15,9 @@ pub struct Rule {
     pub name: String,
     /// What is told.
     pub what: What,
-    /// Of which monitors, where it is about monitors.
+    /// The monitors that it judges, where it is about monitors.
     pub monitors: Selection,
-    /// Of which agents, by name, where it is about agents; empty means all.
+    /// The agents that it judges, by name, where it is about agents. An empty list means all agents.
     pub agents: Vec<String>,
     /// To whom, by name; empty means to all.
     pub receivers: Vec<String>,
@@ -28,18 +28,18 @@ pub struct Rule {
 pub enum What {
     /// A site fails.
     Down {
-        /// For so many checks in a row.
+        /// For this many checks in a row.
         checks: u32,
         /// And for so long.
         lasting: Duration,
-        /// In the eyes of so many agents; none: of all that look.
+        /// The number of agents that have to see it fail. None means all agents that look.
         seen_by: Option<usize>,
     },
     /// A site's answers take too long.
     Slow {
         /// Longer than this,
         over: Duration,
-        /// but for so many of a hundred that are faster,
+        /// but for this many of a hundred that are faster,
         percentile: u8,
         /// in the last such time.
         lasting: Duration,
@@ -56,7 +56,7 @@ pub enum What {
     },
     /// Records wait in an agent's outbox.
     Backlog {
-        /// More than so many.
+        /// More than this many.
         over: u64,
     },
     /// An agent declared that records were dropped.

@@ -3,7 +3,7 @@
 //! Where those clocks change, it is right like this:
 //!
 //! - An hour that comes twice is in it both times: one from 02:15 to 02:45 begins with the first 02:15 and ends with the
-//!   second 02:45, since nobody can say in which of both the work is done.
+//!   second 02:45, since no one can say in which of both the work is done.
 //! - One whose begin is skipped takes place as a whole by as much later as is skipped: where 02:00 is followed by 03:00,
 //!   one from 02:15 to 02:45 is from 03:15 to 03:45. One whose end alone is skipped ends by as much later.
 

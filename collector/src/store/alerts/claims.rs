@@ -53,7 +53,7 @@ pub struct GivenUp {
     /// How often it was tried.
     #[diesel(sql_type = Integer)]
     pub attempts: i32,
-    /// Why it was not taken the last time; none: nobody tried.
+    /// Why it was not taken the last time; none: no one tried.
     #[diesel(sql_type = Nullable<Text>)]
     pub last_error: Option<String>,
 }
@@ -73,7 +73,7 @@ struct Row {
 }
 
 impl AlertStore {
-    /// Claims the oldest message to a receiver that is due, if no other collector has. For so long it is nobody else's.
+    /// Claims the oldest message to a receiver that is due, if no other collector has. For so long it is no one else's.
     /// `addresses` are those of the receiver, if it has any; one of them the message then is to.
     ///
     /// # Errors
@@ -104,7 +104,7 @@ impl AlertStore {
         Ok(session.judge(renewed)? > 0)
     }
 
-    /// It was sent. Whether the claim was still ours; where it was not, whoever has it says what became of the message.
+    /// It was sent. Whether the claim was still ours; where it was not, anyone who has it says what became of the message.
     ///
     /// # Errors
     /// Why the database can't be written: then it is sent again once the claim has run out.

@@ -95,7 +95,7 @@ fn in_force<'a>(definitions: &[&'a Definition], newest: &BTreeMap<i32, i64>) -> 
     by_id.into_values().collect()
 }
 
-/// The time within which so many of a hundred of the latest answers of some monitors came, in microseconds.
+/// The time within which this many of a hundred of the latest answers of some monitors came, in microseconds.
 fn times(
     connection: &mut PgConnection,
     monitors: &BTreeMap<i32, &str>,

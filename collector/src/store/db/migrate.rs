@@ -145,7 +145,7 @@ fn access(connection: &mut PgConnection, schema: &str) -> Result<Access, StoreEr
     }
 }
 
-/// Refuses a schema that lacks what this collector needs. Reads only: whoever may read the tables may ask.
+/// Refuses a schema that lacks what this collector needs. Reads only: anyone who may read the tables may ask.
 pub(crate) fn check(connection: &mut PgConnection, schema: &str) -> Result<(), StoreError> {
     let absent = |problem: &str| {
         let text = format!("the tables in schema {schema} are {problem}; run: website-monitor-collector migrate");

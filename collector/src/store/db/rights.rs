@@ -37,7 +37,7 @@ struct Answer {
     lacks: bool,
 }
 
-/// The trouble, or that a right is missing: then the database has to be mended, and neither records nor locks are at
+/// The trouble, or that a right is missing: then the database has to be repaired, and neither records nor locks are at
 /// fault.
 pub(crate) fn explain(connection: &mut PgConnection, error: StoreError) -> StoreError {
     match error {

@@ -10,7 +10,7 @@ use crate::batch::{CheckResult, Entry, Message};
 use crate::clock_skew::Passage;
 use crate::ranges::Ranges;
 
-/// The days (since 1970, UTC) of which results are stored.
+/// The days (since 1970, UTC) whose results are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct StorableDays {
     pub(crate) oldest: i64,

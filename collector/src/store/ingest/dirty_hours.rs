@@ -1,7 +1,7 @@
-//! Marks of what has no summary yet: which hours have new results, of which monitors, and from when on.
+//! Marks hours whose summaries are due: which hours have new results, for which monitors, and from when on.
 //!
 //! A batch makes one mark an hour, and two of an hour in which some of its results are of now and some came late: what is
-//! packed of an hour that goes on holds for the monitors of which all that is marked is newer.
+//! packed of an hour that goes on holds for the monitors whose marks are all newer.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;

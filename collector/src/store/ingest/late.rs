@@ -1,5 +1,5 @@
-//! Results that come long after they were made are counted by the hour of their checks, so that whoever reads the
-//! history sees that it was mended, and when.
+//! Results that come long after they were made are counted by the hour of their checks, so that anyone who reads the
+//! history sees that it was repaired, and when.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +29,7 @@ pub(crate) fn late(rows: &[Row<'_>], now: Timestamp) -> Late {
     late
 }
 
-/// So many counts of an hour beyond one of each agent are made one of each: an agent that drains a backlog has one in each
+/// This many counts of an hour beyond one of each agent are made one of each: an agent that drains a backlog has one in each
 /// batch.
 const MANY_COUNTS: i64 = 100;
 

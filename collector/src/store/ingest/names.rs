@@ -22,7 +22,7 @@ use crate::batch::{CheckResult, Entry};
 use crate::store::db::error::{Statement, StoreError};
 use crate::store::db::multirange::from_sql;
 
-/// Above so many holes in one epoch's ledger, batches become slow.
+/// Above this many holes in one epoch's ledger, batches become slow.
 const MANY_HOLES: usize = 1_000;
 
 #[derive(QueryableByName)]
@@ -93,8 +93,8 @@ fn wanted<'a>(cache: &LedgerCache, entries: &'a [Entry<'_>]) -> Wanted<'a> {
     wanted
 }
 
-/// The epochs that an entry names, with its agent: those of which it declares numbers dropped, the one before, and last its
-/// own, which it says.
+/// Calls `each` with the epochs that an entry names, and its agent: the epochs whose numbers it declares dropped, the epoch
+/// before, and last its own epoch.
 pub(crate) fn for_each_epoch<'a>(entry: &'a Entry<'_>, mut each: impl FnMut(Uuid, &'a str, bool)) {
     match entry.decoded() {
         Ok(record) => {

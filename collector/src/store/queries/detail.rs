@@ -143,7 +143,7 @@ fn phases(connection: &mut PgConnection, monitors: &[i32], window: Window) -> Re
     Ok(rows.into_iter().map(point).collect())
 }
 
-/// Bars with less than was due one after the other, of each agent and of nobody, newest first.
+/// Bars with less than was due one after the other, of each agent and of no one, newest first.
 fn gaps(agents: &[Side], schedule: &Schedule, edges: &[Timestamp]) -> Vec<Gap> {
     let nobody: Vec<Bar> = shown(&[], &schedule.of_nobody(edges), edges);
     let all = agents.iter().map(|side| (Some(&side.agent), &side.bars)).chain([(None, &nobody)]);

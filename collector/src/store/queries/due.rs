@@ -1,4 +1,4 @@
-//! Of which hours and days the summaries don't have all, and for which monitors.
+//! Reads which hours and days have results that their summaries do not have yet, and for which monitors.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -61,7 +61,7 @@ impl Due {
         })
     }
 
-    /// The monitors of which something from before `until` is marked.
+    /// The monitors that have a mark from before `until`.
     pub(crate) fn of(&self, span: Span, begins: i64, until: i64) -> Ranges {
         let marks = if span.is_day() { &self.days } else { &self.hours };
         let marks = marks.get(&begins).map(Vec::as_slice).unwrap_or_default();

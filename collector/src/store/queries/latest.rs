@@ -17,7 +17,7 @@ use crate::figures::state::State;
 use crate::store::db::error::StoreError;
 use crate::store::db::time::pg_time;
 
-/// Of a monitor that nobody tells anything of now, so far back is looked for the last that was told.
+/// Of a monitor that no one tells anything of now, so far back is looked for the last that was told.
 const FAR_BACK: SignedDuration = SignedDuration::from_hours(24 * 7);
 
 /// The states of monitors, by id.
@@ -36,7 +36,7 @@ pub(crate) fn read(
     Ok(states)
 }
 
-/// Of monitors that nobody tells anything of now: the last that was told, and by whom. One that is gone is not among the
+/// Of monitors that no one tells anything of now: the last that was told, and by whom. One that is gone is not among the
 /// silent, so its words don't count.
 fn add_last_words(
     connection: &mut PgConnection,

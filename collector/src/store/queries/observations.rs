@@ -160,7 +160,7 @@ pub(in crate::store) fn of_each(
 }
 
 impl SightRow {
-    /// Of one that does not fail, or of which nobody asks for how long it has.
+    /// Returns the observation of a monitor that does not fail, or whose length of failure is not needed.
     fn of(latest: latest_rows::Row) -> SightRow {
         SightRow { latest, up_at: None, failures: 0, failing_since: None }
     }

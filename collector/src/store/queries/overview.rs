@@ -50,7 +50,7 @@ pub(crate) fn summaries(
 ) -> Vec<Summary> {
     let by_id: BTreeMap<i32, &Definition> = names.monitors.iter().map(|it| (it.monitor_id, it)).collect();
     let mut known: BTreeMap<&str, Known<'_>> = BTreeMap::new();
-    // Which bar is the latest that has something, and of which definition.
+    // The latest bar that has results, and the definition of these results.
     let mut newest: BTreeMap<&str, (usize, i32)> = BTreeMap::new();
     for ((monitor_id, agent_id), bars) in arrived.by_agent {
         let Some(&definition) = by_id.get(&monitor_id) else { continue };

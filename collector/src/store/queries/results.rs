@@ -49,7 +49,7 @@ struct Row {
 /// How far back is looked, step by step: most find what they want in the first day, and each day is a table.
 const STEPS_DAYS: [i64; 4] = [1, 7, 90, 36_500];
 
-/// So many results of monitors from before a moment.
+/// This many results of monitors from before a moment.
 pub(crate) fn read(
     connection: &mut PgConnection,
     monitors: &[i32],

@@ -61,7 +61,7 @@ fn read(connection: &mut PgConnection, query: &Query, window: Window, now: Times
                 ..monitor.figures(id, &[*agent_id], Sum::default(), &edges)
             }));
         } else {
-            // What nobody owes is missing to all agents together.
+            // What no one owes is missing to all agents together.
             let nobodys = if query.agents.is_empty() { monitor.nobodys(&edges) } else { Sum::default() };
             figures.push(monitor.figures(id, &agents, nobodys, &edges));
         }

@@ -9,7 +9,7 @@ use super::{Rival, StoreError, lock};
 use crate::store::summary_blocks;
 use crate::store::summary_blocks::{Block, FORMAT, MOST, Span, Summary};
 
-/// Blocks that are wanted: of the hours of the last day and of those of which there is no day yet, and of ninety days. A
+/// Blocks that are wanted: the hours of the last day, the hours whose day has no summary yet, and ninety days. A
 /// day is 24 hours: in a session's time zone it need not be.
 const WANTED: &str = "
     select false as is_day, hour as begins

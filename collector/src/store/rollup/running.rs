@@ -1,5 +1,5 @@
-//! Packs the begin of hours that go on, of which there is no summary yet: else pages would read all of their results over and
-//! over, which are the more the later in the hour it is.
+//! Packs the begin of hours that have not ended and have no summary yet. Otherwise each page would read all of their results,
+//! which are more and more as the hour goes on.
 //!
 //! ```text
 //! hour ├── packed ──┤ until            now
@@ -23,7 +23,7 @@ use crate::store::db::multirange::from_sql;
 use crate::store::summary_blocks;
 use crate::store::summary_blocks::{Block, FORMAT, MOST, Span, Stored, Summary};
 
-/// How far packing stays behind now, so that what is on its way is newer; and how often it is done anew.
+/// How far packing stays behind now, so that what is on its way is newer; and how often it is done again.
 const BEHIND: &str = "interval '3 minutes'";
 
 #[derive(QueryableByName)]
@@ -85,7 +85,7 @@ pub(crate) fn step(connection: &mut PgConnection) -> Result<bool, StoreError> {
     })
 }
 
-/// Makes all marks of an hour one, of which what is before `until` is about to be packed; what they were.
+/// Replaces all marks of an hour by one mark, before the part up to `until` is packed. Returns the marks as they were.
 fn gather(
     connection: &mut PgConnection,
     hour: PgTimestamp,

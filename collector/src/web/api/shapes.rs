@@ -187,7 +187,7 @@ pub(super) struct Results<'a> {
 }
 
 impl<'a> Results<'a> {
-    /// Of one more than the limit, where there are so many.
+    /// Of one more than the limit, where there are this many.
     pub(super) fn page(read: &'a [ResultRow], limit: usize) -> Results<'a> {
         let (results, next) = page(read, limit);
         Results { results, next }

@@ -1,4 +1,4 @@
-//! A monitor's hours or days as bars: what succeeded, what failed, and what nobody saw.
+//! A monitor's hours or days as bars: what succeeded, what failed, and what no one saw.
 //!
 //! ```text
 //!   ▮   failed: from the top, and above what else there is
@@ -32,7 +32,7 @@ const FOOT: i64 = TOP + WHOLE;
 pub(super) struct Bars<'a> {
     pub(super) bars: &'a [Bar],
     pub(super) period: Period,
-    /// Whether each bar tells its numbers to whoever points at it.
+    /// Whether each bar tells its numbers to anyone who points at it.
     pub(super) tells: bool,
 }
 
@@ -68,7 +68,7 @@ struct Paths {
     success: String,
     unseen: String,
     failed: String,
-    /// Neighbours of which nothing was due.
+    /// Neighbouring bars in which nothing was due.
     nothing: String,
 }
 
@@ -111,7 +111,7 @@ enum Kind {
     Mixed,
 }
 
-/// A line at a height through so many bars from that one on; they are seven tenths wide.
+/// A line at a height through this many bars from that one on; they are seven tenths wide.
 fn line(path: &mut String, first: usize, bars: usize, y: &str) {
     let last = first + bars - 1;
     let from = if first == 0 { "-.35".to_owned() } else { format!("{}.65", first - 1) };

@@ -160,7 +160,7 @@ fn rules() -> String {
     format!("M0 0H{WIDTH}M0 {}H{WIDTH}", HEIGHT / 2.0)
 }
 
-/// The window up to the end of its last point's time, of which some may be to come.
+/// The window up to the end of the time of its last point. Some of that time may lie in the future.
 fn axes(series: &[Point], window: Window, pace: Pace, highest: f64) -> Option<Axes> {
     let until = window.until.max(series.last()?.since + pace.width);
     Some(Axes { window: Window { until, ..window }, top: round_above(highest) })

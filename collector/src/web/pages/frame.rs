@@ -11,9 +11,9 @@ pub(super) struct Frame {
     pub(super) style: &'static Asset,
     pub(super) script: &'static Asset,
     pub(super) icon: &'static Asset,
-    /// Of which the page is; none where there was nothing to read.
+    /// The moment that the page describes; none where there was nothing to read.
     pub(super) as_of: Option<When>,
-    /// Whether it is shown anew from time to time.
+    /// Whether it is shown again from time to time.
     pub(super) refreshes: bool,
     pub(super) place: Place,
     /// What stands at the top.

@@ -1,4 +1,4 @@
-//! What befell a monitor, whose fault it was, and when nobody looked: in words.
+//! What befell a monitor, whose fault it was, and when no one looked: in words.
 
 use jiff::Timestamp;
 

@@ -77,7 +77,7 @@ pub(super) struct Row<'a> {
     pub(super) bars: Bars<'a>,
     pub(super) uptime: Uptime,
     pub(super) coverage: String,
-    /// p50 and p95; none: they are nothing for whoever looks.
+    /// p50 and p95; none: they are nothing for anyone who looks.
     pub(super) times: Option<[String; 2]>,
     /// When it ends soon.
     pub(super) certificate: Option<String>,
@@ -273,7 +273,7 @@ pub(super) fn title(says: &[Clause]) -> String {
     says.first().map_or_else(String::new, |clause| clause.text.trim_end_matches([',', '.']).to_owned())
 }
 
-/// How things are, in a sentence. Nobody is said to be well whom nobody sees.
+/// How things are, in a sentence. No one is said to be well whom no one sees.
 pub(super) fn says(watched: &[&Summary], link: impl Fn(Verdict) -> String) -> Vec<Clause> {
     let all = watched.len();
     let clause = |verdict, text| Clause { class: named(verdict).0, text, link: link(verdict) };

@@ -85,7 +85,7 @@ pub(super) fn render(overview: &Overview, public: &Public) -> askama::Result<Str
     page.render()
 }
 
-/// One of them; it is for whoever calls to see that it was chosen.
+/// One of them; it is for anyone who calls to see that it was chosen.
 ///
 /// # Errors
 /// None but of the template engine.

@@ -44,7 +44,7 @@ fn each() -> Vec<(&'static str, String)> {
     ]
 }
 
-/// A monitor that is up, of which each bar has these counts.
+/// Returns a monitor that is up, and whose bars have these counts.
 fn seen(counts: Counts) -> Summary {
     let mut monitor = fixture::overview(1, Period::Day).monitors.remove(0);
     monitor.counts = Counts::default();

@@ -36,7 +36,7 @@ impl Gate {
         Gate { outage: self.outage.clone(), ..Gate::default() }
     }
 
-    /// Waits for its turn and reads. The turn ends with the reading, also when nobody waits for that any more.
+    /// Waits for its turn and reads. The turn ends with the reading, also when no one waits for that any more.
     pub(super) async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce() -> Result<T, Unavailable> + Send + 'static,

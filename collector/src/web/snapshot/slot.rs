@@ -13,16 +13,16 @@ use crate::unavailable::Unavailable;
 /// How old a thing may be.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Age {
-    /// It is read anew when it is older.
+    /// It is read again when it is older.
     pub(super) fresh: Duration,
-    /// It is shown while it is read anew, or can't be, unless it is older.
+    /// It is shown while it is read again, or can't be, unless it is older.
     pub(super) usable: Duration,
-    /// After a reading nothing is read for so many times as long as that took, unless it gets older than it may be: what
+    /// After a reading nothing is read for this many times as long as that took, unless it gets older than it may be: what
     /// takes long is read less often, so that no number of monitors makes a database work for nothing but pages.
     pub(super) rest: u32,
 }
 
-/// Whoever begins a reading waits so long for it before taking what there was.
+/// Anyone who begins a reading waits so long for it before taking what there was.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// After a failure nothing is read for so long.
 const PAUSE: Duration = Duration::from_secs(1);

@@ -98,7 +98,7 @@ async fn a_failure_leaves_what_is_usable_and_is_soon_forgotten() {
     let ((told, word), gate, slot) = (Told::new(), Arc::new(Gate::default()), Slot::default());
     word.send(failure()).unwrap();
     assert_eq!(slot.get(STALE, &gate, told.reading()).await, Err(Unreadable::Database));
-    // Nobody reads again at once.
+    // No one reads again at once.
     assert_eq!(slot.get(STALE, &gate, told.reading()).await, Err(Unreadable::Database));
     assert_eq!(told.begun(), 1);
     word.send(Ok(1)).unwrap();

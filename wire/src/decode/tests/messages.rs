@@ -100,7 +100,7 @@ enum Bend {
     Remove(Index),
     /// A member is there twice.
     Double(Index, String),
-    /// A member that nobody knows is before another one.
+    /// A member that no one knows is before another one.
     Add(Index, String),
     /// A byte is another one.
     Byte(Index, u8),
