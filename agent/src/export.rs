@@ -54,7 +54,7 @@ pub enum Refused {
         source: io::Error,
     },
     /// It is not what an export wrote.
-    #[error("{}: {problem}; nothing of it was sent: copy it anew from where it was exported", path.display())]
+    #[error("{}: {problem}; nothing of it was sent: copy it again from where it was exported", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,

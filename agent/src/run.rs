@@ -98,7 +98,7 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>, reload: impl As
         () = &mut stop => Ok(()),
         broken = tick_until_broken(&running) => Err(broken),
         never = reload_when_asked(&running, reload) => match never {},
-        never = answer_whoever_asks(&running) => match never {},
+        never = answer_anyone_who_asks(&running) => match never {},
     };
     health::tell(&[NotifyState::Stopping]);
     let patience = running.patience();
@@ -128,7 +128,7 @@ async fn tick_until_broken(running: &Arc<Running>) -> RunError {
 }
 
 /// Serves metrics, if that is wanted.
-async fn answer_whoever_asks(running: &Arc<Running>) -> Infallible {
+async fn answer_anyone_who_asks(running: &Arc<Running>) -> Infallible {
     let health = &running.health;
     let routes = settings::metrics(Arc::clone(health)).merge(settings::healthz(Arc::clone(health)));
     let routes = settings::for_hosts(routes, Hosts::of(running.http, None), refuse_name);

@@ -173,7 +173,7 @@ impl Schedule {
     }
 
     /// How many monitors there are.
-    #[expect(clippy::len_without_is_empty, reason = "nobody asks")]
+    #[expect(clippy::len_without_is_empty, reason = "no caller asks")]
     pub fn len(&self) -> usize {
         self.engine.locked().monitor_table.all().count()
     }
@@ -337,17 +337,17 @@ impl State {
     fn place(&mut self, place: Place, now: Moment, began: Duration) {
         let Place { monitor, phase, renewed } = place;
         let interval = monitor.interval;
-        let anew = Slots::from(now, phase, interval, began);
+        let restarted = Slots::from(now, phase, interval, began);
         let Some(index) = self.monitor_table.find(&monitor.id) else {
             let index = self.monitor_table.seat(monitor);
-            return self.plan.add(index, anew);
+            return self.plan.add(index, restarted);
         };
         // One that has not quite left has had no slots meanwhile.
         let stayed = self.monitor_table.get(index).is_some();
         self.monitor_table.replace(index, monitor);
         self.plan.keep(index, renewed, |slots| match stayed && slots.interval() == interval {
             true => slots.shifted(phase, began),
-            false => anew,
+            false => restarted,
         });
     }
 

@@ -81,13 +81,13 @@ impl Config {
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         if self.http.is_open() {
-            let warning = "whoever can reach `http.listen` can see all monitors: set `http.basic_auth` or `http.token`";
+            let warning = "every client that can reach `http.listen` can see all monitors: set `http.basic_auth` or `http.token`";
             warnings.push(warning.into());
         }
         if let Some(count @ 1..) = self.http.public.as_ref().map(|public| public.named_by_url()) {
             warnings.push(format!(
                 "`http.public.monitors` names {count} by its url: in public it has another id, so that its url is told \
-                 to nobody; give it a `name` or an `id` in the agent's configuration, and name that here"
+                 to no one; give it a `name` or an `id` in the agent's configuration, and name that here"
             ));
         }
         warnings

@@ -186,7 +186,7 @@ pub fn run(
         } else if is_another_topic() {
             log::warn!(topic = kafka.topic.as_str(); "the topic was deleted and made again: partitions are read from where the database is");
         } else {
-            log::warn!(seconds = patience.as_secs(); "kafka answers, but the group does not: joining it anew");
+            log::warn!(seconds = patience.as_secs(); "kafka answers, but the group does not: joining it again");
             let was_inside = consumer.context().was_inside();
             patience = if was_inside { client::patience(kafka) } else { patience.saturating_mul(2) };
         }

@@ -84,7 +84,7 @@ pub async fn serve(address: Option<SocketAddr>, tls: Option<Tls>, routes: Router
             }
             Err(error) if !is_said => {
                 is_said = true;
-                log::error!(error:%, address:%; "nobody can ask over HTTP: `http.listen` can't be listened on");
+                log::error!(error:%, address:%; "no one can ask over HTTP: `http.listen` can't be listened on");
             }
             Err(_) => {}
         }

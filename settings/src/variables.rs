@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hosts_name_is_there_whoever_started_us() {
+    fn the_hosts_name_is_there_anyone_who_started_us() {
         assert!(of_environment("HOSTNAME").is_some_and(|name| !name.is_empty()));
         assert_eq!(of_environment("A_VARIABLE_THAT_NOBODY_SETS"), None);
     }

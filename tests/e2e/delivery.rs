@@ -273,7 +273,7 @@ fn once_checks_every_monitor_without_kafka_and_without_an_outbox() -> Result<()>
     ];
     let expected = expected.map(|(name, outcome)| (json!(name), json!(outcome)));
     assert_eq!(outcomes, expected.iter().map(|(name, outcome)| (name, outcome)).collect::<Vec<_>>());
-    assert_eq!(stack.web.total(), 4, "each once, and nobody asked the one that refuses");
+    assert_eq!(stack.web.total(), 4, "each once, and no one asked the one that refuses");
     assert!(!outbox(&agent).exists(), "it made an outbox");
 
     stack.web.site("/wrong", Answer::ok("Welcome"));

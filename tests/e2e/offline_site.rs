@@ -21,7 +21,7 @@ use crate::truth::{
 const BOUND: Duration = Duration::from_secs(60);
 
 #[test]
-fn whoever_looks_into_an_outbox_leaves_its_files_to_their_owner() -> Result<()> {
+fn anyone_who_looks_into_an_outbox_leaves_its_files_to_their_owner() -> Result<()> {
     if !ground::is_root() {
         ground::again_as_root(ground::this_test!(), "only root can look as another user");
         return Ok(());

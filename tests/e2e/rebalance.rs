@@ -160,7 +160,7 @@ fn results_flow_on_soon_after_members_come_and_go() -> Result<()> {
             let taken_before = one.log().matches("took partitions").count();
             let stood = feed.standstills(|| {
                 event()?;
-                within(BOUND, "the work is shared anew", || {
+                within(BOUND, "the work is shared again", || {
                     let log = one.log();
                     let is_dealt = log.matches("took partitions").count() > taken_before;
                     ensure!(is_dealt == is_deal && took(&one) == Some(left), "{}\n{log}", other.log());

@@ -168,7 +168,7 @@ fn what_needs_a_restart_is_named_and_what_does_not_is_taken_over() -> Result<()>
 }
 
 #[test]
-fn files_that_match_a_glob_are_looked_for_anew() -> Result<()> {
+fn files_that_match_a_glob_are_looked_for_again() -> Result<()> {
     let web = Web::start()?;
     let agent = alone(&web, "/one")?;
     await_path(&web, "/one", 1);
@@ -294,7 +294,7 @@ fn reports_of_reloads(stack: &Stack) -> Result<Vec<Value>> {
 fn await_reader(pipe: &Path) -> File {
     eventually("the agent reads the file", || {
         let writing = File::options().write(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(pipe);
-        writing.context("nobody reads")
+        writing.context("no one reads")
     })
 }
 

@@ -31,7 +31,7 @@ fn secrets_reach_their_site_and_are_shown_nowhere_else() -> Result<()> {
     let agent = AgentSetup::new(&format!("127.0.0.1:{}", free_port()?), "topic")
         .set("log.level", "trace")
         .monitor("user in the url", with_user)
-        .monitor("nobody there", refused)
+        .monitor("no one there", refused)
         .monitor("header", web.site("/header", Answer::status(503)))
         .option("headers", json!({"X-Key": format!("{SECRET}-header"), "X-Other_file": file("header")?}))
         .monitor("body", web.site("/body", Answer::ok("hello")))
@@ -87,7 +87,7 @@ fn secrets_reach_their_site_and_are_shown_nowhere_else() -> Result<()> {
             assert_eq!(line, None, "{place} shows a secret");
         }
     }
-    assert!(other.total() > 0, "nobody was led to the other site");
+    assert!(other.total() > 0, "no one was led to the other site");
     let sent = format!("{:?}", web.requests());
     for secret in ["header", "in-header", "token"] {
         assert!(sent.contains(&format!("{SECRET}-{secret}")), "{secret} did not arrive: {sent}");

@@ -150,7 +150,7 @@ fn an_agent_that_was_away_leaves_bounds_that_hold_the_truth_and_its_backlog_make
 }
 
 #[test]
-fn time_in_which_nobody_looked_is_no_uptime_though_the_only_agent_stopped_cleanly() -> Result<()> {
+fn time_in_which_no_one_looked_is_no_uptime_though_the_only_agent_stopped_cleanly() -> Result<()> {
     let stack = Stack::start()?;
     let collector = stack.collector().start()?;
     let mut run = Run::start("edge", -60);

@@ -11,7 +11,7 @@ const UP: &str = "<script>alert(1)</script>";
 const DOWN: &str = "a/b \"c\\d";
 
 #[test]
-fn what_agents_saw_is_shown_to_whoever_knows_the_token() -> Result<()> {
+fn what_agents_saw_is_shown_to_anyone_who_knows_the_token() -> Result<()> {
     let stack = Stack::start()?;
     let collector = listening(&stack)?;
     let up = stack.web.site("/up", Answer::ok(""));

@@ -78,7 +78,7 @@ fn a_kill_at_any_moment_loses_nothing_and_repeats_nothing_in_the_table() -> Resu
     assert_no_number_twice(&stack)?;
     let judgement = Judgement::of(&stack, &lives)?;
     let results = stack.database.count(RESULTS)?;
-    assert_eq!(results, judgement.matched, "results of requests that nobody made");
+    assert_eq!(results, judgement.matched, "results of requests that no one made");
 
     let mut counts = lives.iter().fold(Counts::default(), |sum, life| sum + life.counts);
     let runs: usize = lives.iter().map(Life::runs).sum();

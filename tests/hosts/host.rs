@@ -151,7 +151,7 @@ impl Host {
     }
 
     pub(crate) fn await_another_process(&self, daemon: &str, before: &str) -> Result<()> {
-        self.eventually(&format!("{daemon} runs anew"), || {
+        self.eventually(&format!("{daemon} runs again"), || {
             let (now, state) =
                 (self.machine.property(daemon, "MainPID")?, self.machine.property(daemon, "ActiveState")?);
             ensure!(now != before && now != "0" && state == "active", "{}", self.report(daemon));

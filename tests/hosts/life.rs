@@ -164,7 +164,7 @@ impl Host {
         Ok(())
     }
 
-    pub(crate) fn is_started_anew_by_the_watchdog_when_it_hangs(&self) -> Result<()> {
+    pub(crate) fn is_started_again_by_the_watchdog_when_it_hangs(&self) -> Result<()> {
         step("SIGSTOP");
         let mut hanging = Vec::new();
         for daemon in [AGENT, COLLECTOR] {

@@ -31,7 +31,7 @@ fn a_host_loses_nothing_from_installation_to_purge() -> Result<()> {
     host.opens_its_sandbox_to_a_command_by_a_drop_in()?;
     host.takes_over_a_sound_file_and_refuses_a_faulty_one()?;
     host.comes_back_after_kill()?;
-    host.is_started_anew_by_the_watchdog_when_it_hangs()?;
+    host.is_started_again_by_the_watchdog_when_it_hangs()?;
     host.is_upgraded_with_a_backlog_and_without_kafka()?;
     host.sends_the_backlog_once()?;
     host.refuses_an_outbox_of_a_later_version()?;

@@ -117,7 +117,7 @@ fn serve(desk: &Mutex<Desk>, stream: TcpStream) -> io::Result<()> {
                 }
                 answer(&mut reader, refusal.as_deref().unwrap_or("250 ok"))?;
             }
-            "DATA" if letter.to.is_empty() => answer(&mut reader, "554 nobody to take it")?,
+            "DATA" if letter.to.is_empty() => answer(&mut reader, "554 no one to take it")?,
             "DATA" => {
                 answer(&mut reader, "354 go on")?;
                 while let Some(line) = read_line(&mut reader)?.filter(|line| line != ".") {

@@ -73,7 +73,7 @@ impl Codings {
                 Coding::Deflate if is_zlib(begin) => Box::new(ZlibDecoder::new(coded)),
                 Coding::Deflate => Box::new(DeflateDecoder::new(coded)),
                 Coding::Brotli if window_bits(begin[0]) > MOST_WINDOW_BITS => {
-                    let text = "its window is larger than 4 MiB, and nobody asked for it";
+                    let text = "its window is larger than 4 MiB, and no one asked for it";
                     return Err(io::Error::new(io::ErrorKind::InvalidData, text));
                 }
                 Coding::Brotli => Box::new(brotli_decompressor::Decompressor::new(coded, BUFFER)),

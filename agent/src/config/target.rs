@@ -123,7 +123,7 @@ pub(super) fn parse(text: &str, url_regex: Option<&Pattern>) -> Result<Address, 
     }
     let kind = match url.scheme() {
         "http" | "https" => Kind::Http(authorization),
-        _ if authorization.is_some() => return Err(Wrong::new("has a user, but nobody to log in to", "remove it")),
+        _ if authorization.is_some() => return Err(Wrong::new("has a user, but no site to log in to", "remove it")),
         "tcp" => port(&url)?,
         _ => Kind::Dns(question(&url)?),
     };

@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_not_answered_learns_that_the_outbox_has_stopped() {
+    fn anyone_who_is_not_answered_learns_that_the_outbox_has_stopped() {
         let mut rounds = Rounds::default();
         let (asker, pending) = rounds.ask();
         assert_eq!(pending.wait_for(Duration::from_millis(1)), Err(AppendError::TimedOut));

@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_only_looks_for_work_for_a_while_gets_none_when_there_is_none() {
+    fn anyone_who_only_looks_for_work_for_a_while_gets_none_when_there_is_none() {
         let work = Intake::default().take(Some(Duration::from_millis(1)), 0).unwrap();
         assert!(work.asked.is_empty() && work.kept.is_empty() && !work.damaged && !work.drained);
     }

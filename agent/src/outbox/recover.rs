@@ -142,7 +142,7 @@ fn make_ledger(
     }
     // A kill while the first epoch began leaves a chunk without a record.
     if *ledger != Ledger::default() {
-        log::error!("the outbox's ledger was not there or damaged; it was made anew from the records");
+        log::error!("the outbox's ledger was not there or damaged; it was made again from the records");
     }
     Ok(())
 }

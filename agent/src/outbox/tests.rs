@@ -230,7 +230,7 @@ fn a_start_that_is_killed_while_it_makes_a_chunk_leaves_nothing_that_looks_damag
 }
 
 #[test]
-fn an_epoch_without_a_record_is_nobodys_predecessor() {
+fn an_epoch_without_a_record_is_no_ones_predecessor() {
     let dir = tempfile::tempdir().unwrap();
     let ran = {
         let outbox = open_with(dir.path(), 10);
@@ -275,7 +275,7 @@ fn while_a_chunk_cannot_be_made_records_wait_and_none_goes_where_it_would_not_be
 }
 
 #[test]
-fn whoever_is_in_a_hurry_does_not_wait_for_a_disk_that_refuses() {
+fn anyone_who_is_in_a_hurry_does_not_wait_for_a_disk_that_refuses() {
     let dir = tempfile::tempdir().unwrap();
     let outbox = open_with(dir.path(), 10);
     let committer = start(&outbox);

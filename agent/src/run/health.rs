@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_asks_is_told_of_the_part_that_hangs() {
+    fn anyone_who_asks_is_told_of_the_part_that_hangs() {
         let (health, now) = (Health::default(), Instant::now());
         assert_eq!(health.hangs_at(now), Some("tick"), "none has ended yet");
         health.saw(Seen::default());

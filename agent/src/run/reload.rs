@@ -94,7 +94,7 @@ impl Reloads {
 impl Running {
     /// Reads the configuration again, and runs with it if it is sound; for one caller at a time.
     pub(super) fn reload(&self) {
-        log::info!("the configuration is read anew");
+        log::info!("the configuration is read again");
         if let Err(problems) = self.try_reload() {
             problems.iter().for_each(|problem| log::error!("{problem}"));
             {

@@ -14,7 +14,7 @@ use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket};
 #[derive(Clone, Copy)]
 pub(crate) enum Plays {
     /// No one is there.
-    Nobody,
+    NoOne,
     /// Reads a request, says this, and ends the connection well.
     Says(&'static [u8]),
     /// The same, over IPv6.
@@ -44,7 +44,7 @@ impl Target {
     pub(crate) fn play(plays: Plays, acceptor: &SslAcceptor) -> Target {
         match plays {
             Plays::Datagram(answer) => return Target { address: play_datagrams(answer) },
-            Plays::Nobody => return Target { address: nobody() },
+            Plays::NoOne => return Target { address: nobody() },
             _ => {}
         }
         let host = if matches!(plays, Plays::SaysOverV6(_)) { "[::1]:0" } else { "127.0.0.1:0" };
@@ -96,7 +96,7 @@ fn play_datagrams(answer: fn(&[u8]) -> Vec<u8>) -> SocketAddr {
 /// Errors are the end of a connection, which the script need not know about.
 fn serve(plays: Plays, made: &[u8], mut stream: TcpStream, acceptor: &SslAcceptor) {
     match plays {
-        Plays::Nobody | Plays::Datagram(_) => {}
+        Plays::NoOne | Plays::Datagram(_) => {}
         Plays::Says(answer) | Plays::SaysOverV6(answer) => say(&mut stream, answer),
         Plays::SaysMade(_) => say(&mut stream, made),
         Plays::Hangs(answer) => {

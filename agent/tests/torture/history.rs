@@ -38,7 +38,7 @@ pub(crate) struct History {
 
 impl History {
     /// The history of a new outbox; the counts go on.
-    pub(crate) fn anew(self) -> History {
+    pub(crate) fn restarted(self) -> History {
         History { kept: self.kept, sent: self.sent, declared: self.declared, ..History::default() }
     }
 

@@ -15,7 +15,7 @@ fn a_kill_loses_nothing_that_was_answered_for() {
     let mut history = History::default();
     for cycle in 0..cycles {
         if cycle % LIFE == 0 {
-            history = history.anew();
+            history = history.restarted();
             outbox = directory.path().join(format!("outbox-{cycle}"));
         }
         let (told, late) = Running::start("work", cycle, &outbox).until(Moment::any(cycle), || {});

@@ -45,7 +45,7 @@ fn cuts(directory: &Path, images: u64) -> String {
     let mut history = History::default();
     for n in 0..images {
         if n % CHAIN == 0 {
-            history = history.anew();
+            history = history.restarted();
             Device::make(&image, IMAGE).expect("a file system can be made");
         }
         let device = Device::mount(&image, &mount).expect("what a power cut left can be mounted");

@@ -46,7 +46,7 @@ fn list(config: &Config, of: &AlertsList) -> anyhow::Result<ExitCode> {
                 let silenced = alert.silenced.as_deref().map(|reason| format!(" [silenced: {reason}]"));
                 // It is what held then: no collector that runs has a rule for it.
                 let is_stale = alert.is_gone(as_of);
-                let stale = is_stale.then(|| format!(" [nobody has looked since {}]", seconds(alert.judged_at)));
+                let stale = is_stale.then(|| format!(" [no collector has looked since {}]", seconds(alert.judged_at)));
                 let notes = [silenced, stale].into_iter().flatten().collect::<String>();
                 let reason = format!("{}{notes}", alert.details.reason);
                 vec![rule.clone(), alert.details.name.clone(), seconds(alert.since), reason]
@@ -65,7 +65,7 @@ fn seconds(at: Timestamp) -> String {
 
 fn test(config: &Config, of: &AlertsTest) -> anyhow::Result<ExitCode> {
     let receivers = &config.alerts.receivers;
-    anyhow::ensure!(!receivers.is_empty(), "there is nobody to tell; describe receivers under alerts.receivers");
+    anyhow::ensure!(!receivers.is_empty(), "there is no receiver; describe receivers under alerts.receivers");
     if let Some(unknown) = of.receiver.iter().find(|name| !receivers.iter().any(|known| known.name == **name)) {
         let known: Vec<&str> = receivers.iter().map(|receiver| receiver.name.as_str()).collect();
         anyhow::bail!("{unknown:?} is no receiver; write one of: {}", known.join(", "));

@@ -193,7 +193,7 @@ impl<'a> Gathering<'a> {
             return;
         }
         let topic = self.consumer.context().topic();
-        log::warn!(topic = &**topic; "a partition of the topic is read by nobody: joining the group again");
+        log::warn!(topic = &**topic; "a partition of the topic is read by no member: joining the group again");
         self.consumer.unsubscribe();
         if let Err(error) = self.consumer.subscribe(&[topic]) {
             log::error!(error:% = error; "can't join the group again");

@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn time_in_which_nobody_looked_is_never_a_hundred_percent() {
+    fn time_in_which_no_one_looked_is_never_a_hundred_percent() {
         let counts = Counts { unseen: 120, ..Counts::default() };
         assert_eq!((counts.uptime(), counts.coverage()), (None, Some(0.0)));
         assert_eq!(counts.bounds(), Some(Bounds { lower: 0.0, upper: 1.0 }));

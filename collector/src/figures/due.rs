@@ -115,7 +115,7 @@ impl Schedule {
     }
 
     /// How many results no one owes of each bar.
-    pub fn of_nobody(&self, edges: &[Timestamp]) -> Vec<i64> {
+    pub fn of_no_agent(&self, edges: &[Timestamp]) -> Vec<i64> {
         spread(self.idle.iter().map(|idle| (idle.begins, Some(idle.ends), idle.interval)), edges)
     }
 }
@@ -249,8 +249,8 @@ mod tests {
         Span { is_stopped: true, resumes: resumes.map(at), ..span(agent_id, begins, Some(ends)) }
     }
 
-    fn nobodys(schedule: &Schedule, since: i64, until: i64) -> i64 {
-        schedule.of_nobody(&[at(since), at(until)]).iter().sum()
+    fn unowned(schedule: &Schedule, since: i64, until: i64) -> i64 {
+        schedule.of_no_agent(&[at(since), at(until)]).iter().sum()
     }
 
     fn named(tags: &[&str]) -> Tags {
@@ -265,7 +265,7 @@ mod tests {
         assert_eq!(schedule.of_agent(1, &[at(0), at(50), at(100), at(150)]), [5, 0, 5]);
         assert_eq!(schedule.of_agent(2, &[at(0), at(15), at(30), at(45), at(60)]), [1, 2, 1, 2]);
         assert_eq!(schedule.agents(), [1, 2].into());
-        assert_eq!(nobodys(&schedule, 0, 1_000), 0, "one that died is still expected");
+        assert_eq!(unowned(&schedule, 0, 1_000), 0, "one that died is still expected");
     }
 
     #[test]
@@ -276,25 +276,25 @@ mod tests {
         assert_eq!(schedule.of_agent(1, &[at(0), at(350), at(700)]), [35, 35]);
         let upgraded = (0..100).map(|n| stopped(1, 14 * n, 14 * n + 7, Some(14 * n + 14))).collect();
         let schedule = Schedule::new(upgraded, at(1_400));
-        assert_eq!((schedule.due(at(0), at(1_400)), nobodys(&schedule, 0, 1_400)), ([(1, 70)].into(), 70));
-        assert_eq!(schedule.of_nobody(&[at(0), at(700), at(1_400)]), [35, 35]);
+        assert_eq!((schedule.due(at(0), at(1_400)), unowned(&schedule, 0, 1_400)), ([(1, 70)].into(), 70));
+        assert_eq!(schedule.of_no_agent(&[at(0), at(700), at(1_400)]), [35, 35]);
     }
 
     #[test]
     fn after_a_clean_stop_nothing_is_due_while_another_one_looks() {
         let schedule = Schedule::new(vec![stopped(1, 0, 100, None), span(2, 0, None)], at(1_000));
-        assert_eq!((schedule.due(at(0), at(1_000)), nobodys(&schedule, 0, 1_000)), ([(1, 10), (2, 100)].into(), 0));
+        assert_eq!((schedule.due(at(0), at(1_000)), unowned(&schedule, 0, 1_000)), ([(1, 10), (2, 100)].into(), 0));
         assert_eq!(schedule.lookers().map(|(id, _)| id).collect::<Vec<_>>(), [2]);
     }
 
     #[test]
-    fn time_in_which_nobody_looks_is_counted_once_up_to_the_next_start() {
+    fn time_in_which_no_one_looks_is_counted_once_up_to_the_next_start() {
         let both = vec![stopped(1, 0, 100, Some(300)), stopped(2, 50, 150, None), span(1, 300, None)];
         let schedule = Schedule::new(both, at(400));
-        assert_eq!(nobodys(&schedule, 0, 400), 15);
-        assert_eq!(schedule.of_nobody(&[at(0), at(200), at(400)]), [5, 10]);
+        assert_eq!(unowned(&schedule, 0, 400), 15);
+        assert_eq!(schedule.of_no_agent(&[at(0), at(200), at(400)]), [5, 10]);
         let none_came_back = Schedule::new(vec![stopped(1, 0, 100, None), stopped(2, 0, 150, None)], at(400));
-        assert_eq!(nobodys(&none_came_back, 0, 400), 25);
+        assert_eq!(unowned(&none_came_back, 0, 400), 25);
         assert!(!none_came_back.is_retired());
     }
 
@@ -302,12 +302,12 @@ mod tests {
     fn a_monitor_that_went_from_the_configurations_is_retired_and_owed_nothing() {
         let removed = Schedule::new(vec![span(1, 0, Some(100)), stopped(2, 0, 90, Some(95))], at(400));
         assert!(removed.is_retired());
-        assert_eq!(nobodys(&removed, 0, 400), 0);
+        assert_eq!(unowned(&removed, 0, 400), 0);
         assert!(!Schedule::new(vec![span(1, 0, None)], at(400)).is_retired());
     }
 
     #[test]
-    fn tags_are_those_of_all_who_look_and_of_the_last_who_did_only_when_nobody_does() {
+    fn tags_are_those_of_all_who_look_and_of_the_last_who_did_only_when_no_one_does() {
         let tagged = |span: Span, tags: &[&str]| Span { tags: named(tags), ..span };
         let (a, b) = (tagged(span(1, 0, None), &["a"]), tagged(span(2, 10, None), &["b"]));
         let (early, late) = (tagged(stopped(3, 5, 50, None), &["early"]), tagged(stopped(4, 60, 90, None), &["late"]));

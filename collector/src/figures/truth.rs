@@ -171,7 +171,7 @@ fn outcome(story: &Story) -> Outcome {
     found.slack = 2 * all.len() as i64 + edges.len() as i64;
     // Time in which none of them was to look, though one had: it is due at the pace of the one that stopped.
     let schedule = Schedule::new(all, at(now));
-    let idle = schedule.of_nobody(&edges);
+    let idle = schedule.of_no_agent(&edges);
     found.told += counts(&[], &idle).into_iter().sum();
     let idle: i64 = idle.iter().sum();
     (found.expected, found.missing) = (found.expected + idle, found.missing + idle);
@@ -188,7 +188,7 @@ proptest! {
         prop_assert_eq!((told.expected(), told.unseen), (expected, missing));
         if let Some(bounds) = told.bounds() {
             // What no one was to look at may have been either way.
-            let (least, most) = (up as f64 / expected as f64, (up + nobodys(&story)) as f64 / expected as f64);
+            let (least, most) = (up as f64 / expected as f64, (up + unowned(&story)) as f64 / expected as f64);
             prop_assert!(bounds.lower <= least && most <= bounds.upper, "{:?} and {} to {}", bounds, least, most);
         }
     }
@@ -205,9 +205,9 @@ proptest! {
 }
 
 /// How many checks no one was to make, in whole slots.
-fn nobodys(story: &Story) -> i64 {
+fn unowned(story: &Story) -> i64 {
     let now = HOURS * 3_600;
     let (_, edges) = bars(Window { since: at(story.cut.0), until: at(now - story.cut.1) });
     let spans = (0..story.agents.len()).flat_map(|agent| story.spans(agent, now)).map(|(span, _)| span);
-    Schedule::new(spans.collect(), at(now)).of_nobody(&edges).iter().sum()
+    Schedule::new(spans.collect(), at(now)).of_no_agent(&edges).iter().sum()
 }

@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_knows_password_or_token_is_let_in_and_nobody_else() {
+    fn anyone_who_knows_password_or_token_is_let_in_and_no_one_else() {
         let both = "{basic_auth: {username: ops, password: 'hunter2:ä'}, token: abc}";
         let right = format!("Basic {}", openssl::base64::encode_block("ops:hunter2:ä".as_bytes()));
         for sent in [&*right, "Bearer abc", "bearer   abc "] {

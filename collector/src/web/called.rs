@@ -48,7 +48,7 @@ fn say() {
     SAID.call_once(|| {
         log::warn!(
             "a monitor that `http.public` shows has neither a name nor an id: in public it is called by a number, so \
-             that its url is told to nobody; give it a `name` in the agent's configuration"
+             that its url is not shown; give it a `name` in the agent's configuration"
         );
     });
 }

@@ -62,7 +62,7 @@ impl Tls {
             read.0 = Instant::now();
             match acceptor(&self.certificate_file, &self.key_file) {
                 Ok(acceptor) => read.1 = acceptor,
-                Err(error) => log::warn!(error:%; "`http.tls` can't be read anew: the certificate stays as it was"),
+                Err(error) => log::warn!(error:%; "`http.tls` can't be read again: the certificate stays as it was"),
             }
         }
         read.1.clone()
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_are_of_no_use_are_a_fault_and_nobody_is_asked_for_a_pass_phrase() {
+    fn files_that_are_of_no_use_are_a_fault_and_no_one_is_asked_for_a_pass_phrase() {
         let directory = tempfile::tempdir().unwrap();
         let (key, other) = (key(), key());
         fs::write(directory.path().join("a.pem"), certificate("a", &key)).unwrap();

@@ -70,7 +70,7 @@ fn a_message_whose_sender_was_killed_is_told_by_another_collector_under_the_same
         let claims: Vec<Claim> =
             stack.database.rows("select claimed_by from website_monitor.notifications where claimed_by is not null")?;
         ensure!(stack.web.count(HOOK) == 1, "{}", collectors[0].log());
-        claims.into_iter().next().context("nobody claimed it")
+        claims.into_iter().next().context("no one claimed it")
     });
     let id: u32 = claim.claimed_by.split(':').nth(1).context("its process id")?.parse()?;
     let sender = collectors.iter().find(|collector| collector.id() == Some(id)).context("the sender")?;
@@ -149,7 +149,7 @@ fn what_begins_and_ends_while_a_message_waits_for_more_is_never_told() -> Result
     let failing = |seq, name, at| check(epoch, seq, name, at, "timeout");
     send(&stack, &[start(epoch, &both), failing(2, "shop", earlier), failing(3, "shop", now)])?;
     let waits = |items: usize| {
-        eventually("the message tells of so many", || {
+        eventually("the message tells of this many", || {
             let told = format!("website_monitor.notifications where jsonb_array_length(payload -> 'items') = {items}");
             ensure!(stack.database.count(&told)? == 1, "{items}: {}", collector.log());
             Ok(())
@@ -165,7 +165,7 @@ fn what_begins_and_ends_while_a_message_waits_for_more_is_never_told() -> Result
     stack.database.execute("update website_monitor.alerts set judged_at = now() - interval '1 hour'")?;
     let ended = collector.command(&["alerts", "list"])?;
     assert_eq!(ended.code(), Some(1), "{}", ended.stderr);
-    assert!(ended.stdout.contains("news") && ended.stdout.contains("[nobody has looked since "), "{}", ended.stdout);
+    assert!(ended.stdout.contains("news") && ended.stdout.contains("[no collector has looked since "), "{}", ended.stdout);
     collector.start()?;
     send(&stack, &[check(epoch, 7, "news", Timestamp::now(), "success")])?;
     eventually("nothing is left to be told", || {

@@ -84,7 +84,7 @@ fn an_address_that_is_refused_for_good_is_told_of_and_the_others_have_each_mail_
 }
 
 #[test]
-fn an_address_that_is_put_off_is_told_later_in_order_and_holds_up_nobody_else() -> Result<()> {
+fn an_address_that_is_put_off_is_told_later_in_order_and_holds_up_no_one_else() -> Result<()> {
     let (stack, mail) = (Stack::start()?, Mail::start()?);
     let busy = TO[2];
     mail.refuse(busy, Some("451 4.3.0 come again"));
@@ -109,7 +109,7 @@ fn an_address_that_is_put_off_is_told_later_in_order_and_holds_up_nobody_else() 
 }
 
 #[test]
-fn a_refusal_for_good_that_nobody_escapes_is_not_the_addresses_and_is_tried_again() -> Result<()> {
+fn a_refusal_for_good_that_no_one_escapes_is_not_the_addresses_and_is_tried_again() -> Result<()> {
     let (stack, mail) = (Stack::start()?, Mail::start()?);
     TO.iter().for_each(|address| mail.refuse(address, Some("550 5.7.1 relaying denied")));
     let collectors = collectors(&stack, &mail)?;

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{HOOK, alerts, await_told, firing, hooked, resolved};
 
 #[test]
-fn a_site_that_goes_down_and_comes_back_is_told_twice_whoever_is_killed_or_started_again() -> Result<()> {
+fn a_site_that_goes_down_and_comes_back_is_told_twice_anyone_who_is_killed_or_started_again() -> Result<()> {
     let (stack, mail) = (Stack::start()?, Mail::start()?);
     let [shop, news] = ["/shop", "/news"];
     let agent = stack.agent().monitor("shop", stack.web.site(shop, Answer::ok("")));

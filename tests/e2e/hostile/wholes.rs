@@ -76,11 +76,11 @@ fn shapes() -> Vec<Class> {
 /// What a newer agent may say is accepted.
 fn unknown() -> Vec<Class> {
     let fields = [
-        ("a field that nobody knows", String::from("7")),
-        ("a field that nobody knows, of a million bytes", format!("\"{}\"", "x".repeat(998_000))),
-        ("a field that nobody knows, deep", format!("{}{}", "[".repeat(50_000), "]".repeat(50_000))),
-        ("a field that nobody knows, with a lone surrogate", String::from("\"\\ud800\"")),
-        ("a field that nobody knows, twice", String::from("1,\"new\":2")),
+        ("a field that no one knows", String::from("7")),
+        ("a field that no one knows, of a million bytes", format!("\"{}\"", "x".repeat(998_000))),
+        ("a field that no one knows, deep", format!("{}{}", "[".repeat(50_000), "]".repeat(50_000))),
+        ("a field that no one knows, with a lone surrogate", String::from("\"\\ud800\"")),
+        ("a field that no one knows, twice", String::from("1,\"new\":2")),
     ];
     let classes = fields.into_iter().map(|(name, json)| {
         Class::new(name).message(End::Stored, |forge, seq| {
@@ -165,7 +165,7 @@ fn others() -> Vec<Class> {
     vec![
         Class::new("an epoch of another agent").message(End::Stored, |forge, seq| agent(&forge.result(seq))),
         Class::new("a stop of another agent").message(End::Noted, |forge, seq| agent(&forge.stop(seq))),
-        Class::new("a drop in an epoch of nobody").message(End::Noted, |forge, seq| {
+        Class::new("a drop in an epoch of no agent").message(End::Noted, |forge, seq| {
             let nobody = Uuid::new_v4().to_string();
             let own = format!("[{{\"epoch\":\"{}\"", forge.epoch);
             bent(&forge.dropped(seq, 1, 9), &own, format!("[{{\"epoch\":\"{nobody}\"").as_bytes())

@@ -33,7 +33,7 @@ fn lose_a_tail(is_running: bool) -> Result<()> {
 }
 
 #[test]
-fn a_log_that_lost_its_tail_and_filled_up_again_while_nobody_read_it_is_read_from_where_it_was_cut() -> Result<()> {
+fn a_log_that_lost_its_tail_and_filled_up_again_while_no_one_read_it_is_read_from_where_it_was_cut() -> Result<()> {
     lose_a_tail(false)
 }
 

@@ -146,7 +146,7 @@ fn pages_tell_what_the_results_say_whatever_is_packed_or_due() -> Result<()> {
     await_packed(&stack);
     assert_pages_are_true(&stack)?;
     stack.database.execute("update website_monitor.summary_blocks set packed_at = packed_at - interval '1 hour'")?;
-    eventually("the begin of the hours that go on is packed anew", || {
+    eventually("the begin of the hours that go on is packed again", || {
         let late = stack.database.count(
             "website_monitor.rollup_due d join website_monitor.summary_blocks b on b.begins = d.hour and not b.is_day
              where coalesce(d.since, d.hour) < b.until",
@@ -197,7 +197,7 @@ fn session(stack: &Stack) -> Result<PgConnection> {
 }
 
 #[test]
-fn a_summary_that_anybody_changes_is_shown_at_once_and_its_day_is_made_anew() -> Result<()> {
+fn a_summary_that_anybody_changes_is_shown_at_once_and_its_day_is_made_again() -> Result<()> {
     let stack = Stack::start()?;
     let [epoch] = epochs();
     let collector = stack.collector().start()?;
@@ -230,7 +230,7 @@ fn a_summary_that_anybody_changes_is_shown_at_once_and_its_day_is_made_anew() ->
 }
 
 #[test]
-fn a_day_that_nobody_packed_yet_is_told_as_its_rows_have_it() -> Result<()> {
+fn a_day_that_no_one_packed_yet_is_told_as_its_rows_have_it() -> Result<()> {
     let stack = Stack::start()?;
     let [epoch] = epochs();
     let collector = stack.collector().start()?;
@@ -264,7 +264,7 @@ fn tables() -> Result<Stack> {
 }
 
 #[test]
-fn the_begin_of_an_hour_is_told_anew_when_anybody_changes_its_results() -> Result<()> {
+fn the_begin_of_an_hour_is_told_again_when_anybody_changes_its_results() -> Result<()> {
     let stack = Stack::start()?;
     assert_eq!(stack.collector().build()?.command(&["migrate"])?.code(), Some(0));
     // Of an hour that goes on, one that is over, and its day.
@@ -344,7 +344,7 @@ fn a_transaction_that_does_not_see_what_was_packed_since_it_began_fails() -> Res
 }
 
 #[test]
-fn whoever_changes_summaries_waits_for_those_who_make_them_without_holding_a_row() -> Result<()> {
+fn anyone_who_changes_summaries_waits_for_those_who_make_them_without_holding_a_row() -> Result<()> {
     let stack = tables()?;
     let mut maker = session(&stack)?;
     maker.batch_execute(LOCK)?;
@@ -354,7 +354,7 @@ fn whoever_changes_summaries_waits_for_those_who_make_them_without_holding_a_row
         let here = "(select oid from pg_database where datname = current_database())";
         let waiting = format!("pg_locks where locktype = 'advisory' and not granted and database = {here}");
         let waiting = stack.database.count(&waiting)?;
-        ensure!(waiting > 0, "nobody waits");
+        ensure!(waiting > 0, "no one waits");
         Ok(())
     });
     maker.batch_execute("begin; update hourly set checks = 5; update daily set checks = 5; commit")?;

@@ -48,7 +48,7 @@ impl Judgement {
             judgement.not_durable += without;
             judgement.most_of_one = judgement.most_of_one.max(without);
         }
-        ensure!(asked.is_empty() && stored.is_empty(), "nobody's: {:?} {:?}", asked.keys(), stored.keys());
+        ensure!(asked.is_empty() && stored.is_empty(), "no one's: {:?} {:?}", asked.keys(), stored.keys());
         Ok(judgement)
     }
 }

@@ -25,7 +25,7 @@ fn two_addresses_with_one_certificate_share_no_verdict() {
 }
 
 #[test]
-fn a_chain_that_changed_is_judged_anew() {
+fn a_chain_that_changed_is_judged_again() {
     let root = root();
     let middle = authority("Middle", Some(&root));
     let leaf = wish("localhost", Some(&middle)).issue();

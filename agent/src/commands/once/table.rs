@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_needs_is_left_out() {
+    fn what_no_one_needs_is_left_out() {
         let table = written(&[result("shop", Outcome::Success)]);
         assert!(!table.contains("CERTIFICATE") && !table.contains("phases:"), "{table}");
         assert!(table.ends_with("\n1 of 1 succeeded\n"), "{table}");

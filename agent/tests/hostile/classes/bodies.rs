@@ -64,13 +64,13 @@ pub(super) fn classes() -> Vec<Class> {
         Class::fine("deflate bomb", SaysMade(deflate_bomb), 200).options("pattern: 'x{9}'"),
         Class::fine("brotli bomb", SaysMade(brotli_bomb), 200).options("pattern: 'x{9}'"),
         Class::new("brotli bomb with a large window", SaysMade(large_brotli_bomb), BodyError, "window").status(200),
-        broken("coding that nobody knows", b"HTTP/1.1 200 OK\r\nContent-Encoding: rot13\r\nContent-Length: 5\r\n\r\nuryyb").options("pattern: hello"),
+        broken("coding that no one knows", b"HTTP/1.1 200 OK\r\nContent-Encoding: rot13\r\nContent-Length: 5\r\n\r\nuryyb").options("pattern: hello"),
         fine("Latin-1", b"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=latin1\r\nContent-Length: 5\r\n\r\nsch\xf6n")
             .options("pattern: ^schön$"),
         fine("Shift JIS", b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 32\r\n\r\n<meta charset=shift_jis>\x83J\x81[\x83g ok")
             .options("pattern: カート"),
         fine("UTF-16", b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n\xff\xfec\0\xf6\0o\0").options("pattern: ^cöo$"),
-        fine("charset that nobody knows", b"HTTP/1.1 200 OK\r\nContent-Type: a/b; charset=\xff\r\nContent-Length: 5\r\n\r\nhello").options("pattern: ^hello$"),
+        fine("charset that no one knows", b"HTTP/1.1 200 OK\r\nContent-Type: a/b; charset=\xff\r\nContent-Length: 5\r\n\r\nhello").options("pattern: ^hello$"),
         fine("NUL bytes", b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\na\0cart\xff").options(r"pattern: '\x00cart'"),
         Class::new("page made for the pattern", SaysMade(coin_flips), AgentError, "too long").status(200).options("pattern: '[ab]*a[ab]{99}c'"),
     ]

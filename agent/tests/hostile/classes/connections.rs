@@ -13,7 +13,7 @@ const LONG: Duration = Duration::from_secs(60);
 
 pub(super) fn classes() -> Vec<Class> {
     vec![
-        Class::new("refused", Plays::Nobody, ConnectionRefused, "refused"),
+        Class::new("refused", Plays::NoOne, ConnectionRefused, "refused"),
         Class::new("silent", Plays::Hangs(b""), Timeout, "waiting for the answer"),
         Class::new("closes at once", Plays::Raw(|_| ()), ConnectionClosed, ""),
         Class::new("resets at once", Plays::Raw(reset_soon), ConnectionClosed, ""),
@@ -103,7 +103,7 @@ pub(super) fn classes() -> Vec<Class> {
             "can't be read",
         )
         .url("dns", "/shop.example"),
-        Class::new("no name server", Plays::Nobody, ConnectionRefused, "refused").url("dns", "/shop.example"),
+        Class::new("no name server", Plays::NoOne, ConnectionRefused, "refused").url("dns", "/shop.example"),
     ]
 }
 

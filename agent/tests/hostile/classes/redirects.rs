@@ -29,7 +29,7 @@ pub(super) fn classes() -> Vec<Class> {
         Class::new("redirect to a very long place", SaysMade(long_location), RedirectError, "longer than").status(302),
         Class::new("redirects without end", Plays::Raw(further), RedirectError, "more than 10 redirects").status(302),
         Class::new(
-            "redirect to nobody",
+            "redirect to no one",
             Says(b"HTTP/1.1 302 Go\r\nLocation: http://127.0.0.1:1/\r\n\r\n"),
             ConnectionRefused,
             "refused",

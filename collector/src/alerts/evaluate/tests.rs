@@ -119,7 +119,7 @@ fn a_failure_that_is_over_before_it_counts_is_never_told() {
 }
 
 #[test]
-fn trouble_that_nobody_sees_go_on_begins_anew() {
+fn trouble_that_no_one_sees_go_on_begins_again() {
     let lasting = Duration::from_secs(300);
     let mut story = Story::new(config(vec![rule(What::Down { checks: 1, lasting, seen_by: None })]));
     let unbounded = |since| Observation { is_bounded: false, ..observation("a", Failure, 1, since) };
@@ -236,7 +236,7 @@ fn maintenance_is_told_nothing_of_but_what_lasts_beyond_it() {
 }
 
 #[test]
-fn a_monitor_that_nobody_watches_any_more_is_over() {
+fn a_monitor_that_no_one_watches_any_more_is_over() {
     let mut story = Story::new(config(vec![rule(DOWN)]));
     assert_eq!(story.site(10, vec![observation("a", Failure, 2, 5)]), [Kind::Firing]);
     // It may be back in a moment.

@@ -145,8 +145,8 @@ fn phases(connection: &mut PgConnection, monitors: &[i32], window: Window) -> Re
 
 /// Bars with less than was due one after the other, of each agent and of no one, newest first.
 fn gaps(agents: &[Side], schedule: &Schedule, edges: &[Timestamp]) -> Vec<Gap> {
-    let nobody: Vec<Bar> = shown(&[], &schedule.of_nobody(edges), edges);
-    let all = agents.iter().map(|side| (Some(&side.agent), &side.bars)).chain([(None, &nobody)]);
+    let unowned: Vec<Bar> = shown(&[], &schedule.of_no_agent(edges), edges);
+    let all = agents.iter().map(|side| (Some(&side.agent), &side.bars)).chain([(None, &unowned)]);
     let mut gaps: Vec<Gap> = Vec::new();
     for (agent, bars) in all {
         let mut open: Option<Gap> = None;

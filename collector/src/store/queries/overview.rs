@@ -95,7 +95,7 @@ pub(crate) fn shown(arrived: &[Counts], due: &[i64], edges: &[Timestamp]) -> Vec
 impl Known<'_> {
     /// Of each agent on its own, so that what one sent beside its schedule hides no gap of another.
     fn summary(self, id: &str, schedule: &Schedule, state: State, edges: &[Timestamp]) -> Summary {
-        let mut all = shown(&[], &schedule.of_nobody(edges), edges);
+        let mut all = shown(&[], &schedule.of_no_agent(edges), edges);
         for agent_id in schedule.agents().into_iter().chain(self.arrived.keys().copied()).collect::<BTreeSet<_>>() {
             let arrived = self.arrived.get(&agent_id).map(Vec::as_slice).unwrap_or_default();
             let its = shown(arrived, &schedule.of_agent(agent_id, edges), edges);

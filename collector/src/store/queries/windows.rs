@@ -62,8 +62,8 @@ fn read(connection: &mut PgConnection, query: &Query, window: Window, now: Times
             }));
         } else {
             // What no one owes is missing to all agents together.
-            let nobodys = if query.agents.is_empty() { monitor.nobodys(&edges) } else { Sum::default() };
-            figures.push(monitor.figures(id, &agents, nobodys, &edges));
+            let unowned = if query.agents.is_empty() { monitor.unowned(&edges) } else { Sum::default() };
+            figures.push(monitor.figures(id, &agents, unowned, &edges));
         }
     }
     figures.retain(|figures| !figures.is_empty());

@@ -64,7 +64,7 @@ fn says(agents: &[AgentRow]) -> (&'static str, String) {
     let (silent, running) = (count(Presence::Silent), count(Presence::Running));
     let meant = number(silent + running);
     match (silent, running) {
-        (0, 0) => ("unknown", "No agent runs: nobody looks.".into()),
+        (0, 0) => ("unknown", "No agent runs: nothing is monitored.".into()),
         (0, 1) => ("up", "The one agent reports.".into()),
         (0, _) => ("up", format!("All {} report.", counted(meant, "agent"))),
         (1, _) => ("down", format!("1 of {} is silent.", counted(meant, "agent"))),

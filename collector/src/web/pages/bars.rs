@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn no_share_that_nobody_saw_is_drawn_as_up() {
+    fn no_share_that_no_one_saw_is_drawn_as_up() {
         for expected in 1..30 {
             for success in 0..=expected {
                 for failed in 0..=expected - success {
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn an_hour_in_which_nobody_looked_is_a_gap() {
+    fn an_hour_in_which_no_one_looked_is_a_gap() {
         let svg = shown(&[bar(0, 0, 0, 60), bar(60, 0, 60, 0)]);
         assert!(svg.contains("class=\"g\" d=\"M0 24V4M1 24V4\"") && !svg.contains("class=\"s\""), "{svg}");
         assert!(svg.contains("2 hours: 2 not wholly seen"), "{svg}");

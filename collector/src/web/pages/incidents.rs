@@ -101,7 +101,7 @@ pub(super) struct Missed {
 /// A gap in words.
 pub(super) fn missed(gap: &Gap) -> Missed {
     let what = match (gap.agent.as_deref().map(plain), gap.unseen, gap.agent_errors) {
-        (None, ..) => "nobody looked".into(),
+        (None, ..) => "not monitored".into(),
         (Some(agent), _, ..=0) => format!("{agent} sent less than was due"),
         (Some(agent), ..=0, _) => format!("{agent} spoiled its checks"),
         (Some(agent), ..) => format!("{agent} sent less than was due, and spoiled some of it"),
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_says_whether_nobody_looked_or_an_agent_sent_too_little_or_spoiled_what_it_did() {
+    fn a_gap_says_whether_no_one_looked_or_an_agent_sent_too_little_or_spoiled_what_it_did() {
         let said = |agent: Option<&str>, unseen, agent_errors| {
             let at = Timestamp::UNIX_EPOCH;
             let ended = at + jiff::SignedDuration::from_hours(2);
@@ -176,7 +176,7 @@ mod tests {
                 missed(&Gap { agent: agent.map(Into::into), began: at, ended, unseen, agent_errors });
             format!("{what}, {lasted}: {how_many}")
         };
-        assert_eq!(said(None, 120, 0), "nobody looked, 2h: 120 checks not seen");
+        assert_eq!(said(None, 120, 0), "not monitored, 2h: 120 checks not seen");
         assert_eq!(said(Some("a"), 1, 0), "a sent less than was due, 2h: 1 check not seen");
         assert_eq!(said(Some("a"), 0, 3), "a spoiled its checks, 2h: 3 checks spoiled");
     }

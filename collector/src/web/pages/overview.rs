@@ -300,8 +300,8 @@ pub(super) fn says(watched: &[&Summary], link: impl Fn(Verdict) -> String) -> Ve
         let text = match verdict {
             Verdict::Down => format!("{subject} {is} down"),
             Verdict::Partial => format!("{subject} {fails} from some places"),
-            Verdict::Unknown if clauses.is_empty() => format!("Nobody can tell how {subject} {is}"),
-            Verdict::Unknown => format!("nobody can tell how {subject} {is}"),
+            Verdict::Unknown if clauses.is_empty() => format!("No agent can tell how {subject} {is}"),
+            Verdict::Unknown => format!("no agent can tell how {subject} {is}"),
             Verdict::Up => format!("{subject} {is} up"),
         };
         clauses.push(clause(verdict, text));

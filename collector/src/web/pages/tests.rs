@@ -37,7 +37,7 @@ fn each() -> Vec<(&'static str, String)> {
         ("/monitors/down", detail::render(&fixture::detail(7, Period::Day), None).unwrap()),
         ("/monitors/unknown", detail::render(&fixture::detail(41, Period::Quarter), Some(&older)).unwrap()),
         ("/agents", agents::render(&fixture::agents(), fixture::now()).unwrap()),
-        ("/agents of nobody", agents::render(&[], fixture::now()).unwrap()),
+        ("/agents of no one", agents::render(&[], fixture::now()).unwrap()),
         ("/public", public::render(&all, &public()).unwrap()),
         ("/public/monitors/a", public::render_detail(&fixture::detail(23, Period::Month), &public()).unwrap()),
         ("503", error::render(Place::Elsewhere, "The database can't be read", "It is tried again.", true).unwrap()),
@@ -74,7 +74,7 @@ fn a_thousand_monitors_over_ninety_days_are_a_small_page() {
 }
 
 #[test]
-fn time_that_nobody_saw_is_drawn_as_a_gap_and_is_no_uptime() {
+fn time_that_no_one_saw_is_drawn_as_a_gap_and_is_no_uptime() {
     let page = overview(&only(seen(Counts { unseen: 60, ..Counts::default() })), "");
     let read = Read::new(&page);
     let row = read.one("tbody");
@@ -123,16 +123,16 @@ fn each_monitor_stands_on_one_page_the_worst_first_and_below_its_group() {
 }
 
 #[test]
-fn a_sentence_says_how_things_are_and_nobody_is_well_whom_nobody_sees() {
+fn a_sentence_says_how_things_are_and_nobody_is_well_whom_no_one_sees() {
     let says = |count| {
         let page = overview(&fixture::overview(count, Period::Day), "");
         Read::new(&page).all("p").find(|it| it.class() == "says").unwrap().text()
     };
     assert_eq!(
         says(MANY),
-        "5 of 990 monitors are down, 5 fail from some places, nobody can tell how 10 are, 970 are up."
+        "5 of 990 monitors are down, 5 fail from some places, no agent can tell how 10 are, 970 are up."
     );
-    assert_eq!(says(60), "1 of 59 monitors is down, 1 fails from some places, nobody can tell how 2 are, 55 are up.");
+    assert_eq!(says(60), "1 of 59 monitors is down, 1 fails from some places, no agent can tell how 2 are, 55 are up.");
     assert_eq!((says(5), says(1)), ("All 5 monitors are up.".into(), "The one monitor is up.".into()));
     assert_eq!(says(0), "No agent is to look at any monitor.");
 }
@@ -146,7 +146,7 @@ fn a_monitor_at_length_says_who_saw_what_and_whose_fault_it_was() {
         "3 of 3 agents see it fail, last looked at 2026-11-27 13:09",
         "goes on 2h the site: all 3 agents saw it (edge-frankfurt, edge-oregon and edge-singapore)",
         "3m the path: edge-oregon failed, edge-frankfurt and edge-singapore passed",
-        "1h nobody looked 60 checks not seen",
+        "1h not monitored 60 checks not seen",
         "1h edge-frankfurt spoiled its checks 60 checks spoiled",
         "2026-11-27 05:00:00Z 2026-11-27 09:10:03Z edge-singapore 1,260",
         "Service Unavailable: expected a status",

@@ -78,7 +78,7 @@ async fn what_is_fresh_is_not_read_again() {
 }
 
 #[tokio::test]
-async fn while_it_is_read_anew_others_get_what_there_was_and_then_the_new() {
+async fn while_it_is_read_again_others_get_what_there_was_and_then_the_new() {
     let ((told, word), gate, slot) = (Told::new(), Arc::new(Gate::default()), Arc::new(Slot::default()));
     word.send(Ok(1)).unwrap();
     assert_eq!(slot.get(STALE, &gate, told.reading()).await, Ok(1));
@@ -118,7 +118,7 @@ async fn a_reading_that_panics_is_a_failure_for_all_who_wait() {
 }
 
 #[tokio::test]
-async fn whoever_goes_away_leaves_the_reading_to_the_next() {
+async fn anyone_who_goes_away_leaves_the_reading_to_the_next() {
     let ((told, word), gate, slot) = (Told::new(), Arc::new(Gate::default()), Arc::new(Slot::default()));
     let gone = tokio::spawn({
         let (slot, gate, reading) = (slot.clone(), gate.clone(), told.reading());
@@ -161,7 +161,7 @@ struct Slow(Told);
 
 impl Source for Slow {
     fn overview(&self, _: Period) -> Result<Overview, Unavailable> {
-        Err(Unavailable("nobody asks".into()))
+        Err(Unavailable("no one asks".into()))
     }
 
     fn detail(&self, _: &str, _: Period) -> Result<Option<Detail>, Unavailable> {

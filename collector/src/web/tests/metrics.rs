@@ -32,7 +32,7 @@ async fn each_monitor_and_agent_is_told_of_up_to_a_bound_and_the_rest_is_counted
 }
 
 #[tokio::test]
-async fn a_monitor_is_up_unless_all_see_it_fail_and_nothing_is_said_when_nobody_looks() {
+async fn a_monitor_is_up_unless_all_see_it_fail_and_nothing_is_said_when_no_one_looks() {
     let all = fixture::overview(FLEET, Period::Day).monitors;
     let text = Server::new(Tables::default(), "{}").await.get("/metrics", &[]).await.body;
     for monitor in all.iter().filter(|monitor| !monitor.is_retired) {

@@ -88,8 +88,8 @@ impl<'a> Monitor<'a> {
     }
 
     /// What no agent was to look at, though one had before.
-    pub(crate) fn nobodys(&self, edges: &[Timestamp]) -> Sum {
-        let due = self.schedule.map(|schedule| schedule.of_nobody(edges)).unwrap_or_default();
+    pub(crate) fn unowned(&self, edges: &[Timestamp]) -> Sum {
+        let due = self.schedule.map(|schedule| schedule.of_no_agent(edges)).unwrap_or_default();
         Sum { counts: due::counts(&[], &due).into_iter().sum(), due: due.iter().sum(), answers: Answers::default() }
     }
 
