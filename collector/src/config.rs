@@ -81,7 +81,8 @@ impl Config {
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         if self.http.is_open() {
-            let warning = "every client that can reach `http.listen` can see all monitors: set `http.basic_auth` or `http.token`";
+            let warning =
+                "every client that can reach `http.listen` can see all monitors: set `http.basic_auth` or `http.token`";
             warnings.push(warning.into());
         }
         if let Some(count @ 1..) = self.http.public.as_ref().map(|public| public.named_by_url()) {

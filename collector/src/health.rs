@@ -268,7 +268,7 @@ impl Health {
 
     /// Tells systemd, if it started the collector and listens.
     pub async fn tell(&self) -> Infallible {
-        let watched = sd_notify::watchdog_enabled(false, &mut 0);
+        let watched = sd_notify::watchdog_enabled().is_some();
         let (mut said, mut is_ready, mut stalled_before) = (String::new(), false, None);
         let mut counts = Vec::new();
         let mut ticks = interval(TICK);
@@ -305,7 +305,7 @@ pub fn tell_stopping() {
 }
 
 fn notify(state: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(false, state) {
+    if let Err(error) = sd_notify::notify(state) {
         log::debug!(error:% = error; "systemd could not be told how the collector fares");
     }
 }

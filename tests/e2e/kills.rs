@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use e2e::collector::Collector;
 use e2e::{Stack, eventually, within};
-use rand::Rng;
+use rand::RngExt;
 use serde_json::json;
 
 use crate::feed::{Feed, assert_stored_once, spread};

@@ -15,7 +15,7 @@ use anyhow::{Context, Result, ensure};
 use e2e::postgres::Postgres;
 use e2e::{Stack, within};
 use jiff::{SignedDuration, Timestamp};
-use rand::Rng;
+use rand::RngExt;
 use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
@@ -107,7 +107,7 @@ impl Streams {
 }
 
 /// A result of any outcome, at that time.
-fn result(random: &mut impl Rng, epoch: Uuid, seq: u64, at: Timestamp) -> Vec<u8> {
+fn result(random: &mut impl RngExt, epoch: Uuid, seq: u64, at: Timestamp) -> Vec<u8> {
     let mut value = random_result(random, epoch, seq);
     (value["checked_at"], value["scheduled_at"]) = (json!(at), json!(at));
     value.to_string().into()

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use rand::Rng;
+use rand::RngExt;
 use rand::rngs::StdRng;
 use wire::{CheckResult, Content, Outcome, Phases};
 

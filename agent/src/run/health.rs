@@ -137,7 +137,7 @@ impl Asked for Health {
 
 /// Tells systemd, if it started the agent and listens.
 pub(super) fn tell(state: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(false, state) {
+    if let Err(error) = sd_notify::notify(state) {
         log::debug!(error:%; "systemd could not be told how the agent fares");
     }
 }

@@ -45,7 +45,7 @@ pub(super) struct Watchdog {
 impl Watchdog {
     /// With the one that systemd asks for in the environment.
     pub(super) fn from_environment() -> Watchdog {
-        let is_systemds = sd_notify::watchdog_enabled(false, &mut 0);
+        let is_systemds = sd_notify::watchdog_enabled().is_some();
         Watchdog { is_systemds, progress: Mutex::new(Progress::new(Instant::now())) }
     }
 

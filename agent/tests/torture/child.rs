@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use agent::config::OutboxConfig;
 use agent::outbox::{Entry, Outbox};
-use rand::Rng;
+use rand::RngExt;
 
 use crate::record;
 

@@ -1,7 +1,7 @@
 //! Records whose whole content follows from an identity, so that what comes back can be checked byte by byte.
 
 use rand::rngs::StdRng;
-use rand::{Rng, RngCore, SeedableRng};
+use rand::{Rng, RngExt, SeedableRng};
 
 const START: &str = "{\"v\":1,\"kind\":\"result\",\"id\":";
 

@@ -165,7 +165,11 @@ fn what_begins_and_ends_while_a_message_waits_for_more_is_never_told() -> Result
     stack.database.execute("update website_monitor.alerts set judged_at = now() - interval '1 hour'")?;
     let ended = collector.command(&["alerts", "list"])?;
     assert_eq!(ended.code(), Some(1), "{}", ended.stderr);
-    assert!(ended.stdout.contains("news") && ended.stdout.contains("[no collector has looked since "), "{}", ended.stdout);
+    assert!(
+        ended.stdout.contains("news") && ended.stdout.contains("[no collector has looked since "),
+        "{}",
+        ended.stdout
+    );
     collector.start()?;
     send(&stack, &[check(epoch, 7, "news", Timestamp::now(), "success")])?;
     eventually("nothing is left to be told", || {

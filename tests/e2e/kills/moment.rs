@@ -13,7 +13,7 @@ use e2e::collector::Collector;
 use e2e::kafka::Group;
 use e2e::sockets::local_ports;
 use e2e::{Stack, within};
-use rand::Rng;
+use rand::RngExt;
 
 use crate::feed::Feed;
 

@@ -14,7 +14,7 @@ use e2e::postgres::{Database, Postgres};
 use e2e::{Stack, eventually, within};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
-use rand::{Rng, SeedableRng};
+use rand::{RngExt, SeedableRng};
 use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;

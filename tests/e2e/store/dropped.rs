@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use e2e::{Stack, eventually};
 use jiff::{SignedDuration, Timestamp};
 use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
+use rand::{RngExt, SeedableRng};
 
 use super::summaries::{assert_true, await_summed_up, random_result};
 use super::{assert_proven, await_consumed, epochs, rows, send};

@@ -9,7 +9,7 @@ use e2e::collector::Collector;
 use e2e::{Stack, eventually};
 use jiff::{SignedDuration, Timestamp};
 use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
+use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -20,7 +20,7 @@ use crate::seen::api;
 const PERIODS: [&str; 3] = ["24h", "30d", "90d"];
 
 /// A random result of the last two days, or of up to 85 before. Of one monitor the url changes on the way.
-fn random(random: &mut impl Rng, epoch: Uuid, seq: u64) -> Value {
+fn random(random: &mut impl RngExt, epoch: Uuid, seq: u64) -> Value {
     let mut value = random_result(random, epoch, seq);
     let hours = if random.random_bool(0.5) { random.random_range(0..48) } else { random.random_range(48..2_040) };
     // What is not on its way any more.

@@ -7,7 +7,7 @@ use e2e::{Stack, eventually};
 use jiff::{SignedDuration, Timestamp};
 use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom, SliceRandom};
-use rand::{Rng, SeedableRng};
+use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -24,7 +24,7 @@ const OUTCOMES: [&str; 7] =
     ["success", "success", "success", "timeout", "status_mismatch", "agent_error", "connection_refused"];
 
 /// A result of a random moment of the last three days.
-pub(crate) fn random_result(random: &mut impl Rng, epoch: Uuid, seq: u64) -> Value {
+pub(crate) fn random_result(random: &mut impl RngExt, epoch: Uuid, seq: u64) -> Value {
     let mut value = result(epoch, seq, Timestamp::now() - SignedDuration::from_secs(random.random_range(0..259_200)));
     value["outcome"] = json!(OUTCOMES.choose(random));
     // On a bound, too, now and then.

@@ -9,7 +9,7 @@ use e2e::agent::Agent;
 use e2e::collector::Collector;
 use e2e::ports::free_port;
 use e2e::web::Answer;
-use rand::Rng;
+use rand::RngExt;
 use serde_json::{Value, json};
 
 use super::traces::{Counts, Traces};
