@@ -1,4 +1,4 @@
-//! Tells people what fails, once.
+//! Tells people once what fails.
 //!
 //! ```text
 //!                      one collector at a time                          any collector
@@ -8,19 +8,19 @@
 //!                       └────────── one transaction ───────┘
 //! ```
 //!
-//! Every ten seconds one of the collectors, under a lock of the database, looks at what the agents see now and moves
-//! each alert on: pending, firing, resolved. What is to be told of that is written as messages in the very transaction
-//! that moves the alert, so neither exists without the other, whichever
-//! process is killed at whatever time.
+//! Every ten seconds one of the collectors takes a lock of the database, looks at what the agents see now, and moves
+//! each alert on: pending, firing, resolved. The messages about it are written in the same transaction that moves the
+//! alert. So the alert and its messages are always stored together, even when a collector is killed.
 //!
-//! A message is claimed, sent, and marked as sent; to a receiver with addresses it is one for each of them. Who dies
-//! between the last two may have sent it: the next one sends it again once the claim has run out. There is no way around
-//! that with receivers that keep no books; so both carry the same id (`Message-ID`, `Idempotency-Key`, `id`), by which the
-//! receiver can tell.
+//! A message is claimed, sent, and marked as sent. A receiver with addresses gets one message for each address. A
+//! collector that dies after sending and before marking may have sent the message. The next collector sends it again
+//! once the claim has run out. This cannot be avoided with receivers that do not remember what they got. Therefore both
+//! messages carry the same id (`Message-ID`, `Idempotency-Key`, `id`), by which the receiver can recognise the second
+//! one.
 //!
-//! That the database itself is away is told by none of this, but directly: see `database_watch`.
+//! An outage of the database itself is told directly instead: see `database_watch`.
 //!
-//! Nothing is said of a site that no one sees: when agents are silent, alerts of sites stay as they are.
+//! Nothing is told about a site that no agent sees: when agents are silent, alerts about sites stay as they are.
 
 pub mod database_watch;
 pub mod evaluator;

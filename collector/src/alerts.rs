@@ -1,4 +1,5 @@
-//! What the rules say of the facts: which alerts move on, and what receivers are told. No part of it does I/O.
+//! Applies the rules to the facts: finds which alerts move on, and what receivers are told. No part of this module does
+//! I/O.
 //!
 //! ```text
 //! facts ──▶ judge ──▶ advance ──▶ alerts

@@ -1,8 +1,8 @@
 //! Tells receivers that the database has been away, and that it is back.
 //!
-//! What was told of the database is remembered by the process alone. One that starts again while the database is still
-//! away tells it again once it has been away for as long as the rule says. The end of what an earlier process told is
-//! not told unless the next process told the outage, too.
+//! Only the process remembers what it told about the database. A process that starts again while the database is still
+//! away tells it again once the database has been away for as long as the rule says. The end of an outage that an
+//! earlier process told is not told unless the next process told the outage, too.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,13 +21,13 @@ use crate::health::Health;
 use crate::notify::{Details, Item, Kind, Message};
 use crate::unavailable::Unavailable;
 
-/// What a rule is about where the database is away.
+/// The subject of an alert about the database.
 const DATABASE: &str = "database";
 
 /// Tells one receiver directly that the database is away, and that it is back.
 pub struct DatabaseWatch {
     receiver: Receiver,
-    /// Name and duration of each rule that tells it.
+    /// The name and the duration of each rule that tells this receiver.
     rules: Vec<(String, Duration)>,
     maintenance: Vec<Maintenance>,
     page: Option<String>,
@@ -36,26 +36,26 @@ pub struct DatabaseWatch {
     telling: Mutex<Telling>,
 }
 
-/// What was told by which rule to which address.
+/// What was told by each rule to each address.
 #[derive(Default)]
 struct Telling {
     of_each: BTreeMap<(String, Option<String>), Told>,
     said: LogThrottle,
 }
 
-/// What a receiver knows of the database.
+/// What a receiver knows about the database.
 #[derive(Debug, Default)]
 struct Told {
-    /// Since when it was away, as it was told; none: it was told its end, or nothing.
+    /// The moment since which the database was away, as it was told; none when the end was told, or nothing.
     since: Option<Timestamp>,
-    /// Why it was.
+    /// The reason that was told.
     details: Details,
-    /// What was not taken yet, under which id, how often it was tried, and when it is tried again.
+    /// The message that was not accepted yet: its kind, its id, how often it was tried, and when it is tried again.
     refused: Option<(Kind, Uuid, i32, Instant)>,
 }
 
 impl Told {
-    /// What is to be told now: that it is away, or that it is back.
+    /// Returns what is to be told now: that the database is away, or that it is back.
     fn due(&self, away_since: Option<Timestamp>, lasting: Duration, now: Timestamp) -> Option<(Kind, Timestamp)> {
         match (self.since, away_since) {
             (None, Some(since)) if now.duration_since(since) >= signed(lasting) => Some((Kind::Firing, since)),
@@ -64,7 +64,8 @@ impl Told {
         }
     }
 
-    /// Under which id it is tried now; none: not yet again.
+    /// Returns the id and the number of earlier attempts of a message that is tried now; none while it is too early to
+    /// try it again.
     fn attempt(&self, kind: Kind, now: Instant) -> Option<(Uuid, i32)> {
         match self.refused {
             Some((of, id, attempts, again)) if of == kind => (now >= again).then_some((id, attempts)),
@@ -85,10 +86,11 @@ impl Told {
 }
 
 impl DatabaseWatch {
-    /// How often is looked whether something is to be told.
+    /// How often the watch looks whether something is to be told.
     pub const INTERVAL: Duration = Duration::from_secs(1);
 
-    /// Watches for a receiver; none where no rule tells it. `page` is the url at which people find our pages.
+    /// Creates the watch for a receiver; none when no `blind` rule tells this receiver. `page` is the url at which
+    /// people find the status pages.
     pub fn of(
         config: &Alerts,
         receiver: &Receiver,
@@ -111,10 +113,10 @@ impl DatabaseWatch {
         (!rules.is_empty()).then_some(DatabaseWatch { receiver, rules, maintenance, page, health, shutdown, telling })
     }
 
-    /// Tells what is due, once.
+    /// Tells once what is due.
     ///
     /// # Errors
-    /// None: what is not taken is tried again.
+    /// Returns no error. A message that is not accepted is tried again.
     pub fn run(&self) -> Result<bool, Unavailable> {
         let _on_its_way = self.shutdown.begin();
         if self.shutdown.is_over() {

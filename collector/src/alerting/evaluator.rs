@@ -16,10 +16,11 @@ use crate::unavailable::Unavailable;
 /// How often alerts are evaluated.
 pub const INTERVAL: Duration = Duration::from_secs(10);
 
-/// A collector that was away from the database for so long, or from Kafka at all, can't tell whether agents were silent meanwhile.
+/// A collector that was away from the database for this time, or from Kafka at all, can't tell whether agents were
+/// silent in that time.
 const DEAF: Duration = Duration::from_secs(60);
 
-/// Moves alerts on.
+/// Evaluates the rules, which moves alerts on.
 pub struct Evaluator {
     config: Alerts,
     page: Option<String>,
@@ -28,7 +29,7 @@ pub struct Evaluator {
     hearing: Mutex<Option<Hearing>>,
 }
 
-/// Since when, and when last, the database and Kafka were there.
+/// The moments since which, and when last, the collector reached both the database and Kafka.
 #[derive(Clone, Copy)]
 struct Hearing {
     since: Instant,
@@ -36,17 +37,17 @@ struct Hearing {
 }
 
 impl Evaluator {
-    /// An evaluator of these rules. `page` is the url at which people find our pages; `health` knows whether Kafka is
-    /// there, and is told how it goes.
+    /// Creates an evaluator of these rules. `page` is the url at which people find the status pages. `health` knows
+    /// whether Kafka is there, and records how the evaluations go.
     pub fn new(config: Alerts, page: Option<String>, store: AlertStore, health: Arc<Health>) -> Evaluator {
         Evaluator { config, page, store, health, hearing: Mutex::default() }
     }
 
-    /// Evaluates all rules, unless another collector does, and gives up messages that are too old; false while the tables
-    /// are not there.
+    /// Evaluates all rules, unless another collector does, and gives up messages that are too old. Returns false while
+    /// the tables are not there.
     ///
     /// # Errors
-    /// Why the database can't be read or written.
+    /// Returns why the database can't be read or written.
     pub fn run(&self) -> Result<bool, Unavailable> {
         self.health.asks_database();
         let outcome = self.run_once();
@@ -62,7 +63,7 @@ impl Evaluator {
         let since = hears_since(*self.hearing(), self.health.reaches_kafka(), began);
         let mut is_ours = false;
         let outcome = self.store.evaluate(&self.config, |facts, known| {
-            // Who was not there to hear an agent can't call it silent.
+            // A collector that was not there to hear an agent can't call the agent silent.
             let heard_since = facts.as_of.checked_sub(began - since).unwrap_or(Timestamp::MIN);
             let facts = Facts { heard_since, kafka: self.without_kafka(facts.as_of), ..facts };
             is_ours = true;
@@ -80,7 +81,7 @@ impl Evaluator {
         outcome
     }
 
-    /// That Kafka is away, at a moment by the database's clock.
+    /// Returns that Kafka is away, with the moment since when by the database's clock; none while Kafka is there.
     fn without_kafka(&self, as_of: Timestamp) -> Option<Away> {
         let since = self.health.without_kafka_since()?;
         let since = as_of.checked_sub(since.elapsed()).unwrap_or(Timestamp::MIN);
@@ -92,7 +93,7 @@ impl Evaluator {
     }
 }
 
-/// Since when this collector has heard all there was without a gap.
+/// Returns the moment since which this collector has heard everything without a gap.
 fn hears_since(before: Option<Hearing>, reaches_kafka: bool, now: Instant) -> Instant {
     before.filter(|it| reaches_kafka && now - it.last < DEAF).map_or(now, |it| it.since)
 }

@@ -1,11 +1,11 @@
-//! Messages to their receivers: claimed, sent, marked.
+//! Brings messages to their receivers: claims a message, sends it, and marks it as sent.
 //!
-//! To one receiver, and to each of its addresses where it has some, the messages go one after the other, so that no
-//! recovery overtakes what it recovers from. What fails is tried again, ever more rarely, for a day; what is refused for
-//! good is given up.
+//! The messages to one receiver go one after the other, so that the message about a recovery never overtakes the
+//! message about the failure. When a receiver has addresses, this holds for each address. A message that fails is tried
+//! again for a day, with ever longer pauses. A message that is refused for good is given up.
 //!
-//! A claim is short, so that another collector soon takes over from one that died, and is renewed for as long as the
-//! message is on its way: a mail server may take minutes over it.
+//! A claim is short, so that another collector soon takes over from one that died. The claim is renewed for as long as
+//! the message is on its way, because a mail server may take minutes to accept it.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::RecvTimeoutError;
@@ -29,33 +29,34 @@ pub struct Notifier {
     store: AlertStore,
     health: Arc<Health>,
     shutdown: Arc<Shutdown>,
-    /// By address.
+    /// The throttle of log lines for each address.
     said: Mutex<BTreeMap<Option<String>, LogThrottle>>,
 }
 
-/// The first pause after a failure; each further one is twice as long, up to the longest.
+/// The first pause after a failure. Each further pause is twice as long, up to the longest pause.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
-/// For how long a message is no one else's.
+/// How long a claim lasts, during which no other collector sends the message.
 const CLAIM: Duration = Duration::from_secs(30);
-/// How often that begins again while it is on its way: several times, since a database may be slow.
+/// How often a claim is renewed while its message is on its way. A claim is renewed several times before it would run
+/// out, because a database may be slow.
 const RENEWAL: Duration = Duration::from_secs(5);
 
 impl Notifier {
-    /// How often is looked whether there is something to bring.
+    /// How often the notifier looks whether a message waits.
     pub const INTERVAL: Duration = Duration::from_secs(1);
 
-    /// A notifier to a receiver, which counts in `health` what it does.
+    /// Creates a notifier for one receiver. It counts in `health` what it does.
     pub fn new(receiver: Receiver, store: AlertStore, health: Arc<Health>, shutdown: Arc<Shutdown>) -> Notifier {
         health.alerting().knows(receiver.channel.as_str());
         Notifier { addresses: receiver.channel.addresses(), receiver, store, health, shutdown, said: Mutex::default() }
     }
 
-    /// Brings all that waits and is due. What fails is not, for a while.
+    /// Brings all messages that wait and are due. A message that fails is not due for a while.
     ///
     /// # Errors
-    /// Why the database can't be read or written.
+    /// Returns why the database can't be read or written.
     pub fn run(&self) -> Result<bool, Unavailable> {
         let _on_its_way = self.shutdown.begin();
         self.bring()
@@ -104,7 +105,8 @@ impl Notifier {
         Ok(true)
     }
 
-    /// Does what takes long while a claim is renewed. One that can't be renewed, as the database is away, may run out.
+    /// Does `work`, which may take long, while it renews a claim. A claim that can't be renewed, because the database
+    /// is away, may run out.
     fn holding<T>(&self, claim: &Claim, work: impl FnOnce() -> T) -> T {
         thread::scope(|scope| {
             let (working, is_over) = mpsc::channel::<()>();
@@ -126,7 +128,7 @@ const GAVE_UP: &str = "gave up telling a receiver";
 const TWICE: &str =
     "told a receiver when the claim had run out: another collector may tell it the same under the same id";
 
-/// Says that messages were given up.
+/// Logs that messages were given up.
 pub(crate) fn say(given_up: &[GivenUp]) {
     for it in given_up {
         let receiver = whom(&it.receiver, it.address.as_deref());
@@ -135,7 +137,7 @@ pub(crate) fn say(given_up: &[GivenUp]) {
     }
 }
 
-/// How long to wait after this many attempts.
+/// Returns how long to wait after this number of attempts.
 pub(crate) fn pause(attempts: i32) -> Duration {
     let doubled = u32::try_from(attempts - 1).map_or(0, |times| times.min(16));
     (SHORTEST_PAUSE * 2_u32.pow(doubled)).min(LONGEST_PAUSE)

@@ -1,16 +1,16 @@
-//! The end of a run waits for messages that are on their way, so that they are not told again.
+//! Lets the end of a run wait for messages that are on their way, so that they are not sent again.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// Whether notifiers are to go on, and how many are on their way.
+/// Says whether notifiers go on, and counts those that are sending.
 #[derive(Debug, Default)]
 pub struct Shutdown {
     is_over: AtomicBool,
     on_their_way: AtomicUsize,
 }
 
-/// One notifier's being on its way, which a panic ends, too.
+/// Marks one notifier as sending until it is dropped, which a panic does, too.
 pub(crate) struct OnItsWay<'a>(&'a Shutdown);
 
 impl Drop for OnItsWay<'_> {
@@ -20,18 +20,18 @@ impl Drop for OnItsWay<'_> {
 }
 
 impl Shutdown {
-    /// Begins a way, which lasts until what is returned is dropped.
+    /// Marks a notifier as sending until the returned value is dropped.
     pub(crate) fn begin(&self) -> OnItsWay<'_> {
         self.on_their_way.fetch_add(1, Ordering::SeqCst);
         OnItsWay(self)
     }
 
-    /// Whether it has begun, so that none begins any more.
+    /// Returns whether the shutdown has begun, so that no notifier begins to send any more.
     pub(crate) fn is_over(&self) -> bool {
         self.is_over.load(Ordering::SeqCst)
     }
 
-    /// Lets no one begin any more, and waits for those on their way, but not for ever.
+    /// Lets no notifier begin any more, and waits for those that are sending, but no longer than `bound`.
     pub async fn end(&self, bound: Duration) {
         const STEP: Duration = Duration::from_millis(20);
         self.is_over.store(true, Ordering::SeqCst);

@@ -1,4 +1,4 @@
-//! How an alert moves on.
+//! Moves an alert from one phase to the next.
 //!
 //! ```text
 //!         in trouble          for long enough          all is well
@@ -7,8 +7,8 @@
 //!                        ▼                                            ▼
 //!                     (none)                                       pending
 //! ```
-//! Beside that stands what receivers were told last. Where it differs from what is, and no maintenance is on, they are
-//! told: so what happens within a maintenance is told at its end, if it still holds.
+//! An alert also remembers what receivers were told last. When this differs from the present phase and no maintenance
+//! is active, they are told. So an event during a maintenance is told at its end, if it still holds then.
 
 use std::time::Duration;
 
@@ -18,32 +18,32 @@ use super::alert::{Alert, Phase};
 use super::judgement::{Condition, Judgement, signed};
 use crate::notify::{Details, Kind};
 
-/// So often is noted that an alert was judged.
+/// The time that must pass before the moment of a judgement is noted again.
 const NOTED: SignedDuration = SignedDuration::from_mins(1);
 
-/// What becomes of an alert.
+/// The outcome of one step of an alert.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Step {
-    /// How it stands now; none: nothing is to be known of it.
+    /// The alert after the step; none when nothing about it has to be kept.
     pub(super) alert: Option<Alert>,
-    /// What is to be told of it.
+    /// The kind of message that receivers are to get about it, if any.
     pub(super) tell: Option<Kind>,
 }
 
-/// What a rule brings along.
+/// What a rule contributes to each of its alerts.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Terms<'a> {
-    /// Its word.
+    /// The word of the rule.
     pub(super) what: &'a str,
-    /// Whom it tells.
+    /// The receivers that the rule tells.
     pub(super) receivers: &'a [&'a str],
-    /// How long trouble has to last.
+    /// How long trouble has to last before the alert fires.
     pub(super) lasting: Duration,
-    /// After which time it is told again.
+    /// The time after which an alert that still fires is told again.
     pub(super) repeat: Option<Duration>,
 }
 
-/// Moves an alert on by what its rule says.
+/// Moves an alert on according to what its rule says.
 pub(super) fn advance(
     previous: Option<&Alert>,
     judgement: Judgement,
@@ -63,7 +63,7 @@ pub(super) fn advance(
     told(alert, now, terms.repeat)
 }
 
-/// Returns what becomes of an alert that no rule judges any more.
+/// Ends an alert that no rule judges any more.
 pub(super) fn retire(previous: &Alert, now: Timestamp, silenced: Option<&str>) -> Step {
     let silenced = silenced.map(str::to_owned);
     let alert = match previous.phase {
@@ -94,10 +94,10 @@ fn moved(previous: Option<&Alert>, judgement: Judgement, now: Timestamp, lasting
         details: details.clone(),
     };
     match (condition, previous) {
-        // What no one saw go on does not count as lasting.
+        // Trouble that no agent saw continue does not count as lasting.
         (Condition::Unclear, Some(alert)) if alert.phase == Phase::Pending && told_at.is_none() => None,
         (Condition::Unclear, previous) => previous.map(|alert| Alert { mark: mark.or(alert.mark), ..alert.clone() }),
-        // Its counts go on: the time of the last one is what tells when it is over.
+        // Alerts with a mark count. The time of the latest change decides when such an alert is over.
         (Condition::Bad { .. }, Some(alert)) if alert.phase == Phase::Firing && mark.is_some() => {
             Some(fresh(Phase::Firing, alert.since))
         }
@@ -115,7 +115,7 @@ fn moved(previous: Option<&Alert>, judgement: Judgement, now: Timestamp, lasting
         (Condition::Good, Some(alert))
             if before == Some(Phase::Firing) || told_at.is_some() && before == Some(Phase::Pending) =>
         {
-            // Why it failed is what people want to know of it.
+            // A message about the end of an alert repeats the reason of the failure, because people want to know it.
             let Details { blame, reason, .. } = alert.details.clone();
             let resolved = fresh(Phase::Resolved, alert.since);
             Some(Alert { details: Details { blame, reason, ..resolved.details }, ..resolved })
@@ -127,7 +127,7 @@ fn moved(previous: Option<&Alert>, judgement: Judgement, now: Timestamp, lasting
     }
 }
 
-/// Whether what receivers know differs from what is.
+/// Decides whether receivers are told, by comparing what they know with the phase of the alert.
 fn told(alert: Alert, now: Timestamp, repeat: Option<Duration>) -> Step {
     let tell = match (alert.phase, alert.told_at) {
         _ if alert.silenced.is_some() => None,

@@ -1,4 +1,4 @@
-//! An alert: what is known of a rule and a monitor or an agent.
+//! The alert: what is known about a rule together with a monitor, an agent, or Kafka.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -6,45 +6,45 @@ use serde::{Deserialize, Serialize};
 use crate::address;
 use crate::notify::{Details, Item, Kind};
 
-/// What is known of a rule and a monitor or an agent.
+/// What is known about a rule together with a monitor, an agent, or Kafka.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Alert {
-    /// How it stands.
+    /// The phase of the alert.
     pub phase: Phase,
-    /// Since when the trouble lasts, or lasted.
+    /// The moment since which the trouble lasts, or when it began if it is over.
     pub since: Timestamp,
-    /// When it came to this phase.
+    /// The moment when the alert came to this phase.
     pub changed_at: Timestamp,
-    /// When receivers were last told that it fires; none: they were told the end, or nothing.
+    /// The moment when receivers were last told that the alert fires; none when they were told its end, or nothing.
     pub told_at: Option<Timestamp>,
-    /// The maintenance for which they are told nothing.
+    /// The reason of the maintenance that keeps receivers from being told.
     pub silenced: Option<String>,
-    /// What its rule is about: down, slow, …
+    /// What the rule is about: `down`, `slow`, …
     pub what: String,
-    /// Whom its rule tells.
+    /// The receivers that the rule tells.
     pub receivers: Vec<String>,
-    /// When, to a minute, a collector last had a rule that says something of it.
+    /// The moment, to a minute, when a collector last had a rule that judges this alert.
     pub judged_at: Timestamp,
     /// A number that the rule remembers.
     pub mark: Option<i64>,
-    /// What people are told of it.
+    /// What people are told about the alert.
     pub details: Details,
 }
 
-/// How an alert stands.
+/// The phase of an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
-    /// In trouble, but not yet for long enough.
+    /// The subject is in trouble, but not yet for long enough.
     Pending,
-    /// In trouble.
+    /// The subject is in trouble for long enough.
     Firing,
-    /// No longer.
+    /// The subject is no longer in trouble.
     Resolved,
 }
 
 impl Phase {
-    /// Its word.
+    /// Returns the word of the phase.
     pub fn as_str(self) -> &'static str {
         match self {
             Phase::Pending => "pending",
@@ -53,33 +53,33 @@ impl Phase {
         }
     }
 
-    /// The phase of a word.
+    /// Returns the phase that a word names.
     pub fn of(word: &str) -> Phase {
         [Phase::Pending, Phase::Firing].into_iter().find(|phase| phase.as_str() == word).unwrap_or(Phase::Resolved)
     }
 }
 
-/// After so long without a collector whose rules say anything of it, an alert is over. That is longer than a reload takes
-/// to arrive, or another collector to start.
+/// An alert is over after this time without a collector that has a rule for it. It is longer than the time that a
+/// reload takes to arrive, or that another collector takes to start.
 pub(super) const GONE_AFTER: SignedDuration = SignedDuration::from_mins(10);
 
 impl Alert {
-    /// Whether it is about a monitor; else it is about an agent.
+    /// Returns whether the alert is about a monitor. Any other alert is about an agent or Kafka.
     pub(super) fn is_of_monitor(&self) -> bool {
         self.details.url.is_some()
     }
 
-    /// Whether no collector has judged it for so long that it is over.
+    /// Returns whether the alert is over because no collector has judged it for a long time.
     pub fn is_gone(&self, now: Timestamp) -> bool {
         now.duration_since(self.judged_at) >= GONE_AFTER
     }
 
-    /// Whether it is over, and nothing is left to be told or remembered.
+    /// Returns whether the alert is over, and nothing is left to be told or remembered.
     pub(super) fn is_closed(&self) -> bool {
         self.phase == Phase::Resolved && self.told_at.is_none() && self.mark.is_none()
     }
 
-    /// What is told of it now. `page` is the url at which people find our pages.
+    /// Returns what is told about the alert now. `page` is the url at which people find the status pages.
     pub(super) fn item(&self, kind: Kind, rule: &str, subject: &str, at: Timestamp, page: Option<&str>) -> Item {
         let page = page.map(|page| match self.is_of_monitor() {
             true => address::monitor(page, subject),

@@ -1,10 +1,11 @@
-//! That the collector itself sees nothing: Kafka or the database has been away from it.
+//! The rule `blind`: the collector itself sees nothing, because it cannot reach Kafka or the database.
 //!
 //! ```text
 //! Kafka away      facts ──▶ judge ──▶ …  the usual way: all collectors together tell it once, also over a restart
 //! database away   Watch ──▶ receivers    directly, by each collector that finds it so, since nothing can be written down
 //! ```
-//! Of Kafka an alert remembers when a collector last reached it: where one of several does, the monitoring is not blind.
+//! The alert about Kafka remembers when any collector last reached Kafka. The monitoring is not blind while one of
+//! several collectors reaches Kafka.
 
 use jiff::Timestamp;
 
@@ -13,11 +14,12 @@ use super::facts::Away;
 use super::judgement::{Condition, Judgement};
 use crate::notify::Details;
 
-/// What a rule is about where Kafka is away.
+/// The subject of an alert about Kafka.
 pub(super) const KAFKA: &str = "Kafka";
-/// What a rule says of Kafka. `previous` is what was known.
+/// Judges whether Kafka is away. `previous` is the alert as it was known before.
 pub(super) fn of_kafka(kafka: Option<&Away>, previous: Option<&Alert>, now: Timestamp) -> Judgement {
-    // Whole seconds, so that another collector's latest look is never later than it was.
+    // The mark counts whole seconds, so that the noted moment is never later than the moment when another collector
+    // reached Kafka.
     let known = previous.and_then(|alert| alert.mark);
     let (condition, mark) = match kafka {
         None => (Condition::Good, now.as_second()),
@@ -38,7 +40,7 @@ pub(super) fn of_kafka(kafka: Option<&Away>, previous: Option<&Alert>, now: Time
     }
 }
 
-/// What is said of Kafka or the database being away from this collector.
+/// Returns what people are told when Kafka or the database is away from this collector.
 pub(crate) fn away_details(name: &str, so: &str, reason: Option<&str>) -> Details {
     let why = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
     let reason = format!("it is away from the collector on {}{why}: {so}", settings::host_name());

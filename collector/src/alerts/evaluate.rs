@@ -1,4 +1,4 @@
-//! All rules over all facts: what changes, and what is to be told to whom.
+//! Evaluates all rules over all facts: finds which alerts change, and which messages go to which receivers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -14,21 +14,21 @@ use crate::config::Alerts;
 use crate::config::alerts::What;
 use crate::notify::Item;
 
-/// What was known before, by rule and then by the monitor's id or the agent's name.
+/// The alerts that were known before, by the name of the rule and then by the monitor's id or the agent's name.
 pub type Known = BTreeMap<String, BTreeMap<String, Alert>>;
 
-/// What is to be written, all at once.
+/// The changes of one evaluation, which are written in one transaction.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Changes {
-    /// Alerts that are new or changed: rule, subject, and how it stands.
+    /// Alerts that are new or changed: the rule, the subject, and the alert.
     pub alerts: Vec<(String, String, Alert)>,
-    /// Of what nothing is to be known any more: rule and subject.
+    /// Alerts that are to be deleted: the rule and the subject.
     pub gone: Vec<(String, String)>,
-    /// What is to be told, by receiver.
+    /// The items that are to be told, by receiver.
     pub messages: BTreeMap<String, Vec<Item>>,
 }
 
-/// Evaluates all rules. `page` is the url at which people find our pages.
+/// Evaluates all rules. `page` is the url at which people find the status pages.
 pub(crate) fn evaluate(config: &Alerts, page: Option<&str>, facts: &Facts, known: &Known) -> Changes {
     let mut changes = Changes::default();
     let now = facts.as_of;
@@ -48,7 +48,7 @@ pub(crate) fn evaluate(config: &Alerts, page: Option<&str>, facts: &Facts, known
             judged.insert((rule.name.as_str(), subject));
         }
     }
-    // Who has just come can't tell for how long the others have looked away.
+    // A collector that has just started cannot tell for how long the other collectors have not judged an alert.
     if now.duration_since(facts.heard_since) < GONE_AFTER {
         return changes;
     }
@@ -91,7 +91,7 @@ impl Changes {
     }
 }
 
-/// How long trouble has to last.
+/// Returns how long trouble has to last before an alert fires.
 fn lasting(what: What) -> Duration {
     match what {
         What::Down { lasting, .. } | What::Blind { lasting } => lasting,

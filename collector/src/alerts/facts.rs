@@ -1,4 +1,4 @@
-//! What the tables say of one moment, as far as rules ask for it.
+//! What the tables contain at one moment, as far as rules need it.
 
 use std::collections::BTreeMap;
 
@@ -15,49 +15,49 @@ use crate::figures::state::State;
 pub struct Facts {
     /// The moment, by the database's clock.
     pub as_of: Timestamp,
-    /// Since when this collector would have heard of agents that are not silent.
+    /// The moment since which this collector would have heard of every agent that is not silent.
     pub heard_since: Timestamp,
-    /// Those that are in some agent's configuration.
+    /// The monitors that are in the configuration of at least one agent.
     pub monitors: Vec<Monitor>,
-    /// All of them.
+    /// All agents.
     pub agents: Vec<AgentRow>,
-    /// That Kafka is away from this collector; none: it is there.
+    /// Set while Kafka is away from this collector; none while this collector reaches Kafka.
     pub kafka: Option<Away>,
 }
 
-/// Kafka is away from this collector.
+/// The facts about a Kafka that is away from this collector.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Away {
-    /// Since when, by the database's clock.
+    /// The moment since which Kafka is away, by the database's clock.
     pub since: Timestamp,
-    /// Why.
+    /// The reason, if it is known.
     pub reason: Option<String>,
 }
 
 /// What is known of a monitor.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Monitor {
-    /// Its id.
+    /// The id of the monitor.
     pub id: String,
-    /// Its name.
+    /// The name of the monitor.
     pub name: String,
-    /// Its url, as its latest definition has it.
+    /// The url of the monitor, from its latest definition.
     pub url: String,
-    /// Its tags, those of all agents together.
+    /// The tags of the monitor, from all agents together.
     pub tags: Tags,
-    /// By each agent that is to look at it.
+    /// What each agent that is to look at the monitor observed.
     pub observations: Vec<Observation>,
-    /// For the rules that ask how long its answers take, by their names: microseconds.
+    /// How long the answers take in microseconds, for each rule that asks for it, by the name of the rule.
     pub times_us: BTreeMap<String, i64>,
 }
 
 impl Monitor {
-    /// How it is now.
+    /// Returns the present state of the monitor.
     pub fn state(&self) -> State {
         State::new(self.observations.clone())
     }
 
-    /// Who sees it fail.
+    /// Returns the observations of the agents that see the monitor fail.
     pub fn failing(&self) -> impl Iterator<Item = &Observation> {
         self.observations.iter().filter(|observation| observation.latest.look == Look::Failure)
     }

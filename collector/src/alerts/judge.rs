@@ -1,4 +1,4 @@
-//! What a rule says of the facts: of each monitor or agent that it is about, whether it is in trouble.
+//! Judges the facts by one rule: says of each monitor, each agent, or Kafka whether it is in trouble.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -13,15 +13,16 @@ use crate::figures::look::Look;
 use crate::figures::state::{State, Verdict};
 use crate::notify::Details;
 
-/// What an agent dropped before a rule first looked at it is news only of an agent that was first heard of within this
-/// time. So it is told where it is the first that is heard of an agent, and no new rule or collector over old tables tells
-/// old drops. It is as long as a message is worth telling: however long a batch or an evaluation was held up, it counts.
+/// When a rule looks at an agent for the first time, the records that this agent dropped before are told only if the
+/// agent was first heard of within this time. So dropped records are told when they are the first that is heard of an
+/// agent, and no new rule or collector over old tables tells old drops. The time is as long as a message is worth
+/// telling, so that drops count even when a batch or an evaluation was held up for long.
 const NEW_AGENT: SignedDuration = SignedDuration::from_hours(24);
 
-/// After so long without another one, dropped records are over.
+/// The alert about dropped records is over after this time without another dropped record.
 const NO_MORE_DROPPED: SignedDuration = SignedDuration::from_mins(10);
 
-/// All that a rule says. `previous` is what was known of a monitor or an agent.
+/// Returns all judgements of a rule. `previous` returns the alert that was known about a monitor, an agent, or Kafka.
 pub(super) fn judge<'a>(rule: &Rule, facts: &Facts, previous: impl Fn(&str) -> Option<&'a Alert>) -> Vec<Judgement> {
     if rule.what.is_of_monitors() {
         let watched = facts.monitors.iter().filter(|monitor| rule.monitors.has(&monitor.id, &monitor.tags));
@@ -80,12 +81,13 @@ fn of_monitor(rule: &Rule, facts: &Facts, monitor: &Monitor) -> Judgement {
     Judgement { subject: monitor.id.clone(), condition, details, mark: None }
 }
 
-/// A site fails when this many agents see it fail, or all that look.
+/// Judges whether a site fails: `seen_by` agents have to see it fail, or all agents that look when there is no such
+/// number.
 fn down(monitor: &Monitor, state: &State, checks: i64, seen_by: Option<usize>) -> Condition {
     let (successes, failures) = (state.count(Look::Success), state.count(Look::Failure));
     let needed = seen_by.unwrap_or(successes + failures).max(1);
     if failures < needed {
-        // An agent that looked before the failures began shows all the same that too few see it fail.
+        // An agent that looked before the failures began still shows that too few agents see the site fail.
         return if successes + state.count(Look::Earlier) > 0 { Condition::Good } else { Condition::Unclear };
     }
     let mut began: Vec<Timestamp> = monitor.failing().filter_map(|observation| observation.since).collect();
@@ -98,7 +100,7 @@ fn down(monitor: &Monitor, state: &State, checks: i64, seen_by: Option<usize>) -
     }
 }
 
-/// Why a site fails, and in whose eyes.
+/// Says why a site fails, and which agents see it.
 fn failure(state: &State) -> String {
     let Some(trouble) = state.trouble().filter(|it| it.look == Look::Failure) else { return String::new() };
     let mut reason = trouble.outcome.clone().unwrap_or_default();
@@ -113,7 +115,7 @@ fn failure(state: &State) -> String {
     format!("{reason} (seen by {}{more}; {failing} of {looking} that look)", names.join(", "))
 }
 
-/// Agents that are named in a reason.
+/// The largest number of agents that are named in a reason.
 const MOST_NAMES: usize = 5;
 
 fn of_agent(what: What, facts: &Facts, agent: &AgentRow, previous: Option<&Alert>) -> Judgement {
@@ -124,7 +126,7 @@ fn of_agent(what: What, facts: &Facts, agent: &AgentRow, previous: Option<&Alert
         What::AgentSilent { lasting } => {
             let last_seen = agent.last_seen.map(|at| at.to_string()).unwrap_or_default();
             details.reason = format!("nothing was heard of it since {last_seen}");
-            // Who has stopped, or was never heard, shows nothing of the way.
+            // An agent that has stopped, or was never heard, shows nothing about the path.
             let mut others = facts.agents.iter().filter(|it| it.name != agent.name && is_expected(it)).peekable();
             if others.peek().is_none() {
                 details.reason += "; no other agent shows whether the way from it is at fault";
@@ -136,7 +138,7 @@ fn of_agent(what: What, facts: &Facts, agent: &AgentRow, previous: Option<&Alert
                 _ if is_away(agent) => Condition::Good,
                 None => Condition::Unclear,
                 Some(_) if !is_silent(agent, lasting, now) => Condition::Good,
-                // Before that this collector was not there to hear it.
+                // This collector was not there for long enough to hear the agent.
                 Some(_) if now.duration_since(facts.heard_since) < signed(lasting) => Condition::Unclear,
                 Some(at) => Condition::Bad { since: at, is_bounded: true, is_ripe: true },
             }
@@ -144,7 +146,7 @@ fn of_agent(what: What, facts: &Facts, agent: &AgentRow, previous: Option<&Alert
         What::Backlog { over } => {
             details.reason = format!("{} records wait in its outbox", agent.pending);
             let is_behind = u64::try_from(agent.pending).is_ok_and(|pending| pending > over);
-            // What waits in the outbox of one that is gone comes if somebody finds it.
+            // The records in the outbox of a retired agent arrive only if a person finds that outbox.
             now_if(is_behind && agent.presence != Presence::Retired, now)
         }
         What::Dropped => {
@@ -169,18 +171,18 @@ fn of_agent(what: What, facts: &Facts, agent: &AgentRow, previous: Option<&Alert
     Judgement { subject: agent.name.clone(), condition, details, mark }
 }
 
-/// How many dropped records of an agent are no news to a rule that looks at it for the first time.
+/// Returns how many dropped records of an agent are no news to a rule that looks at it for the first time.
 fn dropped_before(agent: &AgentRow, now: Timestamp) -> i64 {
     let is_new = agent.first_seen.is_some_and(|at| now.duration_since(at) < NEW_AGENT);
     if is_new { 0 } else { agent.dropped }
 }
 
-/// Whether nothing is to be heard of it: it said that it stops, or somebody that it is gone.
+/// Returns whether nothing is expected from the agent: it said that it stops, or a person said that it is gone.
 fn is_away(agent: &AgentRow) -> bool {
     matches!(agent.presence, Presence::Stopped | Presence::Retired)
 }
 
-/// Whether something is to be heard of it.
+/// Returns whether the agent is expected to report.
 fn is_expected(agent: &AgentRow) -> bool {
     !is_away(agent) && agent.last_seen.is_some()
 }

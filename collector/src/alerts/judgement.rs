@@ -1,29 +1,30 @@
-//! What a rule says of one monitor, one agent, or Kafka.
+//! The judgement: what a rule says about one monitor, one agent, or Kafka.
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::notify::Details;
 
-/// What a rule says of a monitor or an agent.
+/// What a rule says about a monitor, an agent, or Kafka.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Judgement {
-    /// The monitor's id, or the agent's name.
+    /// The monitor's id, the agent's name, or Kafka.
     pub(super) subject: String,
     pub(super) condition: Condition,
-    /// What people are told of it.
+    /// What people are told about the subject.
     pub(super) details: Details,
-    /// A number to remember until next time.
+    /// A number that the alert remembers until the next evaluation.
     pub(super) mark: Option<i64>,
 }
 
-/// Whether it is in trouble.
+/// Whether the subject is in trouble.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Condition {
-    /// It is. `since` may be too late unless it `is_bounded`; it counts once it `is_ripe` and lasts for long enough.
+    /// The subject is in trouble. `since` may be too late unless it `is_bounded`. The trouble counts once it `is_ripe`
+    /// and lasts for long enough.
     Bad { since: Timestamp, is_bounded: bool, is_ripe: bool },
-    /// It isn't.
+    /// The subject is not in trouble.
     Good,
-    /// Nothing tells: all stays as it is.
+    /// Nothing is known about the subject, so a firing alert stays as it is.
     Unclear,
 }
 

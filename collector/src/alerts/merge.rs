@@ -1,11 +1,12 @@
-//! What a message that still waits takes along.
+//! Combines a message that still waits with items that come later.
 //!
-//! Of each alert it tells the last only, against what the receiver knows: what begins and ends while the message waits
-//! is never told, and what ends and begins again meanwhile still fires.
+//! For each alert the message tells only the latest event, compared with what the receiver knows. An alert that begins
+//! and ends while the message waits is never told. An alert that ends and begins again while the message waits still
+//! fires.
 
 use crate::notify::{Item, Kind};
 
-/// Adds new items to the items of a message that was not sent yet.
+/// Adds new items to the waiting items. Nothing was told about the waiting items yet.
 pub(crate) fn merge(waiting: Vec<Item>, more: Vec<Item>) -> Vec<Item> {
     let mut all = waiting;
     for item in more {
@@ -14,7 +15,7 @@ pub(crate) fn merge(waiting: Vec<Item>, more: Vec<Item>) -> Vec<Item> {
         let kind = match (before, item.kind) {
             (Some(Kind::Firing), Kind::Resolved) => continue,
             (Some(Kind::Firing), Kind::Repeat) => Kind::Firing,
-            // That it ended was not told.
+            // The receiver was not told that the alert ended, so the alert is told as a repetition.
             (Some(Kind::Resolved), Kind::Firing) => Kind::Repeat,
             (_, kind) => kind,
         };
@@ -32,7 +33,7 @@ mod tests {
         Item { kind, subject: subject.into(), ..Item::test("2026-11-24T10:00:00Z".parse().unwrap(), None) }
     }
 
-    /// What is told of an alert to which that happens while a message waits.
+    /// Returns what is told about an alert when these events happen while a message waits.
     fn told(kinds: &[Kind]) -> Vec<Kind> {
         let all = kinds.iter().fold(Vec::new(), |waiting, kind| merge(waiting, vec![item("a", *kind)]));
         all.iter().map(|item| item.kind).collect()

@@ -1,4 +1,4 @@
-//! Of what a maintenance lets nothing be told.
+//! Maintenance: finds out about which monitors and agents nothing is told at the moment.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use crate::config::Alerts;
 use crate::config::alerts::{Maintenance, Rule};
 use crate::figures::overview::Tags;
 
-/// The maintenance that is on at a moment.
+/// The maintenance that is active at a moment.
 pub(super) struct Silence<'a> {
     on: Vec<&'a Maintenance>,
     tags: BTreeMap<&'a str, &'a Tags>,
@@ -21,13 +21,14 @@ impl<'a> Silence<'a> {
         Silence { tags: monitors.map(|monitor| (monitor.id.as_str(), &monitor.tags)).collect(), on }
     }
 
-    /// The reason for which nothing is told of what a rule is about.
+    /// Returns the reason of the maintenance that silences the subject of a rule.
     pub(super) fn of(&self, rule: &Rule, subject: &str) -> Option<&'a str> {
         self.find(rule.what.is_of_monitors(), subject)
     }
 
-    /// The reason for which nothing is told of what no rule says anything of any more. The tags of what is gone are not
-    /// known: what silenced it then, does as long as it is on.
+    /// Returns the reason of the maintenance that silences an alert that no rule judges any more. The tags of a subject
+    /// that is gone are not known. Therefore the maintenance that silenced it before silences it for as long as it is
+    /// active.
     pub(super) fn of_gone(&self, subject: &str, alert: &Alert) -> Option<&'a str> {
         let before = alert.silenced.as_deref();
         let still = || self.on.iter().map(|window| window.reason.as_str()).find(|reason| Some(*reason) == before);

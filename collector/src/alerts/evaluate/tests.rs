@@ -49,7 +49,7 @@ fn facts(now: i64, monitors: Vec<Monitor>, agents: Vec<AgentRow>) -> Facts {
     Facts { as_of: at(now), heard_since: at(-100_000), monitors, agents, kafka: None }
 }
 
-/// What one evaluation after the other tells.
+/// A series of evaluations, each of which continues from the alerts of the one before.
 struct Story {
     config: Alerts,
     known: Known,
@@ -154,9 +154,10 @@ fn a_site_that_one_agent_sees_fail_since_another_one_looked_last_is_told() {
     assert_eq!(told[0].details.blame.as_deref(), Some("target"));
     assert_eq!(told[0].details.reason, "timeout (seen by often; 1 of 1 that look)");
     assert_eq!(story.site(1_800, vec![often(300), hourly(0)]), []);
-    // The other one looks again, and sees it succeed: it is the path.
+    // The other agent looks again and sees the site succeed, so the path is at fault.
     assert_eq!(story.site(3_610, vec![often(660), hourly(3_600)]), [Kind::Resolved]);
-    // One of two that have to see it fail does not: that it looked before the other one failed changes nothing.
+    // Two agents have to see the failure and one of them does not. That this agent looked before the other agent failed
+    // makes no difference.
     let mut story = Story::new(config(vec![rule(What::Down { checks: 2, lasting: Duration::ZERO, seen_by: Some(2) })]));
     assert_eq!(story.site(310, vec![often(2), observation("hourly", Failure, 2, 200)]), [Kind::Firing]);
     assert_eq!(story.site(320, vec![often(2), hourly(290)]), [Kind::Resolved]);
@@ -181,7 +182,7 @@ fn a_duration_counts_from_the_first_failure_even_when_that_is_long_out_of_sight(
     assert_eq!(story.site(10, vec![observation("a", Failure, 1, 5)]), []);
     assert_eq!(story.site(250, vec![unbounded(200)]), []);
     assert_eq!(story.site(305, vec![unbounded(260)]), [Kind::Firing]);
-    // A success in between begins it again.
+    // A success in between starts the duration again.
     let mut story = Story::new(config(vec![rule(What::Down { checks: 1, lasting, seen_by: None })]));
     assert_eq!(story.site(10, vec![observation("a", Failure, 1, 5)]), []);
     assert_eq!(story.site(305, vec![observation("a", Failure, 1, 200)]), []);
@@ -228,7 +229,7 @@ fn maintenance_is_told_nothing_of_but_what_lasts_beyond_it() {
     assert_eq!(story.site(100, vec![observation("a", Failure, 9, 5)]), [Kind::Firing]);
     assert_eq!(story.site(110, vec![observation("a", Success, 0, 0)]), [Kind::Resolved]);
 
-    // What was told before it and ends within it is told to be over at its end.
+    // When an alert was told before the maintenance and ends during it, its end is told when the maintenance ends.
     let mut story = with_window();
     assert_eq!(story.site(-10, vec![observation("a", Failure, 2, -20)]), [Kind::Firing]);
     assert_eq!(story.site(50, vec![observation("a", Success, 0, 0)]), []);
@@ -239,7 +240,7 @@ fn maintenance_is_told_nothing_of_but_what_lasts_beyond_it() {
 fn a_monitor_that_no_one_watches_any_more_is_over() {
     let mut story = Story::new(config(vec![rule(DOWN)]));
     assert_eq!(story.site(10, vec![observation("a", Failure, 2, 5)]), [Kind::Firing]);
-    // It may be back in a moment.
+    // The monitor may be back in a moment.
     assert_eq!(story.then(&facts(20, vec![], vec![])), []);
     assert_eq!(story.site(500, vec![observation("a", Failure, 2, 5)]), []);
     assert_eq!(story.then(&facts(1_099, vec![], vec![])), []);
@@ -264,7 +265,7 @@ fn the_end_of_what_no_collector_has_a_rule_for_is_told_to_whom_its_begin_was() {
     story.config.receivers.clear();
     let all = || vec![monitor(vec![observation("a", Failure, 2, 5)])];
     assert_eq!(story.then(&facts(600, all(), vec![])), []);
-    // Who has not been there for as long says nothing.
+    // A collector that has not been there for this long says nothing.
     assert_eq!(story.then(&Facts { heard_since: at(100), ..facts(610, all(), vec![]) }), []);
     let told = story.told(&facts(610, all(), vec![]));
     assert_eq!((told[0].kind, &*told[0].rule, &*told[0].what), (Kind::Resolved, "rule", "down"));

@@ -41,7 +41,7 @@ fn a_silent_agent_is_told_unless_it_said_that_it_stops() {
     assert_eq!(story.agent(1_500, agent(200)), [Kind::Firing]);
     assert_eq!(story.agent(1_510, gone.clone()), [Kind::Resolved]);
     assert_eq!(story.agent(9_999, gone), []);
-    // A collector that was not there itself says nothing.
+    // A collector that was not there itself does not judge whether an agent is silent.
     let mut story = Story::new(config(vec![silent]));
     let deaf = Facts { heard_since: at(900), ..facts(1_000, vec![], vec![agent(0)]) };
     assert_eq!(story.then(&deaf), []);
@@ -114,13 +114,13 @@ fn what_was_dropped_is_told_though_it_is_the_first_that_is_heard_of_an_agent() {
     assert_eq!(story.agent(610, dropped(9_001, 5)), [Kind::Resolved]);
     assert_eq!(story.agent(620, dropped(9_001, 5)), []);
 
-    // A rule that is new, or whose name is, over agents of today and of before.
+    // A rule that is new, or that has a new name, looks at agents of today and at older agents.
     assert_eq!(Story::new(rule()).agent(86_404, dropped(9_001, 5)), [Kind::Firing]);
     let mut story = Story::new(rule());
     assert_eq!(story.agent(86_405, dropped(9_001, 5)), []);
     let told = story.told(&facts(86_415, vec![], vec![dropped(9_003, 5)]));
     assert_eq!(told[0].details.reason, "it declared 2 records dropped, of 9003 in all");
-    // What never dropped anything is not told, however new it is.
+    // An agent that never dropped anything is not told, even when it is new.
     assert_eq!(Story::new(rule()).agent(10, dropped(0, 5)), []);
 }
 
@@ -134,7 +134,8 @@ fn that_no_collector_reaches_kafka_is_told_once_though_it_starts_again_and_so_is
     let there = |now| facts(now, vec![], vec![]);
     assert_eq!(story.then(&away(1, 0)), [], "it has just started");
     assert_eq!(story.then(&there(10)), []);
-    // Another collector has been without Kafka for long, which is no blindness as long as this one reaches it.
+    // Another collector has been without Kafka for a long time. This is not blindness while this collector reaches
+    // Kafka.
     for now in (20..400).step_by(10) {
         assert_eq!(story.then(&away(now, -9_000)), []);
         assert_eq!(story.then(&there(now + 5)), []);
@@ -143,11 +144,11 @@ fn that_no_collector_reaches_kafka_is_told_once_though_it_starts_again_and_so_is
     let told = story.told(&away(575, -9_000));
     assert_eq!((told.len(), told[0].kind, &*told[0].subject, told[0].since), (1, Kind::Firing, "Kafka", at(395)));
     assert!(told[0].details.reason.contains("(refused)"), "{}", told[0].details.reason);
-    // One that starts again has been without Kafka since then alone.
+    // A collector that starts again counts the time without Kafka from its start only.
     assert_eq!(story.then(&away(600, 599)), []);
     assert_eq!(story.then(&away(1_000, 599)), []);
     assert_eq!(story.then(&there(1_010)), [Kind::Resolved]);
     assert_eq!(story.then(&there(1_020)), []);
-    // That there was no collector for a while is no matter of Kafka's.
+    // A time in which no collector ran does not count as a time without Kafka.
     assert_eq!(story.then(&away(9_000, 8_999)), []);
 }
