@@ -1,5 +1,5 @@
-//! From `collector.yaml` to what the collector runs on. An empty file is a whole configuration: a broker and a
-//! database on this machine.
+//! The configuration: reads `collector.yaml` into what the collector needs to run. An empty file is a whole
+//! configuration: a broker and a database on this machine.
 
 use std::path::Path;
 use std::time::Duration;
@@ -21,37 +21,37 @@ pub(crate) use public::has_url;
 pub struct Config {
     /// Where messages come from.
     pub kafka: Kafka,
-    /// Where they go.
+    /// Where messages are stored.
     pub database: Database,
-    /// How many at a time.
+    /// The bounds of a batch.
     pub batch: BatchBounds,
-    /// For how long.
+    /// How long rows are kept.
     pub retention: Retention,
-    /// Where to show what was found, and to whom.
+    /// Where the collector shows what was found, and who may see it.
     pub http: Http,
-    /// What is told to whom.
+    /// Which alerts are told to which receivers.
     pub alerts: Alerts,
-    /// What is said.
+    /// What the log says.
     pub log: Log,
 }
 
-/// When a batch is full.
+/// The bounds at which a batch is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchBounds {
-    /// Most messages of a batch.
+    /// The largest number of messages of a batch.
     pub max_messages: usize,
-    /// The longest that the first message of a batch waits for others.
+    /// The longest time that the first message of a batch waits for others.
     pub max_wait: Duration,
 }
 
-/// How long things are kept.
+/// How long rows are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
-    /// Results, in days.
+    /// How long results are kept, in days.
     pub results_days: i64,
-    /// Summaries by the hour.
+    /// How long summaries of an hour are kept.
     pub hourly: Duration,
-    /// Messages that were set aside.
+    /// How long messages that were set aside are kept.
     pub rejected: Duration,
 }
 
@@ -59,10 +59,10 @@ const DAY: Duration = Duration::from_secs(86_400);
 const CENTURY: Duration = Duration::from_secs(100 * 31_557_600);
 
 impl Config {
-    /// Reads a file.
+    /// Reads the configuration from a file.
     ///
     /// # Errors
-    /// All faults of the file.
+    /// Returns all faults of the file.
     pub fn read(path: &Path) -> Result<Config, Vec<Fault>> {
         let value = settings::read(path).map_err(|fault| vec![*fault])?;
         let (config, faults) = Section::read(path, None, value, |root| Config {
@@ -77,12 +77,12 @@ impl Config {
         if faults.is_empty() { Ok(config) } else { Err(faults) }
     }
 
-    /// What is no fault, and yet may not be what is meant.
+    /// Returns warnings about settings that are valid, but that may not be intended.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         if self.http.is_open() {
             let warning =
-                "every client that can reach `http.listen` can see all monitors: set `http.basic_auth` or `http.token`";
+                "every client that reaches `http.listen` can see all monitors: set `http.basic_auth` or `http.token`";
             warnings.push(warning.into());
         }
         if let Some(count @ 1..) = self.http.public.as_ref().map(|public| public.named_by_url()) {

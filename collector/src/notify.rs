@@ -1,7 +1,7 @@
 //! Sends messages to receivers, each message once, by the channel of the receiver.
 //!
-//! A channel is one file, which has its configuration and its way of sending, and one line in each function of [`Channel`].
-//! Nothing here knows why something is told.
+//! A channel is one file with its configuration and its way of sending, and one line in each function of [`Channel`].
+//! Nothing in this module knows why something is told.
 
 use std::time::Duration;
 
@@ -21,18 +21,18 @@ pub use message::{Details, Item, Kind, Message, Size};
 pub use template::Template;
 pub use webhook::Webhook;
 
-/// How a receiver is told.
+/// The way in which a receiver is told.
 #[derive(Clone, Debug)]
 pub enum Channel {
-    /// By a request.
+    /// The receiver gets a request over HTTP.
     Webhook(Webhook),
-    /// By mail.
+    /// The receiver gets a mail.
     Email(Email),
-    /// By a program.
+    /// A program gets the message.
     Command(Command),
 }
 
-/// How long sending may take.
+/// The bounds of the configured timeout of sending.
 const TIMEOUTS: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(60);
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -50,7 +50,7 @@ impl Channel {
         }
     }
 
-    /// Its word.
+    /// Returns the word of the channel.
     pub fn as_str(&self) -> &'static str {
         match self {
             Channel::Webhook(_) => "webhook",
@@ -59,7 +59,8 @@ impl Channel {
         }
     }
 
-    /// The addresses, each of which is told on its own. The list is empty where the receiver is told as a whole.
+    /// Returns the addresses of the receiver, each of which gets a message of its own. The list is empty when the
+    /// receiver gets one message as a whole.
     pub fn addresses(&self) -> Vec<String> {
         match self {
             Channel::Email(email) => email.addresses(),
@@ -70,7 +71,7 @@ impl Channel {
     /// Sends a message once.
     ///
     /// # Errors
-    /// Why it was not taken.
+    /// Returns why the receiver did not accept the message.
     pub fn send(&self, message: &Message) -> Result<(), Failure> {
         match self {
             Channel::Webhook(webhook) => webhook::send(webhook, message),
@@ -80,7 +81,7 @@ impl Channel {
     }
 }
 
-/// Why a receiver was not told; holds no secret.
+/// The reason why a receiver was not told. It holds no secret.
 #[derive(Debug, thiserror::Error)]
 #[error("{text}")]
 pub struct Failure {
@@ -93,7 +94,7 @@ impl Failure {
         Failure { text: text.into(), is_for_good: false }
     }
 
-    /// Whether it was said that this won't be taken later, either.
+    /// Returns whether the receiver said that it will not accept the message later, either.
     pub fn is_for_good(&self) -> bool {
         self.is_for_good
     }

@@ -132,7 +132,7 @@ const TWICE: &str =
 pub(crate) fn say(given_up: &[GivenUp]) {
     for it in given_up {
         let receiver = whom(&it.receiver, it.address.as_deref());
-        let error = it.last_error.as_deref().unwrap_or("it was not tried");
+        let error = it.last_error.as_deref().unwrap_or("no collector tried");
         log::error!(receiver, message:% = it.id, attempts = it.attempts, error; "{GAVE_UP}");
     }
 }

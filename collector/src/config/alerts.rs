@@ -1,4 +1,4 @@
-//! The `alerts` section: what is to be told, to whom, and when not.
+//! The `alerts` section: what is told, to which receivers, and when nothing is told.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -17,18 +17,18 @@ pub use weekly::Weekly;
 
 const LONGEST_NAME: usize = 100;
 
-/// What is to be told, to whom, and when not.
+/// The rules, the receivers, and the times in which nothing is told.
 #[derive(Clone, Debug, Default)]
 pub struct Alerts {
-    /// What is to be told.
+    /// The rules, which say what is told.
     pub rules: Vec<Rule>,
-    /// To whom.
+    /// The receivers that are told.
     pub receivers: Vec<Receiver>,
-    /// After this time it is told again what still fires; none: never.
+    /// The time after which an alert that still fires is told again; none when it is never told again.
     pub repeat: Option<Duration>,
-    /// For so long a message waits for others that it may take along.
+    /// How long a message waits for further alerts that it can tell, too.
     pub group_wait: Duration,
-    /// When, and of what, nothing is told.
+    /// The times in which nothing is told about some monitors and agents.
     pub maintenance: Vec<Maintenance>,
 }
 
@@ -73,14 +73,14 @@ impl Alerts {
         }
     }
 
-    /// To whom a rule's messages go: whom it names, or everybody.
+    /// Returns the receivers of a rule: those that it names, or all receivers when it names none.
     pub fn receivers_of<'a>(&'a self, rule: &'a Rule) -> impl Iterator<Item = &'a str> {
         let all = self.receivers.iter().map(|receiver| receiver.name.as_str());
         all.filter(|name| rule.receivers.is_empty() || rule.receivers.iter().any(|wanted| wanted == name))
     }
 }
 
-/// A duration from a minute on, or `none`.
+/// Reads a duration of at least a minute, or `none`.
 fn repeat(text: &str) -> Result<Option<Duration>, Wrong> {
     if text == "none" {
         return Ok(None);
@@ -93,7 +93,7 @@ fn repeat(text: &str) -> Result<Option<Duration>, Wrong> {
     }
 }
 
-/// The name of a rule or a receiver.
+/// Reads the name of a rule or a receiver.
 fn name(section: &mut Section<'_>) -> String {
     section.require("name", "give it a name");
     let name = |text: &str| match (text.len() > LONGEST_NAME, text.chars().any(char::is_control)) {

@@ -1,4 +1,4 @@
-//! The `database` section: one address, as a url or in parts.
+//! The `database` section: the address of the database, as a url or in parts, and how the database is used.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -9,48 +9,48 @@ use settings::{Section, Wrong};
 /// The database, and how it is used.
 #[derive(Clone, Debug)]
 pub struct Database {
-    /// Where it is, and how to log in.
+    /// The address of the database, and how to log in.
     pub address: Address,
-    /// The schema of all tables; made when absent.
+    /// The schema of all tables, which is created when it is absent.
     pub schema: String,
-    /// Most connections.
+    /// The largest number of connections.
     pub connections: u32,
     /// Whether the tables are brought up to date at the start.
     pub migrate: bool,
 }
 
-/// Where the database is. `Display` shows no login, `Debug` no secret.
+/// The address of the database. `Display` shows no login, and `Debug` shows no secret.
 #[derive(Clone, Debug)]
 pub enum Address {
-    /// libpq's url, which may hold a password.
+    /// A url for libpq, which may hold a password.
     Url(SecretString),
-    /// Parts; an absent one is as libpq has it, environment included.
+    /// The parts of an address. For an absent part, libpq's default is used, which may come from the environment.
     Parts {
-        /// `host`, also a directory of sockets, or several with commas.
+        /// The option `host`: a host, a directory of sockets, or several of them with commas.
         host: Option<String>,
-        /// `port`.
+        /// The option `port`.
         port: Option<u16>,
-        /// `dbname`.
+        /// The option `dbname`.
         name: String,
-        /// `user`.
+        /// The option `user`.
         user: Option<String>,
-        /// `password`.
+        /// The option `password`.
         password: Option<SecretString>,
-        /// `sslmode`; where it is absent and `ssl.ca_file` is given, `verify-full`.
+        /// The option `sslmode`. It is `verify-full` when it is absent and `ssl.ca_file` is given.
         sslmode: Option<&'static str>,
-        /// Files for encrypted connections.
+        /// The files for encrypted connections.
         ssl: Ssl,
     },
 }
 
-/// Files for encrypted connections; an absent one is as libpq has it.
+/// The files for encrypted connections. For an absent file, libpq's default is used.
 #[derive(Clone, Debug, Default)]
 pub struct Ssl {
     /// The authorities that sign the server's certificate.
     pub ca_file: Option<PathBuf>,
     /// The collector's own certificate.
     pub certificate_file: Option<PathBuf>,
-    /// Its key.
+    /// The key of the collector's certificate.
     pub key_file: Option<PathBuf>,
 }
 
@@ -66,7 +66,7 @@ impl Database {
         }
     }
 
-    /// How many batches are written at a time. The other half of the connections is for all else.
+    /// Returns how many batches are written at a time. The other half of the connections is for everything else.
     pub fn writers(&self) -> u32 {
         (self.connections / 2).max(1)
     }
@@ -87,7 +87,7 @@ impl Address {
             if !["postgresql://", "postgres://"].iter().any(|scheme| url.starts_with(scheme)) || url.contains('\0') {
                 section.fault("url", "is no url of a PostgreSQL database", "write postgresql://host/database");
             } else if !has_plain_login(url) {
-                // It could not be told what of it is the password, and so must not be shown.
+                // It is not clear which part of the url is the password, so the url must not be shown.
                 let mend = "write / ? # @ in user, password and parameters as %2F %3F %23 %40, or use password_file";
                 section.fault("url", "has a / ? # or @ that is no separator", mend);
             }
@@ -147,7 +147,7 @@ impl fmt::Display for Address {
     }
 }
 
-/// Whether the only `@` is the one between login and host.
+/// Returns whether the only `@` is the one between login and host.
 fn has_plain_login(url: &str) -> bool {
     let place = url.split_once("://").map_or(url, |(_, place)| place);
     match place.split_once('@') {

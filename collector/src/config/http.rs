@@ -1,4 +1,4 @@
-//! The `http` section: where pages, API and metrics are, and who may see them.
+//! The `http` section: the address of the pages, the API and the metrics, and who may see them.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -8,31 +8,31 @@ use settings::{Hosts, Section, Tls, Wrong};
 
 use super::Public;
 
-/// Where what was found is shown, and to whom. `Debug` shows no secret.
+/// The address at which the collector shows what was found, and who may see it. `Debug` shows no secret.
 #[derive(Clone, Debug)]
 pub struct Http {
-    /// None: nowhere.
+    /// The address on which the collector listens; none when it listens nowhere.
     pub listen: Option<SocketAddr>,
-    /// The url at which people find it, without a slash at its end.
+    /// The url at which people find the pages, without a slash at its end.
     pub url: Option<String>,
-    /// The certificate, for encrypted connections.
+    /// The certificate for encrypted connections.
     pub tls: Option<Tls>,
-    /// Who may see all of it, by a browser.
+    /// The user and the password with which a browser may see everything.
     pub basic_auth: Option<BasicAuth>,
-    /// Who may see all of it, by a program: `Authorization: Bearer …`.
+    /// The token with which a program may see everything: `Authorization: Bearer …`.
     pub token: Option<SecretString>,
-    /// What anybody may see; none: nothing.
+    /// What everyone may see; none when they may see nothing.
     pub public: Option<Arc<Public>>,
-    /// Metrics are told of this many monitors, and of this many agents, at most.
+    /// The largest number of monitors, and of agents, that have metrics.
     pub monitor_metrics: usize,
 }
 
 /// A user and a password.
 #[derive(Clone, Debug)]
 pub struct BasicAuth {
-    /// Without a `:`.
+    /// The user, which has no `:`.
     pub username: String,
-    /// Any text.
+    /// The password, which may be any text.
     pub password: SecretString,
 }
 
@@ -53,13 +53,15 @@ impl Http {
         }
     }
 
-    /// Whether anyone who can connect can see everything, and that may be more than this machine.
+    /// Returns whether every client that can connect can see everything, and clients on other machines may be able to
+    /// connect.
     pub fn is_open(&self) -> bool {
         let is_reachable = self.listen.is_some_and(|address| !address.ip().to_canonical().is_loopback());
         is_reachable && !self.has_login()
     }
 
-    /// By which names it is asked; none: by any, since a login, or who can connect, decides.
+    /// Returns the host names by which clients may ask; none when they may use any name, because a login, or who can
+    /// connect, decides.
     pub fn hosts(&self) -> Option<Hosts> {
         if self.has_login() { None } else { Hosts::of(self.listen, self.url.as_deref()) }
     }
@@ -98,7 +100,7 @@ impl BasicAuth {
 
 #[cfg(test)]
 impl Http {
-    /// As a file has it that is right.
+    /// Returns the section as a correct file gives it.
     pub(crate) fn of_text(text: &str) -> Http {
         super::tests::read(&format!("http: {text}")).unwrap_or_else(|faults| panic!("{faults}")).http
     }

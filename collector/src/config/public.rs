@@ -1,4 +1,4 @@
-//! The `http.public` section: what anybody may see.
+//! The `http.public` section: what everyone may see.
 
 use std::collections::BTreeSet;
 
@@ -7,18 +7,18 @@ use wire::limits;
 
 use crate::figures::overview::{Summary, Tags};
 
-/// What anybody may see, under `/public`.
+/// What everyone may see, under `/public`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Public {
-    /// The page's title.
+    /// The title of the page.
     pub title: String,
-    /// Ids of monitors that are shown.
+    /// The ids of the monitors that are shown.
     pub monitors: BTreeSet<String>,
-    /// Monitors that have all of these tags are shown as well; none when empty.
+    /// Monitors that have all of these tags are shown as well. When it is empty, it adds no monitor.
     pub tags: Tags,
 }
 
-/// Whether a text has a url in it, of whatever scheme agents check.
+/// Returns whether a text has a url in it, of any scheme that agents check.
 pub(crate) fn has_url(text: &str) -> bool {
     text.contains("://")
 }
@@ -36,12 +36,12 @@ impl Public {
         public
     }
 
-    /// How many are named by a url, as those are that have neither a name nor an id.
+    /// Returns how many monitors are named by a url. A monitor that has neither a name nor an id is named so.
     pub fn named_by_url(&self) -> usize {
         self.monitors.iter().filter(|id| has_url(id)).count()
     }
 
-    /// Whether anybody may see that monitor.
+    /// Returns whether everyone may see that monitor.
     pub fn shows(&self, monitor: &Summary) -> bool {
         let has = |(name, value): (&String, &String)| monitor.tags.get(name) == Some(value);
         self.monitors.contains(&monitor.id) || !self.tags.is_empty() && self.tags.iter().all(has)

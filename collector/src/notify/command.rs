@@ -1,5 +1,6 @@
-//! A program, started without a shell, with the message as JSON on its standard input. What it prints on standard
-//! error goes where the collector's own log goes. Of the collector's variables it has but few: see `KEPT`.
+//! Tells a receiver by a program. The program is started without a shell, and gets the message as JSON on its standard
+//! input. What it prints on standard error goes to the collector's own log. It gets only a few of the collector's
+//! variables: see `KEPT`.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -17,14 +18,14 @@ use super::environment::{self, KEPT};
 use super::message::{Message, Size};
 use super::{Failure, TIMEOUT, TIMEOUTS};
 
-/// A program is run with JSON on its standard input.
+/// A program that is run with JSON on its standard input.
 #[derive(Clone, Debug)]
 pub struct Command {
     /// The program and its arguments, without a shell.
     pub argv: Vec<String>,
-    /// Its variables, beside those that each command is given; mostly secrets.
+    /// The variables of the program, in addition to those that each command gets. Most of them are secrets.
     pub environment: BTreeMap<String, SecretString>,
-    /// For how long at most.
+    /// The longest time that the program may take.
     pub timeout: Duration,
 }
 
@@ -65,7 +66,8 @@ pub(super) fn send(command: &Command, message: &Message) -> Result<(), Failure> 
         .map_err(|error| Failure::new(format!("{program} can't be started: {error}")))?;
     if let Some(mut stdin) = child.stdin.take() {
         let body = message.json(Size::WHOLE).to_string();
-        // Beside this thread: one that reads nothing must not keep it. Whether it read is its own business.
+        // A thread of its own writes the message, because a program that reads nothing must not block this thread. It
+        // is no failure when the program does not read the message.
         thread::spawn(move || stdin.write_all(body.as_bytes()));
     }
     match wait(&mut child, command.timeout) {
@@ -76,7 +78,7 @@ pub(super) fn send(command: &Command, message: &Message) -> Result<(), Failure> 
     }
 }
 
-/// How it ended; none when it did not in time, and was killed with all that it started.
+/// Returns how the program ended; none when it did not end in time, and was killed with all processes that it started.
 fn wait(child: &mut Child, timeout: Duration) -> std::io::Result<Option<ExitStatus>> {
     const STEP: Duration = Duration::from_millis(20);
     let began = Instant::now();
@@ -126,7 +128,7 @@ mod tests {
         let file = directory.path().join("environment");
         run(&format!("/usr/bin/env > '{}'", file.display()), Duration::from_secs(30)).unwrap();
         let told = fs::read_to_string(file).unwrap();
-        // These two are the shell's own.
+        // The shell sets PWD and _ itself.
         let is_known = |line: &&str| ["PATH=", "LANG=", "PWD=", "_="].iter().any(|name| line.starts_with(name));
         let others: Vec<&str> = told.lines().filter(|line| !is_known(line)).collect();
         assert_eq!(others, ["PAGER_KEY=a b"]);

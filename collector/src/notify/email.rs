@@ -1,7 +1,7 @@
-//! A mail, plain text, to one address.
+//! Tells a receiver by mail: sends plain text to one address.
 //!
-//! All addresses of the receiver are named in its head. To the server it is of one alone: so what becomes of it is one
-//! answer, and no one is sent it again for the sake of another.
+//! The header of the mail names all addresses of the receiver, but the server gets the mail for one address only. So
+//! each address has an answer of its own, and no address gets a mail again because of another address.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -24,44 +24,46 @@ use settings::{Section, Wrong};
 use super::Failure;
 use super::message::{Message, Size};
 
-/// For each step until the mail is offered: to connect, the greeting, encryption, login. RFC 5321 has five minutes for the
-/// greeting, but a try that ends too early has done nothing yet, and a server that is away should be told of soon.
+/// The timeout of each step until the mail is offered: to connect, the greeting, encryption, login. RFC 5321 gives five
+/// minutes for the greeting. A try that ends too early has done nothing yet, and a server that is away should be
+/// reported soon.
 const CONNECTING: Duration = Duration::from_secs(60);
 
-/// For each step from then on. Who ends too early here sends a mail again that the server has taken, so it is the longest
-/// time of RFC 5321, 4.5.3.2: that for the answer to the mail's end.
+/// The timeout of each later step. A client that gives up too early in these steps sends a mail again that the server
+/// has already accepted. Therefore it is the longest time of RFC 5321, 4.5.3.2: the time for the answer to the end of
+/// the mail.
 const TAKING: Duration = Duration::from_secs(600);
 
-/// For the goodbye, which changes nothing any more.
+/// The timeout of the end of the session, which no longer changes anything.
 const PARTING: Duration = Duration::from_secs(5);
 
-/// A mail is handed to a server.
+/// A mail server to which mails are handed, with the sender and the addresses.
 #[derive(Clone, Debug)]
 pub struct Email {
-    /// The server.
+    /// The name of the server.
     pub host: String,
-    /// Its port.
+    /// The port of the server.
     pub port: u16,
     /// Whether and when the connection is encrypted.
     pub encryption: Encryption,
-    /// Who logs in, and how.
+    /// The user and the password of the login, if there is one.
     pub login: Option<(String, SecretString)>,
     /// The sender.
     pub from: Mailbox,
-    /// Whom to.
+    /// The addresses.
     pub to: Vec<Mailbox>,
-    /// The authorities that sign its certificate; the system's when absent.
+    /// The file of the authorities that sign the server's certificate; the system's authorities when absent.
     pub ca_file: Option<PathBuf>,
 }
 
 /// Whether and when a connection is encrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encryption {
-    /// Never.
+    /// The connection is never encrypted.
     None,
-    /// By STARTTLS, which the server must know.
+    /// The connection is encrypted by STARTTLS, which the server must support.
     Starttls,
-    /// From the begin.
+    /// The connection is encrypted from its beginning.
     Tls,
 }
 
@@ -105,14 +107,14 @@ impl Email {
         }
     }
 
-    /// Its addresses, each once.
+    /// Returns the addresses of the receiver, each of them once.
     pub(super) fn addresses(&self) -> Vec<String> {
         let all: BTreeSet<String> = self.to.iter().map(|to| to.email.to_string()).collect();
         all.into_iter().collect()
     }
 }
 
-/// Whether a host is the one on which this runs.
+/// Returns whether a host is the one on which this program runs.
 fn is_here(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
 }
@@ -124,7 +126,7 @@ fn mailbox(value: &Value) -> Result<Mailbox, Wrong> {
     text.parse().map_err(|_| wrong())
 }
 
-/// Stands where an address is at fault.
+/// Returns the mailbox that is used in place of an address that is at fault.
 fn nobody() -> Mailbox {
     Mailbox::new(None, lettre::Address::new_dangerous("nobody", "localhost"))
 }
@@ -145,7 +147,8 @@ pub(super) fn send(email: &Email, message: &Message) -> Result<(), Failure> {
     outcome
 }
 
-/// Why a server did not take a mail. What it says of the mailbox for good is so; a login that is refused is repaired.
+/// Returns why a server did not accept a mail. A refusal of the mailbox that the server calls permanent is for good. A
+/// refused login is not for good, because a person can correct it.
 fn refusal(error: &smtp::Error) -> Failure {
     let is_for_good = error.status().is_some_and(|code| (550..560).contains(&u16::from(code)));
     Failure { is_for_good, ..Failure::new(with_sources(error)) }
@@ -158,7 +161,7 @@ fn mail(email: &Email, message: &Message) -> Result<lettre::Message, Failure> {
         .message_id(Some(format!("<{}@{}>", message.id, email.from.email.domain())))
         .date_now()
         .header(ContentType::TEXT_PLAIN)
-        // So that no one's absence answers it.
+        // This header keeps absence notices from answering the mail.
         .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".into()));
     for to in &email.to {
         builder = builder.to(to.clone());
@@ -166,7 +169,7 @@ fn mail(email: &Email, message: &Message) -> Result<lettre::Message, Failure> {
     builder.body(message.text(Size::WHOLE)).map_err(|error| Failure::new(error.to_string()))
 }
 
-/// A connection that is encrypted and logged in as it is configured.
+/// Opens a connection that is encrypted and logged in as configured.
 fn connect(email: &Email) -> Result<SmtpConnection, Failure> {
     let parameters = if email.encryption == Encryption::None { None } else { Some(parameters(email)?) };
     let from_the_begin = parameters.as_ref().filter(|_| email.encryption == Encryption::Tls);
@@ -197,7 +200,7 @@ fn parameters(email: &Email) -> Result<TlsParameters, Failure> {
     builder.build().map_err(|error| Failure::new(with_sources(&error)))
 }
 
-/// An error of lettre's, whose text alone says little.
+/// Returns the text of an error with the texts of its sources, because the text of lettre's error alone says little.
 fn with_sources(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

@@ -1,20 +1,21 @@
-//! The variables of a command: those that are configured, and few of the collector's own. All others of the collector
-//! stay its own, since some hold secrets (`DATABASE_URL`), and some would let a command speak for it (`NOTIFY_SOCKET`).
+//! The variables of a command: those that are configured, and a few of the collector's own. A command does not get the
+//! other variables of the collector, because some hold secrets (`DATABASE_URL`), and some would let a command speak in
+//! the collector's name (`NOTIFY_SOCKET`).
 
 use std::collections::BTreeMap;
 
 use secrecy::SecretString;
 use settings::Section;
 
-/// What a command has of the collector's own variables, unless it is configured otherwise.
+/// The variables of the collector that a command gets, unless they are configured otherwise.
 pub(super) const KEPT: [&str; 2] = ["PATH", "LANG"];
 
-/// Variables by name; `<name>_file` reads a value from a file.
+/// Reads the variables by name. `<name>_file` reads a value from a file.
 pub(super) fn read(section: &mut Section<'_>) -> BTreeMap<String, SecretString> {
     let mut variables = BTreeMap::new();
     for key in section.names() {
         let name = key.strip_suffix("_file").unwrap_or(&key);
-        // It was read with the other of the two.
+        // The value was already read together with the other key of the same variable.
         if !section.has(&key) {
             continue;
         }

@@ -1,7 +1,7 @@
-//! What receivers are sent: words for people and JSON for programs, both of the same.
+//! The messages to receivers: the same content as words for people and as JSON for programs.
 //!
-//! Names, urls and errors are a stranger's. In words they are of one line, short, and without anything that a terminal
-//! or a mail program would obey; in JSON they are as they are, but short, too.
+//! Names, urls and errors come from strangers. In the words each of them is one short line without anything that a
+//! terminal or a mail program would obey. In JSON they are unchanged, but short, too.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -12,56 +12,56 @@ use super::template::Template;
 use crate::figures::state::Verdict;
 use crate::text;
 
-/// This many are named in its first line.
+/// The largest number of names in the summary line.
 const MOST_NAMES: usize = 3;
-/// Longest one in a line with others.
+/// The largest length of a name in the summary line, in characters.
 const LONGEST_NAME: usize = 80;
 
 /// How much a message tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size {
-    /// Of this many alerts.
+    /// The largest number of alerts that are told.
     alerts: usize,
-    /// Longest text of a stranger, in characters.
+    /// The largest length of a text that comes from a stranger, in characters.
     text: usize,
 }
 
 impl Size {
-    /// All that it should tell.
+    /// The size of a usual message.
     pub const WHOLE: Size = Size { alerts: 50, text: 500 };
-    /// For a receiver that does not take the whole: some 1,000 characters.
+    /// The size for a receiver that refuses the usual message: about 1,000 characters.
     pub const SHORT: Size = Size { alerts: 3, text: 60 };
 }
 
-/// What is told of an alert.
+/// The kind of event that is told about an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// It began to fire.
+    /// The alert began to fire.
     Firing,
-    /// It still fires.
+    /// The alert still fires.
     Repeat,
-    /// It is over.
+    /// The alert is over.
     Resolved,
-    /// Nothing: somebody wants to see whether messages arrive.
+    /// There is no alert: a person wants to see whether messages arrive.
     Test,
 }
 
-/// What people are told of an alert.
+/// What people are told about an alert.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Details {
-    /// The monitor's name, or the agent's.
+    /// The name of the monitor or of the agent, or what is away.
     pub name: String,
     /// The monitor's url.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// How the monitor is.
+    /// The verdict on the monitor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Verdict>,
-    /// Who is at fault: target, path or agent.
+    /// What is at fault: `target`, `path` or `agent`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blame: Option<String>,
-    /// Why.
+    /// The reason.
     #[serde(default)]
     pub reason: String,
 }
@@ -69,36 +69,36 @@ pub struct Details {
 /// An alert as it is told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Item {
-    /// What is told of it.
+    /// The kind of event.
     pub kind: Kind,
     /// The rule's name.
     pub rule: String,
-    /// What the rule is about: down, slow, …
+    /// What the rule is about: `down`, `slow`, …
     pub what: String,
-    /// The monitor's id, or the agent's name.
+    /// The monitor's id, the agent's name, or what is away.
     pub subject: String,
-    /// Of the monitor or agent.
+    /// The details about the monitor or the agent.
     #[serde(flatten)]
     pub details: Details,
-    /// Since when the trouble lasts, or lasted.
+    /// The moment since which the trouble lasts, or when it began if it is over.
     pub since: Timestamp,
-    /// When that was found.
+    /// The moment when the event was found.
     pub at: Timestamp,
-    /// Where people find more.
+    /// The url at which people find more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub page: Option<String>,
 }
 
-/// What a receiver is sent at once.
+/// A message: what one receiver gets at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// By this it can tell that it was sent the same message before.
+    /// The id of the message, by which a receiver can recognise a message that it already got.
     pub id: Uuid,
-    /// Whom to.
+    /// The name of the receiver.
     pub receiver: String,
-    /// Of the receiver's addresses, where it has some: each is sent a message of its own.
+    /// The address for which the message is, when the receiver has addresses. Each address gets a message of its own.
     pub address: Option<String>,
-    /// Of what.
+    /// The alerts that the message tells.
     pub items: Vec<Item>,
 }
 
@@ -114,7 +114,7 @@ impl Kind {
 }
 
 impl Item {
-    /// What somebody is told who wants to see whether messages arrive.
+    /// Returns the item of a message by which a person tests whether messages arrive.
     pub fn test(at: Timestamp, page: Option<&str>) -> Item {
         let reason = "this message only shows that messages arrive; nothing is wrong".into();
         Item {
@@ -145,7 +145,7 @@ impl Item {
                 add(title, word);
             }
         }
-        // Of an address that is cut no one has anything.
+        // A url that is cut is of no use, so a url that is too long is left out.
         if let Some(page) = self.page.as_ref().filter(|page| page.len() <= 4 * size.text) {
             words.push_str(&format!("\n    {}", text::plain(page)));
         }
@@ -164,13 +164,13 @@ impl Item {
     }
 }
 
-/// A receiver, and which of its addresses.
+/// Returns the name of a receiver, with one of its addresses in parentheses if there is one.
 pub(crate) fn whom(receiver: &str, address: Option<&str>) -> String {
     address.map_or_else(|| receiver.to_owned(), |address| format!("{receiver} ({address})"))
 }
 
 impl Message {
-    /// Whom to, for people.
+    /// Returns the receiver of the message in words for people.
     pub fn whom(&self) -> String {
         whom(&self.receiver, self.address.as_deref())
     }
@@ -179,12 +179,12 @@ impl Message {
         self.items.iter().filter(|item| kinds.contains(&item.kind)).count()
     }
 
-    /// Alerts that fire, and those that are over.
+    /// Returns the number of alerts that fire, and the number of those that are over.
     fn counts(&self) -> (usize, usize) {
         (self.count(&[Kind::Firing, Kind::Repeat]), self.count(&[Kind::Resolved]))
     }
 
-    /// In a line.
+    /// Returns the message as one line.
     pub fn summary(&self) -> String {
         if let [item] = &self.items[..] {
             let name = text::cut(&item.details.name, LONGEST_NAME);
@@ -201,7 +201,7 @@ impl Message {
         summary
     }
 
-    /// In words.
+    /// Returns the message in words.
     pub fn text(&self, size: Size) -> String {
         let mut text: String = self.items.iter().take(size.alerts).map(|item| item.words(size)).collect();
         if let more @ 1.. = self.items.len().saturating_sub(size.alerts) {
@@ -210,7 +210,7 @@ impl Message {
         text
     }
 
-    /// In one word: firing when anything fires.
+    /// Returns the message in one word: `firing` when any alert fires.
     fn status(&self) -> &'static str {
         match (self.counts(), self.count(&[Kind::Test])) {
             ((0, 0), 1..) => "test",
@@ -219,7 +219,7 @@ impl Message {
         }
     }
 
-    /// For programs.
+    /// Returns the message as JSON for programs.
     pub fn json(&self, size: Size) -> Value {
         let (firing, resolved) = self.counts();
         json!({
@@ -235,7 +235,8 @@ impl Message {
         })
     }
 
-    /// For programs that want their own form of it. Of an alert it tells where it is of one alone.
+    /// Returns the message in the form of a template. The details of an alert are filled in only when the message has
+    /// exactly one alert.
     pub fn filled(&self, template: &Template, size: Size) -> Value {
         let (firing, resolved) = self.counts();
         let only = |of: fn(&Item) -> String| match &self.items[..] {
@@ -260,7 +261,7 @@ impl Message {
     }
 }
 
-/// As it is, but short.
+/// Returns the text unchanged, but cut to this number of characters.
 fn first(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         None => text.to_owned(),

@@ -1,5 +1,5 @@
 //! JSON whose texts have places for what is told. Only texts are filled in, after the JSON was read and before it is
-//! written: so it is well-formed whatever is told.
+//! written. So the JSON is well-formed whatever is told.
 
 use std::fmt;
 
@@ -10,21 +10,21 @@ use settings::Wrong;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Template {
     json: Value,
-    /// Of each text, once it is filled in.
+    /// The largest number of characters of each text after it is filled in.
     most_characters: Option<usize>,
 }
 
 impl Template {
-    /// What may stand in a place.
+    /// The names of all places.
     pub const PLACES: [&'static str; 12] = [
         "id", "receiver", "status", "summary", "text", "firing", "resolved", "url", "rule", "subject", "reason",
         "since",
     ];
 
-    /// Reads it out of YAML.
+    /// Reads a template from YAML.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// Returns what is wrong with the template.
     pub fn new(value: &serde_yaml::Value) -> Result<Template, Wrong> {
         let json = serde_json::to_value(value)
             .map_err(|_| Wrong::new("is nothing that JSON can hold", "let the names of a mapping be texts"))?;
@@ -42,12 +42,12 @@ impl Template {
         Ok(Template { json, most_characters: None })
     }
 
-    /// The same with a bound on the characters of each text, for a receiver that refuses longer ones.
+    /// Returns the same template with a bound on the characters of each text, for a receiver that refuses longer texts.
     pub fn within(self, most_characters: Option<usize>) -> Template {
         Template { most_characters, ..self }
     }
 
-    /// The JSON with its places filled in by what `of` says of their names.
+    /// Returns the JSON with its places filled in. `of` returns the text for the name of a place.
     pub fn filled(&self, of: impl Fn(&str) -> String) -> Value {
         let Ok(mut filled) = fill::<std::convert::Infallible>(&self.json, &|name| Ok(of(name)));
         if let Some(most) = self.most_characters {
@@ -57,7 +57,7 @@ impl Template {
     }
 }
 
-/// It may hold a key of the receiver's.
+/// Shows nothing of the template, because it may hold a key of the receiver.
 impl fmt::Debug for Template {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Template(…)")
@@ -76,7 +76,7 @@ fn fill<E>(value: &Value, of: &impl Fn(&str) -> Result<String, E>) -> Result<Val
     })
 }
 
-/// Cuts each text; an ellipsis tells where.
+/// Cuts each text that is too long. An ellipsis shows where it was cut.
 fn shorten(value: &mut Value, most: usize) {
     match value {
         Value::String(text) if text.chars().nth(most).is_some() => {
@@ -90,7 +90,8 @@ fn shorten(value: &mut Value, most: usize) {
     }
 }
 
-/// What is filled in is not looked through again: it may hold braces of its own.
+/// Fills in the places of a text. The filled-in text is not searched for places again, because it may hold braces
+/// itself.
 fn fill_text<E>(text: &str, of: &impl Fn(&str) -> Result<String, E>) -> Result<String, E> {
     let mut filled = String::with_capacity(text.len());
     let mut rest = text;

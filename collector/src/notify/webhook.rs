@@ -1,9 +1,10 @@
-//! JSON by HTTP. Whatever is no 2xx is a failure; redirects are not followed, since what is sent is for one receiver
-//! alone. No proxy of the environment is used.
+//! Tells a receiver by posting JSON over HTTP. Every status outside of 2xx is a failure. Redirects are not followed,
+//! because the message is only for one receiver. No proxy of the environment is used.
 //!
-//! A status of 4xx says that the same request will be refused again, but for 408 and 429, which put it off. The reason
-//! that lies in the message is mostly its length: so it is sent once more, shorter. If that is refused as well, it is
-//! for good: what comes after it, such as the recovery, does not wait for it.
+//! A status of 4xx says that the same request will be refused again, except 408 and 429, which postpone it. When the
+//! reason lies in the message, it is mostly its length. Therefore the message is sent once more in a shorter form. If
+//! that is refused as well, it is refused for good, and later messages, such as the one about the recovery, do not wait
+//! for it.
 
 use std::fs;
 use std::path::PathBuf;
@@ -19,18 +20,18 @@ use super::message::{Message, Size};
 use super::template::Template;
 use super::{Failure, TIMEOUT, TIMEOUTS};
 
-/// JSON is posted to a url.
+/// A url to which JSON is posted.
 #[derive(Clone, Debug)]
 pub struct Webhook {
-    /// Where to. It mostly is a secret.
+    /// The url, which is mostly a secret.
     pub url: SecretString,
-    /// Sent beside ours; secrets, too.
+    /// The headers that are sent in addition to the collector's own. They are secrets, too.
     pub headers: HeaderMap,
-    /// In place of our own JSON.
+    /// The template that replaces the collector's own JSON.
     pub template: Option<Template>,
-    /// For how long at most.
+    /// The longest time that sending may take.
     pub timeout: Duration,
-    /// The authorities that sign its certificate; the system's when absent.
+    /// The file of the authorities that sign the server's certificate; the system's authorities when absent.
     pub ca_file: Option<PathBuf>,
 }
 
@@ -40,7 +41,7 @@ impl Webhook {
             section.require("url", "write where JSON is to be posted to, or give url_file");
         }
         let url = section.secret("url").unwrap_or_default();
-        // What is wrong with it is not shown: it mostly holds a secret.
+        // The fault is told without the url, because the url mostly holds a secret.
         let is_url = |text: &str| {
             let uri = text.parse::<Uri>().ok();
             uri.is_some_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some())
@@ -133,7 +134,7 @@ fn agent(webhook: &Webhook) -> Result<ureq::Agent, Failure> {
     Ok(config.new_agent())
 }
 
-/// What went wrong, without the url, which mostly is a secret.
+/// Returns what went wrong, without the url, which is mostly a secret.
 fn told(webhook: &Webhook, error: &ureq::Error) -> String {
     let url = webhook.url.expose_secret();
     match error {

@@ -1,4 +1,4 @@
-//! When nothing is told, since it is known.
+//! The `alerts.maintenance` section: times in which nothing is told, because the trouble is known.
 
 use std::collections::BTreeMap;
 
@@ -7,27 +7,27 @@ use settings::{Section, Wrong};
 
 use super::{Selection, Weekly};
 
-/// A time in which nothing is told of some monitors and agents.
+/// A time in which nothing is told about some monitors and agents.
 #[derive(Clone, Debug)]
 pub struct Maintenance {
-    /// When.
+    /// When the maintenance is.
     pub when: When,
-    /// The monitors that it silences.
+    /// The monitors about which nothing is told.
     pub monitors: Selection,
-    /// The agents that it silences, by name.
+    /// The names of the agents about which nothing is told.
     pub agents: Vec<String>,
-    /// Why, for people.
+    /// The reason, for people.
     pub reason: String,
-    /// Whether it is of everything, as neither monitors nor agents are named.
+    /// Whether it covers everything, because it names neither monitors nor agents.
     is_of_all: bool,
 }
 
-/// When it is.
+/// When a maintenance is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum When {
-    /// From a moment up to another one.
+    /// It lasts from a moment up to another one.
     Once(Timestamp, Timestamp),
-    /// Again each week.
+    /// It comes again each week.
     Weekly(Weekly),
 }
 
@@ -46,19 +46,19 @@ impl Maintenance {
         }
     }
 
-    /// Whether it is of a monitor, too.
+    /// Returns whether the maintenance covers a monitor.
     pub fn covers_monitor(&self, id: &str, tags: &BTreeMap<String, String>) -> bool {
         self.is_of_all || !self.monitors.is_all() && self.monitors.has(id, tags)
     }
 
-    /// Whether it is of an agent, too.
+    /// Returns whether the maintenance covers an agent.
     pub fn covers_agent(&self, name: &str) -> bool {
         self.is_of_all || self.agents.iter().any(|agent| agent == name)
     }
 }
 
 impl When {
-    /// Whether a moment is in it.
+    /// Returns whether a moment is in it.
     pub fn covers(&self, at: Timestamp) -> bool {
         match self {
             When::Once(from, until) => (*from..*until).contains(&at),

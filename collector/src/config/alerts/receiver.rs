@@ -1,16 +1,16 @@
-//! Who is told, and how.
+//! The `alerts.receivers` section: who is told, and how.
 
 use settings::Section;
 
 use super::name;
 use crate::notify::Channel;
 
-/// Who is told.
+/// A receiver, which alerts are told to.
 #[derive(Clone, Debug)]
 pub struct Receiver {
-    /// Its name.
+    /// The name of the receiver.
     pub name: String,
-    /// How it is told.
+    /// The way in which it is told.
     pub channel: Channel,
 }
 

@@ -1,4 +1,4 @@
-//! What is to be told, and of what.
+//! The `alerts.rules` section: what is told, and about which monitors and agents.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,55 +8,55 @@ use settings::Section;
 use super::{DAY, name};
 use crate::figures::observation::CONFIRMED;
 
-/// One thing that is to be told.
+/// One rule, which says what is told.
 #[derive(Clone, Debug)]
 pub struct Rule {
-    /// Its name.
+    /// The name of the rule.
     pub name: String,
-    /// What is told.
+    /// What the rule is about.
     pub what: What,
-    /// The monitors that it judges, where it is about monitors.
+    /// The monitors that the rule is about, when it is about monitors.
     pub monitors: Selection,
-    /// The agents that it judges, by name, where it is about agents. An empty list means all agents.
+    /// The names of the agents that the rule is about, when it is about agents. All agents when it is empty.
     pub agents: Vec<String>,
-    /// To whom, by name; empty means to all.
+    /// The names of the receivers that it tells. All receivers when it is empty.
     pub receivers: Vec<String>,
 }
 
-/// What is told.
+/// What a rule is about.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum What {
     /// A site fails.
     Down {
-        /// For this many checks in a row.
+        /// The number of checks in a row that have to fail.
         checks: u32,
-        /// And for so long.
+        /// How long it has to fail.
         lasting: Duration,
-        /// The number of agents that have to see it fail. None means all agents that look.
+        /// The number of agents that have to see it fail; none when all agents that look have to.
         seen_by: Option<usize>,
     },
     /// A site's answers take too long.
     Slow {
-        /// Longer than this,
+        /// The bound on the response time.
         over: Duration,
-        /// but for this many of a hundred that are faster,
+        /// The percentile of the response times that is compared with the bound.
         percentile: u8,
-        /// in the last such time.
+        /// The length of the time before the present in which the answers are counted.
         lasting: Duration,
     },
     /// A certificate ends.
     CertificateExpiring {
-        /// Within this time.
+        /// How long before its end the certificate is told.
         within: Duration,
     },
     /// An agent has neither reported nor said that it stops.
     AgentSilent {
-        /// For so long.
+        /// How long nothing has to be heard.
         lasting: Duration,
     },
     /// Records wait in an agent's outbox.
     Backlog {
-        /// More than this many.
+        /// The number of records that may wait.
         over: u64,
     },
     /// An agent declared that records were dropped.
@@ -71,7 +71,7 @@ pub enum What {
 }
 
 impl What {
-    /// Its word.
+    /// Returns the word of the rule.
     pub fn as_str(&self) -> &'static str {
         match self {
             What::Down { .. } => "down",
@@ -85,23 +85,24 @@ impl What {
         }
     }
 
-    /// Whether it is about monitors.
+    /// Returns whether the rule is about monitors.
     pub fn is_of_monitors(&self) -> bool {
         matches!(self, What::Down { .. } | What::Slow { .. } | What::CertificateExpiring { .. })
     }
 
-    /// Whether it is about agents. What is about neither is about the collector itself.
+    /// Returns whether the rule is about agents. A rule about neither monitors nor agents is about the collector
+    /// itself.
     pub fn is_of_agents(&self) -> bool {
         matches!(self, What::AgentSilent { .. } | What::Backlog { .. } | What::Dropped | What::Doubled)
     }
 }
 
-/// Some monitors; all where nothing is said.
+/// A selection of monitors. It selects all monitors when it is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
-    /// Their ids.
+    /// The ids of the monitors.
     pub ids: Vec<String>,
-    /// Or tags that they have, all of them.
+    /// Monitors that have all of these tags are selected as well.
     pub tags: BTreeMap<String, String>,
 }
 
@@ -110,12 +111,12 @@ impl Selection {
         Selection { ids: section.text_items("ids").unwrap_or_default(), tags: section.texts("tags", 64, 4_096) }
     }
 
-    /// Whether nothing narrows it.
+    /// Returns whether it selects all monitors.
     pub fn is_all(&self) -> bool {
         self.ids.is_empty() && self.tags.is_empty()
     }
 
-    /// Whether a monitor is in it.
+    /// Returns whether it selects a monitor.
     pub fn has(&self, id: &str, tags: &BTreeMap<String, String>) -> bool {
         let has_tags = || !self.tags.is_empty() && self.tags.iter().all(|(name, value)| tags.get(name) == Some(value));
         self.is_all() || self.ids.iter().any(|wanted| wanted == id) || has_tags()
@@ -154,7 +155,7 @@ impl Rule {
         let known = WORDS.map(|(word, _)| word).join(", ");
         section.require("what", &format!("write one of: {known}"));
         let what = section.choice("what", &WORDS).map_or(What::Dropped, |word| what(section, word));
-        // Each option that makes no sense with it is left unread, and so told as unknown.
+        // An option that has no effect on this kind of rule is not read, and so it is reported as unknown.
         let mut rule = Rule {
             name,
             what,
@@ -176,7 +177,7 @@ fn what(section: &mut Section<'_>, word: Word) -> What {
     match word {
         Word::Down => {
             let lasting = section.duration("for", SECOND..=DAY);
-            // Who says how long it is to take need not say how often, too.
+            // A person who configures `for` need not configure `checks`, too.
             let checks = if lasting.is_some() { 1 } else { CONFIRMED };
             What::Down {
                 checks: section.integer("checks", 1..=20).unwrap_or(checks),

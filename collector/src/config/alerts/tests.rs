@@ -123,7 +123,7 @@ alerts:
         "alerts.maintenance[3].timezone: has a meaning beside `days` alone; give `days`, or leave it out",
     ] {
         let (place, rest) = fault.split_once(": ").unwrap();
-        // Items of a list may be named one by one.
+        // A fault may name the item of a list by its number.
         let is_told = told.lines().any(|line| line.contains(place) && line.contains(rest));
         let in_list = told.lines().any(|line| line.contains(&format!("{place}[1]")) && line.contains(rest));
         assert!(is_told || in_list, "{fault}\nis not in\n{told}");

@@ -1,11 +1,11 @@
-//! A time that comes again each week, by the clocks of some place.
+//! A time that comes again each week, by the clocks of a time zone.
 //!
-//! Where those clocks change, it is right like this:
+//! When these clocks change, two rules hold:
 //!
-//! - An hour that comes twice is in it both times: one from 02:15 to 02:45 begins with the first 02:15 and ends with the
-//!   second 02:45, since no one can say in which of both the work is done.
-//! - One whose begin is skipped takes place as a whole by as much later as is skipped: where 02:00 is followed by 03:00,
-//!   one from 02:15 to 02:45 is from 03:15 to 03:45. One whose end alone is skipped ends by as much later.
+//! - A time in an hour that comes twice covers both: a time from 02:15 to 02:45 begins with the first 02:15 and ends with
+//!   the second 02:45, because it is not known in which of both hours the work is done.
+//! - A time whose beginning is skipped is moved as a whole by the length of the skip: where 02:00 is followed by 03:00, a
+//!   time from 02:15 to 02:45 becomes 03:15 to 03:45. A time of which only the end is skipped ends later by that length.
 
 use jiff::civil::{Date, DateTime, Time, Weekday};
 use jiff::tz::{AmbiguousOffset, TimeZone};
@@ -15,13 +15,13 @@ use settings::{Section, Wrong, nearest};
 /// A time that comes again each week.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Weekly {
-    /// On which it begins.
+    /// The days on which it begins.
     days: Vec<Weekday>,
-    /// In minutes of the day.
+    /// Its beginning, in minutes of the day.
     from: i16,
-    /// In minutes of the day, or of the next one when that is not later.
+    /// Its end, in minutes of the day, or of the next day when it would not be after the beginning.
     until: i16,
-    /// By whose clocks.
+    /// The time zone of its clocks.
     zone: TimeZone,
 }
 
@@ -48,10 +48,10 @@ impl Weekly {
         }
     }
 
-    /// Whether a moment is in it.
+    /// Returns whether a moment is in it.
     pub(super) fn covers(&self, at: Timestamp) -> bool {
         let today = self.zone.to_datetime(at).date();
-        // One lasts a day at most, and may begin and end later than its day says by what clocks skip.
+        // It lasts a day at most, and clocks that skip a time may move its beginning and its end to a later date.
         let begins = [Some(today), today.yesterday().ok(), today.yesterday().and_then(Date::yesterday).ok()];
         let on = |date: &Date| self.days.contains(&date.weekday());
         begins
@@ -62,7 +62,7 @@ impl Weekly {
             .any(|(from, until)| (from..until).contains(&at))
     }
 
-    /// From when until when it is that begins on a date; none where the calendar ends.
+    /// Returns the beginning and the end of the time that begins on a date; none where the calendar ends.
     fn on(&self, date: Date) -> Option<(Timestamp, Timestamp)> {
         let days = if self.until > self.from { 0 } else { 1 };
         let minutes = [self.from, self.until + days * DAY];
@@ -111,14 +111,14 @@ fn zone(name: &str) -> Result<TimeZone, Wrong> {
 mod tests {
     use super::*;
 
-    /// Of each day, from and until in minutes.
+    /// Returns a time on each day.
     fn daily(from: &str, until: &str, zone: &str) -> Weekly {
         let days = DAYS.map(|(_, day)| day).to_vec();
         let zone = TimeZone::get(zone).unwrap();
         Weekly { days, from: minute(from).unwrap(), until: minute(until).unwrap(), zone }
     }
 
-    /// From when until when it is that begins on a date, in UTC.
+    /// Returns the beginning and the end of the time that begins on a date, in UTC.
     fn on(weekly: &Weekly, date: &str) -> String {
         let (from, until) = weekly.on(date.parse().unwrap()).unwrap();
         let shown = |at: Timestamp| at.strftime("%d %H:%M").to_string();
