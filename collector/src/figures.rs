@@ -1,10 +1,10 @@
 //! The numbers that people are told about a monitor, and what they mean.
 //!
-//! *Uptime* is the share of successes among the checks that say something about the site: an `agent_error` says
-//! nothing of it. *Coverage* is how many results arrived of those that agents said should: what was not checked is no
-//! uptime, but it is not silently left out either. *Response times* are those of the checks that got a whole answer;
-//! percentiles are exact to their bucket. An *outage* is failures in a row as one agent saw them, from the first
-//! failure to the next success.
+//! *Uptime* is the share of successes among the checks that say something about the site. An `agent_error` says nothing
+//! about it. *Coverage* is the share of results that arrived among those that agents said should arrive. What was not
+//! checked does not count as uptime, but it is not left out silently, either. *Response times* are those of the checks
+//! that got a whole answer. Their percentiles are exact to their bucket. An *outage* is failures in a row as one agent
+//! saw them, from the first failure to the next success.
 
 pub mod agent;
 pub mod alerts;
@@ -30,91 +30,92 @@ use serde::Serialize;
 
 use counts::Counts;
 
-/// From a moment up to another one.
+/// The time from a moment up to another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// The first moment.
+    /// The first moment of the window.
     pub since: Timestamp,
-    /// The first moment after it.
+    /// The first moment after the window.
     pub until: Timestamp,
 }
 
 impl Window {
-    /// The window of bars that have these edges, which are two at least.
+    /// Returns the window of bars that have these edges. There must be at least two edges.
     pub(crate) fn between(edges: &[Timestamp]) -> Window {
         Window { since: edges[0], until: edges[edges.len() - 1] }
     }
 }
 
-/// From when on is looked.
+/// The beginning of the window that is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Begin {
-    /// From this moment on.
+    /// The window begins at this moment.
     At(Timestamp),
-    /// So long before the end.
+    /// The window begins this time before its end.
     BeforeEnd(Duration),
 }
 
 /// What is asked for.
 #[derive(Clone, Debug)]
 pub struct Query {
-    /// From when on.
+    /// The beginning of the window.
     pub begin: Begin,
-    /// Up to when. None, or a time to come: up to what has arrived by now.
+    /// The end of the window. When it is none or in the future, the window lasts up to what has arrived by now.
     pub until: Option<Timestamp>,
-    /// Ids of monitors; empty means all.
+    /// The ids of the monitors; all monitors when it is empty.
     pub monitors: Vec<String>,
-    /// Names of agents; empty means all.
+    /// The names of the agents; all agents when it is empty.
     pub agents: Vec<String>,
-    /// Whether each agent's view stands alone.
+    /// Whether each agent has figures of its own.
     pub by_agent: bool,
 }
 
-/// What is answered.
+/// The answer to a query.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
-    /// When checks are counted: up to what has arrived by now where a later end was asked for.
+    /// The window in which checks are counted. It ends with what has arrived by now when a later end was asked for.
     pub window: Window,
-    /// Up to when outages are told: what failed is known at once.
+    /// The moment up to which outages are told. It is later than the window's end, because a failure is known at once.
     pub as_of: Timestamp,
-    /// By the monitors' ids.
+    /// The figures, sorted by the monitors' ids.
     pub figures: Vec<Figures>,
 }
 
-/// Why there is no window to look at.
+/// The reason why there is no window to look at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoWindow {
-    /// It ends where it begins, or before.
+    /// The window ends where it begins, or before.
     #[error("the window from {0} to {1} is empty; let it end after its begin")]
     Empty(Timestamp, Timestamp),
-    /// It begins later than now.
+    /// The window begins later than now.
     #[error("the window begins at {0}, which is yet to come: now it is {1}; let it begin earlier")]
     ToCome(Timestamp, Timestamp),
-    /// It begins before all time.
+    /// The window begins before all time.
     #[error("the window begins too long before {0}; let it begin later")]
     TooLong(Timestamp),
 }
 
-/// What is known of a monitor in a window.
+/// What is known about a monitor in a window.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Figures {
-    /// The monitor's id.
+    /// The id of the monitor.
     pub monitor: String,
-    /// Its name; none when it was due and nothing of it arrived.
+    /// The name of the monitor; none when it was due and nothing of it arrived.
     pub name: Option<String>,
-    /// Its url; likewise.
+    /// The url of the monitor; none when it was due and nothing of it arrived.
     pub url: Option<String>,
-    /// Whose view it is; none: of all agents that were asked for.
+    /// The agent whose view it is; none when it is the view of all agents that were asked for.
     pub agent: Option<String>,
-    /// Checks that were made.
+    /// The number of results that arrived.
     pub checks: i64,
-    /// Those that succeeded.
+    /// The number of results with a success.
     pub success: i64,
-    /// Those that an agent spoiled itself.
+    /// The number of results that an agent's own trouble spoiled.
     pub agent_errors: i64,
-    /// Results that those agents said should arrive; of all agents together also those of time in which none looked.
+    /// The number of results that those agents said should arrive. For all agents together it includes the results of
+    /// time in which no agent looked.
     pub due: i64,
-    /// Those of them that did not, of each agent on its own.
+    /// The number of due results that did not arrive, computed for each agent on its own.
     pub unseen: i64,
     /// How long answers took.
     pub response_times: ResponseTimes,
@@ -125,47 +126,48 @@ pub struct Figures {
 /// How long answers took, in microseconds; none without an answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct ResponseTimes {
-    /// How many answers there were.
+    /// The number of answers.
     pub answered: i64,
     /// The mean.
     pub mean_us: Option<f64>,
     /// The median.
     pub p50_us: Option<f64>,
-    /// 95 of 100 were faster.
+    /// The 95th percentile: 95 of 100 answers were faster.
     pub p95_us: Option<f64>,
-    /// 99 of 100 were faster.
+    /// The 99th percentile: 99 of 100 answers were faster.
     pub p99_us: Option<f64>,
-    /// The longest.
+    /// The longest time.
     pub max_us: Option<i64>,
 }
 
-/// Failures in a row.
+/// An outage: failures in a row as one agent saw them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Outage {
-    /// Who saw it.
+    /// The agent that saw it.
     pub agent: String,
-    /// When the first failed check began.
+    /// The moment when the first failed check began.
     pub began: Timestamp,
-    /// When the next successful one began; none when there was none in the window.
+    /// The moment when the next successful check began; none when there was none in the window.
     pub ended: Option<Timestamp>,
-    /// Whether it is known that it ended then. Else that agent looked for the last time then, and saw no success.
+    /// Whether it is known that the outage ended then. Otherwise that agent looked for the last time then, and saw no
+    /// success.
     pub is_end_known: bool,
-    /// How many checks failed.
+    /// The number of failed checks.
     pub failures: i64,
-    /// The outcome of the first.
+    /// The outcome of the first failed check.
     pub outcome: String,
-    /// Its status code.
+    /// The status code of the first failed check.
     pub status_code: Option<i16>,
-    /// Why it failed, for people.
+    /// The reason of the first failed check, for people.
     pub error: Option<String>,
 }
 
 impl Query {
-    /// When is looked, at a moment. A window that would go on ends shortly before that: what is yet to come, or may be on
-    /// its way, is neither unseen nor down.
+    /// Returns the window at a moment. A window that would go on ends shortly before that moment: what is in the
+    /// future, or may be on its way, is neither unseen nor down.
     ///
     /// # Errors
-    /// When nothing of it has been yet.
+    /// Returns an error when nothing of the window is in the past yet.
     pub fn window(&self, now: Timestamp) -> Result<Window, NoWindow> {
         let until = self.until.filter(|until| *until <= now).unwrap_or_else(|| period::latest_end(now));
         let since = match self.begin {
@@ -181,18 +183,18 @@ impl Query {
 }
 
 impl Figures {
-    /// Whether there is nothing to tell.
+    /// Returns whether there is nothing to tell.
     pub fn is_empty(&self) -> bool {
         self.counts().is_empty() && self.outages.is_empty()
     }
 
-    /// What was seen, and what that leaves open.
+    /// Returns what was seen, and what that leaves open.
     pub fn counts(&self) -> Counts {
         let Figures { checks, success, agent_errors, unseen, .. } = *self;
         Counts { checks, success, agent_errors, unseen }
     }
 
-    /// For how long at least one agent saw an outage. One that has not ended lasts to `until`.
+    /// Returns how long at least one agent saw an outage. An outage that has not ended lasts to `until`.
     pub fn downtime(&self, until: Timestamp) -> SignedDuration {
         let mut spans: Vec<_> = self.outages.iter().map(|it| (it.began, it.ended.unwrap_or(until))).collect();
         spans.sort_unstable();
@@ -209,7 +211,7 @@ impl Figures {
     }
 }
 
-/// What is one of a few words, such as a verdict, as JSON has it.
+/// Returns the word of a value in JSON, such as a verdict.
 pub fn word(of: impl Serialize) -> String {
     match serde_json::to_value(of) {
         Ok(serde_json::Value::String(word)) => word,

@@ -1,4 +1,4 @@
-//! What pages and programs are shown of an agent.
+//! What pages and programs are shown about an agent.
 
 use std::collections::BTreeMap;
 
@@ -8,57 +8,59 @@ use serde::Serialize;
 /// An agent, as the tables know it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AgentRow {
-    /// Its name.
+    /// The name of the agent.
     pub name: String,
-    /// Its version, when it reported.
+    /// The version of the agent; none when it never reported.
     pub version: Option<String>,
-    /// Its labels.
+    /// The labels of the agent.
     pub labels: BTreeMap<String, String>,
-    /// When it was first heard of, by the database's clock; for alerts alone.
+    /// The moment when the agent was first heard of, by the database's clock. Only alerts use it.
     #[serde(skip)]
     pub first_seen: Option<Timestamp>,
-    /// When its latest report was stored, by the database's clock.
+    /// The moment when its latest report was stored, by the database's clock.
     pub last_seen: Option<Timestamp>,
-    /// When it made its latest report, by its own clock.
+    /// The moment when it made its latest report, by its own clock.
     pub last_report: Option<Timestamp>,
-    /// Whether it reports every minute, has said that it stops, is silent though it has not, or is gone for good.
+    /// Whether the agent reports every minute, has said that it stops, is silent although it has not, or is gone for
+    /// good.
     pub presence: Presence,
-    /// Since when it is gone, where somebody said so.
+    /// The moment since which the agent is gone, when a person said so.
     pub retired_since: Option<Timestamp>,
     /// Whether two hosts report under its name.
     pub doubled: bool,
-    /// Monitors that it is to check.
+    /// The number of monitors that it is to check.
     pub monitors: i64,
-    /// Records that waited in its outbox at its latest report.
+    /// The number of records that waited in its outbox at its latest report.
     pub pending: i64,
-    /// Numbers that it declared dropped, of all its runs.
+    /// The number of sequence numbers that it declared dropped in all its runs.
     pub dropped: i64,
-    /// Results that were set aside, of all its runs.
+    /// The number of its results that were set aside in all its runs.
     pub rejected: i64,
-    /// Bytes of its outbox at its latest report.
+    /// The size of its outbox in bytes at its latest report.
     pub outbox_bytes: Option<i64>,
-    /// How far its clock is behind the database's at least, in microseconds; negative: ahead. Zero where it may be right.
+    /// How far its clock is behind the database's at least, in microseconds. A negative value means that it is ahead.
+    /// Zero means that it may be right.
     pub clock_behind_us: i64,
-    /// How many times its clock jumped since its start.
+    /// The number of times that its clock jumped since its start.
     pub clock_jumps: i64,
-    /// The last jump in microseconds; negative is backwards.
+    /// The last jump in microseconds. A negative value means that it went backwards.
     pub last_jump_us: i64,
-    /// Entries of its configuration that were skipped since they are wrong.
+    /// The number of entries of its configuration that were skipped because they are wrong.
     pub configuration_faults: i64,
-    /// Slots without a check since its start, by reason.
+    /// The number of slots without a check since its start, by reason.
     pub missed: BTreeMap<String, i64>,
 }
 
-/// Whether an agent is there.
+/// How an agent is now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Presence {
-    /// It reports.
+    /// The agent reports.
     Running,
-    /// It said that it stops.
+    /// The agent said that it stops.
     Stopped,
-    /// It said nothing for three minutes, and has not said that it stops.
+    /// Nothing was heard of the agent for three minutes, and it has not said that it stops.
     Silent,
-    /// Somebody said that it is gone, and it has made no report since.
+    /// A person said that the agent is gone, and it has made no report since.
     Retired,
 }

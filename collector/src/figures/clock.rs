@@ -1,21 +1,22 @@
-//! How far an agent's clock is behind, negative: ahead, and what that is to those who compare its times with another
-//! clock's. Nothing that is stored is dated again.
+//! How far an agent's clock is behind (a negative value means that it is ahead), and what follows for readers who
+//! compare its times with another clock. No stored time is changed.
 
 use jiff::SignedDuration;
 
-/// Less than this is not told. A message may be with the agent's producer for so long, and what it tells is no surer; and
-/// a result that comes so much later than it is dated is waited for in any case.
+/// A smaller difference is not told. A message may stay in the agent's producer for this time, so what it tells is not
+/// more exact. A result that arrives later by this time is waited for in any case.
 const TOLD: SignedDuration = SignedDuration::from_secs(30);
-/// What is looked for further back than this costs more than it is worth: of a clock that is behind by more, results
-/// count as older than they are.
+/// The largest difference that is taken into account, because it costs too much to look for results further back. When
+/// a clock is behind by more, its results count as older than they are.
 const REGARDED: SignedDuration = SignedDuration::from_mins(15);
 
-/// What is said of it: nothing is zero.
+/// Returns the difference that is told. Zero means that nothing is told.
 pub fn told(behind: SignedDuration) -> SignedDuration {
     if behind.abs() < TOLD { SignedDuration::ZERO } else { behind }
 }
 
-/// By how much the times of the agent's results are earlier than those of a right clock, as far as is regarded.
+/// Returns by how much the times of the agent's results are earlier than those of a right clock, up to the largest
+/// difference that is taken into account.
 pub fn regarded(behind: SignedDuration) -> SignedDuration {
     told(behind).min(REGARDED)
 }

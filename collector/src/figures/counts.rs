@@ -1,4 +1,4 @@
-//! What was seen of a site in some time, and what that leaves open.
+//! Counts what was seen of a site in some time, and what that leaves open.
 //!
 //! ```text
 //!  expected ───────────────────────────────────────────────┐
@@ -12,48 +12,48 @@ use std::ops::AddAssign;
 
 use serde::Serialize;
 
-/// Counts of checks. They add up over monitors, agents and time.
+/// Counts of checks. They can be added up over monitors, agents and time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
-    /// Results that arrived.
+    /// The results that arrived.
     pub checks: i64,
-    /// Those that succeeded.
+    /// The results with a success.
     pub success: i64,
-    /// Those that an agent spoiled itself: they say nothing about the site.
+    /// The results that an agent's own trouble spoiled. They say nothing about the site.
     pub agent_errors: i64,
-    /// Checks that were due, as far as is known, and of which no result arrived: also those of time in which no agent
-    /// looked though one had before.
+    /// The checks that were due, as far as is known, and that have no result. They include those of the time in which
+    /// no agent looked although one had before.
     pub unseen: i64,
 }
 
-/// The truth about an uptime lies between them, from 0 to 1.
+/// The bounds between which the true uptime lies, from 0 to 1.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Bounds {
-    /// If all that was not seen had failed.
+    /// The uptime if all that was not seen had failed.
     pub lower: f64,
-    /// If all that was not seen had succeeded.
+    /// The uptime if all that was not seen had succeeded.
     pub upper: f64,
 }
 
 #[allow(clippy::cast_precision_loss)] // counts of checks
 impl Counts {
-    /// Checks that failed by the site's fault.
+    /// Returns the number of checks that failed because of the site.
     pub fn failed(&self) -> i64 {
         self.checks - self.success - self.agent_errors
     }
 
-    /// What should have arrived: all that arrived, and all that did not.
+    /// Returns the number of results that should have arrived: those that arrived, and those that did not.
     pub fn expected(&self) -> i64 {
         self.checks + self.unseen
     }
 
-    /// The share of successes among what was seen of the site; none when nothing was.
+    /// Returns the share of successes among what was seen of the site; none when nothing was seen.
     pub fn uptime(&self) -> Option<f64> {
         let telling = self.checks - self.agent_errors;
         (telling > 0).then(|| self.success as f64 / telling as f64)
     }
 
-    /// Where the uptime lies, whatever happened unseen; none when nothing was expected.
+    /// Returns the bounds of the uptime, whatever happened unseen; none when nothing was expected.
     pub fn bounds(&self) -> Option<Bounds> {
         let expected = self.expected();
         (expected > 0).then(|| Bounds {
@@ -62,13 +62,13 @@ impl Counts {
         })
     }
 
-    /// How much of what was expected arrived, from 0 to 1; none when nothing was expected.
+    /// Returns the share of the expected results that arrived, from 0 to 1; none when nothing was expected.
     pub fn coverage(&self) -> Option<f64> {
         let expected = self.expected();
         (expected > 0).then(|| self.checks as f64 / expected as f64)
     }
 
-    /// Whether there is neither a result nor anything that was expected.
+    /// Returns whether there is neither a result nor anything that was expected.
     pub fn is_empty(&self) -> bool {
         self.expected() == 0
     }

@@ -1,4 +1,4 @@
-//! What pages and programs are shown of one monitor, at length.
+//! What pages and programs are shown about one monitor, at length.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -12,112 +12,114 @@ use super::{ResponseTimes, Window};
 /// One monitor at length.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Detail {
-    /// The moment that all of it describes.
+    /// The moment to which all figures refer.
     pub as_of: Timestamp,
-    /// How far back.
+    /// How far back the page looks.
     pub period: Period,
-    /// From the begin of the oldest bar up to that moment.
+    /// The window from the beginning of the oldest bar up to that moment.
     pub window: Window,
-    /// In short.
+    /// The monitor in short.
     pub summary: Summary,
-    /// What each agent saw, by its name.
+    /// What each agent saw, sorted by the agents' names.
     pub agents: Vec<Side>,
-    /// Response times over the window, oldest first; times without an answer have no point.
+    /// The response times over the window, oldest first. Times without an answer have no point.
     pub series: Vec<Point>,
-    /// Newest first, at most [`Detail::MOST`].
+    /// The incidents, newest first, at most [`Detail::MOST`].
     pub incidents: Vec<Incident>,
-    /// Newest first, at most [`Detail::MOST`].
+    /// The gaps, newest first, at most [`Detail::MOST`].
     pub gaps: Vec<Gap>,
-    /// Newest first, at most [`Detail::MOST`].
+    /// The late results, newest first, at most [`Detail::MOST`].
     pub late: Vec<Late>,
-    /// The latest results, newest first, at most [`Detail::MOST`] and one more, which tells that there are more.
+    /// The latest results, newest first, at most [`Detail::MOST`] and one more. The additional one shows that there are
+    /// more.
     pub results: Vec<ResultRow>,
 }
 
 impl Detail {
-    /// Of each list this many are shown.
+    /// The largest number of entries that are shown of each list.
     pub const MOST: usize = 50;
 }
 
 /// What one agent saw of a monitor.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Side {
-    /// Its name.
+    /// The name of the agent.
     pub agent: String,
-    /// Of the window.
+    /// The counts of the window.
     pub counts: Counts,
-    /// Of the window.
+    /// The response times of the window.
     pub times: ResponseTimes,
-    /// The same bars as the summary's.
+    /// The bars of the agent, with the same edges as those of the summary.
     pub bars: Vec<Bar>,
 }
 
-/// Response times of some time, over all agents.
+/// The response times of a span of time, over all agents.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Point {
-    /// Its first moment.
+    /// The first moment of the span.
     pub since: Timestamp,
     /// The median, in microseconds.
     pub p50_us: f64,
-    /// In microseconds.
+    /// The 95th percentile, in microseconds.
     pub p95_us: f64,
-    /// Means of the phases in microseconds: dns, connect, tls, first byte, body; only of the last 24 hours.
+    /// The means of the phases in microseconds: dns, connect, tls, first byte, body. They are known only for the last
+    /// 24 hours.
     pub phases_us: Option<[f64; 5]>,
 }
 
-/// Time in which less arrived than was due, by whole hours.
+/// A gap: time in which fewer results arrived than were due, by whole hours.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Gap {
-    /// Of whom; none: no one was to look, though one had before.
+    /// The agent whose results are missing; none for time in which no agent was to look, although one had before.
     pub agent: Option<String>,
-    /// The begin of its first hour.
+    /// The beginning of its first hour.
     pub began: Timestamp,
-    /// The end of its last one.
+    /// The end of its last hour.
     pub ended: Timestamp,
-    /// Checks without a result.
+    /// The number of checks without a result.
     pub unseen: i64,
-    /// Checks that the agent spoiled itself.
+    /// The number of checks that the agent's own trouble spoiled.
     pub agent_errors: i64,
 }
 
-/// Results of an hour that came long after they were made.
+/// Results of an hour that arrived long after their checks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Late {
-    /// From whom.
+    /// The agent that made the checks.
     pub agent: String,
-    /// The begin of the hour in which the checks were made.
+    /// The beginning of the hour in which the checks were made.
     pub hour: Timestamp,
-    /// When the last of them was stored.
+    /// The moment when the last of them was stored.
     pub received_at: Timestamp,
-    /// How many results of that agent came late in that hour, of all its monitors.
+    /// The number of results of that agent that arrived late in that hour, over all its monitors.
     pub results: i64,
 }
 
 /// A result as people read it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ResultRow {
-    /// When its check began.
+    /// The moment when its check began.
     pub checked_at: Timestamp,
-    /// Who checked.
+    /// The agent that made the check.
     pub agent: String,
-    /// One word.
+    /// The outcome, which is one word.
     pub outcome: String,
-    /// HTTP's.
+    /// The status code of HTTP.
     pub status_code: Option<i16>,
-    /// HTTP's phrase.
+    /// The reason phrase of HTTP.
     pub reason: Option<String>,
-    /// The whole check, in microseconds.
+    /// The duration of the whole check, in microseconds.
     pub response_time_us: Option<i64>,
-    /// dns, connect, tls, first byte, body, in microseconds.
+    /// The phases in microseconds: dns, connect, tls, first byte, body.
     pub phases_us: [Option<i64>; 5],
-    /// How many times it was tried.
+    /// The number of attempts.
     pub attempts: i16,
-    /// Address and port that answered.
+    /// The address and port that answered.
     pub peer: Option<String>,
     /// The end of the certificate that was shown.
     pub certificate_not_after: Option<Timestamp>,
-    /// The earliest end among the certificates that the check relied on, where that is another.
+    /// The earliest end among the certificates that the check relied on, when it differs from the end of the one shown.
     pub certificate_first_end: Option<Timestamp>,
-    /// Why it failed, for people.
+    /// The reason of the failure, for people.
     pub error: Option<String>,
 }

@@ -1,13 +1,15 @@
-//! What should have arrived, by what agents said: which monitors they check, how often, and from when to when.
+//! Computes what should have arrived, from what agents said: which monitors they check, how often, and from when to
+//! when.
 //!
 //! ```text
 //! agent a   ├── checks every 30 s ──┤ clean stop      ├── checks every 30 s ──
 //! agent b             ├── checks every 60 s ──┤ clean stop
 //!                                             └ no one ┘
 //! ```
-//! An agent that dies without a word goes on to be expected: what it did not check was not seen. One that stops cleanly
-//! is not, as long as another one looks; time in which none looks though one had before is *no one's*, and counts as not
-//! seen, too. A monitor that goes from a configuration is no longer due.
+//! An agent that dies without saying so is still expected to look, so the checks that it did not make count as not
+//! seen. An agent that stops cleanly is not expected to look while another one looks. The time in which no agent looks
+//! although one had before is *idle* time, and it counts as not seen, too. A monitor that is gone from a configuration
+//! is no longer due.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,22 +18,22 @@ use jiff::{SignedDuration, Timestamp};
 use super::counts::Counts;
 use super::overview::Tags;
 
-/// A time in which an agent was to check a monitor.
+/// A span: a time in which an agent was to check a monitor.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Span {
-    /// Who.
+    /// The agent.
     pub agent_id: i32,
-    /// How often.
+    /// The interval of its checks.
     pub interval: SignedDuration,
-    /// The monitor's tags in it.
+    /// The tags of the monitor in this span.
     pub tags: Tags,
-    /// From when.
+    /// The beginning of the span.
     pub begins: Timestamp,
-    /// Up to when; none while it holds.
+    /// The end of the span; none while it lasts.
     pub ends: Option<Timestamp>,
-    /// Whether a clean stop ended it.
+    /// Whether a clean stop ended the span.
     pub is_stopped: bool,
-    /// Where a clean stop ended it, when that agent began again; none while it has not.
+    /// The moment when the agent began again after a clean stop; none while it has not.
     pub resumes: Option<Timestamp>,
 }
 
@@ -39,11 +41,11 @@ pub struct Span {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Schedule {
     spans: Vec<Span>,
-    /// The times that no agent covered, up to the moment that the page describes.
+    /// The idle times, up to the moment of the schedule.
     idle: Vec<Idle>,
 }
 
-/// Time in which no one looked though somebody had before.
+/// Idle time, in which no agent looked although one had before.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Idle {
     begins: Timestamp,
@@ -52,44 +54,45 @@ struct Idle {
 }
 
 impl Schedule {
-    /// Of these times, at a moment.
+    /// Creates the schedule of these spans at a moment.
     pub fn new(mut spans: Vec<Span>, now: Timestamp) -> Schedule {
         spans.sort_by_key(|span| span.begins);
         let idle = idle(&spans, now);
         Schedule { spans, idle }
     }
 
-    /// Who is to look at it now, and how often.
+    /// Returns which agents are to look at the monitor now, and how often.
     pub fn lookers(&self) -> impl Iterator<Item = (i32, SignedDuration)> {
         self.spans.iter().filter(|span| span.ends.is_none()).map(|span| (span.agent_id, span.interval))
     }
 
-    /// How often an agent was to look at it at a moment; none when it was not.
+    /// Returns how often an agent was to look at the monitor at a moment; none when it was not.
     pub fn interval_of(&self, agent_id: i32, at: Timestamp) -> Option<SignedDuration> {
         let holds =
             |span: &&Span| span.agent_id == agent_id && span.begins <= at && span.ends.is_none_or(|ends| ends > at);
         self.spans.iter().filter(holds).map(|span| span.interval).max()
     }
 
-    /// Whether it is in no configuration any more: no one is to look, and none that would is stopped.
+    /// Returns whether the monitor is in no configuration any more: no agent is to look, and no agent that would look
+    /// is stopped.
     pub fn is_retired(&self) -> bool {
         let is_waiting = |span: &Span| span.ends.is_none() || span.is_stopped && span.resumes.is_none();
         !self.spans.iter().any(is_waiting)
     }
 
-    /// Its tags as they are now: those of all who are to look at it together, and of no one else: what only an agent said
-    /// that has stopped, such as that anybody may see it, no longer holds.
+    /// Returns the present tags of the monitor: those of all agents that are to look at it together. A tag that only a
+    /// stopped agent gave, such as one that makes the monitor public, no longer holds.
     ///
-    /// While none is to look, they are those of the latest of its times: an agent that stops for an upgrade should
-    /// neither move its monitors to another group nor take them from whom their alerts and pages are for.
+    /// While no agent is to look, the tags are those of the latest span. An agent that stops for an upgrade should
+    /// neither move its monitors to another group nor hide them from the people for whom their alerts and pages are.
     pub fn tags(&self) -> Tags {
         let mut now = self.spans.iter().filter(|span| span.ends.is_none()).peekable();
         let latest = if now.peek().is_none() { self.spans.last() } else { None };
         latest.into_iter().chain(now).flat_map(|span| span.tags.clone()).collect()
     }
 
-    /// How many results each agent owes of a time. An agent that begins again and again owes no less than one that goes on:
-    /// what its times have of slots of one interval is added up before it is rounded.
+    /// Returns how many results each agent owes for a time. An agent that starts again and again owes no less than one
+    /// that runs on: the parts of slots of one interval are added up over its spans before the sum is rounded.
     pub fn due(&self, since: Timestamp, until: Timestamp) -> BTreeMap<i32, i64> {
         let mut parts: BTreeMap<(i32, SignedDuration), f64> = BTreeMap::new();
         for span in &self.spans {
@@ -103,33 +106,33 @@ impl Schedule {
         due
     }
 
-    /// Who was to look at some time.
+    /// Returns the agents that were to look at some time.
     pub fn agents(&self) -> BTreeSet<i32> {
         self.spans.iter().map(|span| span.agent_id).collect()
     }
 
-    /// How many results an agent owes of each bar, whose edges these are.
+    /// Returns how many results an agent owes for each bar between these edges.
     pub fn of_agent(&self, agent_id: i32, edges: &[Timestamp]) -> Vec<i64> {
         let spans = self.spans.iter().filter(|span| span.agent_id == agent_id);
         spread(spans.map(|span| (span.begins, span.ends, span.interval)), edges)
     }
 
-    /// How many results no one owes of each bar.
-    pub fn of_no_agent(&self, edges: &[Timestamp]) -> Vec<i64> {
+    /// Returns how many results of idle time are missing for each bar.
+    pub fn of_nobody(&self, edges: &[Timestamp]) -> Vec<i64> {
         spread(self.idle.iter().map(|idle| (idle.begins, Some(idle.ends), idle.interval)), edges)
     }
 }
 
-/// What was seen by one agent in each bar, beside what it owes of it. What arrived beyond that in one bar fills no gap in
-/// another one. Without an agent it is what no one owes.
+/// Returns the counts of one agent in each bar: what arrived, and what it owes and did not deliver. Results beyond the
+/// due number in one bar fill no gap in another one. With no results at all, it returns the counts of idle time.
 pub fn counts(arrived: &[Counts], due: &[i64]) -> Vec<Counts> {
     let arrived = |n: usize| arrived.get(n).copied().unwrap_or_default();
     let unseen = unseen(due, |n| arrived(n).checks);
     (0..).zip(unseen).map(|(n, unseen)| Counts { unseen, ..arrived(n) }).collect()
 }
 
-/// What did not arrive of what one agent owes of each bar. A slot near an edge may have gone over it: where a bar has one
-/// less and its neighbour one more, nothing is missing.
+/// Returns how many of the results that one agent owes for each bar did not arrive. A slot near an edge may have moved
+/// over it: when a bar has one result too few and its neighbour has one too many, nothing is missing.
 fn unseen(due: &[i64], arrived: impl Fn(usize) -> i64) -> Vec<i64> {
     let mut missing: Vec<i64> = due.iter().enumerate().map(|(n, due)| due - arrived(n)).collect();
     for n in 1..missing.len() {
@@ -146,17 +149,18 @@ fn unseen(due: &[i64], arrived: impl Fn(usize) -> i64) -> Vec<i64> {
 
 #[allow(clippy::cast_possible_truncation)] // far below
 fn whole(slots: f64) -> i64 {
-    // What is a whole number but for the rounding of a division.
+    // The addition keeps a whole number whole that a division rounded down slightly.
     (slots + 1e-6).floor() as i64
 }
 
-/// How many slots of a span lie within a window, in parts.
+/// Returns how many slots of a span lie within a window, with parts of slots.
 fn slots(begins: Timestamp, ends: Timestamp, interval: SignedDuration, since: Timestamp, until: Timestamp) -> f64 {
     let inside = ends.min(until).duration_since(begins.max(since));
     (inside.as_secs_f64() / interval.as_secs_f64().max(0.001)).max(0.0)
 }
 
-/// Whole slots by bar: of each interval those up to its end that no bar before has.
+/// Returns the number of whole slots of each bar: for each interval, the slots up to the end of the bar that no earlier
+/// bar has.
 fn spread(
     spans: impl Iterator<Item = (Timestamp, Option<Timestamp>, SignedDuration)>,
     edges: &[Timestamp],
@@ -184,7 +188,7 @@ fn spread(
     due
 }
 
-/// The times after clean stops in which no other agent looked.
+/// Returns the times after clean stops in which no other agent looked.
 fn idle(spans: &[Span], now: Timestamp) -> Vec<Idle> {
     let off = |span: &&Span| span.is_stopped && span.ends.is_some();
     let mut off: Vec<Idle> = spans
@@ -198,11 +202,11 @@ fn idle(spans: &[Span], now: Timestamp) -> Vec<Idle> {
         .collect();
     off.sort_by_key(|idle| idle.begins);
     let mut found = Vec::new();
-    // Up to here time is somebody's, or counted.
+    // All time before this moment belongs to an agent, or is already counted.
     let mut counted = Timestamp::MIN;
     for idle in off {
         let mut from = idle.begins.max(counted);
-        // The spans are sorted by their begin.
+        // The spans are sorted by their beginning.
         for span in spans {
             let ends = span.ends.unwrap_or(now);
             if ends <= from {
@@ -232,7 +236,7 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
-    /// Every ten seconds.
+    /// Returns a span with an interval of ten seconds.
     fn span(agent_id: i32, begins: i64, ends: Option<i64>) -> Span {
         Span {
             agent_id,

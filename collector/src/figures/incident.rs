@@ -1,62 +1,63 @@
-//! What befell a monitor, over all agents that looked: outages that overlap are one incident.
+//! The incidents of a monitor, over all agents that looked: outages that overlap are one incident.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::Outage;
 
-/// Who was at fault.
+/// What was at fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Blame {
-    /// At some time every agent that looked saw a failure: the site's own.
+    /// The site was at fault: at some time every agent that looked saw a failure.
     Target,
-    /// At each time some agent that looked saw success: the way of the others to the site.
+    /// The path of some agents to the site was at fault: at each time some agent that looked saw success.
     Path,
 }
 
-/// Failures that some agents saw at one time, or that followed without a gap.
+/// Failures that some agents saw at the same time, or that followed without a gap.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Incident {
-    /// Who was at fault.
+    /// What was at fault.
     pub blame: Blame,
-    /// The first failed check of any agent.
+    /// The moment of the first failed check of any agent.
     pub began: Timestamp,
-    /// The first success of the last agent that had failed; none while one still fails.
+    /// The moment of the first success of the last agent that had failed; none while one still fails.
     pub ended: Option<Timestamp>,
-    /// Whether it is known that it ended then. Else that agent looked for the last time then, and never saw a success.
+    /// Whether it is known that the incident ended then. Otherwise that agent looked for the last time then, and never
+    /// saw a success.
     pub is_end_known: bool,
-    /// Agents that saw failures, by name.
+    /// The names of the agents that saw failures, sorted.
     pub failing: Vec<String>,
-    /// Agents that looked in that time and saw only success, by name.
+    /// The names of the agents that looked in that time and saw only success, sorted.
     pub passing: Vec<String>,
-    /// Failed checks of all agents.
+    /// The number of failed checks of all agents.
     pub failures: i64,
     /// The outcome of the first failed check.
     pub outcome: String,
-    /// Its status code.
+    /// The status code of the first failed check.
     pub status_code: Option<i16>,
-    /// Why it failed, for people.
+    /// The reason of the first failed check, for people.
     pub error: Option<String>,
 }
 
 impl Incident {
-    /// How long it took, or has taken up to now.
+    /// Returns how long the incident lasted, or has lasted up to now.
     pub fn lasted(&self, now: Timestamp) -> SignedDuration {
         self.ended.unwrap_or(now).duration_since(self.began)
     }
 }
 
-/// Outages of one monitor that overlap, oldest first, and when the last of them ended.
+/// Outages of one monitor that overlap, oldest first, and the moment when the last of them ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Group {
     outages: Vec<Outage>,
-    /// None while one has not.
+    /// The end of the last outage; none while one has not ended.
     ended: Option<Timestamp>,
     is_end_known: bool,
 }
 
-/// The groups of one monitor's outages, newest first.
+/// Returns the groups of one monitor's outages, newest first.
 pub fn groups(mut outages: Vec<Outage>) -> Vec<Group> {
     outages.sort_by_key(|outage| outage.began);
     let mut groups: Vec<Group> = Vec::new();
@@ -77,12 +78,12 @@ pub fn groups(mut outages: Vec<Outage>) -> Vec<Group> {
 }
 
 impl Group {
-    /// When it began, and when it ended.
+    /// Returns when the group began, and when it ended.
     pub fn span(&self) -> (Timestamp, Option<Timestamp>) {
         (self.outages[0].began, self.ended)
     }
 
-    /// What it was, given who saw a success in that time.
+    /// Returns the incident of this group. `saw_success` names the agents that saw a success in that time.
     pub fn incident(self, saw_success: &[String]) -> Incident {
         let mut failing: Vec<String> = self.outages.iter().map(|outage| outage.agent.clone()).collect();
         failing.sort();
@@ -106,7 +107,7 @@ impl Group {
     }
 }
 
-/// How many agents saw failures at one time.
+/// Returns how many agents at most saw failures at one time.
 fn most_at_once(outages: &[Outage]) -> usize {
     let is_open = |outage: &Outage, at| outage.began <= at && outage.ended.is_none_or(|ended| ended > at);
     outages.iter().map(|it| outages.iter().filter(|other| is_open(other, it.began)).count()).max().unwrap_or(0)

@@ -3,24 +3,25 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-/// How an agent stands to a monitor now.
+/// What an agent says about a monitor now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Look {
-    /// Its latest check succeeded.
+    /// The latest check of the agent succeeded.
     Success,
-    /// So did it here, but that was before the failures began that others see: it says nothing of the present.
+    /// The latest check of the agent succeeded, but before the failures began that others see. It says nothing about
+    /// the present.
     Earlier,
-    /// Its latest check failed.
+    /// The latest check of the agent failed.
     Failure,
-    /// Its latest check was spoiled by its own trouble.
+    /// The latest check of the agent was spoiled by its own trouble.
     AgentError,
-    /// Its latest result is older than it should be.
+    /// The latest result of the agent is older than it should be.
     Silent,
 }
 
 impl Look {
-    /// Of a check with that outcome.
+    /// Returns the look that follows from an outcome.
     pub fn of(outcome: &str) -> Look {
         match outcome {
             "success" => Look::Success,
@@ -33,28 +34,28 @@ impl Look {
 /// The latest result of a monitor by an agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Latest {
-    /// Who looked.
+    /// The agent that looked.
     pub agent: String,
-    /// How that stands now.
+    /// What the agent says about the monitor now.
     pub look: Look,
-    /// When its check began; none when no result of it is known in the time that was looked through.
+    /// The moment when its check began; none when no result is known in the time that was searched.
     pub checked_at: Option<Timestamp>,
-    /// Its outcome, one word.
+    /// The outcome, which is one word.
     pub outcome: Option<String>,
-    /// HTTP's.
+    /// The status code of HTTP.
     pub status_code: Option<i16>,
-    /// The whole check, in microseconds.
+    /// The duration of the whole check, in microseconds.
     pub response_time_us: Option<i64>,
-    /// Why it failed, for people.
+    /// The reason of the failure, for people.
     pub error: Option<String>,
     /// The end of the certificate that was shown.
     pub certificate_not_after: Option<Timestamp>,
-    /// The earliest end among the certificates that the check relied on, where that is another.
+    /// The earliest end among the certificates that the check relied on, when it differs from the end of the one shown.
     pub certificate_first_end: Option<Timestamp>,
 }
 
 impl Latest {
-    /// Returns the look of an agent without any result.
+    /// Returns what is known about an agent without any result.
     pub fn silent(agent: String) -> Latest {
         Latest {
             agent,

@@ -1,42 +1,42 @@
-//! What an agent sees of a monitor, and whether that contradicts what others see.
+//! What an agent sees of a monitor, and whether that contradicts what other agents see.
 //!
 //! ```text
 //! agent a, every 5 s   ✓ ✓ ✗ ✗ ✗ ✗ ✗ ✗        since here it fails
 //! agent b, every hour  ✓                      it looked before: it says nothing of the present
 //! ```
-//! A success contradicts failures only where it was seen after they began. A single failure may pass within the interval of
-//! those who looked before, so failures count as confirmed only once there are two in a row.
+//! A success contradicts failures only when it was seen after they began. A single failure may come and go within the
+//! interval of the agents that looked before. Therefore failures count as confirmed only once there are two in a row.
 
 use jiff::Timestamp;
 
 use super::look::{Latest, Look};
 
-/// This number of failures in a row is believed against successes that were seen before them. Rules of alerts want as many,
-/// too, unless they say otherwise.
+/// The number of failures in a row that outweighs successes that were seen before them. Rules of alerts use the same
+/// number unless they are configured otherwise.
 pub const CONFIRMED: u32 = 2;
 
 /// What an agent sees of a monitor.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Observation {
-    /// Its latest result.
+    /// The latest result of the agent.
     pub latest: Latest,
-    /// When that check began, by a right clock.
+    /// The moment when that check began, by a right clock.
     pub looked_at: Option<Timestamp>,
-    /// How many checks failed since the last success that was looked at.
+    /// The number of checks that failed since the last success that was looked at.
     pub failures: i64,
-    /// When the first of them began, by a right clock.
+    /// The moment when the first of the failed checks began, by a right clock.
     pub since: Option<Timestamp>,
-    /// Whether there was a success before: else it may have failed for longer.
+    /// Whether a success was seen before the failures. Otherwise the monitor may have failed for longer.
     pub is_bounded: bool,
 }
 
 impl Observation {
-    /// The sight that an agent's latest result alone gives.
+    /// Creates the observation that an agent's latest result alone gives.
     pub fn of(latest: Latest) -> Observation {
         Observation { latest, looked_at: None, failures: 0, since: None, is_bounded: false }
     }
 
-    /// The sight of an agent without any result.
+    /// Creates the observation of an agent without any result.
     pub fn silent(agent: String) -> Observation {
         Observation::of(Latest::silent(agent))
     }
@@ -46,8 +46,8 @@ impl Observation {
     }
 }
 
-/// What each agent sees, where successes that were seen before the first of the confirmed failures are no longer of the
-/// present.
+/// Returns what each agent sees now. A success that was seen before the first of the confirmed failures does not count
+/// as present.
 pub(super) fn of_the_present(observations: Vec<Observation>) -> impl Iterator<Item = Latest> {
     let began = observations
         .iter()
@@ -72,7 +72,7 @@ mod tests {
         Timestamp::from_second(10_000 + second).unwrap()
     }
 
-    /// An agent that looked at a second and saw that.
+    /// Returns the observation of an agent that looked at this second and had this look.
     fn observation(agent: &str, look: Look, looked_at: i64) -> Observation {
         let latest = Latest { look, ..Latest::silent(agent.into()) };
         Observation { looked_at: Some(at(looked_at)), ..Observation::of(latest) }

@@ -1,4 +1,4 @@
-//! What pages and programs are shown of all monitors, in short.
+//! What pages and programs are shown about all monitors, in short.
 
 use std::collections::BTreeMap;
 
@@ -10,51 +10,51 @@ use super::period::Period;
 use super::state::State;
 use super::{ResponseTimes, Window};
 
-/// Tags of a monitor, by name.
+/// The tags of a monitor, by name.
 pub type Tags = BTreeMap<String, String>;
 
 /// All monitors in short.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Overview {
-    /// The moment that all of it describes.
+    /// The moment to which all figures refer.
     pub as_of: Timestamp,
-    /// How far back.
+    /// How far back the page looks.
     pub period: Period,
-    /// From the begin of the oldest bar up to that moment.
+    /// The window from the beginning of the oldest bar up to that moment.
     pub window: Window,
-    /// By name.
+    /// The monitors, sorted by name.
     pub monitors: Vec<Summary>,
 }
 
 /// A monitor in short.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Summary {
-    /// Its id.
+    /// The id of the monitor.
     pub id: String,
-    /// Its name.
+    /// The name of the monitor.
     pub name: String,
-    /// Its url, as its latest definition has it.
+    /// The url of the monitor, from its latest definition.
     pub url: String,
-    /// Its tags, those of all agents that are to look at it together.
+    /// The tags of the monitor, from all agents that are to look at it together.
     pub tags: Tags,
-    /// How it is now.
+    /// The present state of the monitor.
     pub state: State,
-    /// Whether no agent is to look at it any more: it went from every configuration.
+    /// Whether no agent is to look at it any more, because it is gone from every configuration.
     pub is_retired: bool,
-    /// Of the whole window.
+    /// The counts of the whole window.
     pub counts: Counts,
-    /// Of the whole window.
+    /// The response times of the whole window.
     pub times: ResponseTimes,
-    /// Oldest first; all monitors have the same ones.
+    /// The bars, oldest first. All monitors have bars with the same edges.
     pub bars: Vec<Bar>,
 }
 
-/// A monitor in one hour or day.
+/// A bar: a monitor in one hour or day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Bar {
-    /// Its first moment.
+    /// The first moment of the bar.
     pub since: Timestamp,
-    /// What was seen in it; empty where nothing was due.
+    /// What was seen in it, which is empty when nothing was due.
     #[serde(flatten)]
     pub counts: Counts,
 }

@@ -1,38 +1,38 @@
-//! How far back is looked, and in which bars.
+//! The periods of the pages: how far back they look, and in which bars.
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::Window;
 
-/// How far back is looked, in bars of equal length.
+/// How far back a page looks, in bars of equal length.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Period {
-    /// 24 hours, by the hour.
+    /// 24 hours, in bars of an hour.
     #[default]
     Day,
-    /// 30 days of UTC, by the day.
+    /// 30 days of UTC, in bars of a day.
     Month,
-    /// 90 days of UTC, by the day.
+    /// 90 days of UTC, in bars of a day.
     Quarter,
 }
 
-/// How long the bars are. Whole ones begin at full hours, or at midnight of UTC.
+/// The length of the bars. Whole bars begin at full hours, or at midnight of UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Grain {
-    /// An hour.
+    /// A bar is an hour.
     Hour,
-    /// A day.
+    /// A bar is a day.
     Day,
 }
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 const DAY: SignedDuration = SignedDuration::from_hours(24);
-/// A result may be on its way for so long: what is newer is not looked at, since it would look like a gap.
+/// The time that a result may take to arrive. Newer time is not looked at, because it would look like a gap.
 const ON_ITS_WAY: SignedDuration = SignedDuration::from_secs(30);
-/// Windows up to this length are shown by the hour.
+/// Windows up to this length are shown in bars of an hour.
 const BY_THE_HOUR: SignedDuration = SignedDuration::from_hours(48);
 
-/// Up to when is looked, at a moment: what may be on its way is left out.
+/// Returns the end of a window at a moment. Time in which results may still be on their way is left out.
 pub fn latest_end(now: Timestamp) -> Timestamp {
     now.saturating_sub(ON_ITS_WAY).unwrap_or(now)
 }
@@ -45,14 +45,15 @@ impl Grain {
         }
     }
 
-    /// The begin of the bar that has a moment.
+    /// Returns the beginning of the bar in which a moment lies.
     fn begin(self, at: Timestamp) -> Timestamp {
         let into = at.as_second().rem_euclid(self.length().as_secs());
         Timestamp::from_second(at.as_second().saturating_sub(into)).unwrap_or(at)
     }
 }
 
-/// The bars of any window, and their edges, oldest first: one more than bars; the first bar and the last one may be cut.
+/// Returns the length of the bars of any window, and their edges, oldest first. There is one edge more than bars. The
+/// first and the last bar may be cut.
 pub fn bars(window: Window) -> (Grain, Vec<Timestamp>) {
     let Window { since, until } = window;
     let grain = if until.duration_since(since) <= BY_THE_HOUR { Grain::Hour } else { Grain::Day };
@@ -62,7 +63,7 @@ pub fn bars(window: Window) -> (Grain, Vec<Timestamp>) {
 }
 
 impl Period {
-    /// How long its bars are.
+    /// Returns the length of its bars.
     pub const fn grain(self) -> Grain {
         match self {
             Period::Day => Grain::Hour,
@@ -70,7 +71,7 @@ impl Period {
         }
     }
 
-    /// How long a bar is, and how many there are.
+    /// Returns how long a bar is, and how many bars there are.
     pub const fn bars(self) -> (SignedDuration, i32) {
         let bars = match self {
             Period::Day => 24,
@@ -80,7 +81,8 @@ impl Period {
         (self.grain().length(), bars)
     }
 
-    /// The edges of the bars at a moment, oldest first: one more than bars, and the last bar is cut.
+    /// Returns the edges of the bars at a moment, oldest first. There is one edge more than bars, and the last bar is
+    /// cut.
     pub fn edges(self, now: Timestamp) -> Vec<Timestamp> {
         let (bar, bars) = self.bars();
         let until = latest_end(now);

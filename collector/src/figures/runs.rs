@@ -1,83 +1,84 @@
-//! Which of an agent's runs is its last.
+//! Decides which of an agent's runs is its last.
 //!
 //! ```text
 //! run 1 ──▶ run 2 ──▶ run 3      each names the one before it and where that ended: what comes of an earlier one is late
 //!      └──▶ run 4                of several ends of the chain, the last is the one that reported last
 //! ```
-//! No clock of an agent tells which one is later: one that was set back dates a later run earlier. Where Kafka keeps when
-//! messages were sent, a report that waited in an outbox is known, since it is sent long after it was made, both by one
-//! clock. Such a report makes its run the last one only where that follows the one that was, or where no clock speaks
-//! against it.
+//! No clock of an agent tells which run is later, because an agent with a clock that was set back dates a later run
+//! earlier. When Kafka keeps the times at which messages were sent, a report that waited in an outbox can be
+//! recognised: it is sent long after it was made, both by one clock. Such a report makes its run the last one only when
+//! its run follows the run that was the last one, or when no clock speaks against it.
 //!
 //! ```text
 //! host a   run 1 ── report ───────── report ───────── report ──      1 is heard again after 2, and again
 //! host b            run 2 ── report ───────── report ─────────       two hosts report under one name
 //! ```
-//! After a restart the earlier run is never heard again. A run that is heard again although another one has taken over
-//! since, and that again, goes on beside it. Then the name is *doubled*: it stands for two hosts.
+//! After a restart the earlier run is never heard again. When a run is heard again although another one has taken over,
+//! and this happens again, both runs go on at the same time. Then the name is *doubled*: it stands for two hosts.
 
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
-/// After this time without another return of a run, it no longer goes on beside another one. Agents report every minute.
+/// The time without another return of a run after which it no longer counts as running beside another one. Agents
+/// report every minute.
 pub const BESIDE: SignedDuration = SignedDuration::from_mins(5);
 
 /// A run of an agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Run {
-    /// Its id.
+    /// The id of the run.
     pub id: i32,
-    /// Its name.
+    /// The name of the run.
     pub epoch: Uuid,
-    /// The run before it, in its own words.
+    /// The run before it, as this run reports it.
     pub previous: Option<Uuid>,
-    /// Whether another run follows it, which knew of all its reports.
+    /// Whether another run follows it, which knew about all its reports.
     pub is_followed: bool,
-    /// Whether it was its agent's last run at some time before.
+    /// Whether it was its agent's last run at some earlier time.
     pub has_led: bool,
 }
 
-/// The run that was an agent's last one until a report came.
+/// The run that was an agent's last one until a report arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Last {
-    /// Its id.
+    /// The id of the run.
     pub id: i32,
-    /// Its name.
+    /// The name of the run.
     pub epoch: Uuid,
-    /// Whether a report of it came that had not waited.
+    /// Whether a report of this run arrived that had not waited.
     pub is_heard: bool,
-    /// When it began, by its own clock, as far as that is known.
+    /// The moment when it began, by its own clock, if that is known.
     pub began: Option<Timestamp>,
 }
 
-/// How a report came.
+/// How a report arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
-    /// It was made, sent and read at about the same time.
+    /// The report was made, sent and read at about the same time.
     AtOnce,
-    /// It was sent at once, and waited in Kafka.
+    /// The report was sent at once, and waited in Kafka.
     Sent,
-    /// It had waited in an outbox.
+    /// The report had waited in an outbox.
     Waited,
-    /// Kafka does not keep when messages were sent.
+    /// The way is not known, because Kafka does not keep the times at which messages were sent.
     Unknown,
 }
 
-/// A report that came.
+/// A report that arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arrival {
-    /// The run that made it.
+    /// The run that made the report.
     pub run: Run,
-    /// How it came.
+    /// How the report arrived.
     pub way: Delivery,
-    /// When it was made, by its run's clock.
+    /// The moment when the report was made, by the clock of its run.
     pub at: Timestamp,
-    /// Whether it is dated later than the agent's last report, each by its own clock.
+    /// Whether the report is dated later than the agent's last report, each by its own clock.
     pub is_later: bool,
 }
 
 impl Arrival {
-    /// Whether its run is its agent's last one, given the one that was.
+    /// Returns whether its run becomes the agent's last one. `last` is the run that was the last one before.
     pub fn is_of_last(&self, last: Option<Last>) -> bool {
         let Some(last) = last else { return true };
         let Arrival { run, way, is_later, .. } = self;
@@ -85,7 +86,8 @@ impl Arrival {
             || !run.is_followed && (*way != Delivery::Waited || run.previous == Some(last.epoch) || *is_later)
     }
 
-    /// Whether it shows that its run goes on although another one has taken over since: it was made after that one began.
+    /// Returns whether the report shows that its run goes on although another run has taken over: the report was made
+    /// after that other run began.
     pub fn is_return(&self, last: Option<Last>) -> bool {
         let is_made_since = |last: Last| match self.way {
             Delivery::AtOnce => true,
@@ -97,7 +99,8 @@ impl Arrival {
     }
 }
 
-/// Whether an agent's name is doubled: this number of its runs returned lately, and all of them together this often.
+/// Returns whether an agent's name is doubled: `runs` is the number of its runs that returned lately, and `returns` is
+/// the number of their returns together.
 pub fn is_doubled(runs: i64, returns: i64) -> bool {
     runs >= 2 && returns >= 3
 }
@@ -118,12 +121,12 @@ mod tests {
         Timestamp::from_second(1_000_000 + second).unwrap()
     }
 
-    /// The run of that id is the last one, and began at second 0.
+    /// Returns the run of that id as the last one, which began at second 0.
     fn last(id: i32) -> Option<Last> {
         Some(Last { id, epoch: name(id), is_heard: true, began: Some(at(0)) })
     }
 
-    /// Whether run 1 is no longer the last one once this came.
+    /// Returns whether run 1 is no longer the last one after this report arrived.
     fn is_taken_over(run: Run, way: Delivery, is_later: bool) -> bool {
         Arrival { run, way, at: at(60), is_later }.is_of_last(last(1))
     }
@@ -155,7 +158,8 @@ mod tests {
         assert!(Arrival { run: run(9, None), way: Delivery::Waited, at: at(0), is_later: false }.is_of_last(None));
     }
 
-    /// Which of these reports of runs, each on its way, is a return. A run has led once it was heard.
+    /// Says for each of these reports, with its run and its way, whether it is a return. A run has led once it was
+    /// heard.
     fn returns(reports: &[(i32, Delivery)]) -> Vec<bool> {
         let (mut heard, mut before) = (Vec::new(), None);
         let arrive = |&(id, way): &(i32, Delivery)| {

@@ -1,4 +1,4 @@
-//! Where the figures that people read come from: the tables, or what a test makes up.
+//! The source of the figures that people read: the tables, or what a test makes up.
 
 use jiff::Timestamp;
 
@@ -9,41 +9,42 @@ use super::overview::Overview;
 use super::period::Period;
 use crate::unavailable::Unavailable;
 
-/// Where what is shown comes from: the tables, or what a test makes up.
+/// A source of what is shown: the tables, or what a test makes up.
 pub trait Source: Send + Sync + 'static {
-    /// All monitors in short.
+    /// Returns all monitors in short.
     ///
     /// # Errors
-    /// Why the database can't be read.
+    /// Returns why the database can't be read.
     fn overview(&self, period: Period) -> Result<Overview, Unavailable>;
 
-    /// One monitor at length; none when there is none with that id.
+    /// Returns one monitor at length; none when there is no monitor with that id.
     ///
     /// # Errors
-    /// Why the database can't be read.
+    /// Returns why the database can't be read.
     fn detail(&self, id: &str, period: Period) -> Result<Option<Detail>, Unavailable>;
 
-    /// This many results of a monitor from before a moment, newest first; none when there is none with that id.
+    /// Returns at most this number of results of a monitor from before a moment, newest first; none when there is no
+    /// monitor with that id.
     ///
     /// # Errors
-    /// Why the database can't be read.
+    /// Returns why the database can't be read.
     fn results(&self, id: &str, before: Timestamp, most: usize) -> Result<Option<Vec<ResultRow>>, Unavailable>;
 
-    /// All agents, by name.
+    /// Returns all agents, sorted by name.
     ///
     /// # Errors
-    /// Why the database can't be read.
+    /// Returns why the database can't be read.
     fn agents(&self) -> Result<Vec<AgentRow>, Unavailable>;
 
-    /// How many alerts there are, and messages that wait.
+    /// Returns how many alerts there are, and how many messages wait.
     ///
     /// # Errors
-    /// Why the database can't be read.
+    /// Returns why the database can't be read.
     fn alerts(&self) -> Result<AlertCounts, Unavailable>;
 
-    /// Whether there is a database with tables that can be read. It costs next to nothing.
+    /// Finds out whether there is a database with tables that can be read. This costs next to nothing.
     ///
     /// # Errors
-    /// Why the database can't be read.
+    /// Returns why the database can't be read.
     fn answers(&self) -> Result<(), Unavailable>;
 }

@@ -1,4 +1,4 @@
-//! How a monitor is now, by the latest result of each agent that looks at it.
+//! How a monitor is now, according to the latest result of each agent that looks at it.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -6,52 +6,54 @@ use serde::{Deserialize, Serialize};
 use super::look::{Latest, Look};
 use super::observation::{Observation, of_the_present};
 
-/// What can be said of a monitor now, and so who is to look into it.
+/// The verdict on a monitor, which also says who has to look into it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// Every agent that has looked since it fails sees it fail: the target's fault.
+    /// Every agent that has looked since the failures began sees the monitor fail. The target is at fault.
     Down,
-    /// Some see it fail and some do not: the path's.
+    /// Some agents see the monitor fail and some do not. The path is at fault.
     Partial,
-    /// No agent tells: each is silent, or is in trouble itself. The agents' fault; nothing is known of the site.
+    /// No agent tells: each is silent, or is in trouble itself. The agents are at fault, and nothing is known about the
+    /// site.
     Unknown,
-    /// Every agent that looks sees it succeed.
+    /// Every agent that looks sees the monitor succeed.
     Up,
 }
 
 /// How a monitor is now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct State {
-    /// In a word.
+    /// The verdict in one word.
     pub verdict: Verdict,
-    /// By each agent that is to look at it, by name.
+    /// The latest look of each agent that is to look at the monitor, sorted by the agents' names.
     pub agents: Vec<Latest>,
 }
 
-/// How long a result may take on its way, beside the intervals that it may be late by.
+/// How long a result may take to arrive, in addition to the intervals by which it may be late.
 const ON_ITS_WAY: SignedDuration = SignedDuration::from_secs(30);
-/// After this many intervals without a result an agent is silent.
+/// The number of intervals without a result after which an agent is silent.
 const INTERVALS: i32 = 3;
 
-/// For how long after a result nothing need come, of a monitor with this interval.
+/// Returns how long after a result the next one need not arrive, for a monitor with this interval.
 pub fn patience(interval: SignedDuration) -> SignedDuration {
     interval * INTERVALS + ON_ITS_WAY
 }
 
-/// How far back results of these agents may lie that count now: each checks at an interval, by a clock that is so far
-/// behind. None where no one looks.
+/// Returns how old results of these agents may be to count now. Each agent has an interval, and a clock that is behind
+/// by the second duration. Returns none when no agent looks.
 pub fn furthest(lookers: impl Iterator<Item = (SignedDuration, SignedDuration)>) -> Option<SignedDuration> {
     lookers.map(|(interval, behind)| patience(interval) + behind.max(SignedDuration::ZERO)).max()
 }
 
-/// Whether a result still tells how things are: of a monitor with this interval, by a clock that is so far behind.
+/// Returns whether a result still tells how things are, for a monitor with this interval and an agent whose clock is
+/// behind by this duration.
 pub fn is_fresh(checked_at: Timestamp, behind: SignedDuration, interval: SignedDuration, now: Timestamp) -> bool {
     now.duration_since(checked_at).saturating_sub(behind) <= patience(interval)
 }
 
 impl State {
-    /// Of what each agent that is to look sees.
+    /// Creates the state from what each agent that is to look sees.
     pub fn new(observations: Vec<Observation>) -> State {
         let mut agents: Vec<Latest> = of_the_present(observations).collect();
         agents.sort_by(|a, b| a.agent.cmp(&b.agent));
@@ -65,23 +67,23 @@ impl State {
         State { verdict, agents }
     }
 
-    /// Agents that stand so to it.
+    /// Returns the number of agents with this look.
     pub fn count(&self, look: Look) -> usize {
         self.agents.iter().filter(|latest| latest.look == look).count()
     }
 
-    /// The latest failure that an agent sees, or its own trouble where no one sees any.
+    /// Returns the latest failure that an agent sees, or an agent's own trouble when no agent sees a failure.
     pub fn trouble(&self) -> Option<&Latest> {
         let of = |look| self.agents.iter().filter(move |it| it.look == look).max_by_key(|it| it.checked_at);
         of(Look::Failure).or_else(|| of(Look::AgentError))
     }
 
-    /// The earliest end of the certificates that were shown last.
+    /// Returns the earliest end of the certificates that were shown last.
     pub fn certificate_not_after(&self) -> Option<Timestamp> {
         self.agents.iter().filter_map(|latest| latest.certificate_not_after).min()
     }
 
-    /// The earliest end of all certificates that the latest checks relied on.
+    /// Returns the earliest end of all certificates that the latest checks relied on.
     pub fn certificate_first_end(&self) -> Option<Timestamp> {
         let first = |latest: &Latest| latest.certificate_first_end.or(latest.certificate_not_after);
         self.agents.iter().filter_map(first).min()

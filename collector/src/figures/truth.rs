@@ -1,5 +1,5 @@
-//! The truth lies within the bounds: agents that start, reload, stop, die and lose results look at a site whose state is
-//! known at each moment.
+//! Tests that the truth lies within the bounds: agents that start, reload, stop, die and lose results look at a site
+//! whose state is known at each moment.
 
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
@@ -13,18 +13,18 @@ use super::period::bars;
 /// How a run of an agent ends.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum End {
-    /// It says so.
+    /// The agent says that it stops.
     Clean,
-    /// Without a word: until its next start it is expected to look.
+    /// The agent dies without saying so. Until its next start it is expected to look.
     Death,
-    /// Another configuration follows at once.
+    /// The agent reloads: another configuration follows at once.
     Reload,
 }
 
-/// A run with one configuration, in seconds.
+/// A run of an agent with one configuration. Its times are in seconds.
 #[derive(Clone, Debug)]
 struct Run {
-    /// After the end of the run before.
+    /// The time between the end of the run before and its beginning.
     pause: i64,
     lasts: i64,
     interval: i64,
@@ -34,19 +34,19 @@ struct Run {
 #[derive(Clone, Debug)]
 struct Story {
     agents: Vec<Vec<Run>>,
-    /// Seconds after which the site goes down, or up again.
+    /// The numbers of seconds after which the site goes down, or up again.
     changes: Vec<i64>,
-    /// Of 100 results.
+    /// The number of lost ones of 100 results.
     lost: u8,
     spoiled: u8,
-    /// What the window begins and ends with, in seconds of the first and the last hour.
+    /// The beginning of the window in seconds of the first hour, and the seconds that it leaves out of the last hour.
     cut: (i64, i64),
     seed: u64,
 }
 
 const HOURS: i64 = 8;
 
-/// A story in which all times are multiples of `grain` seconds, as all intervals are fractions of an hour.
+/// Returns stories in which all times are multiples of `grain` seconds, and all intervals are fractions of an hour.
 fn story(grain: i64, intervals: &'static [i64]) -> impl Strategy<Value = Story> {
     let end = prop_oneof![Just(End::Clean), Just(End::Death), Just(End::Reload)];
     let run = (0..1_800 / grain, 1..7_200 / grain, prop::sample::select(intervals), end).prop_map(
@@ -73,7 +73,8 @@ impl Story {
         changed.count() % 2 == 0
     }
 
-    /// What an agent said, and when it looked: it is expected to look in a span, and looks up to the second time.
+    /// Returns what an agent said, and when it looked: it is expected to look in a span, and it looks up to the second
+    /// time.
     fn spans(&self, agent: usize, now: i64) -> Vec<(Span, i64)> {
         let runs = &self.agents[agent];
         let mut spans = Vec::new();
@@ -91,7 +92,7 @@ impl Story {
             if begins >= now {
                 break;
             }
-            // What is yet to come is not known.
+            // The future is not known.
             let known = |time: Option<i64>| time.filter(|time| *time < now);
             let is_stopped = run.end == End::Clean && known(ends).is_some();
             spans.push((
@@ -111,17 +112,17 @@ impl Story {
     }
 }
 
-/// What is told, and what was.
+/// What is told, and what was true.
 #[derive(Debug, Default)]
 struct Outcome {
     told: Counts,
-    /// Checks that were due, made or not.
+    /// The checks that were due, made or not.
     expected: i64,
-    /// Those at a moment at which the site was up.
+    /// The due checks at moments at which the site was up.
     up: i64,
-    /// Those without a result.
+    /// The due checks without a result.
     missing: i64,
-    /// By how much counting by length may be off: a slot for each end of a time.
+    /// The largest error of counting by length: a slot for each end of a time.
     slack: i64,
 }
 
@@ -131,7 +132,7 @@ fn outcome(story: &Story) -> Outcome {
     let (_, edges) = bars(Window { since: at(since), until: at(until) });
     let mut random = story.seed;
     let mut percent = || {
-        // A linear congruential generator: which results are lost need only differ.
+        // A linear congruential generator decides which results are lost. Nothing more than variety is needed.
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (random >> 33) % 100
     };
@@ -169,7 +170,7 @@ fn outcome(story: &Story) -> Outcome {
         found.told += counts(&arrived, &due).into_iter().sum();
     }
     found.slack = 2 * all.len() as i64 + edges.len() as i64;
-    // Time in which none of them was to look, though one had: it is due at the pace of the one that stopped.
+    // Time in which no agent was to look, although one had before, is due at the interval of the agent that stopped.
     let schedule = Schedule::new(all, at(now));
     let idle = schedule.of_no_agent(&edges);
     found.told += counts(&[], &idle).into_iter().sum();
@@ -181,19 +182,19 @@ fn outcome(story: &Story) -> Outcome {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 
-    /// Where each time has a whole number of slots, not one check more is open than was missed.
+    /// When each time has a whole number of slots, not one check more is open than was missed.
     #[test]
     fn the_bounds_are_as_narrow_as_what_was_missed_and_hold_the_truth(story in story(30, &[5, 10, 15, 30])) {
         let Outcome { told, expected, up, missing, .. } = outcome(&story);
         prop_assert_eq!((told.expected(), told.unseen), (expected, missing));
         if let Some(bounds) = told.bounds() {
-            // What no one was to look at may have been either way.
-            let (least, most) = (up as f64 / expected as f64, (up + unowned(&story)) as f64 / expected as f64);
+            // The site may have been up or down while no agent was to look.
+            let (least, most) = (up as f64 / expected as f64, (up + nobodys(&story)) as f64 / expected as f64);
             prop_assert!(bounds.lower <= least && most <= bounds.upper, "{:?} and {} to {}", bounds, least, most);
         }
     }
 
-    /// Else they are off by at most a slot for each begin and end.
+    /// When times have parts of slots, the bounds are wrong by at most a slot for each beginning and end.
     #[test]
     fn the_bounds_hold_the_truth_whenever_agents_start_and_stop(story in story(1, &[7, 10, 45, 100])) {
         let Outcome { told, expected, missing, up, slack } = outcome(&story);
@@ -204,8 +205,8 @@ proptest! {
     }
 }
 
-/// How many checks no one was to make, in whole slots.
-fn unowned(story: &Story) -> i64 {
+/// Returns how many whole slots lie in the times in which no agent was to look.
+fn nobodys(story: &Story) -> i64 {
     let now = HOURS * 3_600;
     let (_, edges) = bars(Window { since: at(story.cut.0), until: at(now - story.cut.1) });
     let spans = (0..story.agents.len()).flat_map(|agent| story.spans(agent, now)).map(|(span, _)| span);
