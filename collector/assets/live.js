@@ -1,5 +1,5 @@
-// Shows the page again while somebody looks, without losing what they type, have opened, or stand on. Pages are whole
-// without it.
+// Loads the page again while a person looks at it, and keeps what this person types, has opened, or has focused. Pages
+// are whole without this script.
 "use strict";
 (() => {
   const stale = document.getElementById("stale");

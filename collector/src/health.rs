@@ -1,13 +1,14 @@
-//! How the collector fares, for systemd: ready, a line of status, and a watchdog that is fed only while its loops run;
-//! and for anyone who asks.
+//! The health of the collector. It is told to systemd (ready, a line of status, and a watchdog that is fed only while
+//! the loops run), and to every client that asks over HTTP.
 //!
 //! ```text
 //! consuming loop ──▶ beat, lag ─┐          ┌─ every second ──▶ READY=1, STATUS=, WATCHDOG=1
 //! writing threads ─▶ beat, rows ┴─▶ Health ┴─▶ GET /metrics, /healthz, /readyz   where `http.listen` says so
 //! ```
 //!
-//! A writer that waits for its database beats all the same: a database that is away is no reason for a restart. Nor is
-//! it one to hold up a boot: after a while without it the collector is ready, and the status says what it waits for.
+//! A writer that waits for its database still beats, because an unreachable database is no reason for a restart. It is
+//! no reason to delay a boot, either: after a while without it the collector is ready, and the status says what it
+//! waits for.
 
 mod alerting;
 mod asking;
@@ -30,52 +31,54 @@ use tokio::time::{MissedTickBehavior, interval};
 
 /// How often systemd is told.
 const TICK: Duration = Duration::from_secs(1);
-/// How long the tables are waited for before the collector is ready without them.
+/// How long the collector waits for the tables before it is ready without them.
 const TABLES: Duration = Duration::from_secs(20);
-/// The consuming loop waits for Kafka, a rebalance and a last commit for seconds.
+/// The longest time between two beats of the consuming loop. It waits for Kafka, a rebalance and a last commit for
+/// seconds.
 const CONSUMING: Duration = Duration::from_secs(120);
-/// One transaction of a large batch on a slow database, or one that is halved, takes long.
+/// The longest time between two beats of a busy writer. One transaction of a large batch on a slow database, or of a
+/// batch that is halved, takes long.
 const WRITING: Duration = Duration::from_secs(1800);
-/// Over how long messages per second are counted.
+/// The number of seconds over which messages per second are counted.
 const RATE: u32 = 10;
 
-/// Bounds of a histogram: from an idle batch to one that waits for its database.
+/// The bounds of the histogram of batches: from an idle batch to one that waits for its database.
 const BATCH_SECONDS: [f64; 10] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
 
-/// What the loops tell of themselves.
+/// What the loops report about themselves.
 #[derive(Debug)]
 pub struct Health {
     began: Instant,
     consuming: Beat,
     writing: Vec<Writer>,
     stored: AtomicU64,
-    /// Messages that are still to be read, by partition; empty while that is not known.
+    /// The number of messages that are still to be read, by partition. It is empty while it is not known.
     lags: Mutex<BTreeMap<i32, i64>>,
-    /// Since when no broker answers; none: one does.
+    /// The moment since which no broker answers; none while one answers.
     no_broker_since: Mutex<Option<Instant>>,
     kafka: Outage,
     database: Outage,
     asking: Mutex<Asking>,
     tally: Tally,
     alerting: Alerting,
-    /// How long batches took that were stored, in seconds.
+    /// The durations of the batches that stored messages, in seconds.
     batches: Histogram,
 }
 
 #[derive(Debug, Default)]
 struct Writer {
     beat: Beat,
-    /// When its batch was begun.
+    /// The moment when its batch was begun.
     begun: Beat,
-    /// It has a batch, and its beat is expected.
+    /// Whether it has a batch, so that its beat is expected.
     is_busy: AtomicBool,
-    /// Its tables are up to date.
+    /// Whether its tables are up to date.
     is_ready: AtomicBool,
-    /// What it has cannot be stored now.
+    /// Whether it waits because its batch cannot be stored now.
     is_waiting: AtomicBool,
 }
 
-/// When a loop last went round, in milliseconds since the start.
+/// The moment of a loop's last round, in milliseconds since the start.
 #[derive(Debug, Default)]
 struct Beat(AtomicU64);
 
@@ -98,43 +101,44 @@ impl Health {
         }
     }
 
-    /// The consuming loop went round.
+    /// Notes that the consuming loop made a round.
     pub fn consumes(&self) {
         self.consuming.0.store(self.now(), Ordering::Relaxed);
     }
 
-    /// This many messages are still to be read, by partition.
+    /// Notes how many messages are still to be read, by partition.
     pub fn lags(&self, messages: BTreeMap<i32, i64>) {
         *self.by_partition() = messages;
     }
 
-    /// Whether a broker answers.
+    /// Notes whether a broker answers.
     pub fn hears_of_kafka(&self, is_there: bool) {
         let mut since = self.no_broker();
         *since = if is_there { None } else { since.or_else(|| Some(Instant::now())) };
     }
 
-    /// Whether a broker answered when it was last looked.
+    /// Returns whether a broker answered the last time.
     pub fn reaches_kafka(&self) -> bool {
         self.no_broker().is_none()
     }
 
-    /// Since when nothing can be read of Kafka, be it that no broker answers or that none lets us; none: it can.
+    /// Returns the moment since which nothing can be read from Kafka, because no broker answers or because none lets
+    /// the collector read; none while Kafka can be read.
     pub fn without_kafka_since(&self) -> Option<Instant> {
         [*self.no_broker(), self.kafka.since()].into_iter().flatten().min()
     }
 
-    /// The database is asked something that it answers soon.
+    /// Notes that the database is asked a question that it should answer soon.
     pub fn asks_database(&self) {
         self.asking().begins(Instant::now());
     }
 
-    /// Whether it answered.
+    /// Notes whether the database answered.
     pub fn hears_of_database(&self, is_there: bool) {
         self.asking().ended(is_there, Instant::now());
     }
 
-    /// Since when the database answers nothing or takes nothing; none: it does.
+    /// Returns the moment since which the database does not answer or does not store; none while it does both.
     pub fn without_database_since(&self) -> Option<Instant> {
         [self.asking().vain_since(Instant::now()), self.database.since()].into_iter().flatten().min()
     }
@@ -147,46 +151,46 @@ impl Health {
         self.no_broker_since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether Kafka can be read, and why it cannot.
+    /// Returns whether Kafka can be read, and why it cannot.
     pub fn kafka(&self) -> &Outage {
         &self.kafka
     }
 
-    /// Whether the database stores, and why it does not.
+    /// Returns whether the database stores, and why it does not.
     pub fn database(&self) -> &Outage {
         &self.database
     }
 
-    /// Where stores count what became of messages.
+    /// Returns the counts of what stores do with messages.
     pub fn tally(&self) -> &Tally {
         &self.tally
     }
 
-    /// Where is counted what is done about alerts.
+    /// Returns the counts of what is done about alerts.
     pub fn alerting(&self) -> &Alerting {
         &self.alerting
     }
 
-    /// A writer's tables are up to date.
+    /// Notes that a writer's tables are up to date.
     pub fn is_prepared(&self, writer: usize) {
         self.writing[writer].is_waiting.store(false, Ordering::Relaxed);
         self.writing[writer].is_ready.store(true, Ordering::Relaxed);
     }
 
-    /// A writer has begun a batch.
+    /// Notes that a writer has begun a batch.
     pub fn begins(&self, writer: usize) {
         self.beat(writer);
         self.writing[writer].begun.0.store(self.now(), Ordering::Relaxed);
         self.writing[writer].is_busy.store(true, Ordering::Relaxed);
     }
 
-    /// A writer waits for its database.
+    /// Notes that a writer waits for its database.
     pub fn waits(&self, writer: usize) {
         self.beat(writer);
         self.writing[writer].is_waiting.store(true, Ordering::Relaxed);
     }
 
-    /// A writer has ended a batch with this many messages stored.
+    /// Notes that a writer has ended a batch that stored this number of messages.
     pub fn ends(&self, writer: usize, stored: u64) {
         self.writing[writer].is_busy.store(false, Ordering::Relaxed);
         self.writing[writer].is_waiting.store(false, Ordering::Relaxed);
@@ -205,12 +209,12 @@ impl Health {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Whether the tables are there for all writers.
+    /// Returns whether the tables are there for all writers.
     fn is_ready(&self) -> bool {
         self.writing.iter().all(|writer| writer.is_ready.load(Ordering::Relaxed))
     }
 
-    /// Messages that are still to be read, once that is known.
+    /// Returns the number of messages that are still to be read, once it is known.
     fn lag(&self) -> Option<i64> {
         let lags = self.by_partition();
         (!lags.is_empty()).then(|| lags.values().sum())
@@ -220,14 +224,14 @@ impl Health {
         self.lags.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What has to be there for results to be stored, and is not.
+    /// Returns which parts that are needed for storing results are not there.
     pub fn lacks(&self) -> Vec<&'static str> {
         let is_stored = self.is_ready() && !self.waits_for_database();
         let lacks = [(is_stored, "the database"), (self.reaches_kafka(), "Kafka")];
         lacks.into_iter().filter_map(|(is_there, part)| (!is_there).then_some(part)).collect()
     }
 
-    /// Which loop hangs. A database that is away is no reason to start again.
+    /// Returns which loop hangs. A database that is away is no reason to restart.
     pub fn hangs(&self) -> Option<&'static str> {
         self.stalled(self.began.elapsed())
     }
@@ -236,7 +240,7 @@ impl Health {
         self.writing.iter().any(|writer| writer.is_waiting.load(Ordering::Relaxed))
     }
 
-    /// Which loop has not gone round for too long, at that time since the start.
+    /// Returns which loop has not made a round for too long, at that time since the start.
     fn stalled(&self, now: Duration) -> Option<&'static str> {
         let silent = |beat: &Beat| now.saturating_sub(Duration::from_millis(beat.0.load(Ordering::Relaxed)));
         let hangs = |writer: &Writer| writer.is_busy.load(Ordering::Relaxed) && silent(&writer.beat) > WRITING;
@@ -249,7 +253,7 @@ impl Health {
         }
     }
 
-    /// In a line, with this many messages stored in the last seconds.
+    /// Returns the status as one line, with the number of messages that were stored in the last seconds.
     fn status(&self, stored: u64, seconds: u64) -> String {
         let lag = self.lag().map_or_else(|| "lag not known yet".to_owned(), |lag| format!("{lag} messages behind"));
         let rate = stored as f64 / seconds.max(1) as f64;
@@ -266,7 +270,7 @@ impl Health {
         kafka + &database
     }
 
-    /// Tells systemd, if it started the collector and listens.
+    /// Tells systemd how the collector is, if systemd started the collector and listens.
     pub async fn tell(&self) -> Infallible {
         let watched = sd_notify::watchdog_enabled().is_some();
         let (mut said, mut is_ready, mut stalled_before) = (String::new(), false, None);

@@ -1,4 +1,4 @@
-//! What people and programs are shown over HTTP.
+//! The web server: what people and programs are shown over HTTP.
 //!
 //! ```text
 //! PostgreSQL ──▶ Source ──▶ pages · API · badges · metrics ──▶ anyone who asks, if access lets them
@@ -29,19 +29,19 @@ use axum::Router;
 use crate::config::Public;
 use snapshot::Snapshots;
 
-/// What all handlers share.
+/// The state that all handlers share.
 #[derive(Clone)]
 pub struct Site {
-    /// What there is to show.
+    /// The snapshots that can be shown.
     pub snapshots: Arc<Snapshots>,
-    /// What of it anybody may see, under `/public`; none: nothing.
+    /// What everyone may see, under `/public`; none when they may see nothing.
     pub public: Option<Arc<Public>>,
 }
 
 /// The pages.
 pub struct Pages {
-    /// Those that anyone who may see all of it gets.
+    /// The pages for clients that may see everything.
     pub closed: Router<Site>,
-    /// Those that anybody gets: what is public, styles.
+    /// The pages for everyone: what is public, and the styles.
     pub open: Router<Site>,
 }

@@ -1,5 +1,5 @@
-//! What this collector does about alerts, counted since its start, by the names that Alertmanager and Prometheus have
-//! for the same.
+//! Counts what this collector does about alerts since its start. The metrics have the names that Alertmanager and
+//! Prometheus use for the same things.
 
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use prometheus_client::registry::Registry;
 
 type ByWay = Family<[(&'static str, &'static str); 1], Counter>;
 
-/// Evaluations, and messages to receivers. Clones count together.
+/// The counts of evaluations, and of messages to receivers. Clones share their counts.
 #[derive(Clone, Debug, Default)]
 pub struct Alerting {
     evaluated_at: Gauge<f64, AtomicU64>,
@@ -23,20 +23,20 @@ pub struct Alerting {
 }
 
 impl Alerting {
-    /// Rules were evaluated, which took so long.
+    /// Notes that rules were evaluated, and how long it took.
     pub fn evaluated(&self, took: Duration) {
         self.evaluated_at.set(Timestamp::now().as_duration().as_secs_f64());
         self.took.set(took.as_secs_f64());
     }
 
-    /// There is a receiver that is told in such a way: its counts begin at zero.
+    /// Notes that a receiver has this channel, so that its counts begin at zero.
     pub fn knows(&self, way: &'static str) {
         for counts in [&self.tried, &self.failed] {
             drop(counts.get_or_create(&label(way)));
         }
     }
 
-    /// A message was sent, or not taken.
+    /// Counts a try to send a message, and whether it was accepted.
     pub fn tried(&self, way: &'static str, is_taken: bool) {
         self.tried.get_or_create(&label(way)).inc();
         if !is_taken {
@@ -44,7 +44,7 @@ impl Alerting {
         }
     }
 
-    /// Messages were given up.
+    /// Counts messages that were given up.
     pub fn gave_up(&self, messages: usize) {
         self.given_up.inc_by(messages as u64);
     }

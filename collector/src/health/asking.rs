@@ -1,32 +1,33 @@
-//! Whether the database answers what it is asked again and again, also where there is nothing to be stored.
+//! Tracks whether the database answers the question that it is asked regularly, even when there is nothing to store.
 
 use std::time::{Duration, Instant};
 
-/// An answer that takes longer than this is taken for none.
+/// A question that has no answer after this time counts as not answered.
 const HANGS: Duration = Duration::from_secs(60);
 
-/// One question after the other.
+/// The state of the questions, which are asked one after the other.
 #[derive(Debug, Default)]
 pub(super) struct Asking {
-    /// When the question began that has no answer yet.
+    /// The moment when the question began that has no answer yet.
     began: Option<Instant>,
-    /// When the first question began that had no answer, of those since the last that had one.
+    /// The moment when the first unanswered question began since the last answered one.
     vain_since: Option<Instant>,
 }
 
 impl Asking {
-    /// A question begins.
+    /// Notes that a question begins.
     pub(super) fn begins(&mut self, now: Instant) {
         self.began = Some(now);
     }
 
-    /// It was answered, or not.
+    /// Notes whether the question was answered.
     pub(super) fn ended(&mut self, is_answered: bool, now: Instant) {
         let began = self.began.take().unwrap_or(now);
         self.vain_since = if is_answered { None } else { self.vain_since.or(Some(began)) };
     }
 
-    /// Since when it is asked in vain; none: the last question was answered, and the one that goes on may be yet.
+    /// Returns the moment since which questions have no answer; none when the last question was answered, and the
+    /// present one may still be.
     pub(super) fn vain_since(&self, now: Instant) -> Option<Instant> {
         let hanging = self.began.filter(|began| now.saturating_duration_since(*began) > HANGS);
         self.vain_since.or(hanging)

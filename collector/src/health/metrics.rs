@@ -8,7 +8,8 @@ use settings::register_failure;
 use super::Health;
 
 impl Health {
-    /// All of them, as they are now. Counters count from the collector's start; a lag that is not known is absent.
+    /// Registers all metrics with their present values. Counters count from the collector's start. A lag that is not
+    /// known is absent.
     pub fn register(&self, registry: &mut Registry) {
         self.tally.register(registry);
         self.alerting.register(registry);

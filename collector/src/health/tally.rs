@@ -1,10 +1,10 @@
-//! What became of messages, counted since the start.
+//! Counts what was done with messages since the start.
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
-/// The counts of all stores beside one another: clones count together.
+/// The counts of all stores together. Clones share their counts.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     stored: Counter,
@@ -13,13 +13,13 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// This many results became rows, and this many messages were known before.
+    /// Counts results that became rows, and messages that were known before.
     pub fn stored(&self, results: u64, replayed: u64) {
         self.stored.inc_by(results);
         self.replayed.inc_by(replayed);
     }
 
-    /// A message was set aside.
+    /// Counts a message that was set aside.
     pub fn rejected(&self, reason: &'static str) {
         self.rejected.get_or_create(&[("reason", reason)]).inc();
     }

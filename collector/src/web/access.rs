@@ -1,6 +1,6 @@
-//! Decides who may see what. A client that knows the password or the token may see everything. Every client may see
-//! `/healthz`, `/readyz` and what is public. Without a login, and where only this machine can connect, a client may see
-//! everything when it asks by a name of this machine.
+//! Access: who may see what. When a password or a token is configured, a client that knows it may see everything.
+//! Without a login, and when the collector listens on loopback, only requests by a name of this machine or by the host
+//! of `http.url` are answered. Otherwise `/healthz`, `/readyz` and what is public are for everyone.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -19,20 +19,21 @@ use crate::config::Http;
 
 const REFUSED: &str = "refused a login over HTTP";
 
-/// A scheme of authorization and the digest of what comes after it.
+/// A scheme of authorization, and the digest of the credentials that follow it.
 type Login = (&'static str, [u8; 32]);
 
-/// What lets in. Knows only digests: they all have one length, so that comparing takes the same time whatever is sent.
+/// The check of logins. It knows only digests. They all have one length, so comparing takes the same time whatever is
+/// sent.
 #[derive(Default)]
 pub struct Access {
     logins: Vec<Login>,
-    /// The names by which it is asked; none: any.
+    /// The host names by which clients may ask; none when they may use any name.
     pub(super) hosts: Option<Hosts>,
     refused: Mutex<LogThrottle>,
 }
 
 impl Access {
-    /// As it is configured.
+    /// Creates the check from the configuration.
     pub fn new(http: &Http) -> Access {
         let basic = http.basic_auth.as_ref().map(|basic| {
             let pair = format!("{}:{}", basic.username, basic.password.expose_secret());
@@ -77,7 +78,7 @@ impl Access {
     }
 }
 
-/// What anyone who asks by a foreign name is told.
+/// Returns what a client is told that asks by a foreign name.
 pub(super) fn refuse_name() -> Failure {
     let error = "without a login, a collector that listens on loopback is asked by localhost, 127.0.0.0/8 or [::1], and \
                  by the host of `http.url`: set `http.url` to where people find it, or set `http.basic_auth` or \
@@ -85,13 +86,13 @@ pub(super) fn refuse_name() -> Failure {
     Failure { status: StatusCode::MISDIRECTED_REQUEST, error: error.into() }
 }
 
-/// Scheme and credentials.
+/// Splits a header into the scheme and the credentials.
 fn split(value: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = value.iter().position(|byte| *byte == b' ')?;
     Some((&value[..end], value[end..].trim_ascii()))
 }
 
-/// Lets a request through, or says what it lacks.
+/// Lets a request through, or says which login it lacks.
 pub(super) async fn admit(State(access): State<Arc<Access>>, request: Request, next: Next) -> Response {
     if access.admits(request.headers()) { next.run(request).await } else { access.refusal() }
 }

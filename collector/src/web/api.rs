@@ -1,4 +1,4 @@
-//! `/api/v1`: JSON for programs. `openapi.yaml` says what is asked and answered, and tests hold the two together.
+//! `/api/v1`: JSON for programs. `openapi.yaml` describes the requests and answers, and tests compare it with the code.
 
 mod shapes;
 #[cfg(test)]
@@ -22,7 +22,7 @@ use crate::figures::overview::Summary;
 use crate::figures::period::Period;
 use shapes::{Agents, At, Monitor, Monitors, Outages, Results, Uptime};
 
-/// What is asked and answered.
+/// The description of requests and answers.
 const DESCRIPTION: &str = include_str!("../../openapi.yaml");
 
 const LIMIT: usize = 100;
@@ -43,7 +43,7 @@ pub(super) fn routes() -> Router<Site> {
 
 type Answer = Result<Response, Failure>;
 
-/// By id, so that a page goes on where the one before ended, whatever came or went meanwhile.
+/// Answers with monitors sorted by id, so that a page continues after the previous one, whatever monitors came or went.
 async fn monitors(State(site): State<Site>, RawQuery(query): RawQuery) -> Answer {
     let mut parameters = Parameters::new(query.as_deref());
     let period = parameters.period()?.unwrap_or_default();
@@ -65,7 +65,7 @@ async fn monitors(State(site): State<Site>, RawQuery(query): RawQuery) -> Answer
     Ok(Json(Monitors { at, total, monitors, next }).into_response())
 }
 
-/// One condition for each tag. All conditions have to hold.
+/// Returns one filter for each tag. All filters have to match.
 fn filters(parameters: &mut Parameters<'_>) -> Result<Vec<Filter>, Failure> {
     let verdict = match parameters.one("verdict")? {
         None => None,
@@ -110,7 +110,7 @@ async fn results(State(site): State<Site>, Path(id): Path<String>, RawQuery(quer
     let before: Option<Timestamp> = parameters.parse("before", "a time such as 2026-11-27T10:00:00Z")?;
     let limit = parameters.number("limit", 1..=MOST_RESULTS)?.unwrap_or(LIMIT);
     parameters.end()?;
-    // One more tells whether there are more.
+    // One result more shows whether there are more.
     let read = site.snapshots.results(&id, before.unwrap_or(Timestamp::MAX), limit + 1).await?;
     let results = read.ok_or_else(no_such_monitor)?;
     Ok(Json(Results::page(&results, limit)).into_response())

@@ -1,6 +1,8 @@
-//! Badges for other people's pages: a monitor's name and its verdict, or its uptime where a period is asked for.
+//! Badges for other people's pages: the name of a monitor with its verdict, or with its uptime when a period is asked
+//! for.
 //!
-//! An SVG of our own, in presentation attributes alone, since the policy lets no style into it.
+//! A badge is an SVG that is written here. It uses only presentation attributes, because the policy allows no style in
+//! it.
 
 use askama::Template;
 use axum::Router;
@@ -21,18 +23,18 @@ use crate::figures::period::Period;
 use crate::figures::state::Verdict;
 use crate::text::cut;
 
-/// Most characters of a name.
+/// The largest number of characters of a name.
 const NAME: usize = 40;
-/// How wide a character of that size is on average.
+/// The average width of a character of that size.
 const CHARACTER: usize = 7;
-/// On both sides of a text; the template knows it, too.
+/// The space on both sides of a text. The template contains it, too.
 const PAD: usize = 6;
 
 pub(super) fn routes() -> Router<Site> {
     Router::new().route("/badge/{file}", get(any))
 }
 
-/// Those that anybody may see.
+/// Returns the routes of the badges that everyone may see.
 pub(super) fn public_routes() -> Router<Site> {
     Router::new().route("/public/badge/{file}", get(public))
 }
@@ -82,7 +84,7 @@ fn verdict(monitor: &Summary) -> (String, &'static str) {
     (text.into(), colour)
 }
 
-/// Of a colour only where that is certain, whatever was not seen.
+/// Returns the uptime and its colour. It has a colour only when both bounds have the same one, whatever was not seen.
 fn uptime(counts: &Counts) -> (String, &'static str) {
     let grade = |share: f64| match share {
         0.99.. => GREEN,
@@ -99,16 +101,16 @@ const AMBER: &str = "#8a5a00";
 const RED: &str = "#b3261e";
 const GREY: &str = "#5f6368";
 
-/// What the template is made of.
+/// The data of the template.
 #[derive(Template)]
 #[template(path = "badge.svg")]
 struct Badge {
     name: String,
     said: String,
     colour: &'static str,
-    /// How wide the name's part is.
+    /// The width of the part with the name.
     left: usize,
-    /// How wide the other part is.
+    /// The width of the other part.
     right: usize,
 }
 

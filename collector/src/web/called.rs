@@ -1,8 +1,8 @@
-//! By which id and name a monitor is shown.
+//! The id and the name by which a monitor is shown.
 //!
-//! A monitor without a name has its url as its id and its name, and a url may hold a key of the site in its query. To
-//! those who may see all of it, that is no news. In public it stands under an id that is made of the other one and does
-//! not tell it.
+//! A monitor without a name has its url as its id and its name, and a url may hold a key of the site in its query.
+//! Clients that may see everything may see the url. On public pages such a monitor has another id, which is a digest of
+//! the real one and does not reveal it.
 
 use std::sync::Once;
 
@@ -14,19 +14,20 @@ use crate::figures::overview::Summary;
 /// An id and a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Called {
-    /// By which its pages are asked for.
+    /// The id by which the pages of the monitor are asked for.
     pub(super) id: String,
-    /// For people.
+    /// The name for people.
     pub(super) name: String,
 }
 
 impl Called {
-    /// For those who may see all of it.
+    /// Returns the id and the name for clients that may see everything.
     pub(super) fn inside(monitor: &Summary) -> Called {
         Called { id: monitor.id.clone(), name: monitor.name.clone() }
     }
 
-    /// For anybody. A url in either of both is not told, be it the whole of it or a part.
+    /// Returns the id and the name for everyone. A url in either of them is not shown, neither the whole of it nor a
+    /// part.
     pub(super) fn in_public(monitor: &Summary) -> Called {
         let Called { id, name } = Called::inside(monitor);
         let digest = || sha256(id.as_bytes())[..8].iter().map(|byte| format!("{byte:02x}")).collect::<String>();
@@ -42,7 +43,7 @@ impl Called {
     }
 }
 
-/// Says once what to do about it. Which monitor it is, its url would tell.
+/// Logs once what to do about it. The message does not name the monitor, because its name would reveal the url.
 fn say() {
     static SAID: Once = Once::new();
     SAID.call_once(|| {

@@ -1,26 +1,27 @@
-//! What is said where there is nothing to show: a status and a line.
+//! The answer when there is nothing to show: a status and a line.
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use super::snapshot::Unreadable;
 
-/// Why a request has no answer. The guard puts it into words: JSON under `/api`, else a line of text.
+/// The reason why a request has no other answer. The guard puts it into words: JSON under `/api`, otherwise a line of
+/// text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// HTTP's.
+    /// The status code of HTTP.
     pub status: StatusCode,
-    /// For people and logs.
+    /// The reason, for people and logs.
     pub error: String,
 }
 
 impl Failure {
-    /// Nothing is there.
+    /// Creates the failure of an address at which nothing is.
     pub fn not_found(error: &str) -> Failure {
         Failure { status: StatusCode::NOT_FOUND, error: error.into() }
     }
 
-    /// What is asked for makes no sense.
+    /// Creates the failure of a request that makes no sense.
     pub fn bad_request(error: impl Into<String>) -> Failure {
         Failure { status: StatusCode::BAD_REQUEST, error: error.into() }
     }

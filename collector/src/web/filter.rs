@@ -1,4 +1,4 @@
-//! What of the overview is asked for: the query of its address, both ways.
+//! The filter of the overview: reads it from the query of an address, and writes it as a query.
 
 use std::str::FromStr;
 
@@ -8,24 +8,24 @@ use crate::figures::overview::Summary;
 use crate::figures::period::Period;
 use crate::figures::state::Verdict;
 
-/// What is shown, and how.
+/// Which monitors are shown, and how.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Filter {
-    /// In the name, id or url.
+    /// A text that the name, the id or the url contains.
     pub(super) text: String,
-    /// `name:value`, or only the name; empty: whatever tags it has.
+    /// The tag of the monitors, as `name:value` or only the name. When it is empty, monitors with any tags are shown.
     pub(super) tag: String,
     pub(super) verdict: Option<Verdict>,
-    /// The tag by whose values monitors stand together; empty: by none.
+    /// The tag by whose values monitors are grouped. When it is empty, they are not grouped.
     pub(super) group: String,
     pub(super) period: Period,
-    /// Whether those are shown that no one is to look at any more.
+    /// Whether monitors are shown that no agent is to look at any more.
     pub(super) retired: bool,
-    /// From 1.
+    /// The number of the page, from 1.
     pub(super) page: usize,
 }
 
-/// Each verdict in the words of addresses and of people.
+/// Each verdict with its word in addresses and its words for people.
 pub(super) const VERDICTS: [(Verdict, &str, &str); 4] = [
     (Verdict::Down, "down", "Down"),
     (Verdict::Partial, "partial", "Partly down"),
@@ -33,34 +33,34 @@ pub(super) const VERDICTS: [(Verdict, &str, &str); 4] = [
     (Verdict::Up, "up", "Up"),
 ];
 
-/// The words for a verdict: that of addresses, which styles and symbols have too, and that of people.
+/// Returns the word of a verdict in addresses, which styles and symbols use, too, and its words for people.
 pub(super) fn named(verdict: Verdict) -> (&'static str, &'static str) {
     VERDICTS.iter().find(|(known, ..)| *known == verdict).map_or(("", ""), |&(_, class, word)| (class, word))
 }
 
-/// Each period in the words of addresses and of people.
+/// Each period with its word in addresses and its words for people.
 pub(super) const PERIODS: [(Period, &str, &str); 3] =
     [(Period::Day, "24h", "24 hours"), (Period::Month, "30d", "30 days"), (Period::Quarter, "90d", "90 days")];
 
-/// The period of an address' query; the default one where it names none.
+/// Returns the period that an address' query names, or the default one when it names none.
 pub(super) fn period(query: &str) -> Period {
     let word = parse(query.as_bytes()).find(|(name, _)| name == "period").map(|(_, word)| word);
     let found = PERIODS.iter().find(|(_, known, _)| word.as_deref() == Some(known));
     found.map(|(period, ..)| *period).unwrap_or_default()
 }
 
-/// A period in the word of addresses.
+/// Returns the word of a period in addresses.
 pub(super) fn word(period: Period) -> &'static str {
     PERIODS.iter().find(|(known, ..)| *known == period).map_or("", |(_, word, _)| word)
 }
 
-/// An address' query that says nothing but the period.
+/// Returns a query that contains nothing but the period.
 pub(super) fn period_link(of: Period) -> String {
     if of == Period::default() { String::new() } else { format!("?period={}", word(of)) }
 }
 
 impl Filter {
-    /// Of an address' query. What says nothing is not heeded, so that an address never fails.
+    /// Reads the filter from an address' query. Unknown parts are ignored, so that an address never fails.
     pub(super) fn of(query: &str) -> Filter {
         let mut filter = Filter { period: period(query), page: 1, ..Filter::default() };
         for (name, value) in parse(query.as_bytes()) {
@@ -80,7 +80,7 @@ impl Filter {
         filter
     }
 
-    /// An address' query; defaults are left out.
+    /// Returns the filter as an address' query. Defaults are left out.
     pub(super) fn link(&self) -> String {
         let page = self.page.to_string();
         let verdict = self.verdict.map_or("", |verdict| named(verdict).0);
@@ -98,12 +98,12 @@ impl Filter {
         query.finish()
     }
 
-    /// Whether only a part of the monitors is asked for.
+    /// Returns whether the filter selects only a part of the monitors.
     pub(super) fn is_narrow(&self) -> bool {
         !self.text.is_empty() || !self.tag.is_empty() || self.verdict.is_some()
     }
 
-    /// Whether a monitor is asked for.
+    /// Returns whether the filter selects a monitor.
     pub(super) fn takes(&self, monitor: &Summary) -> bool {
         let text = self.text.to_lowercase();
         let has_text = |of: &str| of.to_lowercase().contains(&text);

@@ -1,4 +1,4 @@
-//! A made-up fleet, the same at each run: three agents, one agent that was away for two days, a day in which no one
+//! A made-up fleet, which is the same at each run: three agents, one of them away for two days, a day in which no agent
 //! looked, and monitors with troubles of each kind.
 
 use jiff::{SignedDuration, Timestamp};
@@ -20,7 +20,7 @@ const TEAMS: [&str; 5] = ["web", "shop", "payments", "data", "platform"];
 const SERVICES: [&str; 8] = ["api", "login", "checkout", "search", "images", "docs", "reports", "mail"];
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
-/// SplitMix64.
+/// The random generator SplitMix64.
 pub(crate) struct Chance(u64);
 
 impl Chance {
@@ -32,7 +32,7 @@ impl Chance {
         z ^ (z >> 31)
     }
 
-    /// From 0 to below a bound.
+    /// Returns a number from 0 to below a bound.
     fn below(&mut self, bound: i64) -> i64 {
         (self.next() % bound as u64) as i64
     }
@@ -42,7 +42,7 @@ impl Chance {
     }
 }
 
-/// The moment that all of it describes.
+/// Returns the moment to which all figures of the fleet refer.
 pub(crate) fn now() -> Timestamp {
     "2026-11-27T13:10:03.2Z".parse().unwrap()
 }
@@ -59,7 +59,7 @@ fn window(period: Period) -> (Window, SignedDuration, i64) {
     (Window { since, until: now() }, length, count)
 }
 
-/// What an agent saw in a bar: a check a minute.
+/// Returns what an agent saw in a bar with one check a minute.
 fn seen(chance: &mut Chance, agent: usize, back: i64, per_bar: i64, ill: bool) -> Counts {
     let lost = match (agent, back) {
         (_, 17) => per_bar,
@@ -176,18 +176,18 @@ fn summary(index: usize, period: Period) -> Summary {
     }
 }
 
-/// This many monitors in short.
+/// Returns this number of monitors in short.
 pub(crate) fn overview(monitors: usize, period: Period) -> Overview {
     let mut monitors: Vec<Summary> = (0..monitors).map(|index| summary(index, period)).collect();
     monitors.sort_by(|a, b| a.name.cmp(&b.name));
     Overview { as_of: now(), period, window: window(period).0, monitors }
 }
 
-/// One of them at length.
+/// Returns one of the monitors at length.
 pub(crate) fn detail(index: usize, period: Period) -> Detail {
     let (window, length, count) = window(period);
     let mut chance = Chance(index as u64 + 77);
-    // A day's points are of quarters of an hour, and have phases.
+    // The points of a day stand for quarters of an hour, and have phases.
     let parts = if period == Period::Day { 4 } else { 1 };
     let is_seen = |n: &i64| count - 1 - n / parts != 17;
     let point = |n: i64| {
@@ -240,7 +240,8 @@ pub(crate) fn detail(index: usize, period: Period) -> Detail {
     }
 }
 
-/// Results of one monitor from before a moment, newest first: those of a page of [`Detail::MOST`], and one more.
+/// Returns results of one monitor from before a moment, newest first: those of a page of [`Detail::MOST`], and one
+/// more.
 pub(crate) fn results(before: Timestamp) -> Vec<ResultRow> {
     let mut chance = Chance(before.as_second() as u64);
     let row = |n: usize| {
@@ -263,13 +264,13 @@ pub(crate) fn results(before: Timestamp) -> Vec<ResultRow> {
     (0..=Detail::MOST).map(row).collect()
 }
 
-/// Some in each state.
+/// Returns the counts of some alerts in each state.
 pub(crate) fn alerts() -> AlertCounts {
     let oldest = SignedDuration::from_secs(90);
     AlertCounts { pending: 1, firing: 2, suppressed: 3, waiting: 4, oldest }
 }
 
-/// The agents: one runs, one has troubles, one is silent, one has stopped, one is gone.
+/// Returns the agents: one runs, one has troubles, one is silent, one has stopped, one is gone.
 pub(crate) fn agents() -> Vec<AgentRow> {
     let agent = |name: &str, presence, back: i64| AgentRow {
         name: name.into(),

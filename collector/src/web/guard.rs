@@ -1,4 +1,4 @@
-//! What holds for every answer: bounds on what is asked, and headers that tell browsers to be strict.
+//! The guard around every answer: bounds on requests, and headers that tell browsers to be strict.
 
 use std::time::Duration;
 
@@ -18,11 +18,12 @@ use tower_http::timeout::TimeoutLayer;
 use super::failure::Failure;
 use super::snapshot::Unreadable;
 
-/// Longest query, in bytes. The longest path is that of a monitor's id, which the bound on the head lets through.
+/// The largest length of a query, in bytes. The longest path is that of a monitor's id, which fits the bound on the
+/// head.
 const QUERY: usize = 4_096;
-/// Nothing that is asked has a body.
+/// The largest length of a body. No request has a body.
 const BODY: usize = 0;
-/// Longest time until an answer begins.
+/// The longest time until an answer begins.
 const LONGEST: Duration = Duration::from_secs(20);
 
 const HEADERS: [(HeaderName, &str); 3] = [
@@ -67,7 +68,7 @@ struct Told {
     error: String,
 }
 
-/// The same failure in words, where it has none yet: as JSON for programs, as a line for others.
+/// Returns the failure with words when it has none yet: as JSON for programs, as a line for others.
 fn told(response: Response, is_api: bool) -> Response {
     let (mut parts, body) = response.into_parts();
     let known = parts.extensions.remove::<Failure>();

@@ -1,9 +1,10 @@
-//! `/metrics`: how the collector fares, and in short what it shows of monitors, agents and alerts, so that anyone who has
-//! Prometheus can draw and alert on it. What is read of the database is the same on each collector; what a collector
-//! counts is of itself.
+//! `/metrics`: the health of the collector, and in short what it shows of monitors, agents and alerts, so that every
+//! user of Prometheus can draw it and set alerts on it. What is read from the database is the same on each collector.
+//! What a collector counts is only about itself.
 //!
-//! Each monitor is some series in Prometheus, so there is a bound on how many are told of, and a gauge that says how
-//! many are not. Those that are retired are not, as agents that are gone; nor are those whose id no label should hold.
+//! Each monitor makes several series in Prometheus. Therefore the number of monitors with metrics is bounded, and a
+//! gauge says how many monitors are left out. Retired monitors and agents that are gone have no metrics. Monitors and
+//! agents whose ids or names no label should hold have none, either.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -26,16 +27,16 @@ use crate::health::Health;
 
 /// How long a scrape waits for the database. Prometheus waits for ten seconds.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long while it is known that the database is away.
+/// How long a scrape waits while it is known that the database is away.
 const AWAY: Duration = Duration::from_millis(500);
-/// Longest value of a label, in bytes.
+/// The largest length of a label's value, in bytes.
 const LABEL: usize = 512;
 
-/// Tells all metrics.
+/// Writes all metrics.
 pub(super) struct Teller {
     pub(super) health: Arc<Health>,
     pub(super) snapshots: Arc<Snapshots>,
-    /// This many monitors, and this many agents, at most.
+    /// The largest number of monitors, and of agents, that have metrics.
     pub(super) most: usize,
 }
 
@@ -47,9 +48,10 @@ impl Asked for Teller {
     async fn metrics(&self) -> String {
         let of = &self.snapshots;
         let read = async { (of.overview_for_programs().await, of.agents().await, of.alerts().await) };
-        // What the collector knows of itself, as that it has no database, must not wait for that database.
+        // The metrics that the collector knows itself, such as that it has no database, must not wait for that
+        // database.
         let patience = match self.health.database().reason().map(|failure| failure.kind) {
-            // It stores nothing, which need not mean that it can't be read.
+            // A database that stores nothing can perhaps still be read.
             None | Some(FailureKind::Other | FailureKind::Authorization) => PATIENCE,
             Some(_) => AWAY,
         };
@@ -86,12 +88,12 @@ fn gauge(registry: &mut Registry, name: &str, help: &str, value: i64) {
     registry.register(format!("website_monitor_{name}"), help, gauge);
 }
 
-/// A label's value. prometheus-client writes it as it is.
+/// Escapes the value of a label, because prometheus-client writes it unchanged.
 fn escaped(value: &str) -> String {
     value.replace('\\', "\\\\").replace('"', "\\\"")
 }
 
-/// Whether a label should hold that.
+/// Returns whether a label should hold that text.
 fn is_label(text: &str) -> bool {
     text.len() <= LABEL && !text.contains(char::is_control)
 }

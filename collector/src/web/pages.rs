@@ -1,12 +1,14 @@
-//! The pages that people look at: whole without JavaScript, of templates and SVG, from the program itself.
+//! The pages that people look at. They are whole without JavaScript, consist of templates and SVG, and come from the
+//! program itself.
 //!
 //! ```text
 //! address ──▶ filter ──▶ snapshot ──▶ what is to be said (plain structs of text) ──▶ template ──▶ HTML
 //! ```
-//! What is said of a monitor is made in one place for all pages (`status`, `bars`, `chart`, `incidents`), so that none
-//! says more than is known: time that no one saw is never drawn or counted as up. Templates escape all text; what is put
-//! into them unescaped (`HtmlSafe`) is made of numbers and words of our own. They are well-formed XML, too, so that tests
-//! can read them whole. A size that strangers choose, of a name or a list, is bounded here.
+//! The texts about a monitor are made in one place for all pages (`status`, `bars`, `chart`, `incidents`), so that no
+//! page says more than is known: time that no agent saw is never drawn or counted as up. Templates escape all text.
+//! What is put into them unescaped (`HtmlSafe`) is made of numbers and words of this program. The pages are well-formed
+//! XML, too, so that tests can read them whole. This module bounds every size that strangers choose, of a name or a
+//! list.
 
 mod agents;
 mod assets;
@@ -45,7 +47,7 @@ use frame::Place;
 
 pub(super) use status::Uptime;
 
-/// All pages, by who may see them.
+/// Returns all pages, separated by who may see them.
 pub fn routes() -> Pages {
     Pages {
         closed: Router::new().route("/", get(all)).route("/monitors/{id}", get(one)).route("/agents", get(agents)),
@@ -56,10 +58,10 @@ pub fn routes() -> Pages {
     }
 }
 
-/// What there is to see, or why there is nothing.
+/// A page, or the reason why there is none.
 type Page = Result<Response, Nothing>;
 
-/// Why there is nothing to see, and where that is said.
+/// The reason why there is no page, and the part of the site in which it is told.
 struct Nothing {
     place: Place,
     why: Why,
@@ -69,7 +71,7 @@ enum Why {
     /// There is no such page.
     None,
     Unreadable(Unreadable),
-    /// A template failed, which none does.
+    /// A template failed, which should never happen.
     Template,
 }
 
@@ -113,7 +115,7 @@ impl Place {
     }
 }
 
-/// What is shown at addresses that there are not.
+/// Returns the page for addresses that do not exist.
 pub(super) async fn nothing() -> impl IntoResponse {
     Place::Elsewhere.none()
 }
@@ -135,7 +137,7 @@ async fn one(State(site): State<Site>, id: Result<Path<String>, PathRejection>, 
     let older = match before {
         None => None,
         Some(before) => {
-            // One more tells whether there are more.
+            // One result more shows whether there are more.
             let results = site.snapshots.results(&id, before, Detail::MOST + 1).await;
             results.map_err(|why| at.unreadable(why))?.map(|results| Older { before, results })
         }
@@ -149,7 +151,7 @@ async fn agents(State(site): State<Site>) -> Page {
     at.page(agents::render(&agents, Timestamp::now()))
 }
 
-/// What anybody may see.
+/// Returns what everyone may see.
 fn chosen(site: &Site) -> Result<&Public, Nothing> {
     site.public.as_deref().ok_or_else(|| Place::Public.none())
 }
@@ -170,7 +172,7 @@ async fn public_one(
     let at = Place::Public;
     let public = chosen(&site)?;
     let Path(id) = id.map_err(|_| at.none())?;
-    // Of others nothing is read, however often anybody asks.
+    // Nothing is read about other monitors, however often clients ask for them.
     let known = site.snapshots.overview(Period::Day).await.map_err(|why| at.unreadable(why))?;
     let mut shown = known.monitors.iter().filter(|it| public.shows(it));
     let shown = shown.find(|it| Called::in_public(it).id == id).ok_or_else(|| at.none())?;

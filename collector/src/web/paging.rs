@@ -1,13 +1,13 @@
-//! Results in pages, newest first: each begins before the last moment of the one before it.
+//! Divides results into pages, newest first: each page begins before the last moment of the page before it.
 
 use jiff::Timestamp;
 
 use crate::figures::detail::ResultRow;
 
-/// What stands on a page of this many, and before which moment the next one begins, if there is one. Of results that were
-/// read for it one more tells whether there is.
+/// Returns the results of a page with at most this number of results, and the moment before which the next page begins,
+/// if there is one. One result more than the page holds has to be read, which shows that there is a next page.
 ///
-/// Results of one moment stay together, as far as there is room for them, so that none falls between two pages.
+/// Results of one moment stay together when there is room for them, so that none is lost between two pages.
 pub(super) fn page(read: &[ResultRow], most: usize) -> (&[ResultRow], Option<Timestamp>) {
     let Some(beyond) = read.get(most) else { return (read, None) };
     let whole = read[..most].iter().rposition(|result| result.checked_at > beyond.checked_at);

@@ -1,4 +1,5 @@
-//! The query of an address for programs: what is not understood is refused, so that a typo is no other answer.
+//! The query of an address for programs. What is not understood is refused, so that a typing error never gets a
+//! different answer.
 
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
@@ -8,7 +9,7 @@ use super::failure::Failure;
 use super::filter::PERIODS;
 use crate::figures::period::Period;
 
-/// What stands in a query and was not asked for yet.
+/// The parameters of a query that were not read yet.
 pub(super) struct Parameters<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
 
 impl<'a> Parameters<'a> {
@@ -16,12 +17,12 @@ impl<'a> Parameters<'a> {
         Parameters(form_urlencoded::parse(query.unwrap_or_default().as_bytes()).collect())
     }
 
-    /// All values of a name.
+    /// Takes all values of a name.
     pub(super) fn all(&mut self, name: &str) -> Vec<Cow<'a, str>> {
         self.0.extract_if(.., |(key, _)| key == name).map(|(_, value)| value).collect()
     }
 
-    /// The value of a name.
+    /// Takes the only value of a name.
     pub(super) fn one(&mut self, name: &str) -> Result<Option<Cow<'a, str>>, Failure> {
         let mut all = self.all(name);
         let one = all.pop();
@@ -32,13 +33,13 @@ impl<'a> Parameters<'a> {
         }
     }
 
-    /// The value of a name as something else; `such` says what it should be.
+    /// Takes the only value of a name as another type. `such` says what the value should be.
     pub(super) fn parse<T: FromStr>(&mut self, name: &str, such: &str) -> Result<Option<T>, Failure> {
         let wrong = |_| Failure::bad_request(format!("`{name}` should be {such}"));
         self.one(name)?.map(|value| value.parse().map_err(wrong)).transpose()
     }
 
-    /// A number within bounds.
+    /// Takes a number within bounds.
     pub(super) fn number(&mut self, name: &str, within: RangeInclusive<usize>) -> Result<Option<usize>, Failure> {
         let such = format!("a whole number from {} to {}", within.start(), within.end());
         match self.parse(name, &such)? {
@@ -49,14 +50,14 @@ impl<'a> Parameters<'a> {
         }
     }
 
-    /// `period`.
+    /// Takes the parameter `period`.
     pub(super) fn period(&mut self) -> Result<Option<Period>, Failure> {
         let Some(word) = self.one("period")? else { return Ok(None) };
         let found = PERIODS.iter().find(|(_, known, _)| *known == word).map(|(period, ..)| *period);
         found.map(Some).ok_or_else(|| Failure::bad_request("`period` should be 24h, 30d or 90d"))
     }
 
-    /// Refuses what no one asked for.
+    /// Refuses parameters that were not read.
     pub(super) fn end(self) -> Result<(), Failure> {
         match self.0.first() {
             None => Ok(()),

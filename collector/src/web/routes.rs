@@ -1,4 +1,4 @@
-//! What is where, and who gets to it.
+//! The routes: which address leads where, and who may ask for it.
 //!
 //! ```text
 //! guard ──▶ name ──▶ /healthz, /readyz, what is public, styles    anybody
@@ -25,7 +25,7 @@ use crate::health::Health;
 /// How long `/readyz` waits for the database.
 const READY: Duration = Duration::from_secs(5);
 
-/// Everything there is over HTTP.
+/// Returns all routes over HTTP.
 pub fn routes(site: Site, access: Access, health: Arc<Health>, most_metrics: usize) -> Router {
     let pages = pages::routes();
     let hosts = access.hosts.clone();
@@ -46,7 +46,7 @@ pub fn routes(site: Site, access: Access, health: Arc<Health>, most_metrics: usi
     guarded(settings::for_hosts(closed.merge(open).with_state(site), hosts, refuse_name))
 }
 
-/// What is said at addresses that there are not: to programs in JSON, to people on a page.
+/// Answers at addresses that do not exist: in JSON to programs, with a page to people.
 async fn nothing(asked: Uri) -> Response {
     match asked.path().starts_with("/api/") {
         true => Failure::not_found("there is nothing here").into_response(),
@@ -54,7 +54,7 @@ async fn nothing(asked: Uri) -> Response {
     }
 }
 
-/// Whether results are stored and can be read.
+/// Answers whether results are stored and can be read.
 async fn ready(site: &Site, health: &Health) -> (StatusCode, String) {
     let mut lacks = health.lacks();
     let is_readable = tokio::time::timeout(READY, site.snapshots.is_readable()).await.unwrap_or(false);

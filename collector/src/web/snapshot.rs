@@ -1,13 +1,14 @@
-//! What was read of the tables a moment ago, so that any number of people who look cost the database no more than one.
+//! Snapshots: what was read from the tables a moment ago, so that many readers cost the database no more than one.
 //!
 //! ```text
 //! asked ──▶ fresh? ── yes ─────────────────────▶ that
 //!             └─ no: read, once for all who ask ─▶ the new one; and while that takes: what is not too old yet
 //! ```
-//! Readings go through a gate: a few at a time, some more in line, the rest is told to come again. One that was begun is
-//! finished though no one waits for it any more: the next who asks has it. That a reading failed is remembered only for
-//! as long as keeps a database that is away from being asked by everybody at once. Whether it answers at all is asked beside the
-//! gate: those who look, however many, are no sign that it does not.
+//! Readings go through a gate: a few run at a time, some more wait, and the rest are told to come again. A reading that
+//! was begun is finished even when no client waits for it any more, and the next client that asks gets it. A failed
+//! reading is remembered only for a short time, so that not every client asks a database that is away at once. The
+//! question whether the database answers at all goes through a gate of its own: many readers are no sign that it does
+//! not.
 
 mod gate;
 mod slot;
@@ -30,10 +31,10 @@ use crate::figures::source::Source;
 use gate::Gate;
 use slot::{Age, Slot};
 
-/// Why there is nothing to show.
+/// The reason why there is nothing to show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
-    /// The database could not be read just now. The log says why: that is nothing for anyone who asks.
+    /// The database could not be read just now. The log says why, because the reason is not for clients.
     #[error("the database can't be read")]
     Database,
     /// More is asked for than can be read.
@@ -42,15 +43,15 @@ pub enum Unreadable {
 }
 
 impl Unreadable {
-    /// After this many seconds it is worth asking again.
+    /// The number of seconds after which it is worth asking again.
     pub const RETRY_AFTER: u64 = 5;
 }
 
-/// What is shown, as it was a moment ago.
+/// The snapshots of all that is shown.
 pub struct Snapshots {
     source: Arc<dyn Source>,
     gate: Arc<Gate>,
-    /// For the one question that waits behind no reading.
+    /// The gate of the question whether the database answers, which waits for no other reading.
     beside: Arc<Gate>,
     answers: Slot<()>,
     overviews: [Slot<Arc<Overview>>; 3],
@@ -61,16 +62,16 @@ pub struct Snapshots {
 
 type DetailSlot = Slot<Option<Arc<Detail>>>;
 
-/// This many monitors at length are kept.
+/// The number of monitors at length that are kept.
 const DETAILS: NonZeroUsize = NonZeroUsize::new(64).expect("is not zero");
 
-/// What is of now.
+/// The age of values that show the present.
 const SHORT: Age = Age { fresh: Duration::from_secs(10), usable: Duration::from_secs(60), rest: 20 };
 
-/// Whether there is a database.
+/// The age of the answer whether there is a database.
 const MOMENT: Age = Age { fresh: Duration::from_secs(1), usable: Duration::ZERO, rest: 0 };
 
-/// What costs more changes less.
+/// Returns the age of the overview of a period. A longer period costs more and changes less.
 fn age(period: Period) -> Age {
     match period {
         Period::Day => SHORT,
@@ -79,22 +80,23 @@ fn age(period: Period) -> Age {
     }
 }
 
-/// One monitor at length is looked at more closely, and yet costs the more the longer the period is.
+/// Returns the age of a monitor at length. Readers look at it more closely, but it also costs more the longer the
+/// period is.
 fn age_at_length(period: Period) -> Age {
     let age = age(period);
     Age { fresh: age.fresh.min(Duration::from_secs(60)), ..age }
 }
 
-/// Whether a monitor can have that id. Others aren't worth a question.
+/// Returns whether a monitor can have that id. Other ids are not worth a question to the database.
 fn is_id(id: &str) -> bool {
     !id.is_empty() && id.len() <= wire::limits::MONITOR && !id.contains('\0')
 }
 
 impl Snapshots {
-    /// This many readings at a time are the most that a source has to stand, each with a connection of its own.
+    /// The largest number of readings that a source gets at a time, each with a connection of its own.
     pub const READINGS: u32 = gate::READINGS + 1;
 
-    /// Of a source.
+    /// Creates the snapshots of a source.
     pub fn new(source: Arc<dyn Source>) -> Snapshots {
         let gate = Arc::new(Gate::default());
         Snapshots {
@@ -109,18 +111,18 @@ impl Snapshots {
         }
     }
 
-    /// All monitors in short.
+    /// Returns all monitors in short.
     ///
     /// # Errors
-    /// Why there is nothing to show.
+    /// Returns why there is nothing to show.
     pub async fn overview(&self, period: Period) -> Result<Arc<Overview>, Unreadable> {
         self.overview_of(period, age(period)).await
     }
 
-    /// The same of a day, for programs that ask all the time whether people look or not.
+    /// Returns all monitors over a day, for programs that ask continually whether people look or not.
     ///
     /// # Errors
-    /// Why there is nothing to show.
+    /// Returns why there is nothing to show.
     pub async fn overview_for_programs(&self) -> Result<Arc<Overview>, Unreadable> {
         self.overview_of(Period::Day, Age { fresh: Duration::from_secs(30), ..SHORT }).await
     }
@@ -131,10 +133,10 @@ impl Snapshots {
         slot.get(age, &self.gate, move || source.overview(period).map(Arc::new)).await
     }
 
-    /// One monitor at length; none when there is none with that id.
+    /// Returns one monitor at length; none when there is no monitor with that id.
     ///
     /// # Errors
-    /// Why there is nothing to show.
+    /// Returns why there is nothing to show.
     pub async fn detail(&self, id: &str, period: Period) -> Result<Option<Arc<Detail>>, Unreadable> {
         if !is_id(id) {
             return Ok(None);
@@ -147,11 +149,11 @@ impl Snapshots {
         slot.get(age_at_length(period), &self.gate, move || Ok(source.detail(&id, period)?.map(Arc::new))).await
     }
 
-    /// This many results of a monitor from before a moment, newest first; none when there is none with that id. They are
-    /// not kept: no one asks for the same ones twice.
+    /// Returns at most this number of results of a monitor from before a moment, newest first; none when there is no
+    /// monitor with that id. The results are not kept, because no one asks for the same results twice.
     ///
     /// # Errors
-    /// Why there is nothing to show.
+    /// Returns why there is nothing to show.
     pub async fn results(
         &self,
         id: &str,
@@ -162,31 +164,31 @@ impl Snapshots {
             return Ok(None);
         }
         let (source, id) = (self.source.clone(), id.to_owned());
-        // What is stored is of 1970 at the earliest and of tomorrow at the latest; times far off may be none of the
-        // database's.
+        // Stored results are from 1970 at the earliest and from tomorrow at the latest. The database may not accept
+        // times that are far outside of this range.
         let before = before.clamp(Timestamp::UNIX_EPOCH, Timestamp::now() + SignedDuration::from_hours(48));
         self.gate.read(move || source.results(&id, before, most)).await
     }
 
-    /// Whether the database answers now, or did a moment ago.
+    /// Returns whether the database answers now, or did a moment ago.
     pub async fn is_readable(&self) -> bool {
         let source = self.source.clone();
         self.answers.get(MOMENT, &self.beside, move || source.answers()).await.is_ok()
     }
 
-    /// All agents, by name.
+    /// Returns all agents, sorted by name.
     ///
     /// # Errors
-    /// Why there is nothing to show.
+    /// Returns why there is nothing to show.
     pub async fn agents(&self) -> Result<Arc<Vec<AgentRow>>, Unreadable> {
         let source = self.source.clone();
         self.agents.get(SHORT, &self.gate, move || source.agents().map(Arc::new)).await
     }
 
-    /// How many alerts there are, and messages that wait.
+    /// Returns how many alerts there are, and how many messages wait.
     ///
     /// # Errors
-    /// Why there is nothing to show.
+    /// Returns why there is nothing to show.
     pub async fn alerts(&self) -> Result<AlertCounts, Unreadable> {
         let source = self.source.clone();
         self.alerts.get(SHORT, &self.gate, move || source.alerts()).await

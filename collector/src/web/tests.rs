@@ -1,4 +1,4 @@
-//! Everything over a real connection, from made-up tables.
+//! Tests of everything over a real connection, from made-up tables.
 
 mod access;
 mod badges;
@@ -28,7 +28,7 @@ use crate::figures::source::Source;
 use crate::health::Health;
 use crate::unavailable::Unavailable;
 
-/// Tables with what a test puts beside the fleet that there always is.
+/// Made-up tables: the fleet that is always there, and what a test adds to it.
 #[derive(Default)]
 pub(super) struct Tables {
     pub(super) more: Vec<Summary>,
@@ -36,7 +36,7 @@ pub(super) struct Tables {
     pub(super) is_away: AtomicBool,
 }
 
-/// Monitors of the fleet.
+/// The number of monitors of the fleet.
 pub(super) const FLEET: usize = 24;
 
 impl Tables {
@@ -47,7 +47,7 @@ impl Tables {
         }
     }
 
-    /// A monitor of the fleet under another id and name.
+    /// Creates tables with one additional monitor, which is one of the fleet under another id and name.
     pub(super) fn with(id: &str, name: &str) -> Tables {
         let one = fixture::overview(1, Period::Day).monitors.remove(0);
         Tables { more: vec![Summary { id: id.into(), name: name.into(), ..one }], ..Tables::default() }
@@ -90,7 +90,7 @@ impl Source for Tables {
     }
 }
 
-/// A server, for as long as the test runs.
+/// A server that runs for as long as the test.
 pub(super) struct Server {
     pub(super) address: SocketAddr,
     pub(super) tables: Arc<Tables>,
@@ -115,13 +115,14 @@ impl Server {
         Server { address, tables, health }
     }
 
-    /// The answer to a request for a path, with these lines in its head.
+    /// Returns the answer to a request for a path, with these lines in its head.
     pub(super) async fn get(&self, path: &str, lines: &[&str]) -> Answer {
         let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
         self.send(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{lines}\r\n")).await
     }
 
-    /// The answer to whatever is sent. A server that has heard enough may close before all is sent.
+    /// Sends this text and returns the answer. A server that has read enough may close the connection before all is
+    /// sent.
     pub(super) async fn send(&self, request: &str) -> Answer {
         let mut socket = TcpStream::connect(self.address).await.unwrap();
         drop(socket.write_all(request.as_bytes()).await);
@@ -155,7 +156,7 @@ impl Answer {
     }
 }
 
-/// An id as it stands in a path.
+/// Returns an id as it is written in a path.
 pub(super) fn encoded(id: &str) -> String {
     percent_encoding::utf8_percent_encode(id, percent_encoding::NON_ALPHANUMERIC).to_string()
 }

@@ -1,4 +1,4 @@
-//! What is answered, as `openapi.yaml` has it.
+//! The answers of the API, as `openapi.yaml` describes them.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -15,7 +15,7 @@ use crate::figures::{ResponseTimes, Window};
 use crate::web::filter::word;
 use crate::web::paging::page;
 
-/// Of when an answer is.
+/// The moment, the period and the window of an answer.
 #[derive(Serialize)]
 pub(super) struct At {
     as_of: Timestamp,
@@ -34,7 +34,7 @@ impl At {
     }
 }
 
-/// Counts, and what follows from them.
+/// Counts, and the figures that follow from them.
 #[derive(Serialize)]
 pub(super) struct Seen {
     #[serde(flatten)]
@@ -187,7 +187,7 @@ pub(super) struct Results<'a> {
 }
 
 impl<'a> Results<'a> {
-    /// Of one more than the limit, where there are this many.
+    /// Creates a page from results that were read. One result more than the limit is read if there is one.
     pub(super) fn page(read: &'a [ResultRow], limit: usize) -> Results<'a> {
         let (results, next) = page(read, limit);
         Results { results, next }

@@ -1,4 +1,4 @@
-//! The API against its description, from made-up tables.
+//! Tests the API against its description, from made-up tables.
 
 use jsonschema::Validator;
 use serde_json::{Value, json};
@@ -9,12 +9,12 @@ use crate::figures::period::Period;
 use crate::web::fixture;
 use crate::web::tests::{FLEET, Server, Tables, encoded};
 
-/// `openapi.yaml`.
+/// Returns the content of `openapi.yaml`.
 fn description() -> Value {
     serde_yaml::from_str(DESCRIPTION).unwrap()
 }
 
-/// What validates an answer of 200 to a path of the description.
+/// Returns the validator of an answer of 200 to a path of the description.
 fn schema_of(path: &str) -> Validator {
     let description = description();
     let answer = &description["paths"][path]["get"]["responses"]["200"];
@@ -123,7 +123,7 @@ async fn results_go_on_where_the_page_before_ended() {
     assert_eq!((first["results"].as_array().unwrap().len(), &first["results"][6]["checked_at"]), (7, &json!(next)));
     let second = server.get(&format!("{path}&before={next}"), &[]).await.json();
     assert!(second["results"][0]["checked_at"].as_str().unwrap() < next);
-    // Times that no result has, and that no database may have.
+    // No result has these times, and the database may not accept them.
     for before in ["-009999-01-02T01:59:59Z", "9999-12-30T22:00:00Z"] {
         assert_eq!(server.get(&format!("{path}&before={before}"), &[]).await.status, 200, "{before}");
         let page = format!("/monitors/{}?before={before}", all()[0].id);

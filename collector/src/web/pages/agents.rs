@@ -1,4 +1,4 @@
-//! Those who look: who of them is silent stands first, and what they lost or could not do is said plainly.
+//! The page of the agents. Silent agents stand first, and what an agent lost or could not do is said plainly.
 
 use askama::Template;
 use bytesize::ByteSize;
@@ -10,7 +10,7 @@ use crate::figures::agent::{AgentRow, Presence};
 use crate::text::{cut, plain};
 use crate::words::{shortly, to_seconds};
 
-/// The longest label in characters.
+/// The largest length of a label, in characters.
 const LABEL: usize = 60;
 
 #[derive(Template)]
@@ -22,10 +22,10 @@ struct Page {
     rows: Vec<Row>,
 }
 
-/// An agent.
+/// The row of an agent.
 struct Row {
     name: String,
-    /// Of the style and the symbol.
+    /// The class of the style and of the symbol.
     class: &'static str,
     word: &'static str,
     seen: Option<(When, String)>,
@@ -36,14 +36,14 @@ struct Row {
     outbox: String,
     dropped: String,
     rejected: String,
-    /// What somebody should look into.
+    /// The troubles that a person should look into.
     troubles: Vec<String>,
 }
 
-/// The page, of a moment.
+/// Returns the page at a moment.
 ///
 /// # Errors
-/// None but of the template engine.
+/// Returns only errors of the template engine.
 pub(super) fn render(agents: &[AgentRow], now: Timestamp) -> askama::Result<String> {
     let order = |it: &&AgentRow| match it.presence {
         Presence::Silent => 0,

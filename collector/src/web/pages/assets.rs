@@ -1,5 +1,5 @@
-//! Style, script and icon: built into the program, and named by what is in them, so that browsers keep them for good
-//! and still see each new version at once.
+//! Style, script and icon. They are built into the program and named by their content, so that browsers keep them for
+//! good and still see each new version at once.
 
 use std::hash::Hasher;
 use std::sync::LazyLock;
@@ -14,7 +14,7 @@ pub(super) struct Asset {
     path: &'static str,
     kind: &'static str,
     text: &'static str,
-    /// Its path with a word that changes with its text.
+    /// The path of the file with a word that changes with its text.
     pub(super) link: String,
 }
 
@@ -26,7 +26,7 @@ impl Asset {
     }
 }
 
-/// Style, script, icon.
+/// Returns the style, the script and the icon.
 pub(super) fn all() -> [&'static Asset; 3] {
     static ALL: LazyLock<[Asset; 3]> = LazyLock::new(|| {
         [
@@ -38,7 +38,7 @@ pub(super) fn all() -> [&'static Asset; 3] {
     ALL.each_ref()
 }
 
-/// Where they are had from.
+/// Returns the routes of the files.
 pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
     all().into_iter().fold(Router::new(), |routes, asset| {
         let headers = [(CONTENT_TYPE, asset.kind), (CACHE_CONTROL, "public, max-age=31536000, immutable")];
@@ -52,7 +52,7 @@ mod tests {
 
     use super::*;
 
-    /// The colours of the light scheme, then of the dark one, by name.
+    /// Returns the colours of the light scheme, then those of the dark one, by name.
     fn schemes() -> Vec<BTreeMap<&'static str, [f64; 3]>> {
         let part = |hex: &str, at: usize| match hex.len() {
             3 => f64::from(17 * u8::from_str_radix(&hex[at..=at], 16).unwrap()),
@@ -67,7 +67,7 @@ mod tests {
         all()[0].text.split(":root {").skip(1).map(scheme).collect()
     }
 
-    /// As WCAG 2 has it.
+    /// Returns the contrast of two colours as WCAG 2 defines it.
     fn contrast(one: [f64; 3], other: [f64; 3]) -> f64 {
         let linear =
             |part: f64| if part <= 10.0 { part / 255.0 / 12.92 } else { ((part / 255.0 + 0.055) / 1.055).powf(2.4) };

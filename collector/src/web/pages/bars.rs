@@ -1,4 +1,4 @@
-//! A monitor's hours or days as bars: what succeeded, what failed, and what no one saw.
+//! A monitor's hours or days as bars: what succeeded, what failed, and what no agent saw.
 //!
 //! ```text
 //!   ▮   failed: from the top, and above what else there is
@@ -7,8 +7,8 @@
 //! ▮ ▮   succeeded: from the bottom
 //! ▮ ▮ · nothing was due: a dot
 //! ```
-//! A share has a place as well as a colour. What is not whole never looks whole: a failure or a gap is at least two
-//! of twenty units high, however small its share, and what succeeded has the rest.
+//! A share differs by its place as well as by its colour. A bar that is not whole never looks whole: a failure or a gap
+//! is at least two of twenty units high, however small its share, and what succeeded has the rest.
 
 use std::fmt::{self, Display, Write};
 
@@ -20,23 +20,23 @@ use crate::figures::overview::Bar;
 use crate::figures::period::Period;
 use crate::words::to_seconds;
 
-/// The height of a bar that has no failures, and the least one of a share of it.
+/// The height of a bar that has no failures, and the smallest height of a share of it.
 const WHOLE: i64 = 20;
 const LEAST: i64 = 2;
-/// Where bars stand, in the same units; those with failures reach up to 0.
+/// The top and the foot of bars, in the same units. Bars with failures reach up to 0.
 const TOP: i64 = 4;
 const FOOT: i64 = TOP + WHOLE;
 
-/// Bars as an SVG image, which is as wide as its place: one path for each kind of share, so that a thousand monitors
-/// are small.
+/// Bars as an SVG image, which is as wide as its place. Each kind of share is one path, so that the page of a thousand
+/// monitors is small.
 pub(super) struct Bars<'a> {
     pub(super) bars: &'a [Bar],
     pub(super) period: Period,
-    /// Whether each bar tells its numbers to anyone who points at it.
+    /// Whether each bar shows its numbers to a reader who points at it.
     pub(super) tells: bool,
 }
 
-/// How high the shares of a bar are; together [`WHOLE`].
+/// The heights of the shares of a bar. Together they are [`WHOLE`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Heights {
     success: i64,
@@ -48,7 +48,7 @@ impl Heights {
     fn of(counts: &Counts) -> Heights {
         let expected = counts.expected().max(1);
         let unseen = counts.unseen + counts.agent_errors;
-        // Rounded up, so that what succeeded is never higher than its share.
+        // Failures and gaps are rounded up, so that what succeeded is never higher than its share.
         let height = |share: i64| if share > 0 { ((share * WHOLE + expected - 1) / expected).max(LEAST) } else { 0 };
         let failed = height(counts.failed()).min(if unseen > 0 { WHOLE - LEAST } else { WHOLE });
         let unseen = height(unseen).min(WHOLE - failed);
@@ -63,12 +63,12 @@ impl Heights {
 /// The paths of all bars, by kind.
 #[derive(Debug, Default)]
 struct Paths {
-    /// Neighbours that succeeded wholly: one stroke, dashed into bars.
+    /// Neighbouring bars that succeeded wholly, as one stroke that is dashed into bars.
     whole: String,
     success: String,
     unseen: String,
     failed: String,
-    /// Neighbouring bars in which nothing was due.
+    /// Neighbouring bars with nothing due.
     nothing: String,
 }
 
@@ -111,7 +111,7 @@ enum Kind {
     Mixed,
 }
 
-/// A line at a height through this many bars from that one on; they are seven tenths wide.
+/// Draws a line at a height through this number of bars from the first one on. Bars are seven tenths of a unit wide.
 fn line(path: &mut String, first: usize, bars: usize, y: &str) {
     let last = first + bars - 1;
     let from = if first == 0 { "-.35".to_owned() } else { format!("{}.65", first - 1) };
@@ -119,7 +119,7 @@ fn line(path: &mut String, first: usize, bars: usize, y: &str) {
 }
 
 impl Bars<'_> {
-    /// What those see who don't see the picture.
+    /// Returns the text for readers who do not see the picture.
     fn in_words(&self) -> String {
         let count = |is: fn(&Counts) -> bool| self.bars.iter().filter(|bar| is(&bar.counts)).count();
         let parts = [
@@ -134,7 +134,7 @@ impl Bars<'_> {
     }
 }
 
-/// A bar in words, in one line.
+/// Returns a bar in words, in one line.
 pub(super) fn bar_in_words(bar: &Bar) -> String {
     let Bar { since, counts } = bar;
     let mut words = to_seconds(*since).to_string();
@@ -153,7 +153,7 @@ pub(super) fn bar_in_words(bar: &Bar) -> String {
     words
 }
 
-// Numbers and words of our own.
+// The image contains only numbers and words of this program.
 impl HtmlSafe for Bars<'_> {}
 
 impl Display for Bars<'_> {

@@ -1,5 +1,5 @@
-//! How long answers took, as a chart: the median as a line and the 95th percentile as a dashed one, or the phases as
-//! columns. Time without an answer is no line: it breaks there, on a darker ground.
+//! Charts of how long answers took: the median as a line and the 95th percentile as a dashed line, or the phases as
+//! columns. Lines are interrupted in time without an answer, which has a darker ground.
 
 use std::fmt::{self, Display, Write};
 
@@ -12,36 +12,36 @@ use crate::figures::detail::Point;
 use crate::figures::period::Period;
 use crate::words::to_seconds;
 
-/// The width and height of a plot in its own units; what it is on the screen is for the style to say.
+/// The width and height of a plot in its own units. The style decides its size on the screen.
 const WIDTH: f64 = 1_000.0;
 const HEIGHT: f64 = 100.0;
-/// What is left between columns.
+/// The space at both sides of a column, as a share of its width.
 const SPACE: f64 = 0.15;
 
-/// The class and name of each phase, in their order.
+/// The class and the name of each phase, in their order.
 pub(super) const PHASES: [(&str, &str); 5] =
     [("dns", "name look-up"), ("connect", "connect"), ("tls", "TLS"), ("first-byte", "first byte"), ("body", "body")];
 
-/// A chart with what stands at its axes.
+/// A chart with the texts at its axes.
 pub(super) struct Chart {
     pub(super) plot: Plot,
-    /// From the top.
+    /// The texts of the vertical axis, from the top.
     pub(super) scale: [String; 3],
-    /// From the left.
+    /// The texts of the horizontal axis, from the left.
     pub(super) ends: [When; 3],
 }
 
-/// An SVG image, as wide as its place.
+/// An SVG image that is as wide as its place.
 pub(super) struct Plot {
     says: String,
-    /// Class and path, from the back.
+    /// The class and the path of each shape, from the back to the front.
     paths: Vec<(String, String)>,
 }
 
-/// Where a moment and a duration are.
+/// The axes, which give a moment and a duration their places.
 struct Axes {
     window: Window,
-    /// The highest, in microseconds.
+    /// The highest value, in microseconds.
     top: f64,
 }
 
@@ -56,18 +56,18 @@ impl Axes {
     }
 }
 
-/// How points follow each other.
+/// The distances of points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Pace {
-    /// The time of each.
+    /// The length of the time of each point.
     width: SignedDuration,
-    /// What is longer from one to the next is a gap. A monitor that is looked at seldom has no point in some of the
-    /// times, and no gap there.
+    /// The largest distance between two points that is no gap. A monitor that is looked at seldom has no point in some
+    /// of the times, and no gap there.
     patience: SignedDuration,
 }
 
 impl Pace {
-    /// Of points that are at most a bar's length wide.
+    /// Computes the distances of points. A point is at most as wide as a bar.
     pub(super) fn of(series: &[Point], period: Period) -> Pace {
         let bar = period.bars().0;
         let mut apart: Vec<SignedDuration> =
@@ -79,7 +79,7 @@ impl Pace {
     }
 }
 
-/// The lines of the whole window; none without an answer.
+/// Returns the lines of the whole window; none without an answer.
 pub(super) fn lines(series: &[Point], window: Window, pace: Pace) -> Option<Chart> {
     let highest = series.iter().map(|point| point.p95_us.max(point.p50_us)).fold(0.0, f64::max);
     let axes = axes(series, window, pace, highest)?;
@@ -111,7 +111,7 @@ pub(super) fn lines(series: &[Point], window: Window, pace: Pace) -> Option<Char
     Some(axes.chart(says, paths))
 }
 
-/// The phases of the points that have them, as columns of means; none where none has.
+/// Returns the phases of the points that have them, as columns of means; none when no point has phases.
 pub(super) fn columns(series: &[Point], until: Timestamp, pace: Pace) -> Option<Chart> {
     let series: Vec<Point> = series.iter().filter(|point| point.phases_us.is_some()).copied().collect();
     let phases = |point: &Point| point.phases_us.unwrap_or_default();
@@ -133,16 +133,16 @@ pub(super) fn columns(series: &[Point], until: Timestamp, pace: Pace) -> Option<
     Some(axes.chart(says, paths))
 }
 
-/// Points that follow each other without a gap.
+/// Returns the runs of points that follow each other without a gap.
 fn runs(series: &[Point], pace: Pace) -> impl Iterator<Item = &[Point]> {
     series.chunk_by(move |a, b| b.since.duration_since(a.since) <= pace.patience)
 }
 
-/// The ground of the times that have no point.
+/// Returns the path of the ground in times that have no point.
 fn empty(series: &[Point], axes: &Axes, pace: Pace) -> String {
     let mut path = String::new();
     let mut known = axes.window.since;
-    // What was seen lasts to its end, and no gap is shorter than what may lie between two points.
+    // A point lasts to the end of its time, and a gap is longer than what may lie between two points.
     let mut fill = |from: Timestamp, to: Timestamp| {
         if to.duration_since(from) > pace.patience - pace.width {
             write!(path, "M{:.1} 0V{HEIGHT}H{:.1}V0z", axes.x(from), axes.x(to)).unwrap_or_default();
@@ -160,7 +160,8 @@ fn rules() -> String {
     format!("M0 0H{WIDTH}M0 {}H{WIDTH}", HEIGHT / 2.0)
 }
 
-/// The window up to the end of the time of its last point. Some of that time may lie in the future.
+/// Returns the axes of the window up to the end of the time of its last point. A part of that time may be in the
+/// future.
 fn axes(series: &[Point], window: Window, pace: Pace, highest: f64) -> Option<Axes> {
     let until = window.until.max(series.last()?.since + pace.width);
     Some(Axes { window: Window { until, ..window }, top: round_above(highest) })
@@ -178,13 +179,13 @@ impl Axes {
     }
 }
 
-/// The next 1, 2 or 5 of a decade: an axis that people can read.
+/// Returns the next 1, 2 or 5 of a decade, so that people can read the axis.
 fn round_above(us: f64) -> f64 {
     let decade = 10_f64.powf(us.max(1.0).log10().floor());
     [1.0, 2.0, 5.0, 10.0].map(|by| by * decade).into_iter().find(|top| *top >= us).unwrap_or(10.0 * decade)
 }
 
-// Numbers and words of our own.
+// The image contains only numbers and words of this program.
 impl HtmlSafe for Plot {}
 
 impl Display for Plot {

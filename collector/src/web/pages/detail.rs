@@ -1,4 +1,5 @@
-//! One monitor at length: how it is and who says so, what was seen and what was not, what befell it and by whose fault.
+//! The page of one monitor at length: how it is and who says so, what was seen and what was not, its incidents and what
+//! was at fault.
 
 use askama::Template;
 use jiff::Timestamp;
@@ -23,7 +24,7 @@ use crate::text::{cut, plain};
 use crate::web::filter::{PERIODS, period_link};
 use crate::web::paging::page;
 
-/// The longest name in characters.
+/// The largest length of a name, in characters.
 const NAME: usize = 300;
 
 #[derive(Template)]
@@ -52,7 +53,7 @@ struct Page<'a> {
     late: Vec<CameLate>,
     agents: Vec<SideRow<'a>>,
     results: Vec<Shown>,
-    /// The moment before which results are shown; none: the latest.
+    /// The moment before which results are shown; none for the latest results.
     before: Option<When>,
     newest: String,
     older: Option<String>,
@@ -69,21 +70,21 @@ pub(super) struct Figure {
 struct BarRow {
     since: When,
     uptime: Uptime,
-    /// Checks, succeeded, failed, spoiled, not seen.
+    /// The numbers of checks, of those that succeeded, failed and were spoiled, and of those that were not seen.
     counts: [String; 5],
 }
 
-/// Response times in numbers.
+/// The response times of a point in numbers.
 struct PointRow {
     since: When,
-    /// p50, p95, then the phases; empty where not known.
+    /// p50, p95, then the phases. A phase that is not known is empty.
     times: Vec<String>,
 }
 
-/// What one agent saw.
+/// The row of what one agent saw.
 struct SideRow<'a> {
     agent: String,
-    /// Of the style and the symbol.
+    /// The class of the style and of the symbol.
     class: &'static str,
     says: String,
     at: Option<When>,
@@ -94,7 +95,7 @@ struct SideRow<'a> {
     p95: String,
 }
 
-/// A result.
+/// The row of a result.
 struct Shown {
     at: When,
     agent: String,
@@ -102,22 +103,22 @@ struct Shown {
     word: String,
     why: String,
     time: String,
-    /// Name and time of each phase.
+    /// The name and the time of each phase.
     phases: Vec<String>,
     peer: String,
     attempts: i16,
 }
 
-/// Results that are shown in place of the latest: those before a moment, and one more where there are more.
+/// Results that are shown instead of the latest ones: those before a moment, and one more if there are more.
 pub(super) struct Older {
     pub(super) before: Timestamp,
     pub(super) results: Vec<ResultRow>,
 }
 
-/// The page.
+/// Returns the page.
 ///
 /// # Errors
-/// None but of the template engine.
+/// Returns only errors of the template engine.
 pub(super) fn render(detail: &Detail, older: Option<&Older>) -> askama::Result<String> {
     let it = &detail.summary;
     let root = monitor("", &it.id);
@@ -165,7 +166,7 @@ fn tag((name, value): (&String, &String)) -> Choice {
     Choice { word: cut(&value, NAME), link: format!("/{}", filter.link()), value, is_chosen: false }
 }
 
-/// Links to the same monitor over other times.
+/// Returns links to the same monitor over other periods.
 pub(super) fn periods(root: &str, chosen: Period) -> Vec<Choice> {
     let of = |&(period, value, word): &(_, &str, &str)| Choice {
         value: value.into(),
@@ -212,7 +213,7 @@ fn figures(detail: &Detail) -> Vec<Figure> {
     figures
 }
 
-/// What anybody may know of the numbers.
+/// Returns the numbers that everyone may know.
 pub(super) fn public_figures(counts: &Counts) -> Vec<Figure> {
     let Uptime { seen, note } = Uptime::of(counts);
     let note = match counts.bounds() {
@@ -259,7 +260,7 @@ fn side_row<'a>(side: &'a Side, detail: &Detail) -> SideRow<'a> {
     }
 }
 
-/// What an agent says now, in the class of a symbol and in words.
+/// Returns what an agent says now: the class of a symbol, and words.
 fn look(latest: &Latest) -> (&'static str, String) {
     let why = || reason(latest.outcome.as_deref().unwrap_or("failure"), latest.status_code, latest.error.as_deref());
     match latest.look {

@@ -1,4 +1,4 @@
-//! What is shown where there is nothing to show.
+//! The page that is shown when there is nothing else to show.
 
 use askama::Template;
 
@@ -12,11 +12,11 @@ struct Page {
     mend: &'static str,
 }
 
-/// A page that says what is the matter, and what one can do; where that is to wait, it looks
-/// again by itself.
+/// Returns a page that says what is wrong and what the reader can do. When the reader has to wait, the page loads again
+/// by itself.
 ///
 /// # Errors
-/// None but of the template engine.
+/// Returns only errors of the template engine.
 pub(super) fn render(place: Place, what: &'static str, mend: &'static str, retries: bool) -> askama::Result<String> {
     Page { frame: Frame { refreshes: retries, ..Frame::new(place, None) }, what, mend }.render()
 }

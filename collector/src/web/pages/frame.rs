@@ -1,4 +1,4 @@
-//! What all pages have around them, and where they lead.
+//! The frame around all pages, with the links between them.
 
 use jiff::Timestamp;
 
@@ -6,21 +6,21 @@ use super::assets;
 use super::assets::Asset;
 use super::words::When;
 
-/// Around a page.
+/// The frame of a page.
 pub(super) struct Frame {
     pub(super) style: &'static Asset,
     pub(super) script: &'static Asset,
     pub(super) icon: &'static Asset,
-    /// The moment that the page describes; none where there was nothing to read.
+    /// The moment to which the page refers; none when there was nothing to read.
     pub(super) as_of: Option<When>,
-    /// Whether it is shown again from time to time.
+    /// Whether the page is loaded again from time to time.
     pub(super) refreshes: bool,
     pub(super) place: Place,
-    /// What stands at the top.
+    /// The text at the top.
     pub(super) title: String,
 }
 
-/// Where in the site a page is.
+/// The part of the site to which a page belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     Monitors,
@@ -36,7 +36,7 @@ impl Frame {
         Frame { style, script, icon, as_of: as_of.map(When), refreshes: as_of.is_some(), place, title }
     }
 
-    /// Whether the page is in that place.
+    /// Returns whether the page belongs to that part.
     pub(super) fn is(&self, place: Place) -> bool {
         self.place == place
     }

@@ -1,4 +1,4 @@
-//! What befell a monitor, whose fault it was, and when no one looked: in words.
+//! The words for the incidents of a monitor, for what was at fault, and for times in which no agent looked.
 
 use jiff::Timestamp;
 
@@ -11,20 +11,21 @@ use crate::figures::state::Verdict;
 use crate::text::plain;
 use crate::words::shortly;
 
-/// An incident.
+/// An incident in words.
 pub(super) struct Befell {
     pub(super) from: When,
-    /// None: it goes on.
+    /// The end of the incident; none while it goes on.
     pub(super) to: Option<When>,
     pub(super) lasted: String,
-    /// Of the style and the symbol.
+    /// The class of the style and of the symbol.
     pub(super) class: &'static str,
     pub(super) blame: String,
     pub(super) why: String,
     pub(super) failures: String,
 }
 
-/// What is said where there are no incidents. They are made of single results, which are gone sooner than their sums.
+/// Returns the text when there are no incidents. Incidents are made from single results, which are deleted sooner than
+/// their sums.
 pub(super) fn none(counts: &Counts) -> &'static str {
     match counts.failed() {
         0 => "No failure was seen in this time.",
@@ -32,7 +33,7 @@ pub(super) fn none(counts: &Counts) -> &'static str {
     }
 }
 
-/// An incident for those who may know agents and errors.
+/// Returns the words of an incident for readers who may know agents and errors.
 pub(super) fn befell(it: &Incident, now: Timestamp) -> Befell {
     let failing = listed(&it.failing);
     let blame = match (it.blame, &it.failing[..]) {
@@ -46,7 +47,7 @@ pub(super) fn befell(it: &Incident, now: Timestamp) -> Befell {
     Befell { blame, why, failures: counted(it.failures, "failed check"), ..befell_in_public(it, now) }
 }
 
-/// An incident for anybody: nothing of who looks, nor why it fails.
+/// Returns the words of an incident for everyone. They say nothing about who looks, or why it fails.
 pub(super) fn befell_in_public(it: &Incident, now: Timestamp) -> Befell {
     let (class, blame) = match it.blame {
         Blame::Target => ("down", "it was down"),
@@ -69,12 +70,12 @@ pub(super) fn befell_in_public(it: &Incident, now: Timestamp) -> Befell {
 /// An incident that goes on.
 pub(super) struct Ongoing {
     pub(super) from: When,
-    /// Said where it was so when the window began.
+    /// The words ` or before` when the incident was already there when the window began.
     pub(super) or_before: &'static str,
     pub(super) lasted: String,
 }
 
-/// The incident that a monitor is in now, when it is in one.
+/// Returns the incident that a monitor is in now, if there is one.
 pub(super) fn ongoing(detail: &Detail) -> Option<Ongoing> {
     let state = &detail.summary.state;
     if detail.summary.is_retired || !matches!(state.verdict, Verdict::Down | Verdict::Partial) {
@@ -89,7 +90,7 @@ pub(super) fn ongoing(detail: &Detail) -> Option<Ongoing> {
     })
 }
 
-/// Time in which less was seen than was due.
+/// A time in which fewer results arrived than were due.
 pub(super) struct Missed {
     pub(super) from: When,
     pub(super) to: When,
@@ -98,7 +99,7 @@ pub(super) struct Missed {
     pub(super) how_many: String,
 }
 
-/// A gap in words.
+/// Returns a gap in words.
 pub(super) fn missed(gap: &Gap) -> Missed {
     let what = match (gap.agent.as_deref().map(plain), gap.unseen, gap.agent_errors) {
         (None, ..) => "not monitored".into(),
@@ -117,7 +118,7 @@ pub(super) fn missed(gap: &Gap) -> Missed {
     }
 }
 
-/// Results that had waited with their agent.
+/// Late results, which had waited at their agent.
 pub(super) struct CameLate {
     pub(super) hour: When,
     pub(super) came_at: When,
@@ -125,7 +126,7 @@ pub(super) struct CameLate {
     pub(super) results: String,
 }
 
-/// Late results in words.
+/// Returns late results in words.
 pub(super) fn came_late(late: &Late) -> CameLate {
     CameLate {
         hour: When(late.hour),

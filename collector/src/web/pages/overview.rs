@@ -1,4 +1,4 @@
-//! All monitors on a page: how things are in a sentence, then the worst first.
+//! The page of all monitors: first a sentence that says how they are, then the monitors, the worst first.
 
 use askama::Template;
 use jiff::{SignedDuration, Timestamp};
@@ -15,14 +15,15 @@ use crate::web::called::Called;
 use crate::web::filter;
 use crate::web::filter::{Filter, PERIODS, VERDICTS, named, period_link};
 
-/// Monitors on a page.
+/// The number of monitors on a page.
 const PAGE: usize = 100;
-/// The longest name and url in characters, and the most and longest tags of a monitor.
+/// The largest lengths of a name and a url in characters, the largest number of tags of a monitor, and the largest
+/// length of a tag.
 const NAME: usize = 80;
 const URL: usize = 100;
 const TAGS: usize = 6;
 const TAG: usize = 40;
-/// Certificates that end so soon are told.
+/// Certificates that end within this time are told.
 const NEAR: SignedDuration = SignedDuration::from_hours(21 * 24);
 
 #[derive(Template)]
@@ -32,19 +33,19 @@ struct Page<'a> {
     filter: &'a Filter,
     title: String,
     says: Vec<Clause>,
-    /// Of the filter, as its fields can hold them.
+    /// The text and the tag of the filter, as the fields of the form can hold them.
     text: String,
     tag: String,
     period: &'static str,
     periods: Vec<Choice>,
     verdicts: Vec<Choice>,
-    /// Names of tags.
+    /// The names of tags by which monitors can be grouped.
     groupings: Vec<Choice>,
     groups: Vec<Group<'a>>,
     pages: Pages,
 }
 
-/// A part of the sentence on top.
+/// A part of the sentence at the top.
 pub(super) struct Clause {
     pub(super) class: &'static str,
     pub(super) text: String,
@@ -61,13 +62,13 @@ pub(super) struct Choice {
 
 /// Monitors that share a tag's value.
 struct Group<'a> {
-    /// None where monitors stand together by nothing.
+    /// The value of the tag; none when monitors are not grouped.
     name: Option<String>,
     says: String,
     rows: Vec<Row<'a>>,
 }
 
-/// A monitor.
+/// The row of a monitor.
 pub(super) struct Row<'a> {
     pub(super) link: String,
     pub(super) name: String,
@@ -77,23 +78,23 @@ pub(super) struct Row<'a> {
     pub(super) bars: Bars<'a>,
     pub(super) uptime: Uptime,
     pub(super) coverage: String,
-    /// p50 and p95; none: they are nothing for anyone who looks.
+    /// p50 and p95; none when the reader may not see them.
     pub(super) times: Option<[String; 2]>,
-    /// When it ends soon.
+    /// When the certificate ends, if it ends soon.
     pub(super) certificate: Option<String>,
 }
 
-/// Where in the pages this one is.
+/// The place of this page among all pages.
 struct Pages {
     says: String,
     earlier: Option<String>,
     later: Option<String>,
 }
 
-/// The page.
+/// Returns the page.
 ///
 /// # Errors
-/// None but of the template engine.
+/// Returns only errors of the template engine.
 pub(super) fn render(overview: &Overview, filter: &Filter) -> askama::Result<String> {
     let mut found: Vec<&Summary> = overview.monitors.iter().filter(|it| filter.takes(it)).collect();
     let worst = |it: &&Summary| worst_first(it);
@@ -109,7 +110,8 @@ pub(super) fn render(overview: &Overview, filter: &Filter) -> askama::Result<Str
                     None => groups.push((Some(value), vec![monitor])),
                 }
             }
-            // Groups whose worst is as bad keep a place of their own, whatever befalls the rest.
+            // Groups whose worst monitors are equally bad are sorted by name, so that their order does not change with
+            // other groups.
             groups.sort_by_key(|(name, group)| (group.first().map(|it| (it.is_retired, it.state.verdict)), *name));
         }
     }
@@ -164,19 +166,19 @@ fn groupings(overview: &Overview, filter: &Filter) -> Vec<Choice> {
     let mut names: Vec<&String> = overview.monitors.iter().flat_map(|it| it.tags.keys()).collect();
     names.sort_unstable();
     names.dedup();
-    // What somebody made up for each monitor is nothing to group by.
+    // Only the first 100 names are offered, because a tag that each monitor has for itself is of no use for grouping.
     names.truncate(100);
     names.into_iter().map(|name| choice(name, &cut(name, TAG), String::new(), *name == filter.group)).collect()
 }
 
-/// The order of monitors: by verdict, then the least uptime, whatever happened unseen.
+/// Returns the key that sorts monitors: by verdict, then by the lower bound of the uptime.
 pub(super) fn worst_first(monitor: &Summary) -> (bool, Verdict, u64, String) {
     let lower = monitor.counts.bounds().map_or(0.0, |bounds| bounds.lower);
-    // Bits of positive numbers have their order.
+    // The bits of positive numbers have the same order as the numbers.
     (monitor.is_retired, monitor.state.verdict, lower.to_bits(), monitor.name.clone())
 }
 
-/// Of all groups the monitors of a page.
+/// Returns the monitors of one page, in their groups.
 fn cut_out<'a>(
     groups: Vec<(Option<&str>, Vec<&'a Summary>)>,
     from: usize,
@@ -206,7 +208,7 @@ fn cut_out<'a>(
     shown
 }
 
-/// `2 down, 10 up`.
+/// Returns the counts of the verdicts in words: `2 down, 10 up`.
 fn in_words(monitors: &[&Summary]) -> String {
     let count = |verdict| monitors.iter().filter(|it| !it.is_retired && it.state.verdict == verdict).count();
     let mut parts: Vec<String> = VERDICTS
@@ -240,7 +242,7 @@ fn row<'a>(it: &'a Summary, now: Timestamp, filter: &Filter) -> Row<'a> {
 }
 
 impl Row<'_> {
-    /// A monitor for anybody: nothing of where it is, nor who looks, nor why it fails.
+    /// Returns the row of a monitor for everyone. It says nothing about its address, about who looks, or why it fails.
     pub(super) fn of_public<'a>(it: &'a Summary, called: &Called, filter: &Filter, root: &str) -> Row<'a> {
         Row {
             link: monitor(root, &called.id) + &period_link(filter.period),
@@ -257,7 +259,7 @@ impl Row<'_> {
     }
 }
 
-/// How long a certificate holds that ends soon.
+/// Returns how long a certificate is still valid, if it ends soon.
 fn near(monitor: &Summary, now: Timestamp) -> Option<String> {
     let ends = monitor.state.certificate_first_end()?;
     let left = ends.duration_since(now);
@@ -268,12 +270,12 @@ fn near(monitor: &Summary, now: Timestamp) -> Option<String> {
     }
 }
 
-/// The sentence's begin, which is what a tab has room for.
+/// Returns the beginning of the sentence, for which a browser tab has room.
 pub(super) fn title(says: &[Clause]) -> String {
     says.first().map_or_else(String::new, |clause| clause.text.trim_end_matches([',', '.']).to_owned())
 }
 
-/// How things are, in a sentence. No one is said to be well whom no one sees.
+/// Returns a sentence that says how all monitors are. A monitor that no agent sees is never called up.
 pub(super) fn says(watched: &[&Summary], link: impl Fn(Verdict) -> String) -> Vec<Clause> {
     let all = watched.len();
     let clause = |verdict, text| Clause { class: named(verdict).0, text, link: link(verdict) };

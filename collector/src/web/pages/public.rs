@@ -1,5 +1,5 @@
-//! What anybody may see: the monitors that were chosen for it. Neither where they are, nor who looks, nor why a check
-//! failed: an error may hold what an address or a page has.
+//! The public pages: the monitors that were chosen for everyone. They show neither the addresses of the monitors, nor
+//! who looks, nor why a check failed, because an error may contain parts of an address or of a page.
 
 use askama::Template;
 use jiff::Timestamp;
@@ -23,11 +23,11 @@ use crate::text::cut;
 use crate::web::called::Called;
 use crate::web::filter::{Filter, PERIODS, period_link};
 
-/// Where public pages are.
+/// The address of the public pages.
 const ROOT: &str = "/public";
-/// Most monitors of the page, so that it has a size whatever was chosen.
+/// The largest number of monitors of the page, so that its size is bounded whatever was chosen.
 const MOST: usize = 500;
-/// The longest name in characters.
+/// The largest length of a name, in characters.
 const NAME: usize = 80;
 
 #[derive(Template)]
@@ -37,7 +37,7 @@ struct Page<'a> {
     says: Vec<Clause>,
     periods: Vec<Choice>,
     rows: Vec<Row<'a>>,
-    /// How many more there are.
+    /// The number of further monitors that are not shown.
     more: usize,
 }
 
@@ -60,10 +60,10 @@ fn frame(public: &Public, as_of: Timestamp) -> Frame {
     Frame { title: cut(&public.title, NAME), ..Frame::new(Place::Public, Some(as_of)) }
 }
 
-/// All that were chosen, the worst first.
+/// Returns the page of all monitors that were chosen, the worst first.
 ///
 /// # Errors
-/// None but of the template engine.
+/// Returns only errors of the template engine.
 pub(super) fn render(overview: &Overview, public: &Public) -> askama::Result<String> {
     let shows = |it: &&Summary| !it.is_retired && public.shows(it);
     let mut shown: Vec<&Summary> = overview.monitors.iter().filter(shows).collect();
@@ -85,10 +85,10 @@ pub(super) fn render(overview: &Overview, public: &Public) -> askama::Result<Str
     page.render()
 }
 
-/// One of them; it is for anyone who calls to see that it was chosen.
+/// Returns the page of one monitor. The caller has to check that the monitor was chosen.
 ///
 /// # Errors
-/// None but of the template engine.
+/// Returns only errors of the template engine.
 pub(super) fn render_detail(detail: &Detail, public: &Public) -> askama::Result<String> {
     let it = &detail.summary;
     let called = Called::in_public(it);

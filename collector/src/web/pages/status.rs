@@ -1,4 +1,4 @@
-//! How a monitor is, in words that say no more than is known, and who says so.
+//! The status of a monitor in words that say no more than is known, and that say how many agents see it.
 
 use super::words::When;
 use crate::figures::counts::{Bounds, Counts};
@@ -9,22 +9,22 @@ use crate::text::{cut, plain};
 use crate::web::filter::named;
 use crate::words::percent;
 
-/// Longest reason in a list.
+/// The largest length of a reason in a list, in characters.
 const REASON: usize = 160;
 
 /// How a monitor is now.
 pub(super) struct Status {
-    /// Of the style and of the symbol.
+    /// The class of the style and of the symbol.
     pub(super) class: &'static str,
     pub(super) word: &'static str,
-    /// What is to be said beside the word; often nothing.
+    /// The explanation after the word, which is often empty.
     pub(super) why: String,
-    /// The moment that ends what is said.
+    /// The moment with which the explanation ends.
     pub(super) since: Option<When>,
 }
 
 impl Status {
-    /// For those who may know agents and errors.
+    /// Returns the status for readers who may know agents and errors.
     pub(super) fn of(monitor: &Summary) -> Status {
         let status = Status::of_public(monitor);
         if monitor.is_retired {
@@ -46,7 +46,7 @@ impl Status {
         Status { why, since: None, ..status }
     }
 
-    /// For anybody.
+    /// Returns the status for everyone.
     pub(super) fn of_public(monitor: &Summary) -> Status {
         if monitor.is_retired {
             let why = "no agent monitors it any more".into();
@@ -66,12 +66,12 @@ impl Status {
     }
 }
 
-/// When anybody looked last, as far as is known.
+/// Returns when any agent looked last, as far as is known.
 pub(super) fn looked(state: &State) -> Option<When> {
     state.agents.iter().filter_map(|latest| latest.checked_at).max().map(When)
 }
 
-/// How many agents say what.
+/// Returns how many agents say what.
 pub(super) fn who_says(state: &State) -> String {
     let of = state.agents.len();
     let count = |look| state.count(look);
@@ -102,7 +102,7 @@ fn see(agents: usize) -> &'static str {
     if agents == 1 { "sees" } else { "see" }
 }
 
-/// Why a check failed: `status mismatch 503: expected …`.
+/// Returns why a check failed: `status mismatch 503: expected …`.
 pub(super) fn reason(outcome: &str, status_code: Option<i16>, error: Option<&str>) -> String {
     let mut reason = plain(outcome).replace('_', " ");
     if let Some(code) = status_code {
@@ -115,11 +115,11 @@ pub(super) fn reason(outcome: &str, status_code: Option<i16>, error: Option<&str
     cut(&reason, REASON)
 }
 
-/// An uptime that says what it leaves open. It is whole only where all that was due was seen to succeed.
+/// An uptime that also says what it leaves open. It is whole only when all that was due was seen to succeed.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::web) struct Uptime {
     pub(super) seen: String,
-    /// The bounds, or why there are none; empty where the number says all.
+    /// The bounds, or the reason why there are none. It is empty when the number says everything.
     pub(super) note: String,
 }
 
@@ -138,7 +138,8 @@ impl Uptime {
         Uptime { seen, note }
     }
 
-    /// In one number, where bounds have no room: what it is at least, where not all that was due was seen.
+    /// Returns the uptime as one number, for places without room for bounds. When not all that was due was seen, it is
+    /// the lower bound.
     pub(in crate::web) fn least(counts: &Counts) -> String {
         match counts.bounds().filter(|bounds| counts.uptime().is_some() && bounds.lower < bounds.upper) {
             Some(bounds) => at_least(bounds),
@@ -151,7 +152,7 @@ fn at_least(bounds: Bounds) -> String {
     format!("≥ {}", percent(bounds.lower))
 }
 
-/// The share of what was due that arrived.
+/// Returns the share of the due results that arrived.
 pub(super) fn coverage(counts: &Counts) -> String {
     counts.coverage().map_or_else(|| "–".into(), percent)
 }

@@ -1,4 +1,4 @@
-//! Whole pages of a made-up fleet, read back as XML.
+//! Tests of whole pages of a made-up fleet, which are read back as XML.
 
 mod hostile;
 mod page;
@@ -13,7 +13,7 @@ use crate::figures::overview::{Bar, Overview, Summary};
 use crate::web::fixture;
 use page::Read;
 
-/// Monitors of the page that is said to stay small.
+/// The number of monitors of the page that has to stay small.
 const MANY: usize = 1_000;
 
 fn overview(all: &Overview, query: &str) -> String {
@@ -25,7 +25,7 @@ fn public() -> Public {
     Public { title: "How the shop is".into(), monitors: BTreeSet::new(), tags }
 }
 
-/// One of each page.
+/// Returns one of each page.
 fn each() -> Vec<(&'static str, String)> {
     let all = fixture::overview(250, Period::Month);
     let older = Older { before: fixture::now(), results: fixture::results(fixture::now()) };
@@ -44,7 +44,7 @@ fn each() -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Returns a monitor that is up, and whose bars have these counts.
+/// Returns a monitor that is up, and whose bars all have these counts.
 fn seen(counts: Counts) -> Summary {
     let mut monitor = fixture::overview(1, Period::Day).monitors.remove(0);
     monitor.counts = Counts::default();
@@ -188,7 +188,7 @@ fn results_are_paged_by_their_time_and_the_period_is_kept() {
     let read = Read::new(&page);
     assert_eq!(read.links("/monitors/payments-login-007?period=30d#results").len(), 1);
     assert!(read.links("/monitors/payments-login-007?period=30d&before=").is_empty());
-    // Those of one moment go to the next page together.
+    // The results of one moment go to the next page together.
     detail.results[Detail::MOST].checked_at = last;
     let page = detail::render(&detail, None).unwrap();
     let older = format!("period=30d&before={}#results", detail.results[Detail::MOST - 2].checked_at);

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::text::plain;
 use crate::words::{shortly, to_seconds};
 
-/// `1,234,567`.
+/// Returns a number with groups of digits: `1,234,567`.
 pub(super) fn grouped(number: i64) -> String {
     let digits = number.unsigned_abs().to_string();
     let mut shown = String::with_capacity(digits.len() * 4 / 3 + 1);
@@ -21,13 +21,13 @@ pub(super) fn grouped(number: i64) -> String {
     if number < 0 { format!("−{shown}") } else { shown }
 }
 
-/// A count with its noun: `1 check`, `2 checks`.
+/// Returns a count with its noun: `1 check`, `2 checks`.
 pub(super) fn counted(number: i64, noun: &str) -> String {
     let s = if number == 1 { "" } else { "s" };
     format!("{} {noun}{s}", grouped(number))
 }
 
-/// Microseconds in three digits: `0.35 ms`, `12.3 ms`, `1.23 s`.
+/// Returns microseconds with three digits: `0.35 ms`, `12.3 ms`, `1.23 s`.
 pub(super) fn time_taken(us: f64) -> String {
     let (number, unit) = if us < 999_500.0 { (us / 1e3, "ms") } else { (us / 1e6, "s") };
     let digits = match number {
@@ -39,7 +39,7 @@ pub(super) fn time_taken(us: f64) -> String {
     format!("{number:.digits$} {unit}")
 }
 
-/// `a`, `a and b`, `a, b and c`: names of strangers.
+/// Returns a list of names that come from strangers: `a`, `a and b`, `a, b and c`.
 pub(super) fn listed(names: &[String]) -> String {
     let names: Vec<String> = names.iter().map(|name| plain(name)).collect();
     match names.split_last() {
@@ -49,12 +49,12 @@ pub(super) fn listed(names: &[String]) -> String {
     }
 }
 
-/// `3h 5m ago`; what is ahead is now.
+/// Returns how long ago a moment was: `3h 5m ago`. A moment in the future counts as now.
 pub(super) fn ago(at: Timestamp, now: Timestamp) -> String {
     format!("{} ago", roughly(now.duration_since(at.min(now))))
 }
 
-/// A duration; one of more than two days in whole days.
+/// Returns a duration. A duration of two days or more is given in whole days.
 pub(super) fn roughly(duration: SignedDuration) -> String {
     match duration.as_hours() / 24 {
         0..=1 => shortly(duration),
@@ -62,11 +62,11 @@ pub(super) fn roughly(duration: SignedDuration) -> String {
     }
 }
 
-/// A moment of UTC for people and programs.
+/// A moment in UTC for people and programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct When(pub(super) Timestamp);
 
-// Only digits and what stands between them.
+// The text contains only digits and what stands between them.
 impl HtmlSafe for When {}
 
 impl Display for When {

@@ -1,4 +1,4 @@
-//! Few readings at a time, each in a thread of its own.
+//! The gate: only a few readings run at a time, each in a thread of its own.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -9,9 +9,9 @@ use tokio::sync::Semaphore;
 use super::Unreadable;
 use crate::unavailable::Unavailable;
 
-/// Readings at a time: what is stored goes first.
+/// The number of readings at a time. It is small because storing has priority.
 pub(super) const READINGS: u32 = 2;
-/// Readings that are under way or in line: as many as there are connections.
+/// The number of readings that run or wait. It is the same as the number of connections.
 pub(super) const PLACES: usize = 256;
 
 pub(super) struct Gate {
@@ -31,12 +31,13 @@ impl Default for Gate {
 }
 
 impl Gate {
-    /// Another one, which never waits for this one and says nothing of an outage that this one has said.
+    /// Creates another gate, which never waits for this one. It does not log an outage again that this one has logged.
     pub(super) fn beside(&self) -> Gate {
         Gate { outage: self.outage.clone(), ..Gate::default() }
     }
 
-    /// Waits for its turn and reads. The turn ends with the reading, also when no one waits for that any more.
+    /// Waits for its turn and reads. The turn ends with the reading, even when no client waits for the reading any
+    /// more.
     pub(super) async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce() -> Result<T, Unavailable> + Send + 'static,

@@ -1,4 +1,4 @@
-//! One thing that was read, and the reading that will take its place.
+//! A slot: one value that was read, and the reading that will replace it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,21 +10,21 @@ use super::Unreadable;
 use super::gate::Gate;
 use crate::unavailable::Unavailable;
 
-/// How old a thing may be.
+/// How old a value may be.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Age {
-    /// It is read again when it is older.
+    /// The age from which the value is read again.
     pub(super) fresh: Duration,
-    /// It is shown while it is read again, or can't be, unless it is older.
+    /// The age up to which the value is shown while it is read again, or cannot be read.
     pub(super) usable: Duration,
-    /// After a reading nothing is read for this many times as long as that took, unless it gets older than it may be: what
-    /// takes long is read less often, so that no number of monitors makes a database work for nothing but pages.
+    /// After a reading that took some time, nothing is read for this multiple of that time, but not beyond `usable`.
+    /// What takes long is read less often, so that no number of monitors makes a database work for pages only.
     pub(super) rest: u32,
 }
 
-/// Anyone who begins a reading waits so long for it before taking what there was.
+/// How long the client that begins a reading waits for it before it takes the value that was there.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// After a failure nothing is read for so long.
+/// How long nothing is read after a failure.
 const PAUSE: Duration = Duration::from_secs(1);
 
 type Reading<T> = watch::Receiver<Option<Result<T, Unreadable>>>;
@@ -41,13 +41,13 @@ struct State<T> {
 
 struct Latest<T> {
     asked: Instant,
-    /// How long it took to read.
+    /// How long the reading took.
     took: Duration,
     value: T,
 }
 
 impl<T: Clone> Latest<T> {
-    /// It, if it is fresh; and if it is usable.
+    /// Returns the value if it is fresh, and the value if it is usable.
     fn by(&self, age: Age) -> (Option<T>, Option<T>) {
         let is_younger = |than: Duration| (self.asked.elapsed() < than).then(|| self.value.clone());
         (is_younger(age.fresh.max((self.took * age.rest).min(age.usable))), is_younger(age.usable))
@@ -61,7 +61,8 @@ impl<T> Default for Slot<T> {
 }
 
 impl<T: Clone + Send + Sync + 'static> Slot<T> {
-    /// What is there, if it is fresh; else what `read` yields, which is called once for all who ask meanwhile.
+    /// Returns the value if it is fresh. Otherwise it returns what `read` yields, which is called once for all clients
+    /// that ask in the meantime.
     pub(super) async fn get(
         &self,
         age: Age,
@@ -77,7 +78,7 @@ impl<T: Clone + Send + Sync + 'static> Slot<T> {
             if state.failed.is_some_and(|failed| failed.elapsed() < PAUSE) {
                 return usable.ok_or(Unreadable::Database);
             }
-            // One whose other end is gone is over, be it by a panic.
+            // A reading whose sender is gone has ended, even when a panic ended it.
             match state.reading.clone().filter(|reading| reading.has_changed().is_ok()) {
                 Some(reading) => (reading, usable, false),
                 None => (self.begin(&mut state, gate, read), usable, true),
@@ -104,7 +105,7 @@ impl<T: Clone + Send + Sync + 'static> Slot<T> {
         let (place, gate) = (self.state.clone(), gate.clone());
         tokio::spawn(async move {
             let asked = Instant::now();
-            // Without the time in line.
+            // This measures the reading without the time of waiting for its turn.
             let timed = move || {
                 let begun = Instant::now();
                 read().map(|value| (value, begun.elapsed()))

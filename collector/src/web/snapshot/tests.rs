@@ -1,4 +1,4 @@
-//! Many who ask, one who reads. Readings wait for a word of the test.
+//! Tests that many clients ask and one reads. Readings wait until the test ends them.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -14,7 +14,7 @@ use crate::unavailable::Unavailable;
 const STALE: Age = Age { fresh: Duration::ZERO, usable: Duration::from_secs(600), rest: 0 };
 const GONE: Age = Age { fresh: Duration::ZERO, usable: Duration::ZERO, rest: 0 };
 
-/// A reading that ends when it is told what with.
+/// A reading that ends when the test sends its outcome.
 struct Told {
     begun: Arc<AtomicUsize>,
     words: Arc<Mutex<Receiver<Result<u32, Unavailable>>>>,
@@ -156,7 +156,7 @@ async fn two_read_at_a_time_some_wait_and_the_rest_is_sent_away() {
     assert_eq!((read, told.begun()), (PLACES, PLACES));
 }
 
-/// Its results take until the test says so.
+/// A source whose results take until the test ends the reading.
 struct Slow(Told);
 
 impl Source for Slow {

@@ -1,4 +1,4 @@
-//! Who sees what.
+//! Tests of who sees what.
 
 use super::*;
 
@@ -133,7 +133,7 @@ async fn a_database_that_is_away_is_told_with_a_time_to_come_again_and_without_i
     assert_eq!(server.get("/healthz", &[]).await.status, 200);
 }
 
-/// The answer to anyone who asks by a name.
+/// Returns the answer to a client that asks by a host name.
 async fn by_name(server: &Server, name: &str, path: &str) -> Answer {
     server.send(&format!("GET {path} HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n")).await
 }

@@ -1,4 +1,4 @@
-//! Badges.
+//! Tests of the badges.
 
 use super::*;
 use crate::figures::counts::Counts;
@@ -46,7 +46,7 @@ async fn a_badge_is_of_a_colour_only_where_that_is_certain_whatever_was_not_seen
     }
 }
 
-/// The title of an SVG that is well-formed.
+/// Returns the title of an SVG that is well-formed.
 pub(super) fn title(svg: &str) -> String {
     let document = roxmltree::Document::parse(svg).unwrap_or_else(|error| panic!("{error}: {svg}"));
     let is_known =

@@ -1,11 +1,11 @@
-//! Those who mean harm: by what they ask, by how they ask it, and by how they named what is shown.
+//! Tests with hostile clients and names: what they ask, how they ask it, and how they named what is shown.
 
 use std::time::Duration;
 
 use super::badges::title;
 use super::*;
 
-/// What a stranger may have named a monitor.
+/// Names that a stranger may have given to a monitor.
 const NAMES: [&str; 6] = [
     "<script>alert(1)</script>",
     "\"'><svg onload=alert(1)>",
@@ -105,7 +105,7 @@ async fn what_is_no_request_for_reading_is_refused() {
     assert_eq!(server.get("/healthz", &[]).await.status, 200);
 }
 
-/// Short times, so that a test sees their end.
+/// Short time limits, so that a test sees them end.
 const SHORT: Limits = Limits {
     connections: 8,
     share: 8,
@@ -122,7 +122,7 @@ async fn a_head_that_never_ends_is_cut_off() {
     let mut socket = TcpStream::connect(server.address).await.unwrap();
     socket.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-A: ").await.unwrap();
     let (mut read, mut write) = socket.into_split();
-    // A byte now and then doesn't help.
+    // Sending a byte now and then does not help the client.
     let dripping = tokio::spawn(async move {
         while write.write_all(b"a").await.is_ok() {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -149,7 +149,7 @@ async fn a_connection_that_is_kept_open_ends_after_its_time() {
 async fn who_asks_and_never_reads_gives_up_its_place() {
     let server = Server::within(Limits { connections: 1, ..SHORT }, Tables::default(), "{}").await;
     let mut greedy = TcpStream::connect(server.address).await.unwrap();
-    // More answers than all buffers between the two can hold.
+    // These are more answers than all buffers between the two can hold.
     let ask = "GET /api/v1/monitors HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(1_000);
     let asked = tokio::spawn(async move {
         drop(greedy.write_all(ask.as_bytes()).await);
@@ -162,7 +162,7 @@ async fn who_asks_and_never_reads_gives_up_its_place() {
     asked.abort();
 }
 
-/// Connections that say nothing, as many as there are.
+/// Opens this number of connections that send nothing.
 async fn idle(server: &Server, count: usize) -> Vec<TcpStream> {
     let mut idle = Vec::new();
     for _ in 0..count {
@@ -172,8 +172,8 @@ async fn idle(server: &Server, count: usize) -> Vec<TcpStream> {
 }
 
 #[tokio::test]
-async fn a_client_that_holds_all_it_can_get_hides_health_from_no_one() {
-    // Both ends of each connection are ours.
+async fn a_client_that_holds_all_it_can_get_hides_health_from_nobody() {
+    // Both ends of each connection belong to this process.
     if !ground::raise_descriptors(4_000) {
         return ground::not_run(ground::this_test!(), "this process may not have 4,000 open files (`ulimit -Hn`)");
     }
@@ -210,12 +210,12 @@ async fn one_address_that_takes_its_share_leaves_places_for_another() {
 
 #[tokio::test]
 async fn a_thousand_that_say_nothing_leave_room_for_one_who_asks() {
-    // Both ends of each connection are ours.
+    // Both ends of each connection belong to this process.
     if !ground::raise_descriptors(4_000) {
         return ground::not_run(ground::this_test!(), "this process may not have 4,000 open files (`ulimit -Hn`)");
     }
     let server = Server::within(SHORT, Tables::default(), "{}").await;
-    // Those that have a place lose it after the time for a head; all others gave way.
+    // The connections that have a place lose it after the time for a head. All others made room.
     for mut socket in idle(&server, 1_000).await {
         let mut said = Vec::new();
         drop(socket.read_to_end(&mut said).await);

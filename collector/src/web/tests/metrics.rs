@@ -1,4 +1,4 @@
-//! What Prometheus is told of monitors and agents.
+//! Tests of what Prometheus is told about monitors and agents.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Names, urls, tags, agents and errors that mean harm.
+//! Tests with hostile names, urls, tags, agents and errors.
 
 use super::page::Read;
 use super::*;

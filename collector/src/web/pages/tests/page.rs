@@ -1,10 +1,10 @@
-//! A page as a browser, or who listens to it, reads it.
+//! A page as a browser reads it, or as a person who listens to it.
 
 use roxmltree::{Document, Node, ParsingOptions};
 
 /// A page, or a part of it.
 pub(super) struct Read<'a> {
-    /// The page that the part is of; leaked, since a test is short and a part then needs no owner.
+    /// The part of a page. The page is leaked, because a test is short and a part then needs no owner.
     part: Node<'a, 'a>,
 }
 
@@ -18,13 +18,13 @@ impl Read<'static> {
 }
 
 impl<'a> Read<'a> {
-    /// All elements with that name, in order.
+    /// Returns all elements with that name, in order.
     pub(super) fn all(&self, name: &str) -> impl Iterator<Item = Read<'a>> {
         let named = move |node: &Node<'a, 'a>| node.is_element() && (name == "*" || node.tag_name().name() == name);
         self.part.descendants().filter(named).map(|part| Read { part }).collect::<Vec<_>>().into_iter()
     }
 
-    /// The only element with that name.
+    /// Returns the only element with that name.
     pub(super) fn one(&self, name: &str) -> Read<'a> {
         let all: Vec<Read<'a>> = self.all(name).collect();
         assert_eq!(all.len(), 1, "<{name}>");
@@ -47,7 +47,7 @@ impl<'a> Read<'a> {
         self.attribute("class").unwrap_or_default()
     }
 
-    /// All text within, with single spaces; that of a cell or line stands apart from the next one's.
+    /// Returns all text within, with single spaces. The texts of neighbouring cells and lines are separated.
     pub(super) fn text(&self) -> String {
         let mut text = String::new();
         for node in self.part.descendants() {
@@ -62,17 +62,17 @@ impl<'a> Read<'a> {
         text.split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
-    /// The text that is in no element within.
+    /// Returns the text that is in no element within.
     pub(super) fn own_text(&self) -> String {
         self.part.children().filter(Node::is_text).filter_map(|it| it.text()).collect()
     }
 
-    /// Paths of a class.
+    /// Returns the paths of a class.
     pub(super) fn paths(&self, class: &str) -> Vec<&'a str> {
         self.all("path").filter(|it| it.class() == class).filter_map(|it| it.attribute("d")).collect()
     }
 
-    /// Links that begin so.
+    /// Returns the links that begin with this text.
     pub(super) fn links(&self, begin: &str) -> Vec<&'a str> {
         self.all("a").filter_map(|it| it.attribute("href")).filter(|it| it.starts_with(begin)).collect()
     }

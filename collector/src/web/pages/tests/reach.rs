@@ -1,4 +1,4 @@
-//! Who reaches the pages: by keyboard, by ear, without scripts, and under a strict policy.
+//! Tests of who can use the pages: by keyboard, with a screen reader, without scripts, and under a strict policy.
 
 use std::collections::BTreeSet;
 

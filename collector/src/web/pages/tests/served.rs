@@ -1,4 +1,4 @@
-//! The pages over their addresses.
+//! Tests of the pages over their addresses.
 
 use std::sync::atomic::Ordering;
 
