@@ -87,8 +87,8 @@ impl Config {
         }
         if let Some(count @ 1..) = self.http.public.as_ref().map(|public| public.named_by_url()) {
             warnings.push(format!(
-                "`http.public.monitors` names {count} by its url: in public it has another id, so that its url is told \
-                 to no one; give it a `name` or an `id` in the agent's configuration, and name that here"
+                "`http.public.monitors` names {count} by its url: in public it has another id, so that its url is not \
+                 shown; give it a `name` or an `id` in the agent's configuration, and name that here"
             ));
         }
         warnings

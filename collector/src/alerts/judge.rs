@@ -56,7 +56,11 @@ fn of_monitor(rule: &Rule, facts: &Facts, monitor: &Monitor) -> Judgement {
             details.blame = blame(Blame::Target);
             details.reason = match us {
                 Some(us) => {
-                    format!("{percentile} of 100 answers come within {}, not {}", seconds(us), seconds(micros(over)))
+                    format!(
+                        "p{percentile} of the response times is {}, not within {}",
+                        seconds(us),
+                        seconds(micros(over))
+                    )
                 }
                 None => String::new(),
             };

@@ -31,7 +31,11 @@ impl Public {
             tags: section.texts("tags", limits::ENTRIES, limits::TEXT),
         };
         if public.monitors.is_empty() && public.tags.is_empty() {
-            section.fault("monitors", "is missing, and so is tags", "name what anybody may see, or leave `public` out");
+            section.fault(
+                "monitors",
+                "is missing, and so is tags",
+                "name what everyone may see, or leave `public` out",
+            );
         }
         public
     }

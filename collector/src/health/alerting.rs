@@ -53,14 +53,14 @@ impl Alerting {
         let mut gauge = |name: &str, help: &str, of: &Gauge<f64, AtomicU64>| {
             registry.register(format!("website_monitor_rule_group_{name}_seconds"), help, of.clone());
         };
-        let help = "When this collector last evaluated rules; 0: not yet, or another one always did";
+        let help = "When this collector last evaluated rules; 0: not yet, or another collector always did";
         gauge("last_evaluation_timestamp", help, &self.evaluated_at);
-        gauge("last_duration", "How long that took", &self.took);
+        gauge("last_duration", "How long the last evaluation of rules took", &self.took);
         let mut counter = |name: &str, help: &str, of: &ByWay| {
             registry.register(format!("website_monitor_notifications{name}"), help, of.clone());
         };
         counter("", "Messages that this collector tried to bring to receivers, each time", &self.tried);
-        counter("_failed", "Those that were not taken", &self.failed);
+        counter("_failed", "Messages that receivers did not accept, each time", &self.failed);
         let help = "Messages that this collector gave up";
         registry.register("website_monitor_notifications_given_up", help, self.given_up.clone());
     }

@@ -18,7 +18,7 @@ impl Health {
             let help = format!("1 while the {part} can't be used, by the reason that is shown");
             register_failure(registry, &name, &help, outage.reason().as_ref());
         }
-        let help = "From the begin of a batch's writing to its end";
+        let help = "The seconds from the beginning of a batch to its end";
         registry.register("website_monitor_batch_seconds", help, self.batches.clone());
         let mut gauge = |name: &str, help: &str, value: i64| {
             let gauge = Gauge::<i64>::default();
@@ -36,7 +36,11 @@ impl Health {
         for (partition, lag) in &*self.by_partition() {
             by_partition.get_or_create(&[("partition", partition.to_string())]).set(*lag);
         }
-        registry.register("website_monitor_consumer_lag", "The same, of this collector's partitions", by_partition);
+        registry.register(
+            "website_monitor_consumer_lag",
+            "Messages that are still to be read, by partition of this collector",
+            by_partition,
+        );
     }
 }
 

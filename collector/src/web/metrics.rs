@@ -131,18 +131,27 @@ fn tell_monitors(registry: &mut Registry, overview: &Overview, most: usize) {
     }
     let left_out = i64::try_from(all.len() - count).unwrap_or(i64::MAX);
     gauge(registry, "monitors", "Monitors that an agent is to look at", all.len().try_into().unwrap_or(i64::MAX));
-    gauge(registry, "monitors_left_out", "Those of which no metric tells", left_out);
-    gauge(registry, "snapshot_timestamp_seconds", "The moment of which the monitors' are", overview.as_of.as_second());
+    gauge(registry, "monitors_left_out", "Monitors without metrics", left_out);
+    gauge(
+        registry,
+        "snapshot_timestamp_seconds",
+        "The moment to which the metrics of monitors refer",
+        overview.as_of.as_second(),
+    );
     registry.register("probe_success", "0 while every agent that looks sees it fail; absent while none looks", success);
-    registry.register("website_monitor_verdict", "1 for what can be said of a monitor now", verdict);
+    registry.register("website_monitor_verdict", "1 for the present verdict on a monitor", verdict);
     registry.register(
         "probe_ssl_earliest_cert_expiry",
         "The earliest end of all certificates that the latest checks relied on",
         expiry,
     );
-    registry.register("website_monitor_uptime_ratio", "Of what was seen in 24 hours", uptime);
-    registry.register("website_monitor_coverage_ratio", "What arrived of what was due in 24 hours", coverage);
-    registry.register("website_monitor_response_time_p95_seconds", "Of the answers of 24 hours", time);
+    registry.register("website_monitor_uptime_ratio", "The uptime of what was seen in 24 hours", uptime);
+    registry.register(
+        "website_monitor_coverage_ratio",
+        "The share of the due results of 24 hours that arrived",
+        coverage,
+    );
+    registry.register("website_monitor_response_time_p95_seconds", "The p95 of the response times of 24 hours", time);
 }
 
 fn tell_agents(registry: &mut Registry, agents: &[AgentRow], most: usize) {
@@ -162,13 +171,25 @@ fn tell_agents(registry: &mut Registry, agents: &[AgentRow], most: usize) {
         }
     }
     let left_out = i64::try_from(all.len() - count).unwrap_or(i64::MAX);
-    gauge(registry, "agents_left_out", "Agents of which no metric tells", left_out);
-    registry.register("website_monitor_agent_pending", "What waited in its outbox at its latest report", pending);
-    registry.register("website_monitor_agent_last_seen_timestamp_seconds", "When that was stored", seen);
-    let help = "How far its clock is behind the database's at least, negative: ahead; 0 where it may be right";
+    gauge(registry, "agents_left_out", "Agents without metrics", left_out);
+    registry.register(
+        "website_monitor_agent_pending",
+        "Records that waited in its outbox at its latest report",
+        pending,
+    );
+    registry.register(
+        "website_monitor_agent_last_seen_timestamp_seconds",
+        "When the latest report of an agent was stored",
+        seen,
+    );
+    let help = "How far its clock is behind the database's at least; negative: it is ahead; 0: it may be right";
     registry.register("website_monitor_agent_clock_behind_seconds", help, behind);
     registry.register("website_monitor_agent_doubled", "1 while two hosts report under its name", doubled);
-    registry.register("website_monitor_agent_presence", "1 for whether it runs, has stopped, or is silent", presence);
+    registry.register(
+        "website_monitor_agent_presence",
+        "1 for the present state of an agent: running, stopped or silent",
+        presence,
+    );
 }
 
 fn tell_alerts(registry: &mut Registry, alerts: AlertCounts) {
@@ -177,9 +198,14 @@ fn tell_alerts(registry: &mut Registry, alerts: AlertCounts) {
     for (state, count) in [("pending", pending), ("firing", firing), ("suppressed", suppressed)] {
         by_state.get_or_create(&[("state", state.into())]).set(count);
     }
-    let help = "How many there are, those in a maintenance suppressed; of the database, the same on each collector";
+    let help = "The number of alerts; those in a maintenance are suppressed; the same on each collector";
     registry.register("website_monitor_alerts", help, by_state);
-    let help = "Messages that are due and not taken; of the database, the same on each collector";
+    let help = "Messages that are due and not accepted; the same on each collector";
     gauge(registry, "notifications_waiting", help, waiting);
-    gauge(registry, "notifications_oldest_seconds", "The age of the oldest of them", oldest.as_secs());
+    gauge(
+        registry,
+        "notifications_oldest_seconds",
+        "The age of the oldest message that is due and not accepted",
+        oldest.as_secs(),
+    );
 }

@@ -78,9 +78,11 @@ enum Why {
 impl IntoResponse for Nothing {
     fn into_response(self) -> Response {
         let (status, what, mend) = match self.why {
-            Why::None => {
-                (StatusCode::NOT_FOUND, "There is no such page", "Whatever was here has another address now, or went.")
-            }
+            Why::None => (
+                StatusCode::NOT_FOUND,
+                "There is no such page",
+                "The page that was here has another address now, or it was removed.",
+            ),
             Why::Unreadable(Unreadable::Database) => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "The database can't be read",

@@ -311,7 +311,7 @@ fn slow_answers_and_ending_certificates_are_told() {
     };
     assert_eq!(story.then(&facts(10, vec![with(Some(2_000_000))], vec![])), []);
     let told = story.told(&facts(20, vec![with(Some(2_500_000))], vec![]));
-    assert_eq!(told[0].details.reason, "95 of 100 answers come within 2.500 s, not 2.000 s");
+    assert_eq!(told[0].details.reason, "p95 of the response times is 2.500 s, not within 2.000 s");
     assert_eq!(story.then(&facts(30, vec![with(None)], vec![])), []);
     assert_eq!(story.then(&facts(40, vec![with(Some(1))], vec![])), [Kind::Resolved]);
 

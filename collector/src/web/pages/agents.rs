@@ -64,7 +64,7 @@ fn says(agents: &[AgentRow]) -> (&'static str, String) {
     let (silent, running) = (count(Presence::Silent), count(Presence::Running));
     let meant = number(silent + running);
     match (silent, running) {
-        (0, 0) => ("unknown", "No agent runs: nothing is monitored.".into()),
+        (0, 0) => ("unknown", "No agent runs, so nothing is monitored.".into()),
         (0, 1) => ("up", "The one agent reports.".into()),
         (0, _) => ("up", format!("All {} report.", counted(meant, "agent"))),
         (1, _) => ("down", format!("1 of {} is silent.", counted(meant, "agent"))),
@@ -107,7 +107,7 @@ fn troubles(it: &AgentRow) -> Vec<String> {
         troubles.push("two hosts report under this name: give each an agent.name of its own".into());
     }
     if it.dropped > 0 {
-        troubles.push(format!("{} dropped: they won't come", counted(it.dropped, "record")));
+        troubles.push(format!("{} dropped: they will not arrive", counted(it.dropped, "record")));
     }
     if it.rejected > 0 {
         troubles.push(format!("{} set aside by the collector", counted(it.rejected, "record")));

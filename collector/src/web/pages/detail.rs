@@ -190,14 +190,14 @@ fn figures(detail: &Detail) -> Vec<Figure> {
     let mut figures = public_figures(counts);
     figures.extend([
         figure("Failed", grouped(counts.failed()), String::new()),
-        figure("Not seen", grouped(counts.unseen), "due, but no result came".into()),
-        figure("Spoiled by agents", grouped(counts.agent_errors), "they say nothing of the site".into()),
+        figure("Not seen", grouped(counts.unseen), "due, but no result arrived".into()),
+        figure("Spoiled by agents", grouped(counts.agent_errors), "they say nothing about the site".into()),
         figure("Median", time(p50_us), of),
-        figure("95 of 100 within", time(p95_us), String::new()),
+        figure("p95", time(p95_us), String::new()),
         figure(
-            "99 of 100 within",
+            "p99",
             time(p99_us),
-            max_us.map_or_else(String::new, |us| format!("{} the longest", time_taken(us as f64))),
+            max_us.map_or_else(String::new, |us| format!("longest: {}", time_taken(us as f64))),
         ),
     ]);
     if let Some(ends) = it.state.certificate_first_end() {
@@ -246,7 +246,7 @@ fn point_row(point: &Point) -> PointRow {
 
 fn side_row<'a>(side: &'a Side, detail: &Detail) -> SideRow<'a> {
     let latest = detail.summary.state.agents.iter().find(|latest| latest.agent == side.agent);
-    let (class, says) = latest.map_or(("retired", "is not to look any more".into()), look);
+    let (class, says) = latest.map_or(("retired", "no longer monitors it".into()), look);
     SideRow {
         agent: plain(&side.agent),
         class,

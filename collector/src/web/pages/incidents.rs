@@ -58,7 +58,7 @@ pub(super) fn befell_in_public(it: &Incident, now: Timestamp) -> Befell {
         to: it.ended.map(When),
         lasted: match it.is_end_known {
             true => shortly(it.lasted(now)),
-            false => format!("{} or longer: who saw it looked no more", shortly(it.lasted(now))),
+            false => format!("{} or longer: its end was not seen", shortly(it.lasted(now))),
         },
         class,
         blame: blame.into(),

@@ -302,8 +302,8 @@ pub(super) fn says(watched: &[&Summary], link: impl Fn(Verdict) -> String) -> Ve
         let text = match verdict {
             Verdict::Down => format!("{subject} {is} down"),
             Verdict::Partial => format!("{subject} {fails} from some places"),
-            Verdict::Unknown if clauses.is_empty() => format!("No agent can tell how {subject} {is}"),
-            Verdict::Unknown => format!("no agent can tell how {subject} {is}"),
+            Verdict::Unknown if clauses.is_empty() => format!("The state of {subject} is unknown"),
+            Verdict::Unknown => format!("the state of {subject} is unknown"),
             Verdict::Up => format!("{subject} {is} up"),
         };
         clauses.push(clause(verdict, text));

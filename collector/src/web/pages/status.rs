@@ -49,7 +49,7 @@ impl Status {
     /// Returns the status for everyone.
     pub(super) fn of_public(monitor: &Summary) -> Status {
         if monitor.is_retired {
-            let why = "no agent monitors it any more".into();
+            let why = "no longer monitored".into();
             return Status { class: "retired", word: "Retired", why, since: None };
         }
         let (class, word) = named(monitor.state.verdict);
@@ -57,10 +57,10 @@ impl Status {
             (Verdict::Down | Verdict::Up, _) => ("", None),
             (Verdict::Partial, _) => ("it fails from some places", None),
             (Verdict::Unknown, _) if monitor.state.count(Look::AgentError) > 0 => {
-                ("no agent can tell at the moment", None)
+                ("its state is not known at the moment", None)
             }
-            (Verdict::Unknown, None) => ("no agent has looked for as long as is known", None),
-            (Verdict::Unknown, looked) => ("no agent has looked since", looked),
+            (Verdict::Unknown, None) => ("not monitored for as long as is known", None),
+            (Verdict::Unknown, looked) => ("not monitored since", looked),
         };
         Status { class, word, why: why.into(), since }
     }
@@ -201,9 +201,9 @@ mod tests {
         };
         assert_eq!(said("007"), "Down: status mismatch 503: expected a status of 200 to 299, got 503 ");
         assert!(said("023").starts_with("Partly down: 1 of 3 agents sees it fail: status mismatch 503"));
-        assert!(said("041").starts_with("Unknown: no agent has looked since <time datetime=\"2026-11-27T11:35:03Z\">"));
+        assert!(said("041").starts_with("Unknown: not monitored since <time datetime=\"2026-11-27T11:35:03Z\">"));
         assert_eq!(said("059"), "Unknown: no agent can tell: agent error ");
         assert_eq!(said("083"), "Up: 2 of 3 agents see it succeed, 1 silent ");
-        assert_eq!((said("001"), said("019")), ("Up:  ".into(), "Retired: no agent monitors it any more ".into()));
+        assert_eq!((said("001"), said("019")), ("Up:  ".into(), "Retired: no longer monitored ".into()));
     }
 }

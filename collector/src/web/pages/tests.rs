@@ -130,9 +130,9 @@ fn a_sentence_says_how_things_are_and_nobody_is_well_whom_no_one_sees() {
     };
     assert_eq!(
         says(MANY),
-        "5 of 990 monitors are down, 5 fail from some places, no agent can tell how 10 are, 970 are up."
+        "5 of 990 monitors are down, 5 fail from some places, the state of 10 is unknown, 970 are up."
     );
-    assert_eq!(says(60), "1 of 59 monitors is down, 1 fails from some places, no agent can tell how 2 are, 55 are up.");
+    assert_eq!(says(60), "1 of 59 monitors is down, 1 fails from some places, the state of 2 is unknown, 55 are up.");
     assert_eq!((says(5), says(1)), ("All 5 monitors are up.".into(), "The one monitor is up.".into()));
     assert_eq!(says(0), "No agent is to look at any monitor.");
 }
