@@ -1,7 +1,7 @@
 //! The web server: what people and programs are shown over HTTP.
 //!
 //! ```text
-//! PostgreSQL ──▶ Source ──▶ pages · API · badges · metrics ──▶ anyone who asks, if access lets them
+//! PostgreSQL ──▶ Source ──▶ pages · API · badges · metrics ──▶ every client that access lets in
 //! ```
 
 pub mod access;

@@ -4,7 +4,7 @@
 //! ```text
 //! agent a   ├── checks every 30 s ──┤ clean stop      ├── checks every 30 s ──
 //! agent b             ├── checks every 60 s ──┤ clean stop
-//!                                             └ no one ┘
+//!                                             └─ idle ─┘
 //! ```
 //! An agent that dies without saying so is still expected to look, so the checks that it did not make count as not
 //! seen. An agent that stops cleanly is not expected to look while another one looks. The time in which no agent looks

@@ -1,8 +1,8 @@
 //! The routes: which address leads where, and who may ask for it.
 //!
 //! ```text
-//! guard ──▶ name ──▶ /healthz, /readyz, what is public, styles    anybody
-//!               └──▶ access ──▶ all else, be it there or not      anyone who may
+//! guard ──▶ name ──▶ /healthz, /readyz, what is public, styles    every client
+//!               └──▶ access ──▶ all else, also unknown addresses  clients that access lets in
 //! ```
 
 use std::sync::Arc;

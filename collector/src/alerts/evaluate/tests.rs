@@ -49,7 +49,7 @@ fn facts(now: i64, monitors: Vec<Monitor>, agents: Vec<AgentRow>) -> Facts {
     Facts { as_of: at(now), heard_since: at(-100_000), monitors, agents, kafka: None }
 }
 
-/// A series of evaluations, each of which continues from the alerts of the one before.
+/// A series of evaluations. Each of them continues from the alerts of the one before.
 struct Story {
     config: Alerts,
     known: Known,

@@ -5,7 +5,7 @@
 //! - A time in an hour that comes twice covers both: a time from 02:15 to 02:45 begins with the first 02:15 and ends with
 //!   the second 02:45, because it is not known in which of both hours the work is done.
 //! - A time whose beginning is skipped is moved as a whole by the length of the skip: where 02:00 is followed by 03:00, a
-//!   time from 02:15 to 02:45 becomes 03:15 to 03:45. A time of which only the end is skipped ends later by that length.
+//!   time from 02:15 to 02:45 becomes 03:15 to 03:45. When only its end is skipped, it ends later by that length.
 
 use jiff::civil::{Date, DateTime, Time, Weekday};
 use jiff::tz::{AmbiguousOffset, TimeZone};
