@@ -97,7 +97,8 @@ fn moved(previous: Option<&Alert>, judgement: Judgement, now: Timestamp, lasting
         // Trouble that no agent saw continue does not count as lasting.
         (Condition::Unclear, Some(alert)) if alert.phase == Phase::Pending && told_at.is_none() => None,
         (Condition::Unclear, previous) => previous.map(|alert| Alert { mark: mark.or(alert.mark), ..alert.clone() }),
-        // Alerts with a mark count. The time of the latest change decides when such an alert is over.
+        // An alert with a mark gets a new time of change, because dropped records are over some time after the latest
+        // change.
         (Condition::Bad { .. }, Some(alert)) if alert.phase == Phase::Firing && mark.is_some() => {
             Some(fresh(Phase::Firing, alert.since))
         }

@@ -24,7 +24,8 @@ pub(super) enum Condition {
     Bad { since: Timestamp, is_bounded: bool, is_ripe: bool },
     /// The subject is not in trouble.
     Good,
-    /// Nothing is known about the subject, so a firing alert stays as it is.
+    /// Nothing is known about the subject. The alert stays as it is, except that a pending alert that was never told is
+    /// dropped.
     Unclear,
 }
 
