@@ -199,7 +199,7 @@ mod tests {
         }
 
         #[test]
-        fn anyone_who_comes_moves_nobody_by_more_than_a_gap_and_no_one_before_itself(
+        fn anyone_who_comes_moves_no_one_by_more_than_a_gap_and_no_one_before_itself(
             ids in proptest::collection::hash_set("[a-z]{1,6}", 2..300).prop_map(Vec::from_iter),
         ) {
             let (before, after) = (placed(&ids[1..]), placed(&ids));

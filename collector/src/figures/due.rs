@@ -118,7 +118,7 @@ impl Schedule {
     }
 
     /// Returns how many results of idle time are missing for each bar.
-    pub fn of_nobody(&self, edges: &[Timestamp]) -> Vec<i64> {
+    pub fn of_no_agent(&self, edges: &[Timestamp]) -> Vec<i64> {
         spread(self.idle.iter().map(|idle| (idle.begins, Some(idle.ends), idle.interval)), edges)
     }
 }

@@ -189,7 +189,7 @@ proptest! {
         prop_assert_eq!((told.expected(), told.unseen), (expected, missing));
         if let Some(bounds) = told.bounds() {
             // The site may have been up or down while no agent was to look.
-            let (least, most) = (up as f64 / expected as f64, (up + nobodys(&story)) as f64 / expected as f64);
+            let (least, most) = (up as f64 / expected as f64, (up + unowned(&story)) as f64 / expected as f64);
             prop_assert!(bounds.lower <= least && most <= bounds.upper, "{:?} and {} to {}", bounds, least, most);
         }
     }
@@ -206,7 +206,7 @@ proptest! {
 }
 
 /// Returns how many whole slots lie in the times in which no agent was to look.
-fn nobodys(story: &Story) -> i64 {
+fn unowned(story: &Story) -> i64 {
     let now = HOURS * 3_600;
     let (_, edges) = bars(Window { since: at(story.cut.0), until: at(now - story.cut.1) });
     let spans = (0..story.agents.len()).flat_map(|agent| story.spans(agent, now)).map(|(span, _)| span);

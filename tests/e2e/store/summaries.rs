@@ -296,7 +296,7 @@ fn marks_of_what_is_packed_already_are_gathered_apart_from_the_others() -> Resul
 }
 
 #[test]
-fn a_mark_of_a_monitor_that_nobody_knows_keeps_no_one_from_summing_up() -> Result<()> {
+fn a_mark_of_a_monitor_that_no_one_knows_keeps_no_one_from_summing_up() -> Result<()> {
     let stack = Stack::start()?;
     let _collector = stack.collector().start()?;
     eventually("the tables are there", || stack.database.count("website_monitor.rollup_due").map(drop));

@@ -123,7 +123,7 @@ fn each_monitor_stands_on_one_page_the_worst_first_and_below_its_group() {
 }
 
 #[test]
-fn a_sentence_says_how_things_are_and_nobody_is_well_whom_no_one_sees() {
+fn a_sentence_says_how_things_are_and_no_one_is_well_whom_no_one_sees() {
     let says = |count| {
         let page = overview(&fixture::overview(count, Period::Day), "");
         Read::new(&page).all("p").find(|it| it.class() == "says").unwrap().text()

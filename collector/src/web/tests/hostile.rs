@@ -172,7 +172,7 @@ async fn idle(server: &Server, count: usize) -> Vec<TcpStream> {
 }
 
 #[tokio::test]
-async fn a_client_that_holds_all_it_can_get_hides_health_from_nobody() {
+async fn a_client_that_holds_all_it_can_get_hides_health_from_no_one() {
     // Both ends of each connection belong to this process.
     if !ground::raise_descriptors(4_000) {
         return ground::not_run(ground::this_test!(), "this process may not have 4,000 open files (`ulimit -Hn`)");
