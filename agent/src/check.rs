@@ -19,31 +19,18 @@
 //! - Whatever a peer sent becomes harmless text (`text`) before it enters a result.
 
 mod attempts;
-mod body;
-mod budget;
-mod buffers;
-mod charset;
-mod coding;
-mod connection;
-mod cookies;
-mod deadline;
 mod dns;
 mod expect;
 mod findings;
-mod head;
 mod http;
+mod net;
 mod outcome;
-mod redirect;
-mod resolve;
-mod socket;
 mod tcp;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod text;
-mod tls;
-mod trace;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -55,13 +42,13 @@ use wire::{CheckResult, Outcome};
 
 use crate::config::{Monitor, Target};
 use attempts::{Attempts, Stop};
-use deadline::Deadline;
 use findings::Findings;
 use http::Http;
+use net::deadline::{Deadline, micros};
+use net::resolve::Resolver;
+use net::tls::Contexts;
+use net::trace::{SharedTrace, locked};
 use outcome::Fault;
-use resolve::Resolver;
-use tls::Contexts;
-use trace::{SharedTrace, locked};
 
 /// What all checks share: the trust store, and the threads that look names up.
 pub struct Checker {
@@ -122,7 +109,7 @@ impl Checker {
             outcome,
             status_code: findings.status_code,
             reason: findings.reason,
-            response_time_us: Some(deadline::micros(took)),
+            response_time_us: Some(micros(took)),
             phases: trace.phases(),
             peer: trace.peer().map(|peer| peer.to_string()),
             redirects: findings.redirects,

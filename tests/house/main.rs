@@ -47,6 +47,14 @@ const AGENT: Order = Order(&[
     &["commands"],
 ]);
 
+/// The parts of the agent's checks.
+const CHECK: Order =
+    Order(&[&["outcome", "findings"], &["text"], &["net"], &["expect"], &["attempts", "dns", "http", "tcp"]]);
+
+/// The layers of the agent's outbox.
+const OUTBOX: Order =
+    Order(&[&["entry"], &["disk"], &["intake"], &["shared"], &["commit"], &["delivery", "status"], &["recover"]]);
+
 fn source(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
 }
@@ -70,6 +78,8 @@ fn folders_of_the_collector_name_only_those_that_stand_before_them() {
 #[test]
 fn folders_of_the_agent_name_only_those_that_stand_before_them() {
     assert_ordered("agent/src", &AGENT);
+    assert_ordered("agent/src/check", &CHECK);
+    assert_ordered("agent/src/outbox", &OUTBOX);
 }
 
 #[test]

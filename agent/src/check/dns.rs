@@ -13,13 +13,14 @@ use domain::base::{Message, MessageBuilder};
 use domain::rdata::AllRecordData;
 use wire::Outcome;
 
-use super::deadline::Deadline;
-use super::expect::{self, Searches};
+use super::expect;
+use super::expect::Searches;
 use super::findings::Findings;
+use super::net::deadline::Deadline;
+use super::net::resolve::Resolver;
+use super::net::socket::Socket;
+use super::net::trace::{Phase, SharedTrace, locked};
 use super::outcome::Fault;
-use super::resolve::Resolver;
-use super::socket::Socket;
-use super::trace::{Phase, SharedTrace, locked};
 use crate::config::{Monitor, Question};
 
 /// How many times the question is sent within the timeout.

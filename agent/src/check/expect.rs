@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use wire::Outcome;
 
 use super::findings::Findings;
+use super::net::trace::CertificateEnd;
 use super::outcome::Fault;
 use super::text::harmless;
-use super::trace::CertificateEnd;
 use crate::config::{Expect, Monitor, Pattern, Search};
 
 /// Most bytes that an error quotes.

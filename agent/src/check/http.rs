@@ -1,5 +1,15 @@
 //! A check over HTTP: asks, follows redirects, and compares the answer with what is expected.
 
+mod body;
+mod budget;
+mod buffers;
+mod charset;
+mod coding;
+mod connection;
+mod cookies;
+mod head;
+mod redirect;
+
 use std::sync::Arc;
 
 use http::header::{
@@ -12,20 +22,20 @@ use ureq::{Agent, Body};
 use url::Url;
 use wire::Outcome;
 
-use super::budget::Budget;
-use super::connection::{Dialer, LeftToDialer};
-use super::cookies::Cookies;
-use super::deadline::Deadline;
 use super::findings::Findings;
-use super::head;
+use super::net::deadline::Deadline;
+use budget::Budget;
+use connection::{Dialer, LeftToDialer};
+use cookies::Cookies;
+
+use super::expect;
+use super::net::resolve::Resolver;
+use super::net::tls::Contexts;
+use super::net::trace::{SharedTrace, locked};
 use super::outcome::Fault;
-use super::redirect::Path;
-use super::resolve::Resolver;
 use super::text::harmless;
-use super::tls::Contexts;
-use super::trace::{SharedTrace, locked};
-use super::{body, coding, expect};
 use crate::config::{Monitor, Request, is_redirect};
+use redirect::Path;
 
 /// Headers that tell nothing secret: the only ones that go along to another site.
 const HARMLESS: [HeaderName; 7] =

@@ -7,13 +7,14 @@ use std::io::{self, Read, Write};
 use secrecy::ExposeSecret;
 use wire::Outcome;
 
-use super::deadline::Deadline;
-use super::expect::{self, Searches};
+use super::expect;
+use super::expect::Searches;
 use super::findings::Findings;
+use super::net::deadline::Deadline;
+use super::net::resolve::Resolver;
+use super::net::socket::Socket;
+use super::net::trace::{Phase, SharedTrace, locked};
 use super::outcome::Fault;
-use super::resolve::Resolver;
-use super::socket::Socket;
-use super::trace::{Phase, SharedTrace, locked};
 use crate::config::{Monitor, Port};
 
 const PIECE: usize = 4 * 1024;

@@ -4,9 +4,10 @@ use std::io;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use super::chunk::Chunk;
-use super::chunk_error::ChunkError;
-use super::{Entry, Outbox, Shared, State};
+use super::disk::chunk::Chunk;
+use super::disk::chunk_error::ChunkError;
+use super::shared::{Shared, State};
+use super::{Entry, Outbox};
 
 impl Outbox {
     /// Up to `records` durable records after a position, in order, bounded by the sum of their payloads' bytes.

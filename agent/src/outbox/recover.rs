@@ -7,15 +7,17 @@ use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::sync::Arc;
 
-use super::chunk::Chunk;
-use super::chunk_error::ChunkError;
-use super::journal::Journal;
-use super::ledger::Ledger;
-use super::repair::segment_sizes;
-use super::root::Root;
-use super::salvage::salvage;
-use super::unreadable::Reads;
-use super::{State, marks, status};
+use super::commit::repair::segment_sizes;
+use super::disk::chunk::Chunk;
+use super::disk::chunk_error::ChunkError;
+use super::disk::journal::Journal;
+use super::disk::ledger::Ledger;
+use super::disk::marks;
+use super::disk::root::Root;
+use super::disk::salvage::salvage;
+use super::disk::unreadable::Reads;
+use super::shared::State;
+use super::status;
 
 /// Where the outbox in a directory stands, whose journal is bound by `max_size`.
 pub(super) fn recover(root: &Root, reads: &Reads, max_size: u64) -> io::Result<(State, Journal)> {

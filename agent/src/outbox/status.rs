@@ -13,8 +13,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::root::OpenError;
-use super::{AsOwner, Intake, LOCK_PATIENCE, Outbox, Reads, Shared};
+use super::disk::root::OpenError;
+use super::shared::Shared;
+use super::{AsOwner, Intake, LOCK_PATIENCE, Outbox, Reads};
 use crate::config::OutboxConfig;
 
 const FILE: &str = "status.json";

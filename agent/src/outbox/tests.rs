@@ -316,7 +316,7 @@ fn what_a_start_frees_seems_never_lost_though_a_power_cut_took_the_mark_that_tol
         committer.stop();
     }
     // A kill between the acknowledgement and the freeing.
-    marks::Marks::open(dir.path()).unwrap().set_acknowledged(25);
+    Marks::open(dir.path()).unwrap().set_acknowledged(25);
     drop(open_with(dir.path(), 10));
     std::fs::remove_file(dir.path().join("MARKS")).unwrap();
     let outbox = open_with(dir.path(), 10);

@@ -1,5 +1,6 @@
 //! The outbox against a plain queue, through whatever may happen to it.
 
+use crate::outbox::shared::State;
 use std::collections::VecDeque;
 use std::fs;
 
