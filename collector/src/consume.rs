@@ -28,9 +28,8 @@
 //! *Where reading begins* is the database's to say (beginning.rs). So a database that was set back is filled again, and a
 //! topic that was deleted and made again is read from its beginning (identity.rs).
 //!
-//! *Brokers that are forgotten.* A broker that is about to stop may answer that there are no brokers. librdkafka then
-//! forgets all that it knew, those of its configuration too, and asks no one from then on, nor can it be closed
-//! (confluentinc/librdkafka#5301, in 2.10 to 2.13). So it is told the addresses of the configuration again.
+//! *Brokers that are forgotten.* librdkafka may lose every address that leads to Kafka, and then asks no broker until it is
+//! told the addresses of the configuration again (bootstrap.rs).
 //!
 //! *A group that is not found.* librdkafka keeps calling the address that it first learnt of the group's coordinator,
 //! also when that broker has moved. A consumer that the group leaves outside while Kafka answers is made again.
@@ -53,6 +52,7 @@ use crate::health::Health;
 use crate::position::{Log, Start, Written};
 
 mod beginning;
+mod bootstrap;
 mod client;
 mod gathering;
 mod identity;

@@ -1,7 +1,6 @@
 //! The consumer: its properties, and what it does when librdkafka calls.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,6 +12,7 @@ use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use settings::{Failure, FailureKind, Kafka, LogThrottle};
 use uuid::Uuid;
 
+use super::bootstrap::Bootstrap;
 use super::identity::{DEBUG_CONTEXT, Identity};
 use super::lag::Lag;
 use super::name;
@@ -95,6 +95,7 @@ pub(super) fn consumer(
     }
     let debug = [config.get("debug").unwrap_or_default(), DEBUG_CONTEXT, LEAVING_CONTEXT].join(",");
     config.set("debug", debug.trim_start_matches(',')).set_log_level(RDKafkaLogLevel::Debug);
+    let servers = config.get("bootstrap.servers").unwrap_or_default().to_owned();
     config.create_with_context(Context {
         topic: kafka.topic.as_str().into(),
         identity: Identity::default(),
@@ -105,7 +106,7 @@ pub(super) fn consumer(
         membership: Mutex::default(),
         filled: Mutex::default(),
         lag: Lag::default(),
-        is_lost: AtomicBool::default(),
+        bootstrap: Bootstrap::new(&servers),
     })
 }
 
@@ -158,8 +159,7 @@ pub(super) struct Context {
     /// The databases that this collector filled, the present one last.
     filled: Mutex<Vec<Uuid>>,
     lag: Lag,
-    /// No broker is known any more.
-    is_lost: AtomicBool,
+    bootstrap: Bootstrap,
 }
 
 /// How the consumer stands to its group.
@@ -250,9 +250,9 @@ impl Context {
             && !self.health.kafka().is_on()
     }
 
-    /// Whether librdkafka knew no broker any more, and so asked no one, when it last told its figures; once.
-    pub(super) fn take_is_lost(&self) -> bool {
-        self.is_lost.swap(false, Ordering::Relaxed)
+    /// Whether librdkafka lost every way to Kafka.
+    pub(super) fn bootstrap(&self) -> &Bootstrap {
+        &self.bootstrap
     }
 
     /// Whether the group ever let it in.
@@ -299,11 +299,6 @@ pub(super) fn failure(error: &KafkaError, reason: &str) -> Failure {
     Failure::of_kafka(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail) as i32, reason)
 }
 
-/// Whether there is a broker that can be asked. The group's coordinator has an address only while its broker is known.
-fn knows_a_broker(statistics: &Statistics) -> bool {
-    statistics.brokers.values().any(|broker| matches!(broker.source.as_str(), "configured" | "learned"))
-}
-
 fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -321,7 +316,7 @@ impl ClientContext for Context {
     fn stats(&self, statistics: Statistics) {
         let topic = statistics.topics.get(&*self.topic);
         self.tell_lag(self.lag.comes(topic.into_iter().flat_map(|topic| topic.partitions.values())));
-        self.is_lost.store(!knows_a_broker(&statistics), Ordering::Relaxed);
+        self.bootstrap.hears(&statistics);
         self.health.hears_of_kafka(statistics.brokers.values().any(|broker| broker.state == "UP"));
     }
 
@@ -377,23 +372,5 @@ impl ConsumerContext for Context {
         if let Some(times) = lock(&self.uncommitted).happened(&error.to_string(), 1, Instant::now()) {
             log::warn!(times, error:% = error; "offsets are not committed: what they cover will come again");
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use rdkafka::statistics::Broker;
-
-    use super::*;
-
-    #[test]
-    fn a_broker_is_known_that_the_configuration_or_kafka_names_and_that_is_not_only_the_groups_or_librdkafkas_own() {
-        let of = |sources: &[&str]| {
-            let broker =
-                |source: &&str| (source.to_string(), Broker { source: source.to_string(), ..Broker::default() });
-            knows_a_broker(&Statistics { brokers: sources.iter().map(broker).collect(), ..Statistics::default() })
-        };
-        assert!(of(&["configured"]) && of(&["logical", "learned"]));
-        assert!(!of(&[]) && !of(&["logical", "internal"]));
     }
 }

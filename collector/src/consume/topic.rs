@@ -86,10 +86,8 @@ impl<'a> Topic<'a> {
 
     /// Tells librdkafka the brokers of the configuration again where it knows none any more.
     pub(super) fn tell_addresses_again(&self, consumer: &BaseConsumer<Context>) {
-        if consumer.context().take_is_lost() {
-            log::info!(
-                "kafka said that it has no brokers, as one does that stops: those of the configuration are asked again"
-            );
+        if consumer.context().bootstrap().take_is_lost() {
+            log::info!("no known broker leads to kafka any more: the addresses of the configuration are tried again");
             raw::add_brokers(consumer.client(), properties(self.kafka).get("bootstrap.servers").unwrap_or_default());
         }
     }
