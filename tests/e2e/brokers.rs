@@ -47,7 +47,13 @@ fn results_arrive_after_a_network_that_hung_or_refused_and_from_a_broker_that_mo
     let node = &stack.kafka.nodes()?[0];
     let bootstrap = node.another_way()?;
     let servers = format!("127.0.0.1:{}", bootstrap.port());
-    let collector = stack.collector().set("kafka.bootstrap_servers", servers.as_str()).start()?;
+    // An answer about the brokers is nearly always on its way: when its connection is lost just then, librdkafka forgets how
+    // to begin again.
+    let collector = stack
+        .collector()
+        .set("kafka.bootstrap_servers", servers.as_str())
+        .set("kafka.properties", json!({"topic.metadata.refresh.interval.ms": "20"}))
+        .start()?;
     let site = stack.web.site("/", Answer::ok(""));
     let agent = stack
         .agent()
@@ -73,7 +79,7 @@ fn results_arrive_after_a_network_that_hung_or_refused_and_from_a_broker_that_mo
     await_recovery(&stack, &collector, "the network refused")?;
 
     let moved = node.another_way()?;
-    // Or it may ask for the group's coordinator while none is there yet, and so be told to forget what it knew.
+    // While the broker has no coordinator, a collector that asks for it is told to forget the brokers that it knew.
     collector.pause();
     stack.kafka.stop()?;
     node.proxy.refuse();
