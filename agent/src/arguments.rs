@@ -21,6 +21,8 @@ pub enum Command {
     Run(Run),
     /// Show what would run.
     CheckConfig(CheckConfig),
+    /// Print the JSON Schema of the configuration.
+    ConfigSchema(ConfigSchema),
     /// Check every monitor once.
     Once(Once),
     /// Tell of an outbox, or take it elsewhere.
@@ -49,6 +51,11 @@ pub struct CheckConfig {
     #[argh(option, short = 'c', long = "config", default = "default_config()")]
     pub config: PathBuf,
 }
+
+/// print the JSON Schema of the configuration, for editors
+#[derive(FromArgs)]
+#[argh(subcommand, name = "config-schema")]
+pub struct ConfigSchema {}
 
 /// check every monitor once, or those that are named, and print the results; needs no Kafka; exit 1 when a check fails
 /// or an entry is skipped

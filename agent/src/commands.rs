@@ -16,7 +16,7 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::arguments::{Arguments, Command, OutboxSubcommand};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::outbox::{self, OpenError};
 use crate::run::{RunError, run};
 
@@ -35,6 +35,7 @@ pub fn execute(arguments: Arguments) -> ExitCode {
     let done = match arguments.command {
         Command::Run(run) => run_agent(&run.config),
         Command::CheckConfig(check) => check_config::run(&check.config, check.format, out),
+        Command::ConfigSchema(_) => writeln!(out, "{:#}", config::schema()).map(|()| 0),
         Command::Once(once) => {
             return with_config(&once.config, |config| once::run(&config, &once.monitors, once.format, out));
         }

@@ -24,6 +24,7 @@ mod pattern;
 mod reload;
 mod request;
 mod revision;
+mod schema;
 mod status;
 mod target;
 #[cfg(test)]
@@ -45,6 +46,7 @@ pub(crate) use pattern::Search;
 pub use pattern::{Pattern, TooCostly};
 pub use reload::{Fixed, Kept};
 pub use request::Request;
+pub use schema::schema;
 pub(crate) use status::is_redirect;
 pub use target::{Port, Question, Target};
 pub use tls::{Authorities, Identity as TlsIdentity, Tls, TlsVersion};

@@ -24,6 +24,8 @@ pub enum Command {
     Run(Run),
     /// Tell all faults of the configuration.
     CheckConfig(CheckConfig),
+    /// Print the JSON Schema of the configuration.
+    ConfigSchema(ConfigSchema),
     /// Bring the tables up to date.
     Migrate(Migrate),
     /// Make and drop partitions, once.
@@ -62,6 +64,11 @@ pub struct CheckConfig {
     #[argh(option, short = 'c', default = "default_config()")]
     pub config: PathBuf,
 }
+
+/// print the JSON Schema of the configuration, for editors
+#[derive(Debug, FromArgs)]
+#[argh(subcommand, name = "config-schema")]
+pub struct ConfigSchema {}
 
 /// create the schema and bring its tables up to date; exit 69 when the database is not there
 #[derive(Debug, FromArgs)]

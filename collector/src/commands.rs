@@ -47,6 +47,10 @@ pub fn execute(arguments: &Arguments, stop: impl Future<Output = ()>) -> anyhow:
             write_line(&mut stdout(), format_args!("{}: no faults", of.config.display()))?;
             Ok(ExitCode::SUCCESS)
         }),
+        Command::ConfigSchema(_) => {
+            writeln!(stdout(), "{:#}", Config::schema())?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Migrate(of) => with_config(&of.config, |config| match store::migrate(&config.database) {
             Ok(run) => {
                 let schema = &config.database.schema;

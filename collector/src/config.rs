@@ -4,7 +4,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use settings::{Fault, Kafka, Log, Section};
+use serde_json::Value;
+use settings::{Fault, Kafka, Log, Schema, Section};
 
 pub mod alerts;
 mod database;
@@ -65,7 +66,12 @@ impl Config {
     /// Returns all faults of the file.
     pub fn read(path: &Path) -> Result<Config, Vec<Fault>> {
         let value = settings::read(path).map_err(|fault| vec![*fault])?;
-        let (config, faults) = Section::read(path, None, value, |root| Config {
+        let (config, faults) = Section::read(path, None, value, Config::of);
+        if faults.is_empty() { Ok(config) } else { Err(faults) }
+    }
+
+    fn of(root: &mut Section<'_>) -> Config {
+        Config {
             kafka: root.section("kafka", Kafka::of_collector),
             database: root.section("database", Database::of),
             batch: root.section("batch", BatchBounds::of),
@@ -73,8 +79,21 @@ impl Config {
             http: root.section("http", Http::of),
             alerts: root.section("alerts", Alerts::of),
             log: root.section("log", Log::of),
-        });
-        if faults.is_empty() { Ok(config) } else { Err(faults) }
+        }
+    }
+
+    /// Returns the JSON Schema of the configuration, for editors.
+    pub fn schema() -> Value {
+        let mut schema = Schema::default();
+        schema.learn("http: {public: {title: Status}}", Config::of);
+        for channel in ["webhook", "email", "command"] {
+            schema.learn(&format!("alerts: {{receivers: [{{{channel}: {{}}}}]}}"), Config::of);
+        }
+        for what in alerts::words() {
+            schema.learn(&format!("alerts: {{rules: [{{what: {what}}}]}}"), Config::of);
+        }
+        schema.learn("alerts: {maintenance: [{}, {days: [mon]}]}", Config::of);
+        schema.to_json("The configuration of website-monitor-collector")
     }
 
     /// Returns warnings about settings that are valid, but that may not be intended.

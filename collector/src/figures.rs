@@ -8,18 +8,14 @@
 
 pub mod agent;
 pub mod alerts;
-pub mod clock;
 pub mod counts;
 pub mod detail;
 pub mod due;
 pub mod incident;
-pub mod look;
-pub mod observation;
+pub mod looks;
 pub mod overview;
 pub mod period;
-pub mod runs;
 pub mod source;
-pub mod state;
 #[cfg(test)]
 mod truth;
 

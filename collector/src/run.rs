@@ -21,7 +21,7 @@ use crate::health::{self, Health};
 use crate::periodic::{Pace, repeat};
 use crate::position::{Log, Start, Written};
 use crate::store::{Reader, Rollup, Store, Upkeep};
-use crate::web::access::Access;
+use crate::web::request::access::Access;
 use crate::web::snapshot::Snapshots;
 use crate::web::{Site, routes};
 

@@ -4,19 +4,15 @@
 //! PostgreSQL ──▶ Source ──▶ pages · API · badges · metrics ──▶ every client that access lets in
 //! ```
 
-pub mod access;
 mod api;
 mod badge;
 mod called;
 pub mod failure;
-mod filter;
 #[cfg(test)]
 pub(crate) mod fixture;
-mod guard;
 mod metrics;
 pub mod pages;
-mod paging;
-mod parameters;
+pub mod request;
 pub mod routes;
 pub mod snapshot;
 #[cfg(test)]

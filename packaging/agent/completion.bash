@@ -1,6 +1,6 @@
 # bash completion of website-monitor-agent
 _website_monitor_agent() {
-    local words="run check-config once outbox version --help" word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
+    local words="run check-config config-schema once outbox version --help" word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
     case "$before" in
         -c | --config) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
         --format) words="table json" ;;
@@ -11,7 +11,7 @@ _website_monitor_agent() {
                 run) words="-c --config --help" ;;
                 check-config | outbox) words="-c --config --format --help" ;;
                 once) words="-c --config --format -m --monitor --help" ;;
-                version) words="--help" ;;
+                config-schema | version) words="--help" ;;
             esac
             ;;
     esac

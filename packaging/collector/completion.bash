@@ -1,6 +1,6 @@
 # bash completion of website-monitor-collector
 _website_monitor_collector() {
-    local words="run check-config migrate upkeep verify report rejected agents alerts version --help" word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
+    local words="run check-config config-schema migrate upkeep verify report rejected agents alerts version --help" word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
     case "$before" in
         -c | --config) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
         --format) words="table csv json" ;;
@@ -15,7 +15,7 @@ _website_monitor_collector() {
                 rejected) words="-c --config --reason --format --all --help" ;;
                 agents) words="-c --config --format --since --help" ;;
                 alerts) words="-c --config --format --receiver --help" ;;
-                version) words="--help" ;;
+                config-schema | version) words="--help" ;;
             esac
             ;;
     esac

@@ -8,6 +8,7 @@ use serde_yaml::Value;
 
 use crate::Section;
 use crate::fault::Wrong;
+use crate::schema::kinds;
 
 impl Section<'_> {
     /// The secret `key`, or the content of the file that `<key>_file` names without its trailing newline. The value
@@ -17,11 +18,17 @@ impl Section<'_> {
         if self.has(key) && self.has(&key_file) {
             self.fault(key, format!("stands beside {key_file}"), "keep one of the two");
         }
-        let plain = self.convert(key, |value| match value {
-            Value::String(text) if text.is_empty() => Err(Wrong::new("is empty", "give it a value, or leave it out")),
-            Value::String(text) => Ok(SecretString::from(text.as_str())),
-            _ => Err(Wrong::new("is no text", "put it in quotes")),
-        });
+        let plain = self.convert_kind(
+            key,
+            || kinds::text(None),
+            |value| match value {
+                Value::String(text) if text.is_empty() => {
+                    Err(Wrong::new("is empty", "give it a value, or leave it out"))
+                }
+                Value::String(text) => Ok(SecretString::from(text.as_str())),
+                _ => Err(Wrong::new("is no text", "put it in quotes")),
+            },
+        );
         let filed = self
             .path(&key_file)
             .and_then(|path| read_secret(&path).map_err(|wrong| self.fault(&key_file, wrong.problem, wrong.mend)).ok());

@@ -30,6 +30,7 @@ use serde_yaml::{Mapping, Value};
 
 use crate::fault::{Fault, Wrong};
 use crate::quantity::{kind, shown};
+use crate::schema::{Schema, kinds};
 use crate::{nearest, variables};
 
 /// A mapping of options that is being read.
@@ -40,6 +41,7 @@ pub struct Section<'a> {
     unread: Mapping,
     known: Vec<String>,
     faults: &'a mut Vec<Fault>,
+    schema: Option<&'a mut Schema>,
 }
 
 impl<'a> Section<'a> {
@@ -52,8 +54,18 @@ impl<'a> Section<'a> {
         read: impl FnOnce(&mut Section<'_>) -> T,
     ) -> (T, Vec<Fault>) {
         let mut faults = Vec::new();
-        let read = Section::within(file, entry, String::new(), value, &mut faults, read);
+        let read = Section::within(file, entry, String::new(), value, &mut faults, None, read);
         (read, faults)
+    }
+
+    /// Reads the options of `value` and has the schema learn each option that is asked for.
+    pub(crate) fn read_for<T>(
+        schema: &mut Schema,
+        file: &Path,
+        value: Value,
+        read: impl FnOnce(&mut Section<'_>) -> T,
+    ) -> T {
+        Section::within(file, None, String::new(), value, &mut Vec::new(), Some(schema), read)
     }
 
     fn within<T>(
@@ -62,6 +74,7 @@ impl<'a> Section<'a> {
         prefix: String,
         value: Value,
         faults: &mut Vec<Fault>,
+        schema: Option<&mut Schema>,
         read: impl FnOnce(&mut Section<'_>) -> T,
     ) -> T {
         let (unread, other) = match value {
@@ -70,7 +83,7 @@ impl<'a> Section<'a> {
             other => (Mapping::new(), Some(other)),
         };
         let before = faults.len();
-        let mut section = Section { file, entry, prefix, unread, known: Vec::new(), faults };
+        let mut section = Section { file, entry, prefix, unread, known: Vec::new(), faults, schema };
         let read = read(&mut section);
         match other {
             None => section.refuse_unread(),
@@ -121,8 +134,20 @@ impl<'a> Section<'a> {
         self.file
     }
 
+    /// Has the schema learn of which kind `key` is, where one is made.
+    fn note(&mut self, key: &str, kind: impl FnOnce() -> serde_json::Value) {
+        if let Some(schema) = &mut self.schema {
+            schema.note(key, kind());
+        }
+    }
+
     /// The value of `key` as it stands in the file, but for variables: those of a text are expanded.
     pub fn value(&mut self, key: &str) -> Option<Value> {
+        self.note(key, kinds::any);
+        self.take(key)
+    }
+
+    fn take(&mut self, key: &str) -> Option<Value> {
         self.known.push(key.into());
         match self.unread.shift_remove(key)? {
             Value::Null => None,
@@ -137,7 +162,10 @@ impl<'a> Section<'a> {
     }
 
     /// The names of the options that weren't read yet; for sections whose names are free.
-    pub fn names(&self) -> Vec<String> {
+    pub fn names(&mut self) -> Vec<String> {
+        if let Some(schema) = &mut self.schema {
+            schema.has_free_names();
+        }
         self.unread.keys().filter_map(|key| key.as_str().map(String::from)).collect()
     }
 
@@ -164,15 +192,27 @@ impl<'a> Section<'a> {
 
     /// The value of `key`, made by `convert` out of what stands in the file.
     pub fn convert<T>(&mut self, key: &str, convert: impl FnOnce(&Value) -> Result<T, Wrong>) -> Option<T> {
-        let value = self.value(key)?;
+        self.convert_kind(key, kinds::any, convert)
+    }
+
+    /// As [`Section::convert`], of a kind that a schema tells.
+    pub(crate) fn convert_kind<T>(
+        &mut self,
+        key: &str,
+        kind: impl FnOnce() -> serde_json::Value,
+        convert: impl FnOnce(&Value) -> Result<T, Wrong>,
+    ) -> Option<T> {
+        self.note(key, kind);
+        let value = self.take(key)?;
         convert(&value).map_err(|wrong| self.fault(key, wrong.problem, wrong.mend)).ok()
     }
 
     /// The options of the section `key`; all absent when it is.
     pub fn section<T>(&mut self, key: &str, read: impl FnOnce(&mut Section<'_>) -> T) -> T {
-        let value = self.value(key).unwrap_or_default();
+        let value = self.take(key).unwrap_or_default();
         let prefix = format!("{}{key}.", self.prefix);
-        Section::within(self.file, self.entry, prefix, value, self.faults, read)
+        let schema = self.schema.as_deref_mut().map(|schema| schema.section(key));
+        Section::within(self.file, self.entry, prefix, value, self.faults, schema, read)
     }
 
     /// A list of sections, each read by `read`; a fault names its place: `rules[2].name`.
@@ -180,7 +220,8 @@ impl<'a> Section<'a> {
         let mut sections = Vec::new();
         for (index, value) in self.list(key).unwrap_or_default().into_iter().enumerate() {
             let prefix = format!("{}{key}[{}].", self.prefix, index + 1);
-            sections.push(Section::within(self.file, self.entry, prefix, value, self.faults, &mut read));
+            let schema = self.schema.as_deref_mut().map(|schema| schema.items(key));
+            sections.push(Section::within(self.file, self.entry, prefix, value, self.faults, schema, &mut read));
         }
         sections
     }

@@ -34,6 +34,15 @@ make_boms() {
     done
 }
 
+# The JSON Schema of each configuration, in target/config-schema.
+make_schemas() {
+    local package
+    mkdir -p target/config-schema
+    for package in agent collector; do
+        "$(target)/release/website-monitor-$package" config-schema >"target/config-schema/$package.json"
+    done
+}
+
 # linked <package> <host>: the crates that Cargo links into its program, as name@version
 linked() {
     cargo tree --locked -p "$1" -e normal --target "$2" --prefix none -f '{p}' |
@@ -65,6 +74,7 @@ make_packages() {
     say "Building for release (the first time it takes some minutes)"
     cargo build --locked --release -p agent -p collector --bins
     make_boms
+    make_schemas
     for package in agent collector; do
         cargo deb --locked --no-build --strip --no-dbgsym -p "$package"
     done

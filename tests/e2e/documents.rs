@@ -1,5 +1,6 @@
 //! Do the programs take the configurations that the documents show?
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use e2e::daemon::program;
 use e2e::directory::directory;
 use e2e::{agent, collector};
+use serde_json::Value;
 
 /// An example of a document: where it begins, what the fence says of it, and its text.
 struct Example {
@@ -68,6 +70,74 @@ fn each_configuration_in_the_documents_is_one_that_the_program_takes() -> Result
             "options" | "compose" => {}
             other => anyhow::bail!("{}: `yaml {other}` is no kind of example", example.place),
         }
+    }
+    Ok(())
+}
+
+/// The names of the options that a JSON Schema has, each with its place: `outbox.path`, `rules[].name`.
+fn options_of(schema: &Value, place: &str, found: &mut BTreeSet<String>) {
+    let variants = schema["anyOf"].as_array().into_iter().flatten();
+    for part in [schema, &schema["items"]].into_iter().chain(variants) {
+        let suffix = if part["properties"].is_object() && part == &schema["items"] { "[]." } else { "." };
+        for (name, option) in part["properties"].as_object().into_iter().flatten() {
+            let place = if place.is_empty() { name.clone() } else { format!("{place}{suffix}{name}") };
+            options_of(option, &place, found);
+            found.insert(place);
+        }
+    }
+}
+
+/// The options that an example has, each with its place.
+fn options_in(example: &serde_yaml::Value, place: &str, found: &mut BTreeSet<String>) {
+    match example {
+        serde_yaml::Value::Mapping(options) => {
+            for (name, option) in options {
+                let name = name.as_str().unwrap_or_default();
+                let place = if place.is_empty() { name.to_owned() } else { format!("{place}.{name}") };
+                options_in(option, &place, found);
+                found.insert(place);
+            }
+        }
+        serde_yaml::Value::Sequence(items) => {
+            items.iter().for_each(|item| options_in(item, &format!("{place}[]"), found))
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn the_documents_name_each_option_of_the_programs_and_no_other() -> Result<()> {
+    // Names below these are free.
+    let free = ["tags", "labels", "headers", "environment", "properties"];
+    let examples = examples()?;
+    let lists: Vec<&Example> = examples.iter().filter(|example| example.kind == "options").collect();
+    for (name, documents) in [
+        (agent::PROGRAM, [("agent.md", "")].as_slice()),
+        (collector::PROGRAM, &[("collector.md", ""), ("alerts.md", "alerts"), ("pages-and-api.md", "")]),
+    ] {
+        let printed = Command::new(program(name)?).arg("config-schema").output()?.stdout;
+        let mut known = BTreeSet::new();
+        options_of(&serde_json::from_slice(&printed)?, "", &mut known);
+        let (mut shown, mut words) = (BTreeSet::new(), String::new());
+        for (document, place) in documents {
+            let own = lists.iter().find(|list| list.place.contains(document)).context("a list of options")?;
+            options_in(&serde_yaml::from_str(&own.text).with_context(|| own.place.clone())?, place, &mut shown);
+            words += &own.text;
+        }
+        // The options of the section are those of the agent, which has them in its list.
+        words += &lists
+            .iter()
+            .filter(|list| list.place.contains("agent.md"))
+            .map(|list| list.text.as_str())
+            .collect::<String>();
+        let is_free = |option: &&String| free.iter().any(|name| option.contains(&format!("{name}.")));
+        let unknown: Vec<&String> =
+            shown.iter().filter(|option| !is_free(option) && !known.contains(*option)).collect();
+        ensure!(unknown.is_empty(), "{name} has no such options: {unknown:?}");
+        let words: BTreeSet<&str> = words.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
+        let is_named = |option: &&String| option.rsplit(['.', ']']).next().is_some_and(|name| words.contains(name));
+        let unnamed: Vec<&String> = known.iter().filter(|option| !is_named(option)).collect();
+        ensure!(unnamed.is_empty(), "the documents do not name options of {name}: {unnamed:?}");
     }
     Ok(())
 }

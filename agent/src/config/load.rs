@@ -26,7 +26,7 @@ pub struct Refused {
 }
 
 /// The options of the main file, but for the entries, which are read one by one.
-struct Root {
+pub(super) struct Root {
     agent: Identity,
     common: Common,
     entries: Vec<Value>,
@@ -100,7 +100,7 @@ impl Config {
     }
 }
 
-fn read_root(root: &mut Section<'_>) -> Root {
+pub(super) fn read_root(root: &mut Section<'_>) -> Root {
     root.require("interval", "say how often to check, such as `interval: 30`");
     if !root.has("include") {
         root.require("monitors", "list what to check, such as `monitors: [{url: \"https://example.org/\"}]`");

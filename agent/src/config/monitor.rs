@@ -12,7 +12,7 @@ use url::Url;
 use super::expect::{Expect, ExpectOptions};
 use super::pattern::Pattern;
 use super::request::RequestOptions;
-use super::target::{self, Kind, Port, Target};
+use super::target::{self, Address, Kind, Port, Target};
 use super::tls::{TlsFiles, TlsOptions};
 use super::{IpFamily, Tls, family, status};
 
@@ -82,6 +82,28 @@ impl Options {
     }
 }
 
+/// What stands in an entry alone.
+pub(super) struct Own {
+    id: Option<String>,
+    name: Option<String>,
+    address: Option<Address>,
+    has_own_tls: bool,
+    options: Options,
+}
+
+impl Own {
+    pub(super) fn read(section: &mut Section<'_>, url_regex: Option<&Pattern>) -> Own {
+        section.require("url", "give the address to check");
+        Own {
+            id: section.text_within("id", wire::limits::MONITOR),
+            name: section.text_within("name", wire::limits::NAME),
+            address: section.parse("url", |text| target::parse(text, url_regex)),
+            has_own_tls: section.has("tls"),
+            options: Options::read(section),
+        }
+    }
+}
+
 /// What all entries have in common.
 pub(super) struct Common {
     pub(super) interval: Duration,
@@ -118,12 +140,7 @@ impl Draft {
     pub(super) fn read(file: &Path, position: usize, value: Value, common: &Common) -> Result<Draft, Vec<Fault>> {
         let entry = label(position, &value);
         let (draft, faults) = Section::read(file, Some(&entry), value, |section| {
-            section.require("url", "give the address to check");
-            let id = section.text_within("id", wire::limits::MONITOR);
-            let name = section.text_within("name", wire::limits::NAME);
-            let address = section.parse("url", |text| target::parse(text, common.url_regex.as_ref()));
-            let has_own_tls = section.has("tls");
-            let own = Options::read(section);
+            let Own { id, name, address, has_own_tls, options: own } = Own::read(section, common.url_regex.as_ref());
             let address = address?;
             for option in own.without_effect(&address.kind) {
                 section.fault(option, format!("has no effect on {}", address.kind.scheme()), "remove it");

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::figures::agent::AgentRow;
-use crate::figures::look::Look;
-use crate::figures::observation::Observation;
+use crate::figures::looks::look::Look;
+use crate::figures::looks::observation::Observation;
+use crate::figures::looks::state::State;
 use crate::figures::overview::Tags;
-use crate::figures::state::State;
 
 /// What is known at a moment.
 #[derive(Clone, Debug, PartialEq)]

@@ -9,8 +9,8 @@ use super::judgement::{Condition, Judgement, signed};
 use crate::config::alerts::{Rule, What};
 use crate::figures::agent::{AgentRow, Presence};
 use crate::figures::incident::Blame;
-use crate::figures::look::Look;
-use crate::figures::state::{State, Verdict};
+use crate::figures::looks::look::Look;
+use crate::figures::looks::state::{State, Verdict};
 use crate::notify::Details;
 
 /// When a rule looks at an agent for the first time, the records that this agent dropped before are told only if the

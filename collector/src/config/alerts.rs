@@ -12,6 +12,7 @@ mod weekly;
 
 pub use maintenance::{Maintenance, When};
 pub use receiver::Receiver;
+pub(super) use rule::words;
 pub use rule::{Rule, Selection, What};
 pub use weekly::Weekly;
 

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::counts::Counts;
+use super::looks::state::State;
 use super::period::Period;
-use super::state::State;
 use super::{ResponseTimes, Window};
 
 /// The tags of a monitor, by name.

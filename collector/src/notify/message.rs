@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::template::Template;
-use crate::figures::state::Verdict;
+use crate::figures::looks::state::Verdict;
 use crate::text;
 
 /// The largest number of names in the summary line.

@@ -14,18 +14,12 @@
 //! A batch is never given up: the store waits for the database for as long as it takes. A record that the database refuses is
 //! set aside, whole.
 
-mod agents;
 pub(super) mod batch_plan;
 mod bisect;
-mod copy;
 mod dirty_hours;
-mod doubled;
-pub(super) mod late;
 pub(super) mod ledger_cache;
-pub(super) mod names;
 pub(super) mod positions;
-pub(super) mod results;
 pub(super) mod retry;
-mod schedules;
+pub(super) mod rows;
 pub(super) mod transaction;
 pub(super) mod writer;

@@ -4,20 +4,14 @@
 
 pub(super) mod agents;
 mod alerts;
-mod bars;
 mod detail;
 mod due;
-mod incidents;
+mod history;
 mod latest;
-mod latest_rows;
 pub(super) mod observations;
-mod outages;
 mod overview;
-mod response_times;
 mod results;
 pub(super) mod schedules;
-mod summaries;
-mod windows;
 
 use std::collections::BTreeMap;
 
@@ -30,15 +24,15 @@ use jiff::{SignedDuration, Timestamp};
 use super::db::connections::Connections;
 use super::db::error::StoreError;
 use super::db::migrate;
+use super::db::time::now;
 use crate::config::Database;
 use crate::figures::agent::AgentRow;
 use crate::figures::alerts::AlertCounts;
-use crate::figures::clock;
 use crate::figures::detail::{Detail, ResultRow};
+use crate::figures::looks::clock;
 use crate::figures::overview::Overview;
 use crate::figures::period::Period;
 use crate::figures::source::Source;
-use crate::store::db::time::now;
 use crate::unavailable::Unavailable;
 
 /// Reads what people are told.

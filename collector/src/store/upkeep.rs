@@ -14,7 +14,7 @@ use super::db::connections::{Connections, Session};
 use super::db::error::StoreError;
 use super::db::migrate;
 use super::ingest::batch_plan::day;
-use super::ingest::late;
+use super::ingest::rows::late;
 use super::partitions::Partitions;
 use super::rollup;
 use super::rollup::Rival;

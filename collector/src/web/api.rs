@@ -15,8 +15,8 @@ use jiff::Timestamp;
 
 use super::Site;
 use super::failure::Failure;
-use super::filter::{Filter, VERDICTS};
-use super::parameters::Parameters;
+use super::request::filter::{Filter, VERDICTS};
+use super::request::parameters::Parameters;
 use crate::figures::detail::Detail;
 use crate::figures::overview::Summary;
 use crate::figures::period::Period;

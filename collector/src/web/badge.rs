@@ -16,11 +16,11 @@ use super::Site;
 use super::called::Called;
 use super::failure::Failure;
 use super::pages::Uptime;
-use super::parameters::Parameters;
+use super::request::parameters::Parameters;
 use crate::figures::counts::Counts;
+use crate::figures::looks::state::Verdict;
 use crate::figures::overview::Summary;
 use crate::figures::period::Period;
-use crate::figures::state::Verdict;
 use crate::text::cut;
 
 /// The largest number of characters of a name.

@@ -8,11 +8,11 @@ use crate::figures::alerts::AlertCounts;
 use crate::figures::counts::Counts;
 use crate::figures::detail::{Detail, Gap, Late, Point, ResultRow, Side};
 use crate::figures::incident::{Blame, Incident};
-use crate::figures::look::{Latest, Look};
-use crate::figures::observation::Observation;
+use crate::figures::looks::look::{Latest, Look};
+use crate::figures::looks::observation::Observation;
+use crate::figures::looks::state::State;
 use crate::figures::overview::{Bar, Overview, Summary, Tags};
 use crate::figures::period::Period;
-use crate::figures::state::State;
 use crate::figures::{ResponseTimes, Window};
 
 const AGENTS: [&str; 3] = ["edge-frankfurt", "edge-oregon", "edge-singapore"];

@@ -20,8 +20,8 @@ use tokio::time::timeout;
 use super::snapshot::Snapshots;
 use crate::figures::agent::{AgentRow, Presence};
 use crate::figures::alerts::AlertCounts;
+use crate::figures::looks::state::Verdict;
 use crate::figures::overview::{Overview, Summary};
-use crate::figures::state::Verdict;
 use crate::figures::word;
 use crate::health::Health;
 

@@ -12,9 +12,8 @@
 
 mod agents;
 mod assets;
-mod bars;
-mod chart;
 mod detail;
+mod drawing;
 mod error;
 mod frame;
 mod incidents;
@@ -36,7 +35,7 @@ use form_urlencoded::parse;
 use jiff::Timestamp;
 
 use super::called::Called;
-use super::filter::{Filter, period};
+use super::request::filter::{Filter, period};
 use super::snapshot::Unreadable;
 use super::{Pages, Site};
 use crate::config::Public;

@@ -15,10 +15,10 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use super::access::{Access, admit, refuse_name};
 use super::failure::Failure;
-use super::guard::guarded;
 use super::metrics::Teller;
+use super::request::access::{Access, admit, refuse_name};
+use super::request::guard::guarded;
 use super::{Site, api, badge, pages};
 use crate::health::Health;
 

@@ -14,7 +14,7 @@ use settings::Limits;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::access::Access;
+use super::request::access::Access;
 use super::routes::routes;
 use super::snapshot::Snapshots;
 use super::{Site, fixture};

@@ -11,52 +11,62 @@ use serde_yaml::Value;
 use super::Section;
 use crate::fault::Wrong;
 use crate::quantity::{self, kind, show_duration, show_size, shown};
+use crate::schema::kinds;
 
 impl Section<'_> {
     /// A text of at least one character.
     pub fn text(&mut self, key: &str) -> Option<String> {
-        self.convert(key, |value| text(value).map(String::from))
+        self.convert_kind(key, || kinds::text(None), |value| text(value).map(String::from))
     }
 
     /// A text of at most `most` bytes.
     pub fn text_within(&mut self, key: &str, most: usize) -> Option<String> {
-        self.convert(key, |value| text_within(text(value)?, most).map(String::from))
+        self.convert_kind(key, || kinds::text(Some(most)), |value| text_within(text(value)?, most).map(String::from))
     }
 
     /// A text that `parse` makes something of.
     pub fn parse<T>(&mut self, key: &str, parse: impl FnOnce(&str) -> Result<T, Wrong>) -> Option<T> {
-        self.convert(key, |value| parse(text(value)?))
+        self.convert_kind(key, || kinds::text(None), |value| parse(text(value)?))
     }
 
     /// One of some words.
     pub fn choice<T: Clone>(&mut self, key: &str, choices: &[(&str, T)]) -> Option<T> {
-        self.convert(key, |value| {
-            let chosen = value.as_str().and_then(|word| choices.iter().find(|(known, _)| known.eq(&word)));
-            let known = || choices.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ");
-            chosen.map(|(_, choice)| choice.clone()).ok_or_else(|| {
-                Wrong::new(format!("{} is not known", shown(value)), format!("write one of: {}", known()))
-            })
-        })
+        self.convert_kind(
+            key,
+            || kinds::choice(choices.iter().map(|(word, _)| *word)),
+            |value| {
+                let chosen = value.as_str().and_then(|word| choices.iter().find(|(known, _)| known.eq(&word)));
+                let known = || choices.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ");
+                chosen.map(|(_, choice)| choice.clone()).ok_or_else(|| {
+                    Wrong::new(format!("{} is not known", shown(value)), format!("write one of: {}", known()))
+                })
+            },
+        )
     }
 
     /// A whole number.
     pub fn integer<T: TryFrom<u64>>(&mut self, key: &str, within: RangeInclusive<u64>) -> Option<T> {
-        self.convert(key, |value| {
-            let number = match value {
-                Value::String(text) => text.parse().ok(),
-                other => other.as_u64(),
-            };
-            let fitting = number.filter(|number| within.contains(number)).and_then(|number| T::try_from(number).ok());
-            fitting.ok_or_else(|| {
-                let (least, most) = (within.start(), within.end());
-                Wrong::new(format!("{} is no whole number from {least} to {most}", shown(value)), "write one")
-            })
-        })
+        self.convert_kind(
+            key,
+            || kinds::integer(*within.start(), *within.end()),
+            |value| {
+                let number = match value {
+                    Value::String(text) => text.parse().ok(),
+                    other => other.as_u64(),
+                };
+                let fitting =
+                    number.filter(|number| within.contains(number)).and_then(|number| T::try_from(number).ok());
+                fitting.ok_or_else(|| {
+                    let (least, most) = (within.start(), within.end());
+                    Wrong::new(format!("{} is no whole number from {least} to {most}", shown(value)), "write one")
+                })
+            },
+        )
     }
 
     /// `true` or `false`.
     pub fn boolean(&mut self, key: &str) -> Option<bool> {
-        self.convert(key, |value| match value {
+        self.convert_kind(key, kinds::boolean, |value| match value {
             Value::Bool(value) => Ok(*value),
             Value::String(text) if text == "true" => Ok(true),
             Value::String(text) if text == "false" => Ok(false),
@@ -66,28 +76,36 @@ impl Section<'_> {
 
     /// A duration: `30` (seconds), `30s`, `1m30s`.
     pub fn duration(&mut self, key: &str, within: RangeInclusive<Duration>) -> Option<Duration> {
-        self.convert(key, |value| {
-            let duration = quantity::duration(value)
-                .map_err(|problem| Wrong::new(problem, "write 30 (seconds), 30s, 1m30s or 500ms"))?;
-            if within.contains(&duration) {
-                return Ok(duration);
-            }
-            let (least, most) = (show_duration(*within.start()), show_duration(*within.end()));
-            Err(Wrong::new(format!("{} is out of bounds", shown(value)), format!("choose from {least} to {most}")))
-        })
+        let (least, most) = (show_duration(*within.start()), show_duration(*within.end()));
+        self.convert_kind(
+            key,
+            || kinds::quantity("a duration", &least, &most),
+            |value| {
+                let duration = quantity::duration(value)
+                    .map_err(|problem| Wrong::new(problem, "write 30 (seconds), 30s, 1m30s or 500ms"))?;
+                if within.contains(&duration) {
+                    return Ok(duration);
+                }
+                Err(Wrong::new(format!("{} is out of bounds", shown(value)), format!("choose from {least} to {most}")))
+            },
+        )
     }
 
     /// A size: `1MiB`, `1GiB`, or a number of bytes.
     pub fn size(&mut self, key: &str, within: RangeInclusive<u64>) -> Option<u64> {
-        self.convert(key, |value| {
-            let size = quantity::size(value)
-                .map_err(|problem| Wrong::new(problem, "write 1MiB, 1GiB or a number of bytes"))?;
-            if within.contains(&size) {
-                return Ok(size);
-            }
-            let (least, most) = (show_size(*within.start()), show_size(*within.end()));
-            Err(Wrong::new(format!("{} is out of bounds", shown(value)), format!("choose from {least} to {most}")))
-        })
+        let (least, most) = (show_size(*within.start()), show_size(*within.end()));
+        self.convert_kind(
+            key,
+            || kinds::quantity("a size", &least, &most),
+            |value| {
+                let size = quantity::size(value)
+                    .map_err(|problem| Wrong::new(problem, "write 1MiB, 1GiB or a number of bytes"))?;
+                if within.contains(&size) {
+                    return Ok(size);
+                }
+                Err(Wrong::new(format!("{} is out of bounds", shown(value)), format!("choose from {least} to {most}")))
+            },
+        )
     }
 
     /// A path; a relative one starts at the file's directory.
@@ -131,7 +149,7 @@ impl Section<'_> {
 
     /// A list; the entries stand as they are.
     pub fn list(&mut self, key: &str) -> Option<Vec<Value>> {
-        self.convert(key, |value| match value {
+        self.convert_kind(key, kinds::list, |value| match value {
             Value::Sequence(entries) => Ok(entries.clone()),
             other => Err(Wrong::new(format!("{} stands where a list is expected", kind(other)), "write a list: `- …`")),
         })
@@ -139,7 +157,8 @@ impl Section<'_> {
 
     /// A list whose items `convert` reads; variables in them are expanded. One item may stand without the list.
     pub fn items<T>(&mut self, key: &str, convert: impl Fn(&Value) -> Result<T, Wrong>) -> Option<Vec<T>> {
-        let items = match self.value(key)? {
+        self.note(key, kinds::items);
+        let items = match self.take(key)? {
             Value::Sequence(items) => items,
             item => {
                 return convert(&item)

@@ -5,8 +5,8 @@ use crate::alerts::alert::Phase;
 use crate::alerts::facts::Monitor;
 use crate::config::alerts::{Maintenance, Receiver, Rule, Selection};
 use crate::figures::agent::AgentRow;
-use crate::figures::look::{Latest, Look};
-use crate::figures::observation::Observation;
+use crate::figures::looks::look::{Latest, Look};
+use crate::figures::looks::observation::Observation;
 use crate::notify::{Channel, Command, Kind};
 
 fn at(second: i64) -> Timestamp {

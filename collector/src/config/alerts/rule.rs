@@ -6,7 +6,7 @@ use std::time::Duration;
 use settings::Section;
 
 use super::{DAY, name};
-use crate::figures::observation::CONFIRMED;
+use crate::figures::looks::observation::CONFIRMED;
 
 /// One rule, which says what is told.
 #[derive(Clone, Debug)]
@@ -146,13 +146,18 @@ const WORDS: [(&str, Word); 8] = [
     ("blind", Word::Blind),
 ];
 
+/// Returns the words for what a rule is about.
+pub(in crate::config) fn words() -> [&'static str; 8] {
+    WORDS.map(|(word, _)| word)
+}
+
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 
 impl Rule {
     pub(super) fn of(section: &mut Section<'_>) -> Rule {
         let name = name(section);
-        let known = WORDS.map(|(word, _)| word).join(", ");
+        let known = words().join(", ");
         section.require("what", &format!("write one of: {known}"));
         let what = section.choice("what", &WORDS).map_or(What::Dropped, |word| what(section, word));
         // An option that has no effect on this kind of rule is not read, and so it is reported as unknown.

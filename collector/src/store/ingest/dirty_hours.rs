@@ -12,7 +12,7 @@ use diesel::sql_query;
 use diesel::sql_types::{Array, Integer, Multirange, Timestamptz};
 use jiff::{SignedDuration, Timestamp};
 
-use super::results::Row;
+use super::rows::results::Row;
 use crate::ranges::Ranges;
 use crate::store::db::error::StoreError;
 use crate::store::db::time::{hour, pg_time};

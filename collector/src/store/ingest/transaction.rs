@@ -22,9 +22,10 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::batch_plan::{BatchPlan, Report, number};
+use super::dirty_hours;
 use super::positions::HeldPositions;
-use super::results::{ResultRow, Row, results};
-use super::{agents, copy, dirty_hours, late, schedules};
+use super::rows::results::{ResultRow, Row, results};
+use super::rows::{agents, copy, late, schedules};
 use crate::position::Positions;
 use crate::ranges::Ranges;
 use crate::store::db::error::{Statement, StoreError};

@@ -12,11 +12,13 @@ use jiff::Timestamp;
 use settings::{LogThrottle, Outage};
 
 use super::batch_plan::{BatchPlan, Reject, StorableDays, day};
-use super::doubled::Doubled;
 use super::ledger_cache::LedgerCache;
-use super::positions::{self, HeldPositions};
-use super::transaction::{self, Content, WriteMode};
-use super::{names, results};
+use super::positions;
+use super::positions::HeldPositions;
+use super::rows::doubled::Doubled;
+use super::rows::{names, results};
+use super::transaction;
+use super::transaction::{Content, WriteMode};
 use crate::batch::Entry;
 use crate::health::Tally;
 use crate::position::{Log, Positions, Start};

@@ -11,8 +11,8 @@ use serde::Deserialize;
 use wire::Clock;
 
 use crate::figures::agent::{AgentRow, Presence};
-use crate::figures::clock;
-use crate::figures::runs::{BESIDE, is_doubled};
+use crate::figures::looks::clock;
+use crate::figures::looks::runs::{BESIDE, is_doubled};
 use crate::store::db::error::StoreError;
 use crate::store::db::time::{pg_time, time};
 

@@ -8,12 +8,13 @@ use diesel::sql_query;
 use diesel::sql_types::{Array, BigInt, Double, Integer, Timestamptz};
 use jiff::Timestamp;
 
-use super::bars;
-use super::bars::Row;
+use super::history::bars;
+use super::history::bars::Row;
+use super::history::incidents;
+use super::history::response_times::Answers;
+use super::history::summaries::place;
 use super::overview::{shown, summaries};
-use super::response_times::Answers;
-use super::summaries::place;
-use super::{Names, incidents, latest, results, schedules};
+use super::{Names, latest, results, schedules};
 use crate::figures::Window;
 use crate::figures::counts::Counts;
 use crate::figures::detail::{Detail, Gap, Late, Point, Side};

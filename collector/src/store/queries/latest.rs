@@ -1,5 +1,7 @@
 //! How monitors are now: the latest result of each agent that is to look, where it is not older than it may be.
 
+pub(super) mod rows;
+
 use std::collections::BTreeMap;
 
 use diesel::prelude::*;
@@ -7,15 +9,16 @@ use diesel::sql_query;
 use diesel::sql_types::{Array, Integer, Timestamptz};
 use jiff::{SignedDuration, Timestamp};
 
-use super::latest_rows::{COLUMNS, Row};
-use super::observations::{self, Asked};
+use super::observations;
+use super::observations::Asked;
 use super::{Definition, Names};
 use crate::figures::due::Schedule;
-use crate::figures::look::{Latest, Look};
-use crate::figures::observation::Observation;
-use crate::figures::state::State;
+use crate::figures::looks::look::{Latest, Look};
+use crate::figures::looks::observation::Observation;
+use crate::figures::looks::state::State;
 use crate::store::db::error::StoreError;
 use crate::store::db::time::pg_time;
+use rows::{COLUMNS, Row};
 
 /// Of a monitor that no one tells anything of now, so far back is looked for the last that was told.
 const FAR_BACK: SignedDuration = SignedDuration::from_hours(24 * 7);

@@ -10,11 +10,12 @@ use diesel::sql_query;
 use diesel::sql_types::{Array, BigInt, Integer, Nullable, Timestamptz};
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Definition, Names, latest_rows};
+use super::latest::rows;
+use super::{Definition, Names};
 use crate::figures::due::Schedule;
-use crate::figures::look::Look;
-use crate::figures::observation::Observation;
-use crate::figures::state::{furthest, is_fresh};
+use crate::figures::looks::look::Look;
+use crate::figures::looks::observation::Observation;
+use crate::figures::looks::state::{furthest, is_fresh};
 use crate::store::db::error::StoreError;
 use crate::store::db::time::{pg_time, time};
 
@@ -22,7 +23,7 @@ use crate::store::db::time::{pg_time, time};
 #[derive(QueryableByName)]
 pub(in crate::store) struct SightRow {
     #[diesel(embed)]
-    latest: latest_rows::Row,
+    latest: rows::Row,
     /// The last success.
     #[diesel(sql_type = Nullable<Timestamptz>)]
     up_at: Option<PgTimestamp>,
@@ -64,7 +65,7 @@ pub(in crate::store) fn latest<'a>(
     };
     let wanted = definitions.iter().filter_map(|it| Some((it.monitor_id, pg_time(since(it)?))));
     let (ids, times): (Vec<i32>, Vec<PgTimestamp>) = wanted.unzip();
-    let latest = latest_rows::rows(connection, &ids, &times)?;
+    let latest = rows::rows(connection, &ids, &times)?;
     let by_id: BTreeMap<i32, &str> = definitions.iter().map(|it| (it.monitor_id, it.id.as_str())).collect();
     let having = |look| {
         let rows = latest.iter().filter(move |row| row.look() == look);
@@ -118,11 +119,11 @@ fn with_failures(
              window of_one as (partition by c.agent_id)
              order by c.agent_id, c.epoch_id desc, c.seq desc
          ) l",
-        latest_rows::COLUMNS
+        rows::COLUMNS
     ))
     .bind::<Array<Integer>, _>(ids)
     .bind::<Array<Timestamptz>, _>(times)
-    .bind::<Nullable<Timestamptz>, _>(latest_rows::earliest(times))
+    .bind::<Nullable<Timestamptz>, _>(rows::earliest(times))
     .load(connection)?;
     Ok(rows)
 }
@@ -161,7 +162,7 @@ pub(in crate::store) fn of_each(
 
 impl SightRow {
     /// Returns the observation of a monitor that does not fail, or whose length of failure is not needed.
-    fn of(latest: latest_rows::Row) -> SightRow {
+    fn of(latest: rows::Row) -> SightRow {
         SightRow { latest, up_at: None, failures: 0, failing_since: None }
     }
 

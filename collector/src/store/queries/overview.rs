@@ -6,17 +6,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use diesel::prelude::*;
 use jiff::Timestamp;
 
-use super::response_times::Answers;
-use super::summaries;
-use super::summaries::Arrived;
+use super::history::response_times::Answers;
+use super::history::summaries;
+use super::history::summaries::Arrived;
 use super::{Definition, Names, latest, schedules};
 use crate::figures::Window;
 use crate::figures::counts::Counts;
 use crate::figures::due;
 use crate::figures::due::Schedule;
+use crate::figures::looks::state::State;
 use crate::figures::overview::{Bar, Overview, Summary};
 use crate::figures::period::Period;
-use crate::figures::state::State;
 use crate::store::db::error::StoreError;
 
 /// What is known of one monitor, over all its definitions.

@@ -7,13 +7,13 @@ use crate::figures::agent::AgentRow;
 use crate::figures::counts::{Bounds, Counts};
 use crate::figures::detail::{Detail, Gap, Late, Point, ResultRow, Side};
 use crate::figures::incident::Incident;
-use crate::figures::look::Latest;
+use crate::figures::looks::look::Latest;
+use crate::figures::looks::state::Verdict;
 use crate::figures::overview::{Bar, Summary, Tags};
 use crate::figures::period::Period;
-use crate::figures::state::Verdict;
 use crate::figures::{ResponseTimes, Window};
-use crate::web::filter::word;
-use crate::web::paging::page;
+use crate::web::request::filter::word;
+use crate::web::request::paging::page;
 
 /// The moment, the period and the window of an answer.
 #[derive(Serialize)]

@@ -111,7 +111,10 @@ async fn monitors_are_chosen_by_name_tags_and_verdict() {
         expected(|it| it.tags["team"] == "web" && it.tags["zone"] == "eu")
     );
     assert_eq!(count("name=LOGIN").await, expected(|it| it.name.contains("login")));
-    assert_eq!(count("verdict=down").await, expected(|it| it.state.verdict == crate::figures::state::Verdict::Down));
+    assert_eq!(
+        count("verdict=down").await,
+        expected(|it| it.state.verdict == crate::figures::looks::state::Verdict::Down)
+    );
 }
 
 #[tokio::test]

@@ -4,9 +4,9 @@
 use askama::Template;
 use jiff::Timestamp;
 
-use super::bars::Bars;
-use super::chart;
-use super::chart::{Chart, PHASES, Pace};
+use super::drawing::bars::Bars;
+use super::drawing::chart;
+use super::drawing::chart::{Chart, PHASES, Pace};
 use super::frame::{Frame, Place};
 use super::incidents;
 use super::incidents::{Befell, CameLate, Missed, Ongoing, befell, came_late, missed, ongoing};
@@ -17,12 +17,12 @@ use crate::address::monitor;
 use crate::figures::ResponseTimes;
 use crate::figures::counts::Counts;
 use crate::figures::detail::{Detail, Point, ResultRow, Side};
-use crate::figures::look::{Latest, Look};
+use crate::figures::looks::look::{Latest, Look};
 use crate::figures::overview::Bar;
 use crate::figures::period::Period;
 use crate::text::{cut, plain};
-use crate::web::filter::{PERIODS, period_link};
-use crate::web::paging::page;
+use crate::web::request::filter::{PERIODS, period_link};
+use crate::web::request::paging::page;
 
 /// The largest length of a name, in characters.
 const NAME: usize = 300;
@@ -162,7 +162,7 @@ pub(super) fn render(detail: &Detail, older: Option<&Older>) -> askama::Result<S
 
 fn tag((name, value): (&String, &String)) -> Choice {
     let value = format!("{name}:{value}");
-    let filter = crate::web::filter::Filter { tag: value.clone(), ..Default::default() };
+    let filter = crate::web::request::filter::Filter { tag: value.clone(), ..Default::default() };
     Choice { word: cut(&value, NAME), link: format!("/{}", filter.link()), value, is_chosen: false }
 }
 

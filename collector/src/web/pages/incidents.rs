@@ -7,7 +7,7 @@ use super::words::{When, counted, grouped, listed};
 use crate::figures::counts::Counts;
 use crate::figures::detail::{Detail, Gap, Late};
 use crate::figures::incident::{Blame, Incident};
-use crate::figures::state::Verdict;
+use crate::figures::looks::state::Verdict;
 use crate::text::plain;
 use crate::words::shortly;
 

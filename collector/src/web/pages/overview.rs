@@ -3,17 +3,17 @@
 use askama::Template;
 use jiff::{SignedDuration, Timestamp};
 
-use super::bars::Bars;
+use super::drawing::bars::Bars;
 use super::frame::{Frame, Place};
 use super::status::{Status, Uptime, coverage};
 use super::words::{counted, grouped, roughly, time_taken};
 use crate::address::monitor;
+use crate::figures::looks::state::Verdict;
 use crate::figures::overview::{Overview, Summary};
-use crate::figures::state::Verdict;
 use crate::text::{cut, plain};
 use crate::web::called::Called;
-use crate::web::filter;
-use crate::web::filter::{Filter, PERIODS, VERDICTS, named, period_link};
+use crate::web::request::filter;
+use crate::web::request::filter::{Filter, PERIODS, VERDICTS, named, period_link};
 
 /// The number of monitors on a page.
 const PAGE: usize = 100;

@@ -4,9 +4,9 @@
 use askama::Template;
 use jiff::Timestamp;
 
-use super::bars::Bars;
 use super::detail;
 use super::detail::Figure;
+use super::drawing::bars::Bars;
 use super::frame::{Frame, Place};
 use super::incidents;
 use super::incidents::{Befell, Ongoing, befell_in_public, ongoing};
@@ -21,7 +21,7 @@ use crate::figures::overview::{Overview, Summary};
 use crate::figures::period::Period;
 use crate::text::cut;
 use crate::web::called::Called;
-use crate::web::filter::{Filter, PERIODS, period_link};
+use crate::web::request::filter::{Filter, PERIODS, period_link};
 
 /// The address of the public pages.
 const ROOT: &str = "/public";

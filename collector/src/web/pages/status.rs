@@ -2,11 +2,11 @@
 
 use super::words::When;
 use crate::figures::counts::{Bounds, Counts};
-use crate::figures::look::Look;
+use crate::figures::looks::look::Look;
+use crate::figures::looks::state::{State, Verdict};
 use crate::figures::overview::Summary;
-use crate::figures::state::{State, Verdict};
 use crate::text::{cut, plain};
-use crate::web::filter::named;
+use crate::web::request::filter::named;
 use crate::words::percent;
 
 /// The largest length of a reason in a list, in characters.

@@ -36,7 +36,7 @@ async fn a_monitor_is_up_unless_all_see_it_fail_and_nothing_is_said_when_no_one_
     let all = fixture::overview(FLEET, Period::Day).monitors;
     let text = Server::new(Tables::default(), "{}").await.get("/metrics", &[]).await.body;
     for monitor in all.iter().filter(|monitor| !monitor.is_retired) {
-        use crate::figures::state::Verdict;
+        use crate::figures::looks::state::Verdict;
         let probe = format!("\nprobe_success{{monitor=\"{}\"}} ", monitor.id);
         let told = text.split_once(&probe).map(|(_, rest)| &rest[..1]);
         let expected = match monitor.state.verdict {

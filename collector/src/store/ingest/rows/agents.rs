@@ -12,11 +12,11 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 use wire::AgentReport;
 
-use super::batch_plan::Report;
 use crate::clock_skew::Moment;
-use crate::figures::runs::{Arrival, BESIDE, Delivery, Last, Run};
+use crate::figures::looks::runs::{Arrival, BESIDE, Delivery, Last, Run};
 use crate::store::db::error::{Statement, StoreError};
 use crate::store::db::time::{pg_time, time};
+use crate::store::ingest::batch_plan::Report;
 
 /// A report that is sent within this time did not wait in an outbox.
 const AT_ONCE_MS: RangeInclusive<i64> = 0..=60_000;

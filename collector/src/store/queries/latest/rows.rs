@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Array, BigInt, Integer, Nullable, SmallInt, Text, Timestamptz};
 
-use crate::figures::look::{Latest, Look};
+use crate::figures::looks::look::{Latest, Look};
 use crate::store::db::error::StoreError;
 use crate::store::db::time::time;
 

@@ -14,10 +14,10 @@ use std::fmt::{self, Display, Write};
 
 use askama::filters::HtmlSafe;
 
-use super::words::{counted, grouped};
 use crate::figures::counts::Counts;
 use crate::figures::overview::Bar;
 use crate::figures::period::Period;
+use crate::web::pages::words::{counted, grouped};
 use crate::words::to_seconds;
 
 /// The height of a bar that has no failures, and the smallest height of a share of it.
@@ -29,11 +29,11 @@ const FOOT: i64 = TOP + WHOLE;
 
 /// Bars as an SVG image, which is as wide as its place. Each kind of share is one path, so that the page of a thousand
 /// monitors is small.
-pub(super) struct Bars<'a> {
-    pub(super) bars: &'a [Bar],
-    pub(super) period: Period,
+pub(in crate::web::pages) struct Bars<'a> {
+    pub(in crate::web::pages) bars: &'a [Bar],
+    pub(in crate::web::pages) period: Period,
     /// Whether each bar shows its numbers to a reader who points at it.
-    pub(super) tells: bool,
+    pub(in crate::web::pages) tells: bool,
 }
 
 /// The heights of the shares of a bar. Together they are [`WHOLE`].
@@ -135,7 +135,7 @@ impl Bars<'_> {
 }
 
 /// Returns a bar in words, in one line.
-pub(super) fn bar_in_words(bar: &Bar) -> String {
+pub(in crate::web::pages) fn bar_in_words(bar: &Bar) -> String {
     let Bar { since, counts } = bar;
     let mut words = to_seconds(*since).to_string();
     if counts.is_empty() {

@@ -3,10 +3,10 @@
 use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
 
-use super::batch_plan::NewResult;
-use super::ledger_cache::Monitor;
 use crate::batch::CheckResult;
 use crate::store::db::time::pg_time;
+use crate::store::ingest::batch_plan::NewResult;
+use crate::store::ingest::ledger_cache::Monitor;
 
 diesel::table! {
     results (monitor_id, checked_at, epoch_id, seq) {

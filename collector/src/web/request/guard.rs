@@ -15,8 +15,8 @@ use serde::Serialize;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
 
-use super::failure::Failure;
-use super::snapshot::Unreadable;
+use crate::web::failure::Failure;
+use crate::web::snapshot::Unreadable;
 
 /// The largest length of a query, in bytes. The longest path is that of a monitor's id, which fits the bound on the
 /// head.
@@ -37,7 +37,7 @@ const HEADERS: [(HeaderName, &str); 3] = [
 ];
 
 /// Puts all routes behind the guard.
-pub(super) fn guarded(routes: Router) -> Router {
+pub(in crate::web) fn guarded(routes: Router) -> Router {
     routes
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, LONGEST))
         .layer(RequestBodyLimitLayer::new(BODY))

@@ -4,29 +4,29 @@ use std::str::FromStr;
 
 use form_urlencoded::{Serializer, parse};
 
+use crate::figures::looks::state::Verdict;
 use crate::figures::overview::Summary;
 use crate::figures::period::Period;
-use crate::figures::state::Verdict;
 
 /// Which monitors are shown, and how.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Filter {
+pub(in crate::web) struct Filter {
     /// A text that the name, the id or the url contains.
-    pub(super) text: String,
+    pub(in crate::web) text: String,
     /// The tag of the monitors, as `name:value` or only the name. When it is empty, monitors with any tags are shown.
-    pub(super) tag: String,
-    pub(super) verdict: Option<Verdict>,
+    pub(in crate::web) tag: String,
+    pub(in crate::web) verdict: Option<Verdict>,
     /// The tag by whose values monitors are grouped. When it is empty, they are not grouped.
-    pub(super) group: String,
-    pub(super) period: Period,
+    pub(in crate::web) group: String,
+    pub(in crate::web) period: Period,
     /// Whether monitors are shown that no agent is to look at any more.
-    pub(super) retired: bool,
+    pub(in crate::web) retired: bool,
     /// The number of the page, from 1.
-    pub(super) page: usize,
+    pub(in crate::web) page: usize,
 }
 
 /// Each verdict with its word in addresses and its words for people.
-pub(super) const VERDICTS: [(Verdict, &str, &str); 4] = [
+pub(in crate::web) const VERDICTS: [(Verdict, &str, &str); 4] = [
     (Verdict::Down, "down", "Down"),
     (Verdict::Partial, "partial", "Partly down"),
     (Verdict::Unknown, "unknown", "Unknown"),
@@ -34,34 +34,34 @@ pub(super) const VERDICTS: [(Verdict, &str, &str); 4] = [
 ];
 
 /// Returns the word of a verdict in addresses, which styles and symbols use, too, and its words for people.
-pub(super) fn named(verdict: Verdict) -> (&'static str, &'static str) {
+pub(in crate::web) fn named(verdict: Verdict) -> (&'static str, &'static str) {
     VERDICTS.iter().find(|(known, ..)| *known == verdict).map_or(("", ""), |&(_, class, word)| (class, word))
 }
 
 /// Each period with its word in addresses and its words for people.
-pub(super) const PERIODS: [(Period, &str, &str); 3] =
+pub(in crate::web) const PERIODS: [(Period, &str, &str); 3] =
     [(Period::Day, "24h", "24 hours"), (Period::Month, "30d", "30 days"), (Period::Quarter, "90d", "90 days")];
 
 /// Returns the period that an address' query names, or the default one when it names none.
-pub(super) fn period(query: &str) -> Period {
+pub(in crate::web) fn period(query: &str) -> Period {
     let word = parse(query.as_bytes()).find(|(name, _)| name == "period").map(|(_, word)| word);
     let found = PERIODS.iter().find(|(_, known, _)| word.as_deref() == Some(known));
     found.map(|(period, ..)| *period).unwrap_or_default()
 }
 
 /// Returns the word of a period in addresses.
-pub(super) fn word(period: Period) -> &'static str {
+pub(in crate::web) fn word(period: Period) -> &'static str {
     PERIODS.iter().find(|(known, ..)| *known == period).map_or("", |(_, word, _)| word)
 }
 
 /// Returns a query that contains nothing but the period.
-pub(super) fn period_link(of: Period) -> String {
+pub(in crate::web) fn period_link(of: Period) -> String {
     if of == Period::default() { String::new() } else { format!("?period={}", word(of)) }
 }
 
 impl Filter {
     /// Reads the filter from an address' query. Unknown parts are ignored, so that an address never fails.
-    pub(super) fn of(query: &str) -> Filter {
+    pub(in crate::web) fn of(query: &str) -> Filter {
         let mut filter = Filter { period: period(query), page: 1, ..Filter::default() };
         for (name, value) in parse(query.as_bytes()) {
             let value = value.trim();
@@ -81,7 +81,7 @@ impl Filter {
     }
 
     /// Returns the filter as an address' query. Defaults are left out.
-    pub(super) fn link(&self) -> String {
+    pub(in crate::web) fn link(&self) -> String {
         let page = self.page.to_string();
         let verdict = self.verdict.map_or("", |verdict| named(verdict).0);
         let pairs = [
@@ -99,12 +99,12 @@ impl Filter {
     }
 
     /// Returns whether the filter selects only a part of the monitors.
-    pub(super) fn is_narrow(&self) -> bool {
+    pub(in crate::web) fn is_narrow(&self) -> bool {
         !self.text.is_empty() || !self.tag.is_empty() || self.verdict.is_some()
     }
 
     /// Returns whether the filter selects a monitor.
-    pub(super) fn takes(&self, monitor: &Summary) -> bool {
+    pub(in crate::web) fn takes(&self, monitor: &Summary) -> bool {
         let text = self.text.to_lowercase();
         let has_text = |of: &str| of.to_lowercase().contains(&text);
         let (tag, value) = match self.tag.split_once(':') {

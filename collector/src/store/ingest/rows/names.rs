@@ -16,11 +16,11 @@ use diesel::sql_types::{Array, BigInt, Bool, Integer, Multirange, Nullable, Text
 use uuid::Uuid;
 use wire::Content;
 
-use super::batch_plan::{NewResult, number};
-use super::ledger_cache::{Epoch, LedgerCache, Monitor, definition};
 use crate::batch::{CheckResult, Entry};
 use crate::store::db::error::{Statement, StoreError};
 use crate::store::db::multirange::from_sql;
+use crate::store::ingest::batch_plan::{NewResult, number};
+use crate::store::ingest::ledger_cache::{Epoch, LedgerCache, Monitor, definition};
 
 /// Above this many holes in one epoch's ledger, batches become slow.
 const MANY_HOLES: usize = 1_000;

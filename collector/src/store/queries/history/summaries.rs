@@ -17,13 +17,13 @@ use diesel::pg::data_types::PgTimestamp;
 use fnv::FnvHashMap;
 use jiff::Timestamp;
 
-use super::due::Due;
 use super::response_times::Answers;
 use crate::figures::counts::Counts;
 use crate::figures::period::{Grain, Period};
 use crate::ranges::Ranges;
 use crate::store::db::error::StoreError;
 use crate::store::db::time::{pg_time, time};
+use crate::store::queries::due::Due;
 use crate::store::summary_blocks;
 use crate::store::summary_blocks::{Arrival, HOUR, Span, Stored, Summary};
 

@@ -8,7 +8,7 @@ use crate::figures::detail::ResultRow;
 /// if there is one. One result more than the page holds has to be read, which shows that there is a next page.
 ///
 /// Results of one moment stay together when there is room for them, so that none is lost between two pages.
-pub(super) fn page(read: &[ResultRow], most: usize) -> (&[ResultRow], Option<Timestamp>) {
+pub(in crate::web) fn page(read: &[ResultRow], most: usize) -> (&[ResultRow], Option<Timestamp>) {
     let Some(beyond) = read.get(most) else { return (read, None) };
     let whole = read[..most].iter().rposition(|result| result.checked_at > beyond.checked_at);
     let page = &read[..whole.map_or(most, |last| last + 1)];

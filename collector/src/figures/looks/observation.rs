@@ -48,7 +48,7 @@ impl Observation {
 
 /// Returns what each agent sees now. A success that was seen before the first of the confirmed failures does not count
 /// as present.
-pub(super) fn of_the_present(observations: Vec<Observation>) -> impl Iterator<Item = Latest> {
+pub(in crate::figures) fn of_the_present(observations: Vec<Observation>) -> impl Iterator<Item = Latest> {
     let began = observations
         .iter()
         .filter(|observation| observation.is_confirmed())
@@ -66,7 +66,7 @@ pub(super) fn of_the_present(observations: Vec<Observation>) -> impl Iterator<It
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::figures::state::{State, Verdict};
+    use crate::figures::looks::state::{State, Verdict};
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(10_000 + second).unwrap()

@@ -7,15 +7,16 @@ use diesel::sql_query;
 use diesel::sql_types::{Array, Integer, Timestamptz};
 use jiff::Timestamp;
 
-use super::{Names, outages};
+use super::outages;
 use crate::figures::Window;
 use crate::figures::detail::{Detail, ResultRow, Side};
 use crate::figures::due::Schedule;
 use crate::figures::incident;
 use crate::figures::incident::Incident;
-use crate::figures::look::Look;
+use crate::figures::looks::look::Look;
 use crate::store::db::error::StoreError;
 use crate::store::db::time::pg_time;
+use crate::store::queries::Names;
 
 /// Whether there may be incidents, which cost more to find than all else: not where nothing failed in the bars, nor, as far
 /// as the latest results tell, since they end.

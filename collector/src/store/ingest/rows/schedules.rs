@@ -6,9 +6,9 @@ use diesel::sql_types::{Array, BigInt, Bool, Integer, Jsonb, Nullable, Text, Tim
 use serde_json::{Value, json};
 use wire::{AgentEvent, MonitorDue};
 
-use super::batch_plan::{Report, number};
 use crate::store::db::error::{Statement, StoreError};
 use crate::store::db::time::pg_time;
+use crate::store::ingest::batch_plan::{Report, number};
 
 fn word(event: AgentEvent) -> Option<&'static str> {
     match event {

@@ -14,8 +14,8 @@ use openssl::sha::sha256;
 use secrecy::ExposeSecret;
 use settings::{Hosts, LogThrottle};
 
-use super::failure::Failure;
 use crate::config::Http;
+use crate::web::failure::Failure;
 
 const REFUSED: &str = "refused a login over HTTP";
 
@@ -28,7 +28,7 @@ type Login = (&'static str, [u8; 32]);
 pub struct Access {
     logins: Vec<Login>,
     /// The host names by which clients may ask; none when they may use any name.
-    pub(super) hosts: Option<Hosts>,
+    pub(in crate::web) hosts: Option<Hosts>,
     refused: Mutex<LogThrottle>,
 }
 
@@ -79,7 +79,7 @@ impl Access {
 }
 
 /// Returns what a client is told that asks by a foreign name.
-pub(super) fn refuse_name() -> Failure {
+pub(in crate::web) fn refuse_name() -> Failure {
     let error = "without a login, a collector that listens on loopback is asked by localhost, 127.0.0.0/8 or [::1], and \
                  by the host of `http.url`: set `http.url` to where people find it, or set `http.basic_auth` or \
                  `http.token`";
@@ -93,7 +93,7 @@ fn split(value: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// Lets a request through, or says which login it lacks.
-pub(super) async fn admit(State(access): State<Arc<Access>>, request: Request, next: Next) -> Response {
+pub(in crate::web) async fn admit(State(access): State<Arc<Access>>, request: Request, next: Next) -> Response {
     if access.admits(request.headers()) { next.run(request).await } else { access.refusal() }
 }
 

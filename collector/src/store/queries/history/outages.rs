@@ -11,12 +11,12 @@ use diesel::sql_query;
 use diesel::sql_types::{Array, BigInt, Integer, Nullable, SmallInt, Text, Timestamptz};
 use jiff::Timestamp;
 
-use super::Names;
 use crate::figures::due::Schedule;
-use crate::figures::state::is_fresh;
+use crate::figures::looks::state::is_fresh;
 use crate::figures::{Outage, Window};
 use crate::store::db::error::StoreError;
 use crate::store::db::time::{pg_time, time};
+use crate::store::queries::Names;
 
 #[derive(QueryableByName)]
 struct Row {

@@ -11,9 +11,9 @@ use crate::figures::due;
 use crate::figures::due::Schedule;
 use crate::figures::{Figures, Outage};
 use crate::store::queries::Names;
-use crate::store::queries::bars::Row;
-use crate::store::queries::response_times::Answers;
-use crate::store::queries::summaries::place;
+use crate::store::queries::history::bars::Row;
+use crate::store::queries::history::response_times::Answers;
+use crate::store::queries::history::summaries::place;
 
 /// One monitor.
 #[derive(Default)]

@@ -116,8 +116,8 @@ mod tests {
     #[test]
     fn rows_are_sent_many_at_a_time_and_each_has_all_its_columns() {
         let messages: [&[u8]; 2] = [
-            include_bytes!("../../../../wire/golden/v1-result.json").trim_ascii(),
-            include_bytes!("../../../../wire/golden/v1-result-least.json").trim_ascii(),
+            include_bytes!("../../../../../wire/golden/v1-result.json").trim_ascii(),
+            include_bytes!("../../../../../wire/golden/v1-result-least.json").trim_ascii(),
         ];
         let records = messages.map(|message| Record::decode(Some(message)).unwrap());
         let rows: Vec<Row<'_>> = (0..2_000)

@@ -6,10 +6,10 @@ use std::fmt::{self, Display, Write};
 use askama::filters::HtmlSafe;
 use jiff::{SignedDuration, Timestamp};
 
-use super::words::{When, time_taken};
 use crate::figures::Window;
 use crate::figures::detail::Point;
 use crate::figures::period::Period;
+use crate::web::pages::words::{When, time_taken};
 use crate::words::to_seconds;
 
 /// The width and height of a plot in its own units. The style decides its size on the screen.
@@ -19,20 +19,20 @@ const HEIGHT: f64 = 100.0;
 const SPACE: f64 = 0.15;
 
 /// The class and the name of each phase, in their order.
-pub(super) const PHASES: [(&str, &str); 5] =
+pub(in crate::web::pages) const PHASES: [(&str, &str); 5] =
     [("dns", "name look-up"), ("connect", "connect"), ("tls", "TLS"), ("first-byte", "first byte"), ("body", "body")];
 
 /// A chart with the texts at its axes.
-pub(super) struct Chart {
-    pub(super) plot: Plot,
+pub(in crate::web::pages) struct Chart {
+    pub(in crate::web::pages) plot: Plot,
     /// The texts of the vertical axis, from the top.
-    pub(super) scale: [String; 3],
+    pub(in crate::web::pages) scale: [String; 3],
     /// The texts of the horizontal axis, from the left.
-    pub(super) ends: [When; 3],
+    pub(in crate::web::pages) ends: [When; 3],
 }
 
 /// An SVG image that is as wide as its place.
-pub(super) struct Plot {
+pub(in crate::web::pages) struct Plot {
     says: String,
     /// The class and the path of each shape, from the back to the front.
     paths: Vec<(String, String)>,
@@ -58,7 +58,7 @@ impl Axes {
 
 /// The distances of points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Pace {
+pub(in crate::web::pages) struct Pace {
     /// The length of the time of each point.
     width: SignedDuration,
     /// The largest distance between two points that is no gap. A monitor that is looked at seldom has no point in some
@@ -68,7 +68,7 @@ pub(super) struct Pace {
 
 impl Pace {
     /// Computes the distances of points. A point is at most as wide as a bar.
-    pub(super) fn of(series: &[Point], period: Period) -> Pace {
+    pub(in crate::web::pages) fn of(series: &[Point], period: Period) -> Pace {
         let bar = period.bars().0;
         let mut apart: Vec<SignedDuration> =
             series.windows(2).map(|pair| pair[1].since.duration_since(pair[0].since)).collect();
@@ -80,7 +80,7 @@ impl Pace {
 }
 
 /// Returns the lines of the whole window; none without an answer.
-pub(super) fn lines(series: &[Point], window: Window, pace: Pace) -> Option<Chart> {
+pub(in crate::web::pages) fn lines(series: &[Point], window: Window, pace: Pace) -> Option<Chart> {
     let highest = series.iter().map(|point| point.p95_us.max(point.p50_us)).fold(0.0, f64::max);
     let axes = axes(series, window, pace, highest)?;
     let line = |us: fn(&Point) -> f64| {
@@ -112,7 +112,7 @@ pub(super) fn lines(series: &[Point], window: Window, pace: Pace) -> Option<Char
 }
 
 /// Returns the phases of the points that have them, as columns of means; none when no point has phases.
-pub(super) fn columns(series: &[Point], until: Timestamp, pace: Pace) -> Option<Chart> {
+pub(in crate::web::pages) fn columns(series: &[Point], until: Timestamp, pace: Pace) -> Option<Chart> {
     let series: Vec<Point> = series.iter().filter(|point| point.phases_us.is_some()).copied().collect();
     let phases = |point: &Point| point.phases_us.unwrap_or_default();
     let highest = series.iter().map(|point| phases(point).iter().sum()).fold(0.0, f64::max);

@@ -9,11 +9,12 @@ use jiff::Timestamp;
 
 use monitor::{Monitor, Sum};
 
-use super::{Names, Reader, bars, outages, schedules};
+use super::{bars, outages};
 use crate::figures::{Answer, Figures, NoWindow, Query, Window, period};
 use crate::store::db::error::StoreError;
 use crate::store::db::migrate;
 use crate::store::db::time::now;
+use crate::store::queries::{Names, Reader, schedules};
 use crate::unavailable::Unavailable;
 
 impl Reader {
