@@ -11,25 +11,17 @@
 //! Two kinds of fault: one inside of an entry of `monitors` skips that entry, any other refuses the file. Either way
 //! reading goes on to the end, so that all faults are told at once.
 
-mod dialect;
-mod expect;
-mod family;
 mod ids;
 mod include;
 mod known;
 mod lines;
 mod load;
 mod monitor;
-mod pattern;
 mod reload;
-mod request;
 mod revision;
 mod schema;
-mod status;
-mod target;
 #[cfg(test)]
 mod tests;
-mod tls;
 
 use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
@@ -38,18 +30,18 @@ use std::time::Duration;
 
 use url::Url;
 
-pub use expect::Expect;
-pub use family::IpFamily;
 pub use known::{Changes, Known};
 pub use load::Refused;
-pub(crate) use pattern::Search;
-pub use pattern::{Pattern, TooCostly};
+pub use monitor::expect::Expect;
+pub use monitor::family::IpFamily;
+pub(crate) use monitor::pattern::Search;
+pub use monitor::pattern::{Pattern, TooCostly};
+pub use monitor::request::Request;
+pub(crate) use monitor::status::is_redirect;
+pub use monitor::target::{Port, Question, Target};
+pub use monitor::tls::{Authorities, Identity as TlsIdentity, Tls, TlsVersion};
 pub use reload::{Fixed, Kept};
-pub use request::Request;
 pub use schema::schema;
-pub(crate) use status::is_redirect;
-pub use target::{Port, Question, Target};
-pub use tls::{Authorities, Identity as TlsIdentity, Tls, TlsVersion};
 
 /// Everything that the agent needs to know.
 #[derive(Debug)]

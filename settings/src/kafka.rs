@@ -14,7 +14,7 @@ pub use properties::Properties;
 pub use security::{Protocol, Sasl, Security};
 
 use crate::Section;
-use crate::fault::Wrong;
+use crate::options::fault::Wrong;
 
 /// The `kafka` section with its defaults applied.
 #[derive(Clone, Debug)]

@@ -10,37 +10,29 @@
 //! daemon's decision.
 
 mod exit;
-mod fault;
-mod headers;
 mod http;
 mod kafka;
 mod line;
 mod log;
 mod log_throttle;
 mod memory;
-mod nearest;
+mod options;
 mod outage;
-pub mod quantity;
-mod read;
-mod schema;
-mod secret;
-mod section;
 pub mod terminal;
-mod variables;
 
 pub use exit::keep_openssl_at_exit;
-pub use fault::{Fault, Wrong};
-pub use headers::header_value;
 pub use http::{Asked, Hosts, Limits, Tls, answer, for_hosts, healthz, listen, metrics, serve};
 pub use kafka::{Kafka, Properties, Protocol, Sasl, Security};
 pub use line::line;
 pub use log::{Log, LogFormat};
 pub use log_throttle::LogThrottle;
 pub use memory::{give_back_pieces_from, keep_free, share_heaps};
-pub use nearest::nearest;
+pub use options::fault::{Fault, Wrong};
+pub use options::headers::header_value;
+pub use options::nearest::nearest;
+pub use options::quantity::{self, duration, shown, size};
+pub use options::read::read;
+pub use options::schema::Schema;
+pub use options::section::Section;
+pub use options::variables::host_name;
 pub use outage::{Failure, FailureKind, Outage, register_failure};
-pub use quantity::{duration, shown, size};
-pub use read::read;
-pub use schema::Schema;
-pub use section::Section;
-pub use variables::host_name;

@@ -9,9 +9,9 @@ use serde_yaml::Value;
 use settings::{Fault, Kafka, Log, Section};
 
 use super::known::Known;
+use super::monitor::pattern::Pattern;
+use super::monitor::tls::TlsFiles;
 use super::monitor::{Common, Draft, INTERVAL, Options};
-use super::pattern::Pattern;
-use super::tls::TlsFiles;
 use super::{Config, Identity, OutboxConfig, Sync, WhenFull, ids, include, lines, revision};
 
 const LEAST_OUTBOX: u64 = 16 << 20;

@@ -1,5 +1,14 @@
 //! One entry of `monitors`: its own options over those of `defaults`.
 
+mod dialect;
+pub(super) mod expect;
+pub(super) mod family;
+pub(super) mod pattern;
+pub(super) mod request;
+pub(super) mod status;
+pub(super) mod target;
+pub(super) mod tls;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,12 +18,12 @@ use serde_yaml::Value;
 use settings::{Fault, Section};
 use url::Url;
 
-use super::expect::{Expect, ExpectOptions};
-use super::pattern::Pattern;
-use super::request::RequestOptions;
-use super::target::{self, Address, Kind, Port, Target};
-use super::tls::{TlsFiles, TlsOptions};
-use super::{IpFamily, Tls, family, status};
+use super::{IpFamily, Tls};
+use expect::{Expect, ExpectOptions};
+use pattern::Pattern;
+use request::RequestOptions;
+use target::{Address, Kind, Port, Target};
+use tls::{TlsFiles, TlsOptions};
 
 /// The shortest and longest interval.
 pub(super) const INTERVAL: std::ops::RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(86_400);

@@ -6,8 +6,8 @@ use std::fmt;
 use serde_yaml::Value;
 
 use crate::Section;
-use crate::fault::Wrong;
-use crate::quantity::shown;
+use crate::options::fault::Wrong;
+use crate::options::quantity::shown;
 
 /// librdkafka properties that are passed through.
 #[derive(Clone, Default)]

@@ -20,7 +20,7 @@ use serde_yaml::Value;
 use settings::{Section, Wrong};
 use url::Host;
 
-pub(super) use files::TlsFiles;
+pub(in crate::config) use files::TlsFiles;
 
 /// Longest name of a host.
 const LONGEST_NAME: usize = 253;
@@ -150,7 +150,7 @@ impl TlsVersion {
 
 /// The options as they stand.
 #[derive(Clone, Default)]
-pub(super) struct TlsOptions {
+pub(in crate::config) struct TlsOptions {
     ca_file: Option<PathBuf>,
     certificate_file: Option<PathBuf>,
     key_file: Option<PathBuf>,
@@ -162,7 +162,7 @@ pub(super) struct TlsOptions {
 }
 
 impl TlsOptions {
-    pub(super) fn read(section: &mut Section<'_>) -> TlsOptions {
+    pub(in crate::config) fn read(section: &mut Section<'_>) -> TlsOptions {
         TlsOptions {
             ca_file: section.path("ca_file"),
             certificate_file: section.path("certificate_file"),
@@ -176,13 +176,13 @@ impl TlsOptions {
     }
 
     /// Whether any of them stands there.
-    pub(super) fn is_given(&self) -> bool {
+    pub(in crate::config) fn is_given(&self) -> bool {
         let files = self.ca_file.is_some() || self.certificate_file.is_some() || self.key_file.is_some();
         let others = self.key_password.is_some() || self.server_name.is_some() || self.verify.is_some();
         files || others || self.min_version.is_some() || self.legacy_renegotiation.is_some()
     }
 
-    pub(super) fn over(self, defaults: &TlsOptions) -> TlsOptions {
+    pub(in crate::config) fn over(self, defaults: &TlsOptions) -> TlsOptions {
         // A certificate and its key belong together.
         let own = self.certificate_file.is_some() || self.key_file.is_some();
         let identity = if own { self.clone() } else { defaults.clone() };

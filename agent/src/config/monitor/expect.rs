@@ -26,15 +26,15 @@ const VALID_FOR: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::f
 
 /// What an entry or `defaults` says of it.
 #[derive(Clone, Default)]
-pub(super) struct ExpectOptions {
+pub(in crate::config) struct ExpectOptions {
     status: Option<Vec<(u16, u16)>>,
-    pub(super) pattern_absent: Option<Pattern>,
-    pub(super) max_response_time: Option<Duration>,
+    pub(in crate::config) pattern_absent: Option<Pattern>,
+    pub(in crate::config) max_response_time: Option<Duration>,
     certificate_valid_for: Option<Duration>,
 }
 
 impl ExpectOptions {
-    pub(super) fn read(section: &mut Section<'_>) -> ExpectOptions {
+    pub(in crate::config) fn read(section: &mut Section<'_>) -> ExpectOptions {
         let status = section.items("status", status::range);
         if status.as_ref().is_some_and(Vec::is_empty) {
             section.fault("status", "allows no status at all", "write codes and ranges, such as [200-399]");
@@ -48,7 +48,7 @@ impl ExpectOptions {
     }
 
     /// The options that stand here, for kinds of monitors that have no use for them.
-    pub(super) fn given(&self) -> impl Iterator<Item = &'static str> {
+    pub(in crate::config) fn given(&self) -> impl Iterator<Item = &'static str> {
         let given = [
             (self.status.is_some(), "expect.status"),
             (self.certificate_valid_for.is_some(), "expect.certificate_valid_for"),
@@ -57,7 +57,7 @@ impl ExpectOptions {
         given.into_iter().filter_map(|(given, name)| given.then_some(name))
     }
 
-    pub(super) fn over(self, defaults: &ExpectOptions) -> Expect {
+    pub(in crate::config) fn over(self, defaults: &ExpectOptions) -> Expect {
         let status = self.status.or_else(|| defaults.status.clone());
         Expect {
             status: status.unwrap_or_else(|| vec![(200, 399)]),

@@ -11,7 +11,7 @@
 //! ```
 //! `HOSTNAME` is always there: shells know it, and most don't tell their children.
 
-use crate::fault::Wrong;
+use super::fault::Wrong;
 
 /// A variable of the environment; the host's own name where no one has set `HOSTNAME`.
 pub(crate) fn of_environment(name: &str) -> Option<String> {

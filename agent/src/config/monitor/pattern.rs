@@ -27,8 +27,8 @@ use regex_automata::util::prefilter::Prefilter;
 use regex_syntax::hir::{Capture, Hir, HirKind, Look, LookSet, Repetition};
 use settings::Wrong;
 
-pub(crate) use self::search::Search;
 use super::dialect;
+pub(crate) use search::Search;
 
 /// Most bytes of a compiled program.
 const PROGRAM: usize = 256 * 1024;

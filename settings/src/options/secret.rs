@@ -6,9 +6,9 @@ use std::path::Path;
 use secrecy::SecretString;
 use serde_yaml::Value;
 
+use super::fault::Wrong;
+use super::schema::kinds;
 use crate::Section;
-use crate::fault::Wrong;
-use crate::schema::kinds;
 
 impl Section<'_> {
     /// The secret `key`, or the content of the file that `<key>_file` names without its trailing newline. The value

@@ -9,9 +9,10 @@ use std::time::Duration;
 use serde_yaml::Value;
 
 use super::Section;
-use crate::fault::Wrong;
-use crate::quantity::{self, kind, show_duration, show_size, shown};
-use crate::schema::kinds;
+use crate::options::fault::Wrong;
+use crate::options::quantity;
+use crate::options::quantity::{kind, show_duration, show_size, shown};
+use crate::options::schema::kinds;
 
 impl Section<'_> {
     /// A text of at least one character.

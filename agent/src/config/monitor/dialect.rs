@@ -20,7 +20,7 @@ const WITH_BRACES: [char; 6] = ['x', 'u', 'U', 'p', 'P', 'b'];
 ///
 /// # Errors
 /// Where a part of it means different things in different tools.
-pub(super) fn in_ours(pattern: &str) -> Result<String, Wrong> {
+pub(in crate::config) fn in_ours(pattern: &str) -> Result<String, Wrong> {
     let mut translation = Translation { pattern, at: 0, ours: String::with_capacity(pattern.len()) };
     let mut is_in_class = false;
     while let Some(char) = translation.next() {

@@ -41,7 +41,7 @@ impl fmt::Display for IpFamily {
 }
 
 /// Reads the option; YAML takes `4` for a number.
-pub(super) fn parse(value: &Value) -> Result<IpFamily, Wrong> {
+pub(in crate::config) fn parse(value: &Value) -> Result<IpFamily, Wrong> {
     let wrong = || Wrong::new("is neither any nor 4 nor 6", "write `ip: any`, `ip: 4` or `ip: 6`");
     match value {
         Value::String(text) if text == "any" => Ok(IpFamily::Any),
@@ -54,7 +54,7 @@ pub(super) fn parse(value: &Value) -> Result<IpFamily, Wrong> {
 }
 
 /// A url whose host is an address of the other family could never be checked.
-pub(super) fn check(family: IpFamily, host: Option<Host<String>>, section: &mut Section<'_>) {
+pub(in crate::config) fn check(family: IpFamily, host: Option<Host<String>>, section: &mut Section<'_>) {
     let address = match host {
         Some(Host::Ipv4(ip)) => IpAddr::from(ip),
         Some(Host::Ipv6(ip)) => IpAddr::from(ip),

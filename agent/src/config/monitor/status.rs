@@ -6,7 +6,7 @@ use settings::Wrong;
 const CODES: std::ops::RangeInclusive<u16> = 100..=wire::limits::STATUS_CODE;
 
 /// One code or one range, both ends included.
-pub(super) fn range(value: &Value) -> Result<(u16, u16), Wrong> {
+pub(in crate::config) fn range(value: &Value) -> Result<(u16, u16), Wrong> {
     let code = |text: &str| text.trim().parse::<u16>().ok().filter(|code| CODES.contains(code));
     let range = match value {
         Value::Number(number) => code(&number.to_string()).map(|code| (code, code)),

@@ -60,13 +60,13 @@ pub struct Question {
 
 /// A url that was understood, and what it leads to.
 #[derive(Debug)]
-pub(super) struct Address {
-    pub(super) url: Url,
-    pub(super) kind: Kind,
+pub(in crate::config) struct Address {
+    pub(in crate::config) url: Url,
+    pub(in crate::config) kind: Kind,
 }
 
 #[derive(Debug)]
-pub(super) enum Kind {
+pub(in crate::config) enum Kind {
     /// With the authorization that stood in the url.
     Http(Option<HeaderValue>),
     Tcp(Host<String>, u16),
@@ -75,7 +75,7 @@ pub(super) enum Kind {
 
 impl Address {
     /// The host to connect to.
-    pub(super) fn host(&self) -> Option<Host<String>> {
+    pub(in crate::config) fn host(&self) -> Option<Host<String>> {
         match &self.kind {
             Kind::Http(_) => self.url.host().map(|host| host.to_owned()),
             Kind::Tcp(host, _) => Some(host.clone()),
@@ -85,7 +85,7 @@ impl Address {
 }
 
 impl Kind {
-    pub(super) fn scheme(&self) -> &'static str {
+    pub(in crate::config) fn scheme(&self) -> &'static str {
         match self {
             Kind::Http(_) => "http://",
             Kind::Tcp(..) => "tcp://",
@@ -94,7 +94,7 @@ impl Kind {
     }
 }
 
-pub(super) fn parse(text: &str, url_regex: Option<&Pattern>) -> Result<Address, Wrong> {
+pub(in crate::config) fn parse(text: &str, url_regex: Option<&Pattern>) -> Result<Address, Wrong> {
     let shown = if text.contains('@') { String::new() } else { format!("{text:?} ") };
     let mut url = Url::parse(text).map_err(|error| match error {
         ParseError::InvalidIpv6Address if text.contains('%') => Wrong::new(

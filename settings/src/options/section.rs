@@ -28,10 +28,11 @@ use std::path::Path;
 
 use serde_yaml::{Mapping, Value};
 
-use crate::fault::{Fault, Wrong};
-use crate::quantity::{kind, shown};
-use crate::schema::{Schema, kinds};
-use crate::{nearest, variables};
+use super::fault::{Fault, Wrong};
+use super::nearest::nearest;
+use super::quantity::{kind, shown};
+use super::schema::{Schema, kinds};
+use super::variables;
 
 /// A mapping of options that is being read.
 pub struct Section<'a> {

@@ -35,15 +35,15 @@ const MOST_BODY: usize = 1024 * 1024;
 
 /// What an entry or `defaults` says of the request.
 #[derive(Clone, Default)]
-pub(super) struct RequestOptions {
-    pub(super) method: Option<Method>,
+pub(in crate::config) struct RequestOptions {
+    pub(in crate::config) method: Option<Method>,
     headers: HeaderMap,
     body: Option<SecretString>,
     authorization: Option<HeaderValue>,
 }
 
 impl RequestOptions {
-    pub(super) fn read(section: &mut Section<'_>) -> RequestOptions {
+    pub(in crate::config) fn read(section: &mut Section<'_>) -> RequestOptions {
         let method = section.parse("method", method);
         let headers = section.headers("headers");
         let body = section.secret("body");
@@ -55,7 +55,7 @@ impl RequestOptions {
     }
 
     /// The options that stand here, for kinds of monitors that have no use for them.
-    pub(super) fn given(&self) -> impl Iterator<Item = &'static str> {
+    pub(in crate::config) fn given(&self) -> impl Iterator<Item = &'static str> {
         let is_basic = |value: &HeaderValue| value.as_bytes().starts_with(b"Basic ");
         let authorization =
             if self.authorization.as_ref().is_some_and(is_basic) { "basic_auth" } else { "bearer_token" };
@@ -69,7 +69,7 @@ impl RequestOptions {
     }
 
     /// The request of an entry. `credentials` are those of its url.
-    pub(super) fn over(
+    pub(in crate::config) fn over(
         self,
         defaults: &RequestOptions,
         credentials: Option<HeaderValue>,
@@ -142,7 +142,7 @@ fn read_authorization(section: &mut Section<'_>, has_header: bool) -> Option<Hea
 }
 
 /// The header of basic authentication.
-pub(super) fn basic_authorization(user: &str, password: &str) -> Result<HeaderValue, Wrong> {
+pub(in crate::config) fn basic_authorization(user: &str, password: &str) -> Result<HeaderValue, Wrong> {
     if user.contains(':') {
         return Err(Wrong::new("has a `:` in its user", "basic authentication has no way to send it: choose another"));
     }
