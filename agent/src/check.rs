@@ -47,7 +47,7 @@ use http::Http;
 use net::deadline::{Deadline, micros};
 use net::resolve::Resolver;
 use net::tls::Contexts;
-use net::trace::{SharedTrace, locked};
+use net::trace::SharedTrace;
 use outcome::Fault;
 
 /// What all checks share: the trust store, and the threads that look names up.
@@ -94,7 +94,7 @@ impl Checker {
             }
         }
         let Attempt { verdict, took, trace, findings } = last.expect("there is always a first attempt");
-        let mut trace = locked(&trace);
+        let mut trace = trace.lock();
         let (outcome, error) = match verdict {
             Ok(()) => (Outcome::Success, None),
             Err(fault) => (fault.outcome(), Some(text::harmless(fault.text().as_bytes()))),
@@ -139,11 +139,11 @@ impl Checker {
             Target::Dns(question) => dns::check(monitor, question, resolver, deadline, &trace, &mut findings),
         }));
         let took = started.elapsed();
-        locked(&trace).end();
+        trace.lock().end();
         let verdict = asked
             .unwrap_or_else(|panic| Err(Fault::new(Outcome::AgentError, panic_text(panic.as_ref()))))
             .and_then(|()| expect::time(took, expect))
-            .and_then(|()| expect::certificate(locked(&trace).first_end(), expect));
+            .and_then(|()| expect::certificate(trace.lock().first_end(), expect));
         Attempt { verdict, took, trace, findings }
     }
 

@@ -37,7 +37,7 @@ mod shared;
 mod status;
 
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use commit::committer::Committer;
@@ -54,6 +54,7 @@ use crate::config::{OutboxConfig, WhenFull};
 use disk::durable;
 use disk::marks::Marks;
 use disk::root::Root;
+use parking_lot::{Condvar, Mutex};
 use shared::{Bounds, Shared};
 
 /// Pieces of memory from this size on are better given back at once: sled makes buffers of some MiB again for each

@@ -26,11 +26,12 @@ mod silence;
 mod window;
 mod worker;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use parking_lot::{Condvar, Mutex};
 use settings::Failure;
 
 use crate::outbox::Outbox;
@@ -73,7 +74,7 @@ struct Shared {
 impl Shared {
     /// Ends a pause of the thread.
     fn wake(&self) {
-        drop(self.wake.lock().unwrap_or_else(PoisonError::into_inner));
+        drop(self.wake.lock());
         self.woken.notify_all();
     }
 }

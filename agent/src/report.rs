@@ -7,9 +7,10 @@
 //! outbox at its bound drops one.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use wire::{AgentEvent, AgentReport, Clock, Configuration, Content, List, MonitorDue, Pending, Previous};
 
 use crate::config::Config;
@@ -84,12 +85,12 @@ impl Reporter {
 
     /// From now on this runs.
     pub(crate) fn runs(&self, config: &Config) {
-        *locked(&self.running) = Arc::new(Running::of(config));
+        *self.running.lock() = Arc::new(Running::of(config));
     }
 
     /// The first record of an epoch.
     pub(crate) fn start(&self, opening: &Opening, clock: Clock) -> Vec<u8> {
-        *locked(&self.previous) = opening.previous;
+        *self.previous.lock() = opening.previous;
         let status = Status { highest_seq: 0, ..opening.status.clone() };
         let said = self.say(AgentEvent::Start, None);
         self.payload(said.portions(None).next().expect("there is always one portion"), &status, BTreeMap::new(), clock)
@@ -97,14 +98,14 @@ impl Reporter {
 
     /// The records that follow the first one when the monitors don't fit into it.
     pub(crate) fn start_continued(&self, status: &Status, clock: Clock) -> Vec<Vec<u8>> {
-        let said = locked(&self.said).clone();
+        let said = self.said.lock().clone();
         let rest = said.iter().flat_map(|said| said.portions(None).skip(1));
         rest.map(|portion| self.payload(portion, status, BTreeMap::new(), clock)).collect()
     }
 
     /// The records that say what runs after a reload; never none.
     pub(crate) fn reload(&self, status: &Status, missed: &BTreeMap<String, u64>, clock: Clock) -> Vec<Vec<u8>> {
-        let before = locked(&self.said).clone();
+        let before = self.said.lock().clone();
         let said = self.say(AgentEvent::Reload, before);
         said.portions(None).map(|portion| self.payload(portion, status, missed.clone(), clock)).collect()
     }
@@ -112,7 +113,7 @@ impl Reporter {
     /// The records that say once more which monitors are due, and since when: those that said it last may be lost. It is
     /// the same list: who has a part of it already loses or counts nothing by that.
     pub(crate) fn again(&self, status: &Status, missed: &BTreeMap<String, u64>, clock: Clock) -> Vec<Vec<u8>> {
-        let said = locked(&self.said).clone();
+        let said = self.said.lock().clone();
         let portions = said.iter().flat_map(|said| said.portions(Some(said.since)));
         portions.map(|portion| self.payload(portion, status, missed.clone(), clock)).collect()
     }
@@ -141,17 +142,17 @@ impl Reporter {
         missed: BTreeMap<String, u64>,
         clock: Clock,
     ) -> Vec<u8> {
-        let running = locked(&self.running).clone();
+        let running = self.running.lock().clone();
         let occasion = Occasion { event, at, running: &running, monitors: &[], due_since: None };
         self.payload(occasion, status, missed, clock)
     }
 
     /// What runs is what is said from now on, after what was said before in this epoch.
     fn say(&self, event: AgentEvent, before: Option<Said>) -> Said {
-        let (at, running) = (Timestamp::now(), locked(&self.running).clone());
+        let (at, running) = (Timestamp::now(), self.running.lock().clone());
         let same = before.filter(|before| before.running.monitors == running.monitors);
         let said = Said { event, at, since: same.map_or(at, |before| before.since), running };
-        *locked(&self.said) = Some(said.clone());
+        *self.said.lock() = Some(said.clone());
         said
     }
 
@@ -160,7 +161,7 @@ impl Reporter {
             event: of.event,
             at: of.at,
             version: env!("CARGO_PKG_VERSION").into(),
-            previous: *locked(&self.previous),
+            previous: *self.previous.lock(),
             highest_seq: status.highest_seq,
             pending: status.pending,
             oldest_pending: status.oldest_pending.map(|oldest| Pending { epoch: oldest.epoch, seq: oldest.seq }),
@@ -171,7 +172,7 @@ impl Reporter {
             labels: of.running.labels.clone(),
             monitors: of.monitors.to_vec(),
             due_since: of.due_since,
-            list: locked(&self.said).as_ref().map(Said::in_short),
+            list: self.said.lock().as_ref().map(Said::in_short),
         };
         wire::payload(&self.agent, &Content::Agent(Box::new(report)))
     }
@@ -189,10 +190,6 @@ impl Said {
         let Said { event, running, .. } = self;
         running.monitors.iter().map(move |monitors| Occasion { event: *event, at, running, monitors, due_since })
     }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn in_portions(monitors: impl Iterator<Item = MonitorDue>) -> Vec<Vec<MonitorDue>> {
@@ -257,7 +254,7 @@ mod tests {
         let started_at = start[0].0.at;
 
         // It is read again, and that was not said yet.
-        *locked(&reporter.running) = running(&["c"], "2");
+        *reporter.running.lock() = running(&["c"], "2");
         let said = again();
         assert!(said.iter().all(|(report, _)| report.at >= started_at));
         let as_first = |(report, ids): (AgentReport, Vec<String>)| {
@@ -268,7 +265,7 @@ mod tests {
 
         let (reload, ids) = lists(&reporter.reload(&status, &missed, clock)).remove(0);
         assert_eq!((reload.event, ids), (AgentEvent::Reload, vec!["c".to_owned()]));
-        *locked(&reporter.running) = running(&["c"], "3");
+        *reporter.running.lock() = running(&["c"], "3");
         reporter.reload(&status, &missed, clock);
         let said = again();
         let report = &said[0].0;

@@ -19,12 +19,13 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use jiff::Timestamp;
+use parking_lot::{Mutex, MutexGuard};
 use sd_notify::NotifyState;
 use settings::Hosts;
 use tokio::task::spawn_blocking;
@@ -208,7 +209,7 @@ impl Running {
             let (agent, intake, checker) = (config.agent.name.clone(), intake.clone(), checker.clone());
             let health = health.clone();
             move |monitor: &Monitor, scheduled_at: Timestamp| {
-                let checker = locked(&checker).clone();
+                let checker = checker.lock().clone();
                 let result = checker.check(monitor, scheduled_at);
                 health.checked(result.outcome);
                 keep(&intake, &agent, result);
@@ -238,7 +239,7 @@ impl Running {
     }
 
     fn delivery(&self) -> MutexGuard<'_, Option<Delivery>> {
-        locked(&self.delivery)
+        self.delivery.lock()
     }
 
     /// How long a stop may take: as long as the slowest check, and the last attempts to keep and to publish.
@@ -248,7 +249,7 @@ impl Running {
 
     /// Fails when a part has ended by itself.
     fn tick(&self) -> Result<(), RunError> {
-        let mut periodic = locked(&self.periodic);
+        let mut periodic = self.periodic.lock();
         periodic.jumped |= periodic.clock.look();
         let clock = periodic.clock.seen();
         periodic.gaps.tell(self.schedule.missed());
@@ -356,7 +357,7 @@ impl Running {
             // Or the stop would wait for a disk that refuses.
             delivery.outbox().hurry();
         }
-        locked(&self.checker).stop();
+        self.checker.lock().stop();
         self.reloads.stop_earlier();
         self.schedule.stop();
         let delivery = self.delivery().take();
@@ -366,14 +367,10 @@ impl Running {
         };
         // Before the flush, which may last: what is due ends with the checks, and the missed slots are counted until then.
         let (ended, missed) = (Timestamp::now(), self.schedule.missed());
-        let clock = locked(&self.periodic).clock.seen();
+        let clock = self.periodic.lock().clock.seen();
         let pending = delivery.stop(ended, missed, clock);
         log::info!(pending; "the agent has stopped");
     }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Hands a result to the outbox. There is no check without a result, so one that is too large goes without its tags.

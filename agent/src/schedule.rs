@@ -22,10 +22,12 @@ mod plan;
 mod tests;
 mod worker_pool;
 
+use parking_lot::{Condvar, Mutex, MutexGuard};
+
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -163,7 +165,9 @@ impl Schedule {
         state.plan.reschedule();
         state.worker_pool.resize(workers);
         // Anyone who watches does so for slots that may be others now.
-        state.worker_pool.all().for_each(|waker| waker.notify_one());
+        for waker in state.worker_pool.all() {
+            waker.notify_one();
+        }
         changes
     }
 
@@ -209,9 +213,11 @@ impl Schedule {
         let mut state = self.engine.locked();
         state.stopping = true;
         state.plan.hold(Missed::Stopped);
-        state.worker_pool.all().for_each(|waker| waker.notify_one());
+        for waker in state.worker_pool.all() {
+            waker.notify_one();
+        }
         while state.worker_pool.threads() > 0 {
-            state = self.engine.ended.wait(state).unwrap_or_else(PoisonError::into_inner);
+            self.engine.ended.wait(&mut state);
         }
     }
 }
@@ -224,7 +230,7 @@ impl Drop for Schedule {
 
 impl Engine {
     fn locked(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// A thread's life: it makes the checks that may start, and rests when there are none.
@@ -253,8 +259,7 @@ impl Engine {
                 Rest::Idle => self.idle,
                 Rest::End => break,
             };
-            let waited;
-            (state, waited) = waker.wait_timeout(state, patience).unwrap_or_else(PoisonError::into_inner);
+            let waited = waker.wait_for(&mut state, patience);
             is_spare = state.worker_pool.wake(waker) && waited.timed_out();
         }
         self.ended.notify_all();

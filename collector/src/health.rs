@@ -18,11 +18,11 @@ mod tally;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 pub use alerting::Alerting;
 use asking::Asking;
+use parking_lot::{Mutex, MutexGuard};
 use prometheus_client::metrics::histogram::Histogram;
 use sd_notify::NotifyState;
 use settings::{Outage, terminal};
@@ -144,11 +144,11 @@ impl Health {
     }
 
     fn asking(&self) -> MutexGuard<'_, Asking> {
-        self.asking.lock().unwrap_or_else(PoisonError::into_inner)
+        self.asking.lock()
     }
 
     fn no_broker(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.no_broker_since.lock().unwrap_or_else(PoisonError::into_inner)
+        self.no_broker_since.lock()
     }
 
     /// Returns whether Kafka can be read, and why it cannot.
@@ -221,7 +221,7 @@ impl Health {
     }
 
     fn by_partition(&self) -> MutexGuard<'_, BTreeMap<i32, i64>> {
-        self.lags.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lags.lock()
     }
 
     /// Returns which parts that are needed for storing results are not there.

@@ -168,7 +168,8 @@ impl<'kvs> VisitSource<'kvs> for Fields {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use parking_lot::Mutex;
+    use std::sync::Arc;
 
     use super::*;
 
@@ -231,14 +232,14 @@ mod tests {
         builder.target(env_logger::Target::Pipe(Box::new(Written(written.clone()))));
         let args = format_args!("POST https://hooks.example/s3cret");
         log::Log::log(&builder.build(), &Record::builder().level(level).target(target).args(args).build());
-        String::from_utf8(written.lock().unwrap().clone()).unwrap()
+        String::from_utf8(written.lock().clone()).unwrap()
     }
 
     struct Written(Arc<Mutex<Vec<u8>>>);
 
     impl Write for Written {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
+            self.0.lock().write(bytes)
         }
 
         fn flush(&mut self) -> std::io::Result<()> {

@@ -4,11 +4,11 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 use std::{env, fs};
 
 use anyhow::{Context, Result, ensure};
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
 
 use crate::directory::directory;
@@ -189,7 +189,7 @@ impl Daemon {
     }
 
     fn slot(&self) -> MutexGuard<'_, Option<Process>> {
-        self.process.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.process.lock()
     }
 }
 

@@ -12,10 +12,11 @@ mod roles;
 mod secured;
 mod topic;
 
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use parking_lot::{Condvar, Mutex};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
@@ -192,9 +193,9 @@ const MOST: usize = 6;
 
 impl Room {
     fn take(nodes: usize) -> Room {
-        let mut taken = TAKEN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut taken = TAKEN.lock();
         while *taken > 0 && *taken + nodes > MOST {
-            taken = FREED.wait(taken).unwrap_or_else(|poisoned| poisoned.into_inner());
+            FREED.wait(&mut taken);
         }
         *taken += nodes;
         Room { nodes }
@@ -203,7 +204,7 @@ impl Room {
 
 impl Drop for Room {
     fn drop(&mut self) {
-        *TAKEN.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) -= self.nodes;
+        *TAKEN.lock() -= self.nodes;
         FREED.notify_all();
     }
 }

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use parking_lot::{Mutex, MutexGuard};
 
 /// A mail server.
 pub struct Mail {
@@ -95,7 +96,7 @@ impl Mail {
 }
 
 fn lock(desk: &Mutex<Desk>) -> MutexGuard<'_, Desk> {
-    desk.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    desk.lock()
 }
 
 fn serve(desk: &Mutex<Desk>, stream: TcpStream) -> io::Result<()> {

@@ -7,9 +7,9 @@
 use std::fs::{self, File, TryLockError};
 use std::net::{Ipv4Addr, TcpListener};
 use std::ops::Range;
-use std::sync::Mutex;
 
 use anyhow::{Result, bail};
+use parking_lot::Mutex;
 use rand::seq::SliceRandom;
 
 const FIRST: u16 = 15_000;
@@ -30,7 +30,7 @@ struct Block {
 /// # Errors
 /// When none is found.
 pub fn free_port() -> Result<u16> {
-    let mut block = BLOCK.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let mut block = BLOCK.lock();
     loop {
         let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
         match block.ports.find(is_free) {

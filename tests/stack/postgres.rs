@@ -5,12 +5,13 @@ mod pooler;
 mod secured;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use diesel::connection::SimpleConnection;
 use diesel::sql_types::Text;
 use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl};
+use parking_lot::{Mutex, MutexGuard};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
@@ -333,7 +334,7 @@ impl Database {
     }
 
     fn session(&self) -> MutexGuard<'_, Option<PgConnection>> {
-        self.session.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.session.lock()
     }
 
     /// The number of rows of a table or query's `from`, such as `results where outcome = 'success'`.

@@ -7,12 +7,13 @@ use std::fs::{self, File, OpenOptions};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use anyhow::{Context, Result, anyhow, bail};
+use parking_lot::Mutex;
 pub use rustix::process::Signal;
 use rustix::process::{Pid, getpid, getppid, kill_process, set_parent_process_death_signal};
 
@@ -168,8 +169,8 @@ impl Process {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Child> {
-        self.child.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    fn lock(&self) -> parking_lot::MutexGuard<'_, Child> {
+        self.child.lock()
     }
 }
 

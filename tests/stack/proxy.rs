@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use anyhow::{Context, Result};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::ports::free_port;
 
@@ -94,7 +95,7 @@ impl Proxy {
     pub fn refuse(&self) {
         self.shared.lock().mode = Mode::Refusing;
         self.cut();
-        if let Some(listening) = self.listener.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take() {
+        if let Some(listening) = self.listener.lock().take() {
             // Closing is not enough: a process that another test is about to start holds a copy of the socket from
             // its fork to its exec, and a socket takes connections until the last copy is closed. A shutdown ends
             // this for all copies, and wakes the thread.
@@ -123,8 +124,7 @@ impl Proxy {
                 thread::spawn(move || shared.link(client));
             }
         };
-        *self.listener.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) =
-            Some(Listening { socket, thread: thread::spawn(accept) });
+        *self.listener.lock() = Some(Listening { socket, thread: thread::spawn(accept) });
         Ok(())
     }
 }
@@ -137,7 +137,7 @@ impl Drop for Proxy {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.state.lock()
     }
 
     /// One connection from its beginning to its end.
@@ -190,7 +190,7 @@ impl Shared {
     fn wait_until_open(&self) {
         let mut state = self.lock();
         while state.mode == Mode::Hanging {
-            state = self.changed.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner());
+            self.changed.wait(&mut state);
         }
     }
 }

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
 use openssl::ssl::{SslAcceptor, SslFiletype, SslMethod};
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::certificates::Authority;
 use crate::eventually;
@@ -207,7 +208,7 @@ impl Web {
 }
 
 fn lock(shared: &Mutex<State>) -> MutexGuard<'_, State> {
-    shared.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    shared.lock()
 }
 
 fn serve(shared: &Mutex<State>, stream: impl Read + Write) -> io::Result<()> {

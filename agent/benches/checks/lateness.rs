@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use agent::config::{Config, Monitor};
 use agent::schedule::Schedule;
 use anyhow::{Context, Result};
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::json;
 
@@ -70,11 +71,11 @@ pub(crate) fn child() -> Result<()> {
             return;
         }
         let late = Timestamp::now().as_microsecond() - slot.as_microsecond();
-        noted.lock().unwrap_or_else(PoisonError::into_inner).push(late);
+        noted.lock().push(late);
     };
     let monitors = config.monitors.into_iter().map(Arc::new).collect();
     let schedule = Schedule::start("bench", monitors, load.workers, Arc::new(run));
-    let take = || std::mem::take(&mut *lateness.lock().unwrap_or_else(PoisonError::into_inner));
+    let take = || std::mem::take(&mut *lateness.lock());
     // The time itself is what is measured.
     thread::sleep(load.warm_up);
     let (cpu, _) = (cpu(), take());

@@ -3,8 +3,10 @@
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+
+use parking_lot::{Condvar, Mutex};
 
 use crate::load::Store;
 
@@ -64,9 +66,9 @@ impl Grouped {
         let of_thread = Arc::clone(&shared);
         let thread = thread::spawn(move || {
             loop {
-                let mut waiting = of_thread.waiting.lock().expect("no panic");
+                let mut waiting = of_thread.waiting.lock();
                 while waiting.records.is_empty() && !waiting.stopping {
-                    waiting = of_thread.more.wait(waiting).expect("no panic");
+                    of_thread.more.wait(&mut waiting);
                 }
                 if waiting.records.is_empty() {
                     return;
@@ -76,7 +78,7 @@ impl Grouped {
                 let group = waiting.group;
                 drop(waiting);
                 keep(records);
-                of_thread.waiting.lock().expect("no panic").kept = group;
+                of_thread.waiting.lock().kept = group;
                 of_thread.kept.notify_all();
             }
         });
@@ -88,7 +90,7 @@ impl Store for Grouped {
     type Ticket = u64;
 
     fn submit(&self, record: Vec<u8>) -> u64 {
-        let mut waiting = self.shared.waiting.lock().expect("no panic");
+        let mut waiting = self.shared.waiting.lock();
         waiting.records.push(record);
         if waiting.records.len() == 1 {
             self.shared.more.notify_one();
@@ -97,14 +99,14 @@ impl Store for Grouped {
     }
 
     fn wait(&self, group: u64) {
-        let waiting = self.shared.waiting.lock().expect("no panic");
-        drop(self.shared.kept.wait_while(waiting, |waiting| waiting.kept < group).expect("no panic"));
+        let mut waiting = self.shared.waiting.lock();
+        self.shared.kept.wait_while(&mut waiting, |waiting| waiting.kept < group);
     }
 }
 
 impl Drop for Grouped {
     fn drop(&mut self) {
-        self.shared.waiting.lock().expect("no panic").stopping = true;
+        self.shared.waiting.lock().stopping = true;
         self.shared.more.notify_one();
         self.thread.take().into_iter().for_each(|thread| thread.join().expect("the committer ends"));
     }

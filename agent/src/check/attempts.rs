@@ -4,8 +4,9 @@
 //! but none goes on beyond the interval, since the next slot's check is due then; one that would get less than half of
 //! either is not begun. When the agent stops, nothing is tried again.
 
-use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
 
 use crate::config::Monitor;
 
@@ -63,15 +64,14 @@ pub(super) struct Stop {
 impl Stop {
     /// The agent stops.
     pub(super) fn stop(&self) {
-        *self.stopping.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        *self.stopping.lock() = true;
         self.changed.notify_all();
     }
 
     /// Waits for so long, or until the agent stops.
     fn comes_within(&self, pause: Duration) -> bool {
-        let stopping = self.stopping.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.changed.wait_timeout_while(stopping, pause, |stopping| !*stopping);
-        let (stopping, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let mut stopping = self.stopping.lock();
+        self.changed.wait_while_for(&mut stopping, |stopping| !*stopping, pause);
         *stopping
     }
 }

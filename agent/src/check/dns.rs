@@ -19,7 +19,7 @@ use super::findings::Findings;
 use super::net::deadline::Deadline;
 use super::net::resolve::Resolver;
 use super::net::socket::Socket;
-use super::net::trace::{Phase, SharedTrace, locked};
+use super::net::trace::{Phase, SharedTrace};
 use super::outcome::Fault;
 use crate::config::{Monitor, Question};
 
@@ -37,14 +37,14 @@ pub(super) fn check(
     trace: &SharedTrace,
     findings: &mut Findings,
 ) -> Result<(), Fault> {
-    locked(trace).enter(Phase::Dns);
+    trace.lock().enter(Phase::Dns);
     let server = resolver.resolve(&question.server, question.port, monitor.ip, deadline)?[0];
     let query = query(question)?;
     let mut answer = by_udp(server, &query, deadline, trace)?;
     if answer.header().tc() {
         answer = by_tcp(server, &query, deadline, trace)?;
     }
-    locked(trace).end();
+    trace.lock().end();
     findings.body_bytes = Some(answer.as_octets().len() as u64);
     let Question { name, kind, .. } = question;
     let code = answer.header().rcode();
@@ -71,14 +71,14 @@ fn query(question: &Question) -> Result<Answer, Fault> {
 }
 
 fn by_udp(server: SocketAddr, query: &Answer, deadline: Deadline, trace: &SharedTrace) -> Result<Answer, Fault> {
-    locked(trace).enter(Phase::Connect);
+    trace.lock().enter(Phase::Connect);
     let doing = format!("asking {server}");
     let fault = |error: &io::Error| udp_fault(&doing, error);
     let any: IpAddr = if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind((any, 0)).map_err(|error| fault(&error))?;
     socket.connect(server).map_err(|error| fault(&error))?;
-    locked(trace).connected(server);
-    locked(trace).enter(Phase::FirstByte);
+    trace.lock().connected(server);
+    trace.lock().enter(Phase::FirstByte);
     let mut buffer = vec![0; MOST_UDP];
     let whole = deadline.left().ok_or_else(|| deadline.passed(&doing))?;
     for sent in 1..=SENDS {
@@ -113,9 +113,9 @@ fn udp_fault(doing: &str, error: &io::Error) -> Fault {
 }
 
 fn by_tcp(server: SocketAddr, query: &Answer, deadline: Deadline, trace: &SharedTrace) -> Result<Answer, Fault> {
-    locked(trace).enter(Phase::Connect);
+    trace.lock().enter(Phase::Connect);
     let (mut socket, _) = Socket::connect(&[server], deadline)?;
-    locked(trace).enter(Phase::FirstByte);
+    trace.lock().enter(Phase::FirstByte);
     let fault = |error: io::Error| deadline.of_stream("asking by TCP", &error);
     let length = u16::try_from(query.as_slice().len()).unwrap_or(u16::MAX);
     socket.write_all(&[&length.to_be_bytes(), query.as_slice()].concat()).map_err(fault)?;

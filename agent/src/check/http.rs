@@ -31,7 +31,7 @@ use cookies::Cookies;
 use super::expect;
 use super::net::resolve::Resolver;
 use super::net::tls::Contexts;
-use super::net::trace::{SharedTrace, locked};
+use super::net::trace::SharedTrace;
 use super::outcome::Fault;
 use super::text::harmless;
 use crate::config::{Monitor, Request, is_redirect};
@@ -112,7 +112,7 @@ impl Http {
             let hop = Hop { url: path.here(), method: &method, body, request, is_own, cookies: &set };
             let answer = self.ask(monitor, &hop, deadline, trace);
             // An answer that breaks off, or can't be read, may have begun with one.
-            findings.status_code = locked(trace).status_code().or(findings.status_code);
+            findings.status_code = trace.lock().status_code().or(findings.status_code);
             let response = answer?;
             findings.status_code = Some(response.status().as_u16());
             findings.reason = phrase(response.status(), trace);
@@ -203,6 +203,6 @@ fn becomes_get(status: StatusCode, method: &Method) -> bool {
 
 /// The server's phrase, or else the standard one.
 fn phrase(status: StatusCode, trace: &SharedTrace) -> Option<String> {
-    let given = locked(trace).phrase(status.as_u16()).map(harmless);
+    let given = trace.lock().phrase(status.as_u16()).map(harmless);
     given.or_else(|| status.canonical_reason().map(str::to_owned))
 }

@@ -13,7 +13,7 @@ use super::findings::Findings;
 use super::net::deadline::Deadline;
 use super::net::resolve::Resolver;
 use super::net::socket::Socket;
-use super::net::trace::{Phase, SharedTrace, locked};
+use super::net::trace::{Phase, SharedTrace};
 use super::outcome::Fault;
 use crate::config::{Monitor, Port};
 
@@ -28,15 +28,15 @@ pub(super) fn check(
     trace: &SharedTrace,
     findings: &mut Findings,
 ) -> Result<(), Fault> {
-    locked(trace).enter(Phase::Dns);
+    trace.lock().enter(Phase::Dns);
     let addresses = resolver.resolve(&port.host, port.port, monitor.ip, deadline)?;
-    locked(trace).enter(Phase::Connect);
+    trace.lock().enter(Phase::Connect);
     let (mut socket, peer) = Socket::connect(&addresses, deadline)?;
-    locked(trace).connected(peer);
+    trace.lock().connected(peer);
     if port.send.is_none() && monitor.pattern.is_none() {
         return Ok(());
     }
-    locked(trace).enter(Phase::FirstByte);
+    trace.lock().enter(Phase::FirstByte);
     if monitor.pattern.is_none() {
         return say(&mut socket, port);
     }
@@ -72,7 +72,7 @@ fn listen(socket: &mut Socket, monitor: &Monitor, trace: &SharedTrace, findings:
             Err(_) if deadline.left().is_none() && total > 0 => break "what the server said within the timeout",
             Err(error) => return Err(deadline.of_stream("waiting for what the server says", &error)),
         };
-        locked(trace).enter(Phase::Body);
+        trace.lock().enter(Phase::Body);
         searches.take(said);
         begin.extend_from_slice(&said[..said.len().min(expect::MOST_QUOTED + 1 - begin.len())]);
         total += said.len() as u64;

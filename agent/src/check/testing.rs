@@ -2,10 +2,11 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use url::Url;
 
 use crate::config::{Expect, Monitor, Request, Target};
@@ -56,7 +57,7 @@ impl Server {
         let log = requests.clone();
         let port = listen(move |mut stream| {
             let request = read_head(&mut stream);
-            log.lock().unwrap().push(request.clone());
+            log.lock().push(request.clone());
             script(&request, stream);
         });
         Server { port, requests }
@@ -72,7 +73,7 @@ impl Server {
             let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
             stream.read_exact(&mut body).unwrap();
             request.push_str(std::str::from_utf8(&body).unwrap());
-            log.lock().unwrap().push(request.clone());
+            log.lock().push(request.clone());
             script(&request, &mut stream);
         });
         Server { port, requests }
@@ -85,7 +86,7 @@ impl Server {
 
     /// The heads of all requests so far.
     pub(crate) fn requests(&self) -> Vec<String> {
-        self.requests.lock().unwrap().clone()
+        self.requests.lock().clone()
     }
 }
 

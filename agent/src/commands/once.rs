@@ -4,10 +4,10 @@ mod table;
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use wire::{CheckResult, Outcome};
 
 use super::FOUND;
@@ -74,7 +74,7 @@ fn check_all(checker: &Checker, monitors: &[&Monitor], workers: usize) -> Vec<Ch
             Some((index, monitor))
         }) {
             let result = checker.check(monitor, Timestamp::now());
-            results.lock().unwrap_or_else(PoisonError::into_inner).push((index, result));
+            results.lock().push((index, result));
         }
     };
     thread::scope(|scope| {
@@ -86,7 +86,7 @@ fn check_all(checker: &Checker, monitors: &[&Monitor], workers: usize) -> Vec<Ch
         }
         work();
     });
-    let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut results = results.into_inner();
     results.sort_by_key(|(index, _)| *index);
     results.into_iter().map(|(_, result)| result).collect()
 }

@@ -1,7 +1,7 @@
 //! The way out: records are read in order, acknowledged once they are delivered, and what lies behind the cursor is freed.
 
 use std::io;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::disk::chunk::Chunk;
@@ -63,9 +63,9 @@ impl Outbox {
     }
 
     pub(super) fn wait_until(&self, timeout: Duration, holds: impl Fn(&State) -> bool) -> bool {
-        let state = self.shared.state();
-        let waited = self.shared.changed.wait_timeout_while(state, timeout, |state| !holds(state));
-        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+        let mut state = self.shared.state();
+        self.shared.changed.wait_while_for(&mut state, |state| !holds(state), timeout);
+        holds(&state)
     }
 
     /// The last position that was acknowledged or dropped.
@@ -156,7 +156,7 @@ impl Shared {
     /// Makes the cursor durable beside the chunks.
     pub(super) fn keep_cursor(&self) -> io::Result<()> {
         // The committer and anyone who acknowledges both do; the cursor never goes back.
-        let _one_at_a_time = self.freeing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = self.freeing.lock();
         let acknowledged = self.state().acknowledged;
         self.root.set_cursor(acknowledged)
     }

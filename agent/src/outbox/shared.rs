@@ -1,7 +1,9 @@
 //! What all parts of one open outbox share: its directory, its bounds, and where it stands.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::disk::chunk::Chunk;
 use super::disk::journal::Left;
@@ -87,7 +89,7 @@ impl Bounds {
 
 impl Shared {
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     pub(super) fn count_dropped(&self, records: u64) {

@@ -1,9 +1,10 @@
 //! One producer, from the moment that Kafka answers for the topic until something fails.
 
-use std::sync::{Mutex, Once, PoisonError};
+use std::sync::Once;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -55,7 +56,7 @@ impl ClientContext for Context {
     fn error(&self, error: KafkaError, reason: &str) {
         log::debug!(target: "librdkafka", "{error}: {reason}");
         let failure = failure(&error, reason);
-        let mut complaint = self.complaint.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut complaint = self.complaint.lock();
         *complaint = Some(failure.or_more_telling(complaint.take()));
     }
 }
@@ -68,7 +69,7 @@ impl ProducerContext for Context {
             Ok(_) => Ok(()),
             Err((error, _)) => Err(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail)),
         };
-        self.reports.lock().unwrap_or_else(PoisonError::into_inner).push((position as u64, report));
+        self.reports.lock().push((position as u64, report));
     }
 }
 
@@ -146,13 +147,13 @@ impl Link {
 
     /// The most telling one of what the connections complained of since the last call.
     pub(super) fn take_complaint(&self) -> Option<Failure> {
-        self.producer.context().complaint.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.producer.context().complaint.lock().take()
     }
 
     /// The reports since the last call. rdkafka spins through the last millisecond of any time that it is given to wait,
     /// so it is given none: anyone who calls waits.
     pub(super) fn take_reports(&self) -> Vec<Report> {
-        let reports = || self.producer.context().reports.lock().unwrap_or_else(PoisonError::into_inner);
+        let reports = || self.producer.context().reports.lock();
         loop {
             let before = reports().len();
             for _ in 0..BURST {

@@ -1,7 +1,7 @@
 //! The publisher's thread: it fills the window, takes what brokers answer, and moves the outbox's cursor.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -310,9 +310,9 @@ impl Worker {
     }
 
     fn pause(&self, pause: Duration) {
-        let guard = self.shared.wake.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut guard = self.shared.wake.lock();
         if !self.is_stopping() {
-            drop(self.shared.woken.wait_timeout(guard, pause).unwrap_or_else(PoisonError::into_inner));
+            self.shared.woken.wait_for(&mut guard, pause);
         }
     }
 

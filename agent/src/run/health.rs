@@ -9,17 +9,16 @@
 mod metrics;
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use sd_notify::NotifyState;
 use settings::{Asked, Failure, terminal};
 use wire::Outcome;
 
-use super::locked;
 use crate::outbox::Status;
 
 /// How long a tick may be under way before it counts as one that hangs: as long as systemd's watchdog waits.
@@ -105,19 +104,19 @@ impl Health {
 
     /// Which part hangs at this time, be it the tick itself, which tells of the others.
     fn hangs_at(&self, now: Instant) -> Option<&'static str> {
-        let ticked = *locked(&self.ticked);
+        let ticked = *self.ticked.lock();
         if ticked.is_none_or(|ticked| now.saturating_duration_since(ticked) > TICKING) {
             return Some("tick");
         }
-        locked(&self.seen).hangs
+        self.seen.lock().hangs
     }
 
     /// Takes note of how things are.
     pub(super) fn saw(&self, seen: Seen) {
         let status = seen.status();
-        *locked(&self.seen) = seen;
-        *locked(&self.ticked) = Some(Instant::now());
-        let mut said = locked(&self.said);
+        *self.seen.lock() = seen;
+        *self.ticked.lock() = Some(Instant::now());
+        let mut said = self.said.lock();
         if *said != status {
             tell(&[NotifyState::Status(&terminal::shown(&status))]);
             *said = status;

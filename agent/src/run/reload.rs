@@ -11,12 +11,13 @@
 use std::mem;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use settings::{Fault, LogThrottle};
 
-use super::{Running, locked};
+use super::Running;
 use crate::check::Checker;
 use crate::config::{Config, Fixed, Known};
 use crate::publish;
@@ -53,24 +54,24 @@ impl Reloads {
 
     /// The longest timeout of all monitors that ran: one that was removed may still have its check.
     pub(super) fn slowest(&self) -> Duration {
-        locked(&self.state).slowest
+        self.state.lock().slowest
     }
 
     /// How long it may take until a slot has ended: two intervals of the quickest monitor, since one may begin again at
     /// a reload, and the slowest check. None when there is no monitor.
     pub(super) fn slot_within(&self) -> Option<Duration> {
-        let state = locked(&self.state);
+        let state = self.state.lock();
         state.quickest.map(|interval| 2 * interval + state.slowest)
     }
 
     /// Whether the last reload was refused.
     pub(super) fn is_refused(&self) -> bool {
-        locked(&self.state).is_refused
+        self.state.lock().is_refused
     }
 
     /// Says from time to time that the last reload was refused.
     pub(super) fn remind(&self) {
-        let mut state = locked(&self.state);
+        let mut state = self.state.lock();
         if state.is_refused && state.log.happened(REFUSED, 1, Instant::now()).is_some() {
             log::error!("{REFUSED}: the agent goes on with what it had before");
         }
@@ -78,11 +79,11 @@ impl Reloads {
 
     /// What still runs as it was configured before is not tried again either: the agent stops.
     pub(super) fn stop_earlier(&self) {
-        locked(&self.state).earlier.iter().filter_map(Weak::upgrade).for_each(|checker| checker.stop());
+        self.state.lock().earlier.iter().filter_map(Weak::upgrade).for_each(|checker| checker.stop());
     }
 
     fn taken(&self, config: &Config, earlier: &Arc<Checker>) {
-        let mut state = locked(&self.state);
+        let mut state = self.state.lock();
         state.earlier.retain(|checker| checker.strong_count() > 0);
         state.earlier.push(Arc::downgrade(earlier));
         state.slowest = state.slowest.max(slowest(config));
@@ -98,7 +99,7 @@ impl Running {
         if let Err(problems) = self.try_reload() {
             problems.iter().for_each(|problem| log::error!("{problem}"));
             {
-                let mut state = locked(&self.reloads.state);
+                let mut state = self.reloads.state.lock();
                 (state.is_refused, state.log) = (true, LogThrottle::default());
             }
             self.reloads.remind();
@@ -122,7 +123,7 @@ impl Running {
             log::warn!(option = option.as_str(); "it changes with a restart only: the agent goes on with the old value");
         }
 
-        let earlier = mem::replace(&mut *locked(&self.checker), Arc::new(checker));
+        let earlier = mem::replace(&mut *self.checker.lock(), Arc::new(checker));
         self.reloads.taken(&config, &earlier);
         self.reporter.runs(&config);
         let revision = config.revision;

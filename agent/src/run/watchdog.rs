@@ -8,12 +8,12 @@
 //!
 //! That Kafka, a site or the disk is away holds up none of them.
 
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use sd_notify::NotifyState;
 
-use super::{health, locked};
+use super::health;
 
 /// How long the committer may have nothing to show: on a slow disk a commit takes seconds, salvage of a chunk longer.
 const COMMITTER: Duration = Duration::from_secs(60);
@@ -51,7 +51,7 @@ impl Watchdog {
 
     /// Which loop hangs; feeds the watchdog if none does.
     pub(super) fn look(&self, look: Look) -> Option<&'static str> {
-        let mut progress = locked(&self.progress);
+        let mut progress = self.progress.lock();
         let stalled = progress.stalled(look, Instant::now());
         match stalled {
             None if self.is_systemds => health::tell(&[NotifyState::Watchdog]),

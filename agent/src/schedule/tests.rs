@@ -19,7 +19,7 @@ fn reporting(monitors: Vec<Arc<Monitor>>) -> (Schedule, Receiver<(String, Timest
     let (report, reports) = channel();
     let report = Mutex::new(report);
     let run = move |monitor: &Monitor, slot| {
-        report.lock().unwrap().send((monitor.id.clone(), slot)).ok();
+        report.lock().send((monitor.id.clone(), slot)).ok();
     };
     (Schedule::start("edge-1", monitors, 2, Arc::new(run)), reports)
 }
@@ -49,9 +49,9 @@ fn stop_waits_for_what_runs_and_starts_nothing_more() {
     let ended = Arc::new(Mutex::new(0));
     let count = ended.clone();
     let run = move |_: &Monitor, _| {
-        began.lock().unwrap().send(()).ok();
-        released.lock().unwrap().recv().ok();
-        *count.lock().unwrap() += 1;
+        began.lock().send(()).ok();
+        released.lock().recv().ok();
+        *count.lock() += 1;
     };
     let schedule = Arc::new(Schedule::start("edge-1", vec![ticking("a")], 4, Arc::new(run)));
     begins.recv().unwrap();
@@ -60,10 +60,10 @@ fn stop_waits_for_what_runs_and_starts_nothing_more() {
     while !schedule.engine.locked().stopping {
         thread::yield_now();
     }
-    assert_eq!(*ended.lock().unwrap(), 0, "it still runs");
+    assert_eq!(*ended.lock(), 0, "it still runs");
     drop(release);
     stopper.join().unwrap();
-    assert_eq!(*ended.lock().unwrap(), 1);
+    assert_eq!(*ended.lock(), 1);
     assert!(begins.try_recv().is_err(), "nothing was started after the stop");
 }
 
@@ -103,7 +103,7 @@ fn a_check_that_panics_takes_nothing_along() {
     let report = Mutex::new(report);
     let run = move |monitor: &Monitor, _| {
         assert_ne!(monitor.id, "bad", "a panic on purpose");
-        report.lock().unwrap().send(()).ok();
+        report.lock().send(()).ok();
     };
     let schedule = Schedule::start("edge-1", vec![ticking("bad"), ticking("good")], 1, Arc::new(run));
     assert_eq!(reports.iter().take(10).count(), 10);
@@ -145,7 +145,7 @@ fn a_check_that_runs_while_its_monitor_is_removed_ends_in_peace_and_does_not_ove
     let run = move |_: &Monitor, _| {
         // A second one at once would find the receiver locked.
         let released = released.try_lock().expect("one at a time");
-        began.lock().unwrap().send(()).ok();
+        began.lock().send(()).ok();
         released.recv().ok();
     };
     let schedule = Schedule::start("edge-1", vec![ticking("a")], 4, Arc::new(run));
@@ -174,7 +174,7 @@ fn blocked(count: usize, workers: usize, idle: Duration) -> (Schedule, std::sync
     let released = Mutex::new(released);
     let run = move |_: &Monitor, _| {
         // Anyone who has the lock waits for all.
-        drop(released.lock().map(|released| released.recv()));
+        released.lock().recv().ok();
     };
     (Schedule::start_with("edge-1", many(count), workers, Arc::new(run), idle), release)
 }

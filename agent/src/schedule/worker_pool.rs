@@ -14,8 +14,10 @@
 //!
 //! There is one thread more than there may be checks at once: somebody watches even while all checks hang.
 
-use std::sync::{Arc, Condvar};
+use std::sync::Arc;
 use std::time::Duration;
+
+use parking_lot::Condvar;
 
 use super::grid::Moment;
 

@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::process::Command;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use agent::check::Checker;
 use agent::config::Monitor;
 use jiff::Timestamp;
+use parking_lot::Mutex;
 
 use super::{Held, child_directory, is_full, monitors, resident, run_child, say, servers, this};
 
@@ -32,12 +32,12 @@ fn check_all(checker: &Checker, monitors: &[Monitor], count: usize) -> Outcomes 
                     }
                     let result = checker.check(&monitors[number % monitors.len()], Timestamp::now());
                     let told = format!("{}: {}", result.name, result.outcome);
-                    *outcomes.lock().unwrap().entry(told).or_default() += 1;
+                    *outcomes.lock().entry(told).or_default() += 1;
                 }
             });
         }
     });
-    outcomes.into_inner().unwrap()
+    outcomes.into_inner()
 }
 
 #[test]

@@ -4,13 +4,13 @@
 
 use std::collections::BTreeSet;
 use std::net::UdpSocket;
-use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
 
 use agent::check::Checker;
 use agent::config::Monitor;
 use jiff::Timestamp;
+use parking_lot::Mutex;
 
 use super::{Held, child_directory, monitors, run_child, say, servers, this};
 
@@ -78,11 +78,11 @@ fn check_each(checker: &Checker, monitors: &[Monitor]) -> (BTreeSet<String>, Dur
             scope.spawn(move || {
                 let result = checker.check(monitor, Timestamp::now());
                 let name = if result.name.starts_with("http") { "name" } else { &result.name };
-                let mut outcomes = outcomes.lock().unwrap();
+                let mut outcomes = outcomes.lock();
                 outcomes.0.insert(format!("{name}: {}", result.outcome));
                 outcomes.1 = outcomes.1.max(Duration::from_micros(result.response_time_us.unwrap()));
             });
         }
     });
-    outcomes.into_inner().unwrap()
+    outcomes.into_inner()
 }

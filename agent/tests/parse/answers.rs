@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread;
 
 use agent::check::Checker;
@@ -10,6 +10,7 @@ use agent::config::Config;
 use flate2::Compression;
 use flate2::read::GzEncoder;
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -116,7 +117,7 @@ fn serve(answer: Arc<Mutex<Vec<u8>>>) -> u16 {
             let mut stream = stream.unwrap();
             let mut request = [0; 4096];
             let _some = stream.read(&mut request);
-            stream.write_all(&answer.lock().unwrap()).ok();
+            stream.write_all(&answer.lock()).ok();
             stream.shutdown(Shutdown::Write).ok();
             while stream.read(&mut request).is_ok_and(|count| count > 0) {}
         }
@@ -139,7 +140,7 @@ fn every_answer_gives_a_result_that_a_collector_takes() {
     let checker = Checker::new().unwrap();
 
     try_cases("answers", &(answer(), 0..PATTERNS.len()), |(answer, pattern)| {
-        set.lock().unwrap().clone_from(&answer);
+        set.lock().clone_from(&answer);
         let result = checker.check(&config.monitors[pattern], Timestamp::now());
         prop_assert_eq!(result.error.is_none(), result.outcome == Outcome::Success, "{:?}", result);
         prop_assert_ne!(result.outcome, Outcome::AgentError, "{:?}", result);

@@ -5,10 +5,11 @@
 //! earlier process told is not told unless the next process told the outage, too.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
+use parking_lot::Mutex;
 use settings::LogThrottle;
 use uuid::Uuid;
 
@@ -132,7 +133,7 @@ impl DatabaseWatch {
         if is_silenced {
             return Ok(true);
         }
-        let mut telling = self.telling.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut telling = self.telling.lock();
         let Telling { of_each, said } = &mut *telling;
         let addresses = self.receiver.channel.addresses();
         let each = if addresses.is_empty() { vec![None] } else { addresses.into_iter().map(Some).collect() };

@@ -1,9 +1,10 @@
 //! Evaluates the rules every ten seconds, in one collector at a time.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::notifier;
 use crate::alerts::evaluate::evaluate;
@@ -89,7 +90,7 @@ impl Evaluator {
     }
 
     fn hearing(&self) -> MutexGuard<'_, Option<Hearing>> {
-        self.hearing.lock().unwrap_or_else(PoisonError::into_inner)
+        self.hearing.lock()
     }
 }
 

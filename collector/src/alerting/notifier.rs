@@ -9,10 +9,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::RecvTimeoutError;
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use settings::LogThrottle;
 
 use super::shutdown::Shutdown;
@@ -68,7 +69,7 @@ impl Notifier {
             let Some(claim) = claim else { break };
             let message = &claim.message;
             let receiver = message.whom();
-            let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut said = self.said.lock();
             let said = said.entry(message.address.clone()).or_default();
             let outcome = self.holding(&claim, || self.receiver.channel.send(message));
             self.health.alerting().tried(self.receiver.channel.as_str(), outcome.is_ok());

@@ -1,9 +1,10 @@
 //! The consumer: its properties, and what it does when librdkafka calls.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
@@ -120,12 +121,12 @@ pub(super) fn patience(kafka: &Kafka) -> Duration {
 /// Leaves the group, so that others take over at once. A static member that merely closes is expected back.
 pub(super) fn leave(consumer: &BaseConsumer<Context>) {
     let context = consumer.context();
-    if lock(&context.membership).outside_since.is_some() {
+    if context.membership.lock().outside_since.is_some() {
         return;
     }
     consumer.unsubscribe();
     let began = Instant::now();
-    while !lock(&context.membership).has_left && began.elapsed() < LEAVING {
+    while !context.membership.lock().has_left && began.elapsed() < LEAVING {
         drop(consumer.poll(Duration::from_millis(10)));
     }
 }
@@ -186,7 +187,7 @@ impl Context {
 
     /// How often partitions were assigned.
     pub(super) fn assignments(&self) -> u64 {
-        lock(&self.membership).assignments
+        self.membership.lock().assignments
     }
 
     /// What librdkafka fetched may be thrown away.
@@ -207,31 +208,31 @@ impl Context {
 
     /// From now on this database is filled.
     pub(super) fn fills(&self, database: Uuid) {
-        let mut filled = lock(&self.filled);
+        let mut filled = self.filled.lock();
         filled.retain(|before| *before != database);
         filled.push(database);
     }
 
     /// The database that is filled, once that is known.
     pub(super) fn filled(&self) -> Option<Uuid> {
-        lock(&self.filled).last().copied()
+        self.filled.lock().last().copied()
     }
 
     /// Whether this collector filled it. When its tables vanish and are made again, it is another database, and the marks
     /// of the one before are its own.
     pub(super) fn has_filled(&self, database: Uuid) -> bool {
-        lock(&self.filled).contains(&database)
+        self.filled.lock().contains(&database)
     }
 
     /// Something may be wrong with Kafka: it is to be asked.
     pub(super) fn suspect(&self, failure: Failure) {
-        let mut suspicion = lock(&self.suspicion);
+        let mut suspicion = self.suspicion.lock();
         *suspicion = Some(failure.or_more_telling(suspicion.take()));
     }
 
     /// Whether a connection complained since Kafka was last asked.
     pub(super) fn is_suspicious(&self) -> bool {
-        lock(&self.suspicion).is_some()
+        self.suspicion.lock().is_some()
     }
 
     /// Whether Kafka is to be asked how it is.
@@ -241,12 +242,12 @@ impl Context {
 
     /// The consumer asks the group to let it in.
     pub(super) fn asks_in(&self) {
-        lock(&self.membership).outside_since = Some(Instant::now());
+        self.membership.lock().outside_since = Some(Instant::now());
     }
 
     /// Whether it has asked for so long in vain, while Kafka answers.
     pub(super) fn is_left_outside(&self, patience: Duration) -> bool {
-        lock(&self.membership).outside_since.is_some_and(|since| since.elapsed() >= patience)
+        self.membership.lock().outside_since.is_some_and(|since| since.elapsed() >= patience)
             && !self.health.kafka().is_on()
     }
 
@@ -257,15 +258,15 @@ impl Context {
 
     /// Whether the group ever let it in.
     pub(super) fn was_inside(&self) -> bool {
-        lock(&self.membership).was_inside
+        self.membership.lock().was_inside
     }
 
     /// Kafka does not answer. What librdkafka complained of before says more than that.
     pub(super) fn away(&self, failure: Failure) {
-        if let Some(since) = &mut lock(&self.membership).outside_since {
+        if let Some(since) = &mut self.membership.lock().outside_since {
             *since = Instant::now();
         }
-        let failure = match lock(&self.suspicion).take() {
+        let failure = match self.suspicion.lock().take() {
             Some(suspicion) => suspicion.or_more_telling(Some(failure)),
             None => failure,
         };
@@ -281,7 +282,7 @@ impl Context {
 
     /// Kafka answers.
     pub(super) fn back(&self) {
-        lock(&self.suspicion).take();
+        self.suspicion.lock().take();
         if let Some(away) = self.health.kafka().ended(Instant::now()) {
             log::info!(away_seconds = away.as_secs(); "kafka is back");
         }
@@ -299,15 +300,11 @@ pub(super) fn failure(error: &KafkaError, reason: &str) -> Failure {
     Failure::of_kafka(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail) as i32, reason)
 }
 
-fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         self.identity.hear(&self.topic, message);
         if facility == "LEAVE" {
-            lock(&self.membership).has_left = true;
+            self.membership.lock().has_left = true;
         }
         // Whatever matters of it comes as an error, too, and is said once.
         log::debug!(target: "librdkafka", level:? = level, facility; "{message}");
@@ -330,7 +327,7 @@ impl ConsumerContext for Context {
     fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         match rebalance {
             Rebalance::Assign(partitions) => {
-                let mut membership = lock(&self.membership);
+                let mut membership = self.membership.lock();
                 let assignments = membership.assignments + 1;
                 *membership = Membership { outside_since: None, was_inside: true, has_left: false, assignments };
                 drop(membership);
@@ -366,10 +363,10 @@ impl ConsumerContext for Context {
 
     fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
         let Err(error) = result else {
-            lock(&self.uncommitted).ended();
+            self.uncommitted.lock().ended();
             return;
         };
-        if let Some(times) = lock(&self.uncommitted).happened(&error.to_string(), 1, Instant::now()) {
+        if let Some(times) = self.uncommitted.lock().happened(&error.to_string(), 1, Instant::now()) {
             log::warn!(times, error:% = error; "offsets are not committed: what they cover will come again");
         }
     }

@@ -8,7 +8,7 @@
 //! The leaders of the new topic begin to count at 0, too. A client of librdkafka that has read the old one goes on to name
 //! the number of its last leader, and the broker refuses it for ever. So another topic is read by a new client.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use parking_lot::{Mutex, MutexGuard};
 
 /// The context of librdkafka's log that tells it.
 pub(super) const DEBUG_CONTEXT: &str = "metadata";
@@ -43,7 +43,7 @@ impl Identity {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -8,8 +8,8 @@
 //! 3. and all that was taken out is committed.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use parking_lot::{Mutex, MutexGuard};
 use rdkafka::statistics::Partition;
 
 /// The figures that librdkafka told last, as long as they are not passed on.
@@ -61,7 +61,7 @@ impl Lag {
     }
 
     fn figures(&self) -> MutexGuard<'_, BTreeMap<i32, Figures>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -15,8 +15,9 @@ mod slot;
 #[cfg(test)]
 mod tests;
 
+use parking_lot::Mutex;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -143,7 +144,7 @@ impl Snapshots {
         }
         let (source, id) = (self.source.clone(), id.to_owned());
         let slot = {
-            let mut details = self.details.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut details = self.details.lock();
             details.get_or_insert((id.clone(), period), Arc::default).clone()
         };
         slot.get(age_at_length(period), &self.gate, move || Ok(source.detail(&id, period)?.map(Arc::new))).await

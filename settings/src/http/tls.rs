@@ -4,11 +4,12 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use openssl::pkey::PKey;
 use openssl::ssl::{Ssl, SslAcceptor, SslMethod};
+use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio_openssl::SslStream;
 
@@ -57,7 +58,7 @@ impl Tls {
     }
 
     fn acceptor(&self) -> SslAcceptor {
-        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut read = self.read.lock();
         if read.0.elapsed() > REREAD {
             read.0 = Instant::now();
             match acceptor(&self.certificate_file, &self.key_file) {
@@ -158,11 +159,11 @@ mod tests {
         assert!(name == "old" && answer.ends_with("seen"), "{name} {answer}");
 
         fs::write(directory.path().join("a.pem"), "no certificate").unwrap();
-        tls.read.lock().unwrap().0 = Instant::now().checked_sub(REREAD * 2).unwrap();
+        tls.read.lock().0 = Instant::now().checked_sub(REREAD * 2).unwrap();
         assert_eq!(ask(address).await.0, "old");
         fs::write(directory.path().join("a.pem"), certificate("new", &key)).unwrap();
         assert_eq!(ask(address).await.0, "old");
-        tls.read.lock().unwrap().0 = Instant::now().checked_sub(REREAD * 2).unwrap();
+        tls.read.lock().0 = Instant::now().checked_sub(REREAD * 2).unwrap();
         assert_eq!(ask(address).await.0, "new");
     }
 

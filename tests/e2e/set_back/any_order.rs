@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use e2e::collector::Collector;
 use e2e::postgres::{Database, Postgres};
 use e2e::{Stack, eventually, within};
+use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
@@ -96,13 +97,13 @@ fn whatever_goes_back_in_any_order_all_that_kafka_has_is_stored_once_as_what_it_
                     if let Err(error) = outcome {
                         // Told at once, since the others may take an hour.
                         drop(writeln!(io::stderr(), "SEED={seed} fails: {error:#}"));
-                        failed.lock().unwrap_or_else(PoisonError::into_inner).push(format!("SEED={seed}"));
+                        failed.lock().push(format!("SEED={seed}"));
                     }
                 }
             });
         }
     });
-    let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let failed = failed.into_inner();
     ensure!(failed.is_empty(), "{} of {sequences} sequences fail: {}", failed.len(), failed.join(", "));
     Ok(())
 }
@@ -130,7 +131,7 @@ fn sequence(seed: u64) -> Result<()> {
         feeding.join().expect("no panic");
         outcome.with_context(|| format!("{faults:?}"))
     })?;
-    let truth = truth.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let truth = truth.into_inner();
     let messages = in_kafka(&stack)?;
     writeln!(io::stderr(), "SEED={seed} {faults:?}: {} sent, {} in Kafka", truth.len(), messages.len())?;
 
@@ -234,7 +235,7 @@ fn feed(stack: &Stack, truth: &Mutex<Truth>, is_over: &AtomicBool) {
             let (agent, monitor) = (format!("edge-{n}"), format!("monitor-{n}-{}", seq / 100));
             for seq in seq + 1..=seq + 5 {
                 messages.push((agent.clone(), result(*epoch, seq, &agent, &monitor).to_string()));
-                let mut truth = truth.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut truth = truth.lock();
                 truth.insert((*epoch, seq), (agent.clone(), monitor.clone()));
             }
         }
@@ -247,7 +248,7 @@ fn feed(stack: &Stack, truth: &Mutex<Truth>, is_over: &AtomicBool) {
 
 /// Waits until the stream went on for a while.
 fn await_more(truth: &Mutex<Truth>) {
-    let sent = || truth.lock().unwrap_or_else(PoisonError::into_inner).len();
+    let sent = || truth.lock().len();
     let before = sent();
     eventually("more is sent", || {
         ensure!(sent() >= before + 100, "{} more", sent() - before);

@@ -2,10 +2,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use parking_lot::Mutex;
 
 use super::java::Java;
 use super::secured::{Secured, Way};
@@ -221,8 +221,8 @@ impl Node {
         self.slot().as_ref().map(Process::tail).unwrap_or_default()
     }
 
-    fn slot(&self) -> std::sync::MutexGuard<'_, Option<Process>> {
-        self.process.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    fn slot(&self) -> parking_lot::MutexGuard<'_, Option<Process>> {
+        self.process.lock()
     }
 }
 

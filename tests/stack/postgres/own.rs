@@ -5,11 +5,11 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use diesel::{Connection, PgConnection};
+use parking_lot::{Mutex, MutexGuard};
 use rustix::process::{Pid, kill_process};
 use uuid::Uuid;
 
@@ -231,7 +231,7 @@ impl Own {
     }
 
     fn slot(&self) -> MutexGuard<'_, Option<Process>> {
-        self.process.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.process.lock()
     }
 
     /// As a command, and on the small disk where there is one.
@@ -261,7 +261,7 @@ impl Own {
 
 impl Drop for Own {
     fn drop(&mut self) {
-        let process = self.process.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+        let process = self.process.lock().take();
         if let Some(process) = process {
             process.signal(Signal::QUIT);
             process.wait(BOUND).ok();

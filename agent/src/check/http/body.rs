@@ -21,7 +21,7 @@ use super::coding::Codings;
 use crate::check::expect::Searches;
 use crate::check::findings::Findings;
 use crate::check::net::deadline::Deadline;
-use crate::check::net::trace::{SharedTrace, locked};
+use crate::check::net::trace::SharedTrace;
 use crate::check::outcome::Fault;
 use crate::config::Monitor;
 
@@ -49,7 +49,7 @@ pub(super) fn examine(
         }
     };
     let mut text = Text::of(response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes));
-    let fault = |error| Fault::of_body(error, !codings.is_empty(), locked(trace).has_peer_ended());
+    let fault = |error| Fault::of_body(error, !codings.is_empty(), trace.lock().has_peer_ended());
     // One byte more tells a body that ends at the bound from one that goes on.
     let most = monitor.max_body;
     let mut reader = codings.undo(response.body_mut().as_reader()).map_err(fault)?.take(most.saturating_add(1));
@@ -79,7 +79,7 @@ pub(super) fn examine(
             piece.resize(PIECE, 0);
         }
     }
-    locked(trace).end();
+    trace.lock().end();
     let place = if findings.truncated == Some(true) { "the part of the body that was read" } else { "the body" };
     searches.end(place, findings)
 }

@@ -3,8 +3,7 @@
 //! A worker holds little for itself; what is more than that is taken from the budget and given back when the check ends.
 //! Where too many want more at the same time, they wait for each other, each until its own deadline.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use wire::Outcome;
 
 use crate::check::net::deadline::Deadline;
@@ -43,7 +42,7 @@ impl Budget {
     }
 
     fn left(&self) -> MutexGuard<'_, usize> {
-        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+        self.left.lock()
     }
 }
 
@@ -64,7 +63,7 @@ impl Share<'_> {
                 let text = "this agent's checks hold too much of other bodies at the same time to search this one";
                 return Err(Fault::new(Outcome::AgentError, text));
             };
-            left = self.budget.given_back.wait_timeout(left, time).unwrap_or_else(PoisonError::into_inner).0;
+            self.budget.given_back.wait_for(&mut left, time);
         }
         *left -= more;
         self.taken += more;

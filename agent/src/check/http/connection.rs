@@ -19,7 +19,7 @@ use crate::check::net::resolve::Resolver;
 use crate::check::net::socket::Socket;
 use crate::check::net::tls;
 use crate::check::net::tls::Handshake;
-use crate::check::net::trace::{Phase, SharedTrace, locked};
+use crate::check::net::trace::{Phase, SharedTrace};
 use crate::check::outcome::Fault;
 use crate::config::IpFamily;
 
@@ -37,19 +37,19 @@ pub(super) struct Dialer {
 
 impl Dialer {
     fn dial(&self) -> Result<Connection, Fault> {
-        locked(&self.trace).enter(Phase::Dns);
+        self.trace.lock().enter(Phase::Dns);
         let addresses = self.resolver.resolve(&self.host, self.port, self.family, self.deadline)?;
-        locked(&self.trace).enter(Phase::Connect);
+        self.trace.lock().enter(Phase::Connect);
         let (socket, peer) = Socket::connect(&addresses, self.deadline)?;
-        locked(&self.trace).connected(peer);
+        self.trace.lock().connected(peer);
         let stream = match &self.tls {
             None => Stream::Plain(socket),
             Some(tls) => {
-                locked(&self.trace).enter(Phase::Tls);
+                self.trace.lock().enter(Phase::Tls);
                 Stream::Tls(Box::new(tls.shake(&self.host, socket, &self.trace)?))
             }
         };
-        locked(&self.trace).enter(Phase::FirstByte);
+        self.trace.lock().enter(Phase::FirstByte);
         let (buffers, head) = (GrowingBuffers::default(), Some(Head::default()));
         Ok(Connection { stream, deadline: self.deadline, buffers, head, trace: self.trace.clone() })
     }
@@ -108,7 +108,7 @@ impl Connection {
         loop {
             if let Some(whole) = head.next()? {
                 self.buffers.append(&whole.head);
-                locked(&self.trace).status_line(&whole.status_line);
+                self.trace.lock().status_line(&whole.status_line);
                 if whole.is_interim {
                     self.head = Some(head);
                 } else {
@@ -119,13 +119,13 @@ impl Connection {
             let received =
                 self.stream.read(head.room()?).map_err(|error| self.fault("waiting for the answer", error))?;
             if received == 0 {
-                locked(&self.trace).peer_ended();
+                self.trace.lock().peer_ended();
                 return Ok(false);
             }
-            locked(&self.trace).enter(Phase::Body);
+            self.trace.lock().enter(Phase::Body);
             head.came(received);
             if let Some(line) = head.status_line() {
-                locked(&self.trace).status_line(line);
+                self.trace.lock().status_line(line);
             }
         }
     }
@@ -169,7 +169,7 @@ impl Transport for Connection {
         let received = self.stream.read(room).map_err(|error| self.fault("reading the body", error))?;
         self.buffers.input_appended(received);
         if received == 0 {
-            locked(&self.trace).peer_ended();
+            self.trace.lock().peer_ended();
         }
         Ok(received > 0)
     }

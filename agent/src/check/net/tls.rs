@@ -29,7 +29,7 @@ use url::Host;
 use wire::Outcome;
 
 use super::socket::Socket;
-use super::trace::{SharedTrace, locked};
+use super::trace::SharedTrace;
 use crate::check::outcome::Fault;
 use crate::config::Tls;
 use context::Context;
@@ -71,7 +71,7 @@ impl Handshake {
         let mut stream = SslStream::new(ssl, socket).map_err(own_trouble)?;
         let shaken = stream.connect();
         if let Some(verdict) = self.context.verdict(stream.ssl())? {
-            locked(trace).showed(verdict.certificate().clone(), verdict.first_end());
+            trace.lock().showed(verdict.certificate().clone(), verdict.first_end());
             // A certificate that was seen and is bad came before whatever ended the handshake.
             verdict.accepted()?;
         } else if shaken.is_ok() {

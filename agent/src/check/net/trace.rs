@@ -3,21 +3,17 @@
 //! The connection writes it from inside of ureq, the check reads it afterwards, also when it failed half-way.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use wire::{Certificate, Phases};
 
 use super::deadline::micros;
 
 /// The trace of one check, shared with its connections.
 pub(in crate::check) type SharedTrace = Arc<Mutex<Trace>>;
-
-/// The trace behind its lock. A panic elsewhere leaves it as good as it was.
-pub(in crate::check) fn locked(trace: &SharedTrace) -> MutexGuard<'_, Trace> {
-    trace.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// What one check met, over all of its hops.
 #[derive(Debug, Default)]

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use openssl::asn1::Asn1Time;
 use openssl::bn::BigNum;
@@ -15,6 +15,7 @@ use openssl::rsa::Rsa;
 use openssl::ssl::{SslAcceptor, SslAcceptorBuilder, SslMethod};
 use openssl::x509::extension::{BasicConstraints, ExtendedKeyUsage, SubjectAlternativeName};
 use openssl::x509::{X509, X509Extension, X509NameBuilder};
+use parking_lot::Mutex;
 
 use crate::check::testing::{hang, listen_on, read_head};
 use crate::config::{Authorities, Monitor, Tls};
@@ -158,11 +159,11 @@ impl TlsServer {
         let requests = Arc::<Mutex<Vec<String>>>::default();
         let (log, current) = (requests.clone(), acceptor.clone());
         let port = listen_on("0.0.0.0", move |stream| {
-            let acceptor = current.lock().unwrap().clone();
+            let acceptor = current.lock().clone();
             let Ok(mut stream) = acceptor.accept(stream) else { return };
             let request = read_head(&mut stream);
             if !request.is_empty() {
-                log.lock().unwrap().push(request);
+                log.lock().push(request);
             }
             stream.write_all(answer.as_bytes()).ok();
             if stream.shutdown().is_ok() {
@@ -174,7 +175,7 @@ impl TlsServer {
 
     /// From now on it shows another certificate.
     pub(super) fn change(&self, acceptor: SslAcceptorBuilder) {
-        *self.acceptor.lock().unwrap() = acceptor.build();
+        *self.acceptor.lock() = acceptor.build();
     }
 
     /// A monitor of this server, by this name, that trusts no one but this authority.
@@ -185,7 +186,7 @@ impl TlsServer {
 
     /// The heads of all requests so far.
     pub(super) fn requests(&self) -> Vec<String> {
-        self.requests.lock().unwrap().clone()
+        self.requests.lock().clone()
     }
 }
 

@@ -17,8 +17,9 @@ mod search;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
+use parking_lot::Mutex;
 use regex_automata::MatchKind;
 use regex_automata::hybrid::dfa::DFA;
 use regex_automata::nfa::thompson::pikevm::PikeVM;
@@ -99,7 +100,7 @@ impl Pattern {
     }
 
     fn compile_for(source: &str, of: Of) -> Result<Pattern, Wrong> {
-        let mut programs = PROGRAMS.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut programs = PROGRAMS.lock();
         let programs = programs.get_or_insert_default();
         let key = (source.to_owned(), of);
         if let Some(program) = programs.get(&key).and_then(Weak::upgrade) {

@@ -21,8 +21,8 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock};
 
+use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 
 use super::chunk_error::ChunkError;
@@ -328,7 +328,7 @@ impl Chunk {
 
     /// Gives up the handle: after an error of the disk, sled answers nothing but that error until it is reopened.
     pub(in crate::outbox) fn close(&self) {
-        let mut handle = self.handle.write().unwrap_or_else(PoisonError::into_inner);
+        let mut handle = self.handle.write();
         if matches!(*handle, Handle::Open(_))
             && let Handle::Open(opened) = std::mem::replace(&mut *handle, Handle::Closed)
         {
@@ -338,7 +338,7 @@ impl Chunk {
 
     /// Closes the chunk for good: anyone who still uses it is told that it is gone.
     pub(in crate::outbox) fn retire(&self) {
-        let mut handle = self.handle.write().unwrap_or_else(PoisonError::into_inner);
+        let mut handle = self.handle.write();
         if let Handle::Open(opened) = std::mem::replace(&mut *handle, Handle::Retired) {
             let_go(opened);
         }
@@ -360,12 +360,12 @@ impl Chunk {
     /// Runs `work` on the open database; opens it first when it is closed. An error of the disk closes it.
     fn with<T>(&self, work: impl Fn(&Opened) -> Result<T, ChunkError>) -> Result<T, ChunkError> {
         let result = loop {
-            match &*self.handle.read().unwrap_or_else(PoisonError::into_inner) {
+            match &*self.handle.read() {
                 Handle::Open(opened) => break fenced(|| work(opened)),
                 Handle::Retired => return Err(ChunkError::Retired),
                 Handle::Closed => {}
             }
-            let mut handle = self.handle.write().unwrap_or_else(PoisonError::into_inner);
+            let mut handle = self.handle.write();
             if matches!(*handle, Handle::Closed) {
                 *handle = Handle::Open(fenced(|| open(&self.path, self.head.segment_size))?);
             }

@@ -25,8 +25,10 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 /// How long a result waits for another one that is being written.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -133,9 +135,8 @@ impl Journal {
 impl Open {
     /// Where a record goes that is to be written now; none when there is no room for it, or the disk does not answer.
     fn reserve(&self, length: u64) -> Option<u64> {
-        let busy = |state: &mut State| state.busy && !state.stuck;
-        let waited = self.written.wait_timeout_while(self.state(), PATIENCE, busy);
-        let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        let mut state = self.state();
+        self.written.wait_while_for(&mut state, |state| state.busy && !state.stuck, PATIENCE);
         if state.busy {
             state.stuck = true;
             self.written.notify_all();
@@ -149,7 +150,7 @@ impl Open {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

@@ -3,8 +3,10 @@
 //! What is asked at about the same time shares a round: one allocation, and one wake for all when the committer is done
 //! with it, instead of one for each record, which would keep the committer from its next group for longer than the disk.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::append::{AppendError, Number};
 
@@ -93,7 +95,7 @@ impl Inner {
 
 impl Answers {
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock()
     }
 }
 
@@ -103,8 +105,9 @@ impl Pending {
     /// # Errors
     /// When the record is too large, or the outbox has stopped.
     pub fn wait(self) -> Answer {
-        let inner = self.answers.changed.wait_while(self.answers.inner(), |inner| !inner.over);
-        inner.unwrap_or_else(PoisonError::into_inner).take(self.at)
+        let mut inner = self.answers.inner();
+        self.answers.changed.wait_while(&mut inner, |inner| !inner.over);
+        inner.take(self.at)
     }
 
     /// Waits for it no longer than `patience`.
@@ -112,12 +115,9 @@ impl Pending {
     /// # Errors
     /// Also when the disk did not take the record in time.
     pub fn wait_for(&self, patience: Duration) -> Answer {
-        let waited = self.answers.changed.wait_timeout_while(self.answers.inner(), patience, |inner| !inner.over);
-        let (mut inner, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-        if timeout.timed_out() {
-            return Err(AppendError::TimedOut);
-        }
-        inner.take(self.at)
+        let mut inner = self.answers.inner();
+        self.answers.changed.wait_while_for(&mut inner, |inner| !inner.over, patience);
+        if inner.over { inner.take(self.at) } else { Err(AppendError::TimedOut) }
     }
 }
 

@@ -9,8 +9,10 @@
 
 use crate::outbox::disk::frame::PAYLOAD;
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::answer::{Asker, Pending, Rounds};
 use super::append::{AppendError, Opening};
@@ -156,9 +158,10 @@ impl Intake {
 
     /// Waits until all that waits is durable, or given up; whether that came in time.
     pub(in crate::outbox) fn wait_until_empty(&self, patience: Duration) -> bool {
-        let busy = |waiting: &mut Waiting| !waiting.asked.is_empty() || !waiting.kept.is_empty() || waiting.taken > 0;
-        let waited = self.inner.room.wait_timeout_while(self.waiting(), patience, busy);
-        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+        let is_busy = |waiting: &Waiting| !waiting.asked.is_empty() || !waiting.kept.is_empty() || waiting.taken > 0;
+        let mut waiting = self.waiting();
+        self.inner.room.wait_while_for(&mut waiting, |waiting| is_busy(waiting), patience);
+        !is_busy(&waiting)
     }
 
     /// Whether none waits.
@@ -172,14 +175,14 @@ impl Intake {
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        self.inner.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.waiting.lock()
     }
 
     /// Takes a request that is to be answered. Waits while too many wait already.
     pub(in crate::outbox) fn ask(&self, request: impl FnOnce(Asker) -> Request) -> Result<Pending, AppendError> {
         let mut waiting = self.waiting();
         while waiting.asked.len() >= ASKED && !waiting.stopped {
-            waiting = self.inner.room.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+            self.inner.room.wait(&mut waiting);
         }
         if waiting.stopped {
             return Err(AppendError::Stopped);
@@ -244,13 +247,12 @@ impl Intake {
             // After a group it looks by itself for the next one, so that no one has to wake it twice for that.
             let look = waiting.kept_at.map(|at| at + waiting.pace()).filter(|look| *look > now);
             waiting.asleep = due.is_none() && look.is_none();
-            waiting = match due.into_iter().chain(until).chain(look).min() {
-                None => self.inner.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner),
+            match due.into_iter().chain(until).chain(look).min() {
+                None => self.inner.changed.wait(&mut waiting),
                 Some(end) => {
-                    let waited = self.inner.changed.wait_timeout(waiting, end - now);
-                    waited.unwrap_or_else(PoisonError::into_inner).0
+                    self.inner.changed.wait_until(&mut waiting, end);
                 }
-            };
+            }
         }
     }
 

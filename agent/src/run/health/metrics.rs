@@ -7,13 +7,12 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use super::super::locked;
 use super::Health;
 
 impl Health {
     /// All of them, as they are now. Counters count from the agent's start, but for what was dropped.
     pub(super) fn text(&self) -> String {
-        let seen = locked(&self.seen);
+        let seen = self.seen.lock();
         let mut registry = Registry::default();
         registry.register("website_monitor_checks", "Checks that were made", self.checks.clone());
         let missed = Family::<Vec<(String, String)>, Counter>::default();

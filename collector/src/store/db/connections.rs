@@ -5,13 +5,14 @@
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
 use diesel::r2d2::{HandleError, ManageConnection, Pool, PooledConnection};
 use diesel::{Connection, ConnectionError, PgConnection, RunQueryDsl};
+use parking_lot::Mutex;
 use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -56,17 +57,17 @@ struct LastError(Arc<Mutex<Option<String>>>);
 
 impl LastError {
     fn get(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.lock().clone()
     }
 
     fn forget(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.0.lock() = None;
     }
 }
 
 impl<E: fmt::Display> HandleError<E> for LastError {
     fn handle_error(&self, error: E) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+        *self.0.lock() = Some(error.to_string());
     }
 }
 

@@ -4,11 +4,10 @@
 //! that to something else. Tables would be looked for in another schema, and a lock would be another client's. In session
 //! mode a session is a client's own until it leaves.
 
-use std::sync::{Mutex, PoisonError};
-
 use diesel::connection::SimpleConnection;
 use diesel::sql_types::Integer;
 use diesel::{PgConnection, QueryResult, QueryableByName, RunQueryDsl};
+use parking_lot::Mutex;
 
 /// What is said of a session that is not.
 pub(crate) const SHARED: &str = "several clients share one session of the server, as behind a pooler in transaction mode; \
@@ -33,7 +32,7 @@ const ROUNDS: usize = 3;
 /// # Errors
 /// When the server can't be asked. In statement mode a pooler refuses transactions, and says so.
 pub(crate) fn is_shared(first: &mut PgConnection, second: &mut PgConnection) -> QueryResult<bool> {
-    let _one = ASKING.lock().unwrap_or_else(PoisonError::into_inner);
+    let _one = ASKING.lock();
     for _ in 0..ROUNDS {
         let before = in_transaction(first, session)?;
         let is_shared = in_transaction(second, |second| {

@@ -2,7 +2,7 @@
 //! Without a login, and when the collector listens on loopback, only requests by a name of this machine or by the host
 //! of `http.url` are answered. Otherwise `/healthz`, `/readyz` and what is public are for everyone.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{Request, State};
@@ -11,6 +11,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use openssl::sha::sha256;
+use parking_lot::Mutex;
 use secrecy::ExposeSecret;
 use settings::{Hosts, LogThrottle};
 
@@ -56,10 +57,7 @@ impl Access {
             known.as_bytes().eq_ignore_ascii_case(scheme) && openssl::memcmp::eq(digest, &sent)
         };
         let is_admitted = self.logins.iter().any(fits);
-        if !is_admitted
-            && let Some(times) =
-                self.refused.lock().unwrap_or_else(PoisonError::into_inner).happened(REFUSED, 1, Instant::now())
-        {
+        if !is_admitted && let Some(times) = self.refused.lock().happened(REFUSED, 1, Instant::now()) {
             log::warn!(times; "{REFUSED}");
         }
         is_admitted

@@ -1,8 +1,9 @@
 //! The gate: only a few readings run at a time, each in a thread of its own.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
+use parking_lot::Mutex;
 use settings::LogThrottle;
 use tokio::sync::Semaphore;
 
@@ -51,7 +52,7 @@ impl Gate {
         });
         match reading.await {
             Ok(Ok(read)) => {
-                self.outage.lock().unwrap_or_else(PoisonError::into_inner).ended();
+                self.outage.lock().ended();
                 Ok(read)
             }
             Ok(Err(error)) => {
@@ -63,7 +64,7 @@ impl Gate {
     }
 
     fn say(&self, error: &Unavailable) {
-        let mut outage = self.outage.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut outage = self.outage.lock();
         if let Some(times) = outage.happened(&error.to_string(), 1, Instant::now()) {
             log::warn!(times, error:%; "can't read from the database what is to be shown");
         }

@@ -1,8 +1,9 @@
 //! A slot: one value that was read, and the reading that will replace it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -70,7 +71,7 @@ impl<T: Clone + Send + Sync + 'static> Slot<T> {
         read: impl FnOnce() -> Result<T, Unavailable> + Send + 'static,
     ) -> Result<T, Unreadable> {
         let (reading, usable, is_first) = {
-            let mut state = locked(&self.state);
+            let mut state = self.state.lock();
             let (fresh, usable) = state.latest.as_ref().map_or((None, None), |latest| latest.by(age));
             if let Some(fresh) = fresh {
                 return Ok(fresh);
@@ -111,7 +112,7 @@ impl<T: Clone + Send + Sync + 'static> Slot<T> {
                 read().map(|value| (value, begun.elapsed()))
             };
             let read = gate.read(timed).await;
-            let mut state = locked(&place);
+            let mut state = place.lock();
             match &read {
                 Ok((value, took)) => {
                     state.latest = Some(Latest { asked, took: *took, value: value.clone() });
@@ -131,8 +132,4 @@ async fn end_of<T: Clone>(mut reading: Reading<T>) -> Result<T, Unreadable> {
         Ok(Some(read)) => read.clone(),
         _ => Err(Unreadable::Database),
     }
-}
-
-fn locked<T>(state: &Mutex<State<T>>) -> MutexGuard<'_, State<T>> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
 }

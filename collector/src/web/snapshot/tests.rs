@@ -30,7 +30,7 @@ impl Told {
         let (begun, words) = (self.begun.clone(), self.words.clone());
         move || {
             begun.fetch_add(1, Ordering::SeqCst);
-            words.lock().unwrap().recv().unwrap()
+            words.lock().recv().unwrap()
         }
     }
 

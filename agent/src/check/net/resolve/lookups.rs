@@ -8,9 +8,11 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::Failure;
 use super::health::Health;
@@ -100,10 +102,7 @@ impl Lookups {
             }
         };
         let left = deadline.left().unwrap_or_default();
-        let (mut state, _) = ticket
-            .answered
-            .wait_timeout_while(state, left, |_| ticket.answer.get().is_none())
-            .unwrap_or_else(PoisonError::into_inner);
+        ticket.answered.wait_while_for(&mut state, |_| ticket.answer.get().is_none(), left);
         match ticket.answer.get() {
             Some(Ok(addresses)) => Ok(addresses.clone()),
             Some(Err(failure)) => Err(Unresolved::Failed { failure: failure.clone(), dead: state.health.is_dead() }),
@@ -146,7 +145,7 @@ impl Drop for Lookups {
 
 impl Shared {
     fn locked(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// A thread's life: looks names up until there was none for a while.
@@ -171,10 +170,7 @@ impl Shared {
         let mut state = self.locked();
         loop {
             state.idle += 1;
-            (state, _) = self
-                .queued
-                .wait_timeout_while(state, IDLE, |state| state.queue.is_empty() && !state.closed)
-                .unwrap_or_else(PoisonError::into_inner);
+            self.queued.wait_while_for(&mut state, |state| state.queue.is_empty() && !state.closed, IDLE);
             state.idle -= 1;
             let Some(question) = state.queue.pop_front() else {
                 state.threads -= 1;
@@ -220,7 +216,7 @@ mod tests {
         let lookups = Lookups::new(Box::new(move |name, _| {
             if name.starts_with("hangs") {
                 count.fetch_add(1, Ordering::SeqCst);
-                hung.lock().unwrap_or_else(PoisonError::into_inner).recv().ok();
+                hung.lock().recv().ok();
             }
             here()
         }));

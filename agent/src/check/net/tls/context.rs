@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use openssl::error::ErrorStack;
@@ -12,6 +12,7 @@ use openssl::ssl::{
 use openssl::x509::X509;
 use openssl::x509::store::X509StoreBuilder;
 use openssl::x509::verify::{X509CheckFlags, X509VerifyFlags};
+use parking_lot::Mutex;
 use url::Host;
 
 use super::examination::Places;
@@ -72,7 +73,7 @@ impl Contexts {
     /// dropped when no configuration has them any more.
     pub(in crate::check) fn of(&self, tls: &Tls) -> Result<Arc<Context>, ErrorStack> {
         let Tls { authorities, legacy_renegotiation, .. } = tls;
-        let mut contexts = self.contexts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut contexts = self.contexts.lock();
         let key = (Arc::as_ptr(authorities).addr(), *legacy_renegotiation);
         if let Some(known) = contexts.get(&key) {
             return Ok(known.context.clone());

@@ -4,7 +4,7 @@
 //! as the peer sent it is known, and so whether there is a verdict on it already: then verification is told to stop,
 //! before the first signature. Else it is told to go on whatever it finds, and every objection is noted.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use openssl::error::ErrorStack;
@@ -12,6 +12,7 @@ use openssl::ex_data::Index;
 use openssl::sha::Sha256;
 use openssl::ssl::{Ssl, SslRef};
 use openssl::x509::{X509Ref, X509StoreContext, X509StoreContextRef, X509VerifyResult};
+use parking_lot::Mutex;
 use wire::Outcome;
 
 use super::certificate::timestamp;
@@ -73,7 +74,7 @@ impl Places {
         if !examination.verify {
             return false;
         }
-        let mut progress = examination.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut progress = examination.progress.lock();
         if let Progress::NotBegun = *progress {
             let key = key(&examination.name, ssl);
             *progress = match key.and_then(|key| memory.recall(&key, examination.now)) {
@@ -93,7 +94,7 @@ impl Places {
     /// The verdict once the handshake is over, be it that it failed; none where no certificate was shown before that.
     pub(super) fn verdict(self, memory: &Memory, ssl: &SslRef) -> Result<Option<Arc<Verdict>>, Fault> {
         let Some(examination) = ssl.ex_data(self.examination) else { return Ok(None) };
-        let progress = std::mem::take(&mut *examination.progress.lock().unwrap_or_else(PoisonError::into_inner));
+        let progress = std::mem::take(&mut *examination.progress.lock());
         let (key, reasons) = match progress {
             Progress::Remembered(verdict) => return Ok(Some(verdict)),
             Progress::UnderWay { key, reasons } => (key, reasons),

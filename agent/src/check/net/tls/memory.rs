@@ -8,10 +8,11 @@
 //! ends: then it may change, for better or worse. Nor does it hold for a time before the one that it was made for.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 
 use super::verdict::Verdict;
 
@@ -47,7 +48,7 @@ impl Kept {
 impl Memory {
     /// The verdict on the same chain, where it still holds.
     pub(super) fn recall(&self, key: &Key, now: Timestamp) -> Option<Arc<Verdict>> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = self.kept.lock();
         let kept = kept.get(key).filter(|kept| kept.holds(now))?;
         #[cfg(test)]
         self.recalled.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
@@ -65,7 +66,7 @@ impl Memory {
         let next = changes.filter(|change| *change > now).min();
         let until = now.saturating_add(LIFE).unwrap_or(now);
         let until = next.map_or(until, |next| next.min(until));
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.lock();
         if kept.len() >= MOST {
             kept.retain(|_, kept| kept.holds(now));
         }
@@ -88,7 +89,7 @@ impl Memory {
 
     #[cfg(test)]
     fn len(&self) -> usize {
-        self.kept.lock().unwrap().len()
+        self.kept.lock().len()
     }
 }
 
