@@ -1,16 +1,16 @@
-//! Everything that is stored in PostgreSQL and read from it.
+//! Stores everything in PostgreSQL, and reads it from there.
 //!
 //! ```text
 //! batch ──▶ ingest ──▶ tables ──▶ rollup ──▶ summaries ──▶ queries ──▶ pages, reports
 //!                        │  └───────────────────────────▶ alerts ──▶ messages
 //!                        └──▶ proof, rejected, retirement, upkeep
 //! ```
-//! `db` has what all of them need: sessions, errors, times.
+//! The module `db` has what all other modules need: sessions, errors and times.
 //!
-//! The database itself says from where each partition is read (ingest/positions.rs). One that was set back says an
-//! earlier place, and is filled again.
+//! The database stores the offset from which each partition of Kafka is read (ingest/positions.rs). A database that was
+//! set back to an earlier state has an earlier offset, so the collector fills it again from there.
 //!
-//! This module and those below are the only place that names diesel.
+//! Only this module and the modules below it use diesel.
 
 use crate::batch::Batch;
 use crate::config::{Database, Retention};
@@ -50,63 +50,63 @@ pub struct Store {
     writer: Writer,
 }
 
-/// Brings schema and tables up to date; how many migrations were run.
+/// Brings schema and tables up to date. Returns how many migrations were run.
 ///
 /// # Errors
-/// Why they could not.
+/// Returns why they could not be brought up to date.
 pub fn migrate(database: &Database) -> Result<usize, Unavailable> {
     let mut session = Connections::new(database).get_for_command()?;
     Ok(migrate::migrate(&mut session, &database.schema)?)
 }
 
 impl Store {
-    /// A store that connects when it first needs to.
+    /// Creates a store that connects when it first needs to.
     pub fn new(database: &Database, retention: Retention) -> Store {
         let (connections, schema) = (Connections::new(database), database.schema.clone());
         Store { writer: Writer::new(connections, schema, database.migrate, retention.results_days) }
     }
 
-    /// Tells there what becomes of messages, and whether the database stores.
+    /// Makes the store tell `health` what becomes of messages, and whether the database stores.
     pub fn telling(mut self, health: &Health) -> Store {
         self.writer.tally = health.tally().clone();
         self.writer.outage = health.database().clone();
         self
     }
 
-    /// Another store of the same database, with a memory of its own.
+    /// Creates another store of the same database, with a cache of its own.
     pub fn beside(&self) -> Store {
         Store { writer: self.writer.beside() }
     }
 
-    /// Upkeep of the same tables.
+    /// Creates the upkeep of the same tables.
     pub fn upkeep(&self, retention: Retention) -> Upkeep {
         Upkeep::new(self.writer.connections.clone(), self.writer.schema.clone(), retention)
     }
 
-    /// Summaries of the same tables.
+    /// Creates the rollup, which makes the summaries in the same tables.
     pub fn rollup(&self) -> Rollup {
         Rollup::new(self.writer.connections.clone())
     }
 
-    /// Alerts in the same tables.
+    /// Creates the store of the alerts in the same tables.
     pub fn alerts(&self) -> AlertStore {
         AlertStore::on(self.writer.connections.clone())
     }
 
-    /// Stores a batch, for as long as it takes. One without messages only compares positions. It is given up only when
-    /// `is_over` says so.
+    /// Stores a batch, and tries until the database has it. A batch without messages only compares positions and writes
+    /// those that were reached. The batch is given up only when `is_over` returns true.
     pub fn write(&mut self, batch: &Batch, is_over: &dyn Fn() -> bool) -> Written {
         retry::write(&mut self.writer, &batch.entries(), batch.ends(), is_over)
     }
 
-    /// Connects and brings the tables up to date, for as long as it takes, unless `is_over`.
+    /// Connects and brings the tables up to date. Tries until this succeeds or `is_over` returns true.
     pub fn prepare(&mut self, is_over: &dyn Fn() -> bool) {
         self.writer.positions = HeldPositions::default();
         retry::write(&mut self.writer, &[], &Positions::new(), is_over);
     }
 
-    /// From where these partitions are to be read, for as long as it takes to learn it; none when `is_over`. From then on
-    /// they are this store's to write.
+    /// Returns the positions from which these partitions are to be read. Tries until the database answers, and returns
+    /// `None` when `is_over` returns true before that. From then on this store writes these partitions.
     pub fn locate(&mut self, log: &Log, partitions: &[i32], is_over: &dyn Fn() -> bool) -> Option<Start> {
         retry::persist(&mut self.writer, is_over, |writer| writer.locate_once(log, partitions))
     }

@@ -43,8 +43,8 @@ begin
             from changed c group by 1;
         end if;
     end if;
-    -- Such a transaction doesn't see what was packed since it began. By this it fails where there is something, and can be
-    -- tried again.
+    -- A transaction with this isolation does not see blocks that were packed since it began. The insert makes it fail
+    -- where there is such a block, so that it can be tried again.
     if current_setting('transaction_isolation') in ('repeatable read', 'serializable') then
         insert into summary_blocks (is_day, begins, block, until, format, content)
         select of_days, g.begins, g.block, g.begins, 0, '' from unnest(their_times, their_blocks) g(begins, block)
@@ -63,7 +63,8 @@ create or replace function results_changed() returns trigger
     language plpgsql security definer
 as $$
 begin
-    -- As with summaries: a transaction that can't see what was packed since it began fails, to be tried again.
+    -- A transaction that can't see what was packed since it began fails here, as with summaries, so that it can be
+    -- tried again.
     if current_setting('transaction_isolation') in ('repeatable read', 'serializable') then
         insert into summary_blocks (is_day, begins, block, until, format, content)
         select false, h.hour, b.block, h.hour, 0, ''
@@ -77,7 +78,7 @@ begin
 end
 $$;
 
--- A trigger that sees the changed rows is of one event. An update may move rows from one block to another.
+-- A trigger that sees the changed rows can have only one event. An update may move rows from one block to another.
 create or replace trigger changing before insert or update or delete or truncate on hourly
     for each statement execute function summaries_change();
 create or replace trigger inserted after insert on hourly referencing new table as changed

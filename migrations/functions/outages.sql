@@ -33,7 +33,7 @@ begin
     looked_into as (
         select d.monitor_id, h.hour
         from days d
-        -- Day by day: a join would read the hours of all monitors.
+        -- The hours are read day by day, because a join would read the hours of all monitors.
         cross join lateral (
             select i.hour
             from hourly i

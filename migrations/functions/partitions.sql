@@ -8,7 +8,7 @@ as $$
 declare
     partition_name text := format('results_%s', to_char(day, 'YYYYMMDD'));
 begin
-    -- Collectors agree by the lock under which partitions come and go.
+    -- Collectors agree by the lock that is held while partitions are made or dropped.
     perform pg_advisory_xact_lock(70316262735);
     if exists (
         select from pg_inherits i join pg_class c on c.oid = i.inhrelid
@@ -16,7 +16,7 @@ begin
     ) then
         return false;
     end if;
-    -- `if not exists`: a table that was left detached is taken up again, with what is in it.
+    -- A table that was left detached is attached again, with what is in it. So this uses `if not exists`.
     execute format('create table if not exists %I (like results including all)', partition_name);
     execute format(
         'alter table results attach partition %I for values from (%L) to (%L)', partition_name,

@@ -84,10 +84,11 @@ begin
         select n.epoch_id, n.list, min(n.at) as begins, min(n.seq) as first_seq, max(n.seq) as last_seq
         from numbered n group by 1, 2
     ),
-    -- Runs are in the order in which the database found them to be their agent's last one, whatever their clocks said. One
-    -- whose clock was set back begins, by that, before the one before it had ended: both then owe the same time. A run that
-    -- never was the last one, since all of it came late, is put where its own clock says. A run that goes on beside another
-    -- one, as those of two hosts with one name, ends only where one follows it in its own chain.
+    -- Runs are in the order in which the database found them to be their agent's last one, whatever their clocks said.
+    -- When the clock was set back between two runs, the later run begins, by its clock, before the earlier one had
+    -- ended, and both owe the same time. A run that never was the last one, because all of it came late, is put where
+    -- its own clock says. A run that goes on beside another one, as those of two hosts with one name do, ends only
+    -- where a run follows it in its own chain.
     followed as (
         select e.agent_id, l.*, e.ended_at as stopped, e.reported_at, e.prompt_report_at,
                case when e.took_over_at is null then
@@ -168,8 +169,8 @@ begin atomic
             l.old_monitors, l.old_intervals_ms, l.old_tags, l.monitors, l.intervals_ms, l.tags
         ) c
     ),
-    -- In which list each span begins, and in which it ends. Of the spans of the same words the next one begins after the end
-    -- of the one before.
+    -- The list in which each span begins, and the list in which it ends. Among spans of the same monitor, interval and
+    -- tags, each one begins after the end of the one before.
     firsts as (
         select c.*, row_number() over (partition by c.agent_id, c.monitor, c.interval_ms, c.tags order by c.n) as nth
         from changes c

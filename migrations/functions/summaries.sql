@@ -1,6 +1,6 @@
 -- Summaries of hours and days, joined with the results that they do not have yet.
 
--- Returns summaries made from results: of each monitor from its time to its time, which lie within one hour.
+-- Returns summaries made from results. Each monitor has a begin and an end of its own, which lie within one hour.
 --
 -- Its plan is kept for a session, because planning for the partitions of three months takes longer than most queries. The
 -- bounds of each monitor are repeated for all monitors together, so a partition of another day is skipped before it is opened.
@@ -84,7 +84,7 @@ begin
             group by 1, 2, 3
         ) r
     ) g
-    -- After the aggregate: inside of it, every monitor would look through all epochs.
+    -- The join comes after the aggregate, because inside of it every monitor would look through all epochs.
     join epochs e using (epoch_id)
     group by g.monitor_id, g.hour, e.agent_id;
 end
@@ -188,8 +188,8 @@ begin atomic
       and (checks_by_day.monitors is null or s.monitor_id = any (checks_by_day.monitors))
       and (d.day is null or not d.monitors @> s.monitor_id)
     union all
-    -- The hours are asked for by the monitors that are asked for, which are known before the query is planned: by those
-    -- of a part they would be found by the hour alone, all monitors' of a day.
+    -- The hours are asked for by the monitors of the call, which are known before the query is planned. With the
+    -- monitors of a part, they would be found by the hour alone, which reads the hours of all monitors of a day.
     select h.*
     from parts p
     cross join lateral days_of_hours(
@@ -198,8 +198,8 @@ begin atomic
     where p.monitors @> h.monitor_id;
 end;
 
--- Returns which share of the checks succeeded, of those that say something about the site, and how long answers took. It
--- returns one row per monitor, or per monitor and agent; of all agents or of some, and of all monitors or of some.
+-- Returns the share of successes among the checks that say something about the site, and how long answers took. Returns
+-- one row per monitor, or per monitor and agent; of all agents or of some, and of all monitors or of some.
 create or replace function uptime(
     since timestamptz, until timestamptz, by_agent boolean default false, agents integer[] default null,
     monitors integer[] default null

@@ -1,8 +1,8 @@
-//! Alerts and their messages in the tables.
+//! Stores alerts and their messages in the tables.
 //!
-//! An evaluation is one transaction under an advisory lock: it reads the facts and what is known, and writes what
-//! changed together with what is to be told of it. So two collectors never tell the same, and one that dies in between
-//! has told nothing.
+//! An evaluation is one transaction under an advisory lock. It reads the facts and the known alerts, and writes the
+//! changed alerts together with the messages about them. So two collectors never create the same message, and a
+//! collector that dies during an evaluation has created none.
 
 use std::time::Duration;
 
@@ -27,26 +27,27 @@ mod rows;
 
 pub use claims::{Claim, GivenUp};
 
-/// The key of the advisory lock, with the schema's name, under which alerts are evaluated.
+/// The key of the advisory lock that is held while alerts are evaluated. The name of the schema is a part of the lock,
+/// too.
 const LOCK: i64 = 70_316_262_737;
 
-/// For how long alerts that are over, and messages, are kept.
+/// How long messages and resolved alerts are kept.
 const KEPT: Duration = Duration::from_secs(30 * 86_400);
 
-/// Alerts and their messages.
+/// The alerts and their messages in the tables.
 #[derive(Clone)]
 pub struct AlertStore {
     connections: Connections,
-    /// By which others know who claimed a message.
+    /// The name by which other collectors see which collector claimed a message.
     name: String,
 }
 
-/// All that fires at a moment.
+/// All alerts that fire at one moment.
 #[derive(Clone, Debug)]
 pub struct Firing {
     /// The moment, by the database's clock.
     pub as_of: Timestamp,
-    /// Rule, subject, and how it stands; the longest first.
+    /// The rule, the subject and the state of each alert. The alert that has fired longest comes first.
     pub alerts: Vec<(String, String, Alert)>,
 }
 
@@ -57,7 +58,7 @@ struct Flag {
 }
 
 impl AlertStore {
-    /// A store that connects when it first needs to.
+    /// Creates a store that connects when it first needs to.
     pub fn new(database: &Database) -> AlertStore {
         AlertStore::on(Connections::new(database))
     }
@@ -67,12 +68,12 @@ impl AlertStore {
         AlertStore { connections, name }
     }
 
-    /// Lets `evaluate` make changes of the facts that the rules ask for, and writes them, unless another collector is
-    /// about to; false while the tables are not there, which the store
-    /// logs.
+    /// Calls `evaluate` with the known alerts and the facts that the rules ask for, and writes the changes that it
+    /// returns. Does nothing while another collector evaluates. Returns false while the database or its tables are not
+    /// there; the store logs this.
     ///
     /// # Errors
-    /// Why they could not be read or written: then nothing is changed.
+    /// Returns why the tables could not be read or written. In this case nothing is changed.
     pub fn evaluate(
         &self,
         config: &Alerts,
@@ -83,10 +84,10 @@ impl AlertStore {
         Ok(session.judge(outcome)?)
     }
 
-    /// All that fires.
+    /// Returns all alerts that fire.
     ///
     /// # Errors
-    /// Why the database can't be read.
+    /// Returns why the database can't be read.
     pub fn firing(&self) -> Result<Firing, Unavailable> {
         let mut session = self.connections.get()?;
         let outcome = now(&mut session).and_then(|as_of| Ok(Firing { as_of, alerts: rows::firing(&mut session)? }));
@@ -122,7 +123,7 @@ fn evaluate_in(
 }
 
 fn is_there(connection: &mut PgConnection) -> Result<bool, StoreError> {
-    // The newest of what is needed: a table of an older collector may lack it.
+    // This column is the newest part of the tables that alerts need. A table of an older collector may lack it.
     let there: Flag = sql_query(
         "select exists (
              select from pg_attribute where attrelid = to_regclass('notifications') and attname = 'address'
@@ -132,7 +133,7 @@ fn is_there(connection: &mut PgConnection) -> Result<bool, StoreError> {
     Ok(there.flag)
 }
 
-/// Drops what is long over.
+/// Deletes messages and resolved alerts that are older than `KEPT`. An alert whose end is still to be told stays.
 pub(crate) fn expire(connection: &mut PgConnection) -> Result<(), StoreError> {
     if is_there(connection)? {
         for statement in [

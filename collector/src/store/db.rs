@@ -1,5 +1,5 @@
-//! What all that speaks to PostgreSQL needs: sessions and what each is set to, errors by what is to be done about them, and
-//! values as the database has them.
+//! Has what every module that uses PostgreSQL needs: sessions and their settings, errors sorted by what is to be done
+//! about them, and values in the form that the database uses.
 
 pub(super) mod buckets;
 pub(super) mod connections;

@@ -1,9 +1,9 @@
-//! One partition of `results` per UTC day: made for the days ahead, and on demand for late results. Upkeep drops those that
-//! are past the retention.
+//! Makes one partition of `results` for each day of UTC: for the days ahead, and on demand for late results. Upkeep
+//! drops the partitions that are past the retention.
 //!
-//! A partition is made as a table of its own and then attached, which blocks no writer; `partition of`, and a drop
-//! of an attached one, would stall them all. Collectors agree by an advisory lock. Any role may make one, by a
-//! function of the tables' owner; only the owner drops one.
+//! A partition is made as a table of its own and then attached, which blocks no writer. To create it with `partition
+//! of`, or to drop a partition that is attached, would block all writers. Collectors agree by an advisory lock. Any
+//! role may make a partition, by a function that has the rights of the tables' owner. Only the owner drops one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ use jiff::Timestamp;
 
 use super::db::error::{Statement, StoreError};
 
-/// The key of the advisory lock under which partitions come and go.
+/// The key of the advisory lock that is held while partitions are made or dropped.
 pub(crate) const LOCK: i64 = 70_316_262_735;
 
 /// The partitions that are known to be there.
@@ -35,24 +35,24 @@ pub(crate) struct Got {
     pub(crate) got: bool,
 }
 
-/// The name of a day's partition: `results_20261124`.
+/// Returns the name of a day's partition, such as `results_20261124`.
 pub(crate) fn name(day: i64) -> String {
     format!("results_{}", date(day).replace('-', ""))
 }
 
-/// A day as SQL writes it: `2026-11-24`.
+/// Returns a day as SQL writes it, such as `2026-11-24`.
 pub(crate) fn date(day: i64) -> String {
     let at = Timestamp::from_second(day.saturating_mul(86_400)).unwrap_or(Timestamp::MAX);
     at.to_string().chars().take(10).collect()
 }
 
-/// Whether a table is named as the partition of a day: others are not ours to drop.
+/// Returns whether a table has the name of a day's partition. The collector must not drop other tables.
 pub(crate) fn is_of_a_day(table: &str) -> bool {
     table.strip_prefix("results_").is_some_and(|day| day.len() == 8 && day.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 impl Partitions {
-    /// Forgets what is there.
+    /// Forgets which partitions are there.
     pub(crate) fn forget(&mut self) {
         self.known.clear();
     }
@@ -73,7 +73,7 @@ impl Partitions {
     }
 }
 
-/// The attached partitions by name; whether one is being detached.
+/// Returns the attached partitions by name, and whether each one is being detached.
 pub(crate) fn attached(connection: &mut PgConnection) -> Result<BTreeMap<String, bool>, StoreError> {
     #[derive(QueryableByName)]
     struct Partition {
@@ -90,7 +90,7 @@ pub(crate) fn attached(connection: &mut PgConnection) -> Result<BTreeMap<String,
     Ok(partitions.into_iter().map(|partition| (partition.name, partition.leaving)).collect())
 }
 
-/// By a function with the rights of the tables' owner, which the collector's role may lack.
+/// Makes a partition by a function that has the rights of the tables' owner. The collector's own role may lack them.
 fn make(connection: &mut PgConnection, day: i64) -> Result<(), StoreError> {
     if attach(connection, &date(day))? {
         log::info!(partition = name(day).as_str(); "made a partition");
@@ -98,7 +98,7 @@ fn make(connection: &mut PgConnection, day: i64) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Has a day's partition be there, made or attached again; whether it was not.
+/// Makes a day's partition, or attaches it again, where it is not attached. Returns whether it was not.
 pub(crate) fn attach(connection: &mut PgConnection, date: &str) -> Result<bool, StoreError> {
     let made: Got = sql_query("select make_results_partition($1::date) as got")
         .bind::<Text, _>(date)
@@ -107,13 +107,14 @@ pub(crate) fn attach(connection: &mut PgConnection, date: &str) -> Result<bool, 
     Ok(made.got)
 }
 
-/// The day of a partition as SQL writes it.
+/// Returns the day of a partition as SQL writes it.
 pub(crate) fn date_of(name: &str) -> Option<String> {
     let day = name.strip_prefix("results_")?;
     Some(format!("{}-{}-{}", day.get(..4)?, day.get(4..6)?, day.get(6..8)?))
 }
 
-/// A query for the numbers in a table of results, dense ones as one row: `epoch_id, first, last, rows`.
+/// Returns a query for the numbers in a table of results. Consecutive numbers become one row: `epoch_id, first, last,
+/// rows`.
 pub(crate) fn islands(table: &str) -> String {
     format!(
         "select epoch_id, min(seq) as first, max(seq) as last, count(*) as rows

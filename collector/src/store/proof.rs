@@ -1,4 +1,4 @@
-//! What the tables say about each epoch, read at one moment.
+//! Reads what the tables say about each epoch, all of it at one moment.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -25,37 +25,38 @@ use crate::unavailable::Unavailable;
 pub struct EpochFacts {
     /// The epoch.
     pub epoch: Uuid,
-    /// The agent that it is a run of.
+    /// The agent whose run the epoch is.
     pub agent: String,
-    /// The epoch before, and the highest number that it had issued, as this one knows it.
+    /// The epoch before this one, and the highest number that the epoch before had issued, as this epoch knows it.
     pub previous: Option<(Uuid, i64)>,
     /// The highest number that a report, or the next epoch, says was issued.
     pub claimed: i64,
-    /// Numbers that arrived.
+    /// The numbers that arrived.
     pub accounted: Ranges,
-    /// Those that were set aside.
+    /// The numbers of messages that were set aside.
     pub rejected: Ranges,
-    /// Those that are no results.
+    /// The numbers of records that are no results.
     pub notices: Ranges,
-    /// Numbers declared dropped.
+    /// The numbers that were declared dropped.
     pub dropped: Ranges,
-    /// Numbers whose rows are past the retention.
+    /// The numbers whose rows are past the retention.
     pub expired: Ranges,
-    /// Numbers that have a row.
+    /// The numbers that have a row.
     pub rows: Ranges,
-    /// How many rows are there more than numbers.
+    /// How many more rows than numbers there are.
     pub duplicates: i64,
     /// The number of the latest report.
     pub report_seq: Option<i64>,
     /// When its first report and its latest one were stored, in microseconds by the database's clock.
     pub heard: (i64, i64),
-    /// What the latest report says waited longest in the outbox.
+    /// The epoch and the number of the record that had waited longest in the outbox, as the latest report says.
     pub oldest_pending: Option<(Uuid, i64)>,
-    /// The number of the latest report, where that is of a clean stop.
+    /// The number of the latest report, if that report says that the agent stopped cleanly.
     pub stopped_at: Option<i64>,
-    /// Whether its agent is gone, as somebody said.
+    /// Whether its agent is retired.
     pub is_retired: bool,
-    /// Whether it is only there for what it says of others: its rows were not read.
+    /// Whether the epoch was not asked for. It is only here for what it says about other epochs, and its rows were not
+    /// read.
     pub is_aside: bool,
 }
 
@@ -115,20 +116,21 @@ struct Island {
     rows: i64,
 }
 
-/// Which epochs are asked for.
+/// The choice of the epochs whose rows are read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scope {
-    /// Those that were first or last heard of since then, or have a later result.
+    /// Only epochs that were first or last heard of since this time, or that have a later result.
     pub since: Option<Timestamp>,
-    /// Those of these agents; empty means all.
+    /// Only epochs of these agents. An empty list means all agents.
     pub agents: Vec<String>,
 }
 
-/// Reads all epochs, oldest first, with the rows of those that are asked for, and how many rows are of none of them
-/// (which only the question for all tells).
+/// Reads all epochs, in the order of their agents' names and then from the oldest to the newest, with the rows of the
+/// epochs that are asked for. Also returns how many rows belong to no epoch. This number is known only when all epochs
+/// are asked for, and otherwise it is 0.
 ///
 /// # Errors
-/// Why the database can't be read.
+/// Returns why the database can't be read.
 pub fn read_facts(database: &Database, scope: &Scope) -> Result<(Vec<EpochFacts>, i64), Unavailable> {
     let mut session = Connections::new(database).get_for_command()?;
     migrate::check(&mut session, &database.schema)?;

@@ -1,6 +1,7 @@
-//! Reads what people are shown, all of one moment: all monitors in short, one at length, its results, and the agents.
+//! Reads what people are shown: an overview of all monitors, the details of one monitor, its results, the agents, and
+//! how many alerts there are. All that one call reads is of one moment.
 //!
-//! The database adds up; what the sums mean is said by `figures`.
+//! The database adds up. The module `figures` says what the sums mean.
 
 pub(super) mod agents;
 mod alerts;
@@ -35,14 +36,14 @@ use crate::figures::period::Period;
 use crate::figures::source::Source;
 use crate::unavailable::Unavailable;
 
-/// Reads what people are told.
+/// Reads from the tables what people are shown.
 pub struct Reader {
     pub(crate) connections: Connections,
     pub(crate) schema: String,
 }
 
 impl Reader {
-    /// A reader that connects when it first needs to.
+    /// Creates a reader that connects when it first needs to.
     pub fn new(database: &Database) -> Reader {
         Reader { connections: Connections::new(database), schema: database.schema.clone() }
     }
@@ -79,7 +80,8 @@ impl Source for Reader {
 }
 
 impl Reader {
-    /// All that `read` reads is of one moment, which is told by the database's clock, as what it is compared with.
+    /// Calls `read` in one transaction, so all that it reads is of one moment. `read` gets this moment by the
+    /// database's clock, because the times that are compared with it are by that clock, too.
     fn read<T>(
         &self,
         read: impl FnOnce(&mut PgConnection, Timestamp) -> Result<T, StoreError>,
@@ -88,8 +90,8 @@ impl Reader {
         session.check_once(|connection| migrate::check(connection, &self.schema))?;
         let mut transaction = session.build_transaction().repeatable_read().read_only();
         let outcome = transaction.run(|connection| {
-            // A just-in-time compiler takes longer than the queries, and sums of long windows need room. Anyone who asked
-            // has gone before the bound.
+            // The just-in-time compiler takes longer than the queries, and sums of long windows need memory. Every
+            // client that asked has gone before the statement timeout.
             connection.batch_execute(
                 "set local jit = off; set local work_mem = '32MB'; set local statement_timeout = '60s'",
             )?;
@@ -113,16 +115,16 @@ pub(crate) struct Definition {
     pub(crate) url: String,
 }
 
-/// Who and what there is.
+/// The agents and the monitors of the database.
 pub(crate) struct Names {
     pub(crate) agents: BTreeMap<i32, String>,
-    /// How far the clocks of agents are behind.
+    /// How far the clock of each agent is behind the database's clock.
     clocks: BTreeMap<i32, SignedDuration>,
     pub(crate) monitors: Vec<Definition>,
 }
 
 impl Names {
-    /// All agents, and all monitors or those with an id.
+    /// Reads all agents, and all monitors or only the monitors with this id.
     pub(crate) fn of(connection: &mut PgConnection, id: Option<&str>) -> Result<Names, StoreError> {
         #[derive(QueryableByName)]
         struct Agent {
@@ -154,7 +156,8 @@ impl Names {
         self.agents.get(&agent_id).cloned().unwrap_or_default()
     }
 
-    /// How much earlier its results are dated than they were made.
+    /// Returns how far the agent's clock is behind. The agent's results are dated this much earlier than they were
+    /// made.
     pub(crate) fn clock_behind(&self, agent_id: i32) -> SignedDuration {
         self.clocks.get(&agent_id).copied().unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! Messages that were set aside, to be looked at; replay.rs stores them after a mend.
+//! Reads messages that were set aside. The module `replay` stores them after the cause was corrected.
 
 pub(crate) mod replay;
 
@@ -18,7 +18,7 @@ use crate::batch::Message;
 use crate::store::db::time::time;
 use crate::unavailable::Unavailable;
 
-/// Where a message was: `topic/partition/offset`.
+/// The place of a message, written as `topic/partition/offset`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     /// The topic.
@@ -29,12 +29,12 @@ pub struct Place {
     pub offset: i64,
 }
 
-/// Which messages.
+/// The choice of messages that were set aside.
 #[derive(Clone, Debug, Default)]
 pub struct Wanted {
-    /// Those at these places; none: at any.
+    /// Only messages at these places. An empty list means all places.
     pub places: Vec<Place>,
-    /// Those of this reason.
+    /// Only messages with this reason. `None` means any reason.
     pub reason: Option<String>,
 }
 
@@ -51,11 +51,11 @@ pub struct RejectedMessage {
     pub key: Option<Vec<u8>>,
     /// Its value.
     pub value: Option<Vec<u8>>,
-    /// When, by the database's clock.
+    /// When it was set aside, by the database's clock.
     pub received_at: Timestamp,
-    /// Why, in one word.
+    /// Why it was set aside, in one word.
     pub reason: String,
-    /// Why, for people.
+    /// Why it was set aside, as a text for people.
     pub detail: String,
     pub(crate) digest: Uuid,
 }
@@ -80,7 +80,7 @@ impl FromStr for Place {
 }
 
 impl RejectedMessage {
-    /// Where it was.
+    /// Returns the place of the message.
     pub fn place(&self) -> Place {
         Place { topic: self.topic.clone(), partition: self.partition, offset: self.offset }
     }
@@ -115,10 +115,10 @@ struct Row {
 }
 
 impl Store {
-    /// The messages that were set aside, the latest first.
+    /// Returns the messages that were set aside, the latest first, and at most `most`.
     ///
     /// # Errors
-    /// Why the database can't be read.
+    /// Returns why the database can't be read.
     pub fn rejected(&mut self, wanted: &Wanted, most: u32) -> Result<Vec<RejectedMessage>, Unavailable> {
         let mut session = self.writer.connections.get()?;
         super::db::migrate::check(&mut session, &self.writer.schema)?;

@@ -1,5 +1,6 @@
-//! Agents that are gone for good, as somebody says. That nothing is due from one any more, and that it ends with its next
-//! report, follows from what is written here when it is read: nothing is done about it as results are stored.
+//! Retires agents that are gone for good, as a person says. The readers of the row that is written here derive from it
+//! that nothing is due from the agent any more, and that the retirement ends with the agent's next report. Nothing is
+//! done about a retirement while results are stored.
 
 use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
@@ -14,12 +15,12 @@ use crate::config::Database;
 use crate::store::db::time::{pg_time, time};
 use crate::unavailable::Unavailable;
 
-/// What became of the word that an agent is gone.
+/// The outcome of retiring an agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Retirement {
-    /// Nothing is due from it since then.
+    /// The agent is retired, and nothing is due from it since this time.
     Since(Timestamp),
-    /// There is no such agent; these are known.
+    /// There is no agent with this name. The names are those of the known agents.
     Unknown(Vec<String>),
 }
 
@@ -41,11 +42,11 @@ struct Name {
     name: String,
 }
 
-/// Says that an agent is gone since a time, else since it was last seen. Of one that is gone already that time is
-/// changed, if one is given.
+/// Says that an agent is gone since `since`, or since it was last seen when no time is given. For an agent that is
+/// retired already, the time is changed only when one is given.
 ///
 /// # Errors
-/// Why the database can't be read or written.
+/// Returns why the database can't be read or written.
 pub fn retire(database: &Database, name: &str, since: Option<Timestamp>) -> Result<Retirement, Unavailable> {
     let mut session = Connections::new(database).get_for_command()?;
     migrate::check(&mut session, &database.schema)?;
@@ -55,7 +56,7 @@ pub fn retire(database: &Database, name: &str, since: Option<Timestamp>) -> Resu
 }
 
 fn retire_in(connection: &mut PgConnection, name: &str, since: Option<Timestamp>) -> Result<Retirement, StoreError> {
-    // Locked, so that two who say it at once don't say it twice.
+    // The agent is locked, so that two commands that retire it at once do not write two rows.
     let known: Option<Known> = sql_query("select agent_id from agents where name = $1 for no key update")
         .bind::<Text, _>(name)
         .get_result(connection)

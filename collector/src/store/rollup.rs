@@ -1,15 +1,18 @@
-//! Summaries by the hour, and of those by the day: recomputed from the results, never incremented.
+//! Makes summaries by the hour from the results, and summaries by the day from those by the hour. They are always
+//! recomputed, never incremented.
 //!
 //! A batch marks its hours in `rollup_due` in the transaction that writes its rows, so a mark and its rows become
-//! visible together. A step here takes the marks that it sees of one hour away and makes the hour of those monitors
-//! afresh, in one transaction: the rows of every mark that it took are in what it reads, and a mark that it did not
-//! see stays. So late data rewrites history by itself, and a step that dies leaves everything as it was.
+//! visible together. A step of the rollup takes away the marks that it sees of one hour, and recomputes the summaries
+//! of the hour for the marked monitors, in one transaction. It reads the rows of every mark that it took, and a mark
+//! that it did not see stays. So late data corrects the history without further work, and a step that dies leaves
+//! everything as it was.
 //!
-//! What of it the status pages show is packed into blocks, which the tables take away again with the first change.
+//! The part of the summaries that the status pages show is packed into blocks. The tables delete a block with the first
+//! change of its rows.
 //!
-//! Results only go with their partition, past the retention. What comes for such a day later is added to what its
-//! summaries were then ([`dropped`]). A summary therefore never shrinks: one that would is of results that are gone in
-//! another way, and the old one stays.
+//! Results are deleted only with their partition, past the retention. Results that come for such a day later are added
+//! to the summaries that the day had then ([`dropped`]). So a summary never shrinks. A summary that would shrink is
+//! made of results that were deleted in another way, and the old summary stays.
 
 pub(crate) mod blocks;
 mod days;
@@ -30,23 +33,24 @@ use super::db::connections::Connections;
 use super::db::error::{Statement, StoreError};
 use crate::unavailable::Unavailable;
 
-/// The key of the advisory lock, with the schema's name, under which summaries are made.
+/// The key of the advisory lock that is held while summaries are made. The name of the schema is a part of the lock,
+/// too.
 const LOCK: i64 = 70_316_262_736;
 
-/// This many marks of an hour that is not over are made one, so that readers have few to look at.
+/// When an hour has more marks than this number, they are merged into few, so that readers have few marks to read.
 const MANY_MARKS: i64 = 100;
 
-/// Makes summaries of the hours that are over.
+/// Makes the summaries of hours and days that are over, and packs blocks.
 pub struct Rollup {
     connections: Connections,
 }
 
-/// What to do when another collector makes summaries.
+/// What to do while another collector makes summaries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rival {
-    /// Leave it to that one.
+    /// Leave the work to the other collector.
     Yield,
-    /// Wait for it.
+    /// Wait for the other collector.
     Await,
 }
 
@@ -65,17 +69,18 @@ struct Flag {
 }
 
 impl Rollup {
-    /// How often it is due.
+    /// How often the rollup is due.
     pub const INTERVAL: Duration = Duration::from_secs(10);
 
     pub(crate) fn new(connections: Connections) -> Rollup {
         Rollup { connections }
     }
 
-    /// Does what is due. Returns false while the database or its tables are not there, which the store logs.
+    /// Makes the summaries and blocks that are due. Returns false while the database or its tables are not there; the
+    /// store logs this.
     ///
     /// # Errors
-    /// Why it could not; it is to be tried again later.
+    /// Returns why it could not. The rollup is to be tried again later.
     pub fn run(&self) -> Result<bool, Unavailable> {
         let Ok(mut session) = self.connections.get() else { return Ok(false) };
         let outcome = run_in(&mut session);
@@ -88,7 +93,7 @@ fn run_in(connection: &mut PgConnection) -> Result<bool, StoreError> {
     if there.flag {
         while step(connection, Rival::Yield)? {}
         while days::step(connection, Rival::Yield)? {}
-        // From here on with blocks, on which rights may not be given yet.
+        // The steps from here on use blocks. The rights on them may not be granted yet.
         gather_marks(connection)?;
         while blocks::step(connection)? {}
         while running::step(connection)? {}
@@ -96,13 +101,15 @@ fn run_in(connection: &mut PgConnection) -> Result<bool, StoreError> {
     Ok(there.flag)
 }
 
-/// Makes the oldest hour that is due and over; whether there was one to be made here.
+/// Makes the summaries of the oldest hour that is due and over. Returns whether there was such an hour and this
+/// collector made it.
 pub(crate) fn step(connection: &mut PgConnection, rival: Rival) -> Result<bool, StoreError> {
     connection.transaction(|connection| {
         if !lock(connection, rival)? {
             return Ok(false);
         }
-        // A just-in-time compiler makes this several times slower, and so does reading a day for an hour.
+        // The just-in-time compiler makes this statement several times slower. A sequential scan does the same, because
+        // it reads a whole day for one hour.
         connection.batch_execute("set local jit = off; set local enable_seqscan = off")?;
         let due: Due = sql_query(
             "with gone as (
@@ -138,7 +145,8 @@ fn lock(connection: &mut PgConnection, rival: Rival) -> Result<bool, StoreError>
     Ok(got.flag)
 }
 
-/// The statement that makes the summaries of an hour, also of a day of results that were dropped.
+/// Returns the statement that makes the summaries of an hour. `is_dropped` says that results of its day were dropped
+/// before.
 fn recompute(is_dropped: bool) -> String {
     let outcomes = Outcome::ALL.map(Outcome::as_str);
     let columns = excluded(outcomes.iter().chain(&FIGURES));
@@ -156,17 +164,18 @@ fn recompute(is_dropped: bool) -> String {
     )
 }
 
-/// What a summary has beside its counts of outcomes.
+/// The columns that a summary has beside its counts of outcomes.
 const FIGURES: [&str; 5] = ["checks", "answered", "response_time_sum_us", "response_time_max_us", "response_times"];
 
-/// `set` of an upsert that replaces these columns.
+/// Returns the `set` list of an upsert that replaces these columns.
 fn excluded<'a>(columns: impl Iterator<Item = &'a &'a str>) -> String {
     columns.map(|column| format!("{column} = excluded.{column}")).collect::<Vec<_>>().join(", ")
 }
 
-/// Makes few marks of many: what is of now and what came late stay apart, above all what is packed of its hour and what is
-/// not: one mark of both would have all monitors of the hour packed, and read, from its begin on. As in a step, those that
-/// it doesn't see stay.
+/// Merges many marks of an hour into few. Marks of current results and marks of late results stay apart, because only
+/// marks from the same five minutes are merged. Marks from before the end of what is packed of the hour also stay apart
+/// from later ones. One mark of both would cause all monitors of the hour to be packed, and read, from the hour's begin
+/// on. Marks that this transaction does not see stay, as in a step.
 fn gather_marks(connection: &mut PgConnection) -> Result<(), StoreError> {
     connection.transaction(|connection| {
         if !lock(connection, Rival::Yield)? {

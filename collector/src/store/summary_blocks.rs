@@ -1,4 +1,5 @@
-//! Summaries of hours and days, packed as the status pages read them: all that there is of 512 monitors in one value.
+//! Reads and writes blocks: summaries of hours and days, packed as the status pages read them. A block has all that
+//! there is of 512 monitors in one value.
 //!
 //! ```text
 //! hourly ─┬─▶ rollup::blocks ──┬─▶ summary_blocks ─▶ queries::summaries
@@ -6,8 +7,8 @@
 //! results ──▶ rollup::running ─┘
 //!              packs the begin of an hour that goes on
 //! ```
-//! A block is a copy, and the tables see to it that it is never behind: whatever changes a summary takes its block away in
-//! the same transaction. Where there is none, or one that another version wrote, the rows are read.
+//! A block is a copy, and the tables make sure that it is never out of date: each change of a summary deletes its block
+//! in the same transaction. Where there is no block, or one that another version wrote, the rows are read.
 
 use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
@@ -19,20 +20,20 @@ use super::db::error::StoreError;
 use crate::ranges::Ranges;
 use crate::store::db::multirange::to_sql;
 
-/// How blocks are written here: another number whenever `Block` changes.
+/// The number of the format of blocks. It must change whenever `Block` changes.
 pub(crate) const FORMAT: i16 = 1;
 
-/// More is not packed: it would be much to hold, and so would be a page that shows it. Such a block has nothing, up to its
-/// begin, and the rows are read.
+/// The largest number of summaries that are packed. More of them would take much memory, and so would a page that shows
+/// them. In this case the block is empty and ends at its begin, and the rows are read.
 pub(crate) const MOST: usize = 50_000;
 
-/// Monitors to a block: the tables' `summary_block`.
+/// The number of monitors in a block. The function `summary_block` of the tables has the same number.
 const MONITORS: i32 = 512;
 
-/// In microseconds, as the database counts time.
+/// An hour in microseconds, as the database counts time.
 pub(crate) const HOUR: i64 = 3_600_000_000;
 
-/// What a summary is of.
+/// The time that a summary covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Span {
     Hour,
@@ -52,16 +53,16 @@ pub(crate) struct Summary {
     response_times: Vec<i32>,
 }
 
-/// Summaries of one hour or day.
+/// The summaries of one hour or day.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Block {
-    /// By monitor and agent.
+    /// The counts of checks, by monitor and agent.
     pub(crate) arrivals: Vec<Arrival>,
-    /// By monitor, over all agents; of those that answered.
+    /// The response times by monitor, over all agents. Only monitors that answered are in it.
     pub(crate) times: Vec<Times>,
 }
 
-/// What arrived of a monitor from an agent in some time.
+/// What arrived of a monitor from an agent in a span of time.
 #[derive(Clone, Copy, Debug, PartialEq, QueryableByName, Serialize, Deserialize)]
 pub(crate) struct Arrival {
     #[diesel(sql_type = Integer)]
@@ -76,23 +77,23 @@ pub(crate) struct Arrival {
     pub(crate) agent_error: i32,
 }
 
-/// How long a monitor's answers took.
+/// The response times of a monitor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Times {
     pub(crate) monitor_id: i32,
     pub(crate) sum_us: i64,
     pub(crate) max_us: i64,
-    /// How many in which bucket, from 0, where there are any.
+    /// The number of each bucket, from 0, and its count. Empty buckets are left out.
     pub(crate) buckets: Vec<(u8, i64)>,
 }
 
-/// A block and where it belongs.
+/// A block, and the time and the monitors that it covers.
 pub(crate) struct Stored {
     pub(crate) begins: PgTimestamp,
-    /// The first moment that is not in it.
+    /// The first moment that is not in the block.
     pub(crate) until: PgTimestamp,
     pub(crate) block: i32,
-    /// The ids of the monitors that are in it, if there is anything of them.
+    /// The ids of the monitors that are in the block, if there is anything of them.
     pub(crate) monitors: Ranges,
     pub(crate) content: Block,
 }
@@ -102,12 +103,12 @@ impl Span {
         self == Span::Day
     }
 
-    /// The end of what begins then.
+    /// Returns the end of the hour or day that begins at this time.
     pub(crate) fn end(self, begins: PgTimestamp) -> PgTimestamp {
         PgTimestamp(begins.0 + if self.is_day() { 24 * HOUR } else { HOUR })
     }
 
-    /// The table, and its column of times.
+    /// Returns the table, and its column of times.
     fn source(self) -> (&'static str, &'static str) {
         match self {
             Span::Hour => ("hourly", "hour"),
@@ -116,18 +117,19 @@ impl Span {
     }
 }
 
-/// The ids of the monitors of a block.
+/// Returns the ids of the monitors of a block.
 pub(crate) fn monitors(block: i32) -> Ranges {
     let first = i64::from(block) * i64::from(MONITORS);
     Ranges::span(first, first + i64::from(MONITORS) - 1)
 }
 
-/// What is read of a summary.
+/// The columns that are read of a summary.
 const COLUMNS: &str = "s.monitor_id, s.agent_id, s.checks, s.success, s.agent_error, s.response_time_sum_us,
                 s.response_time_max_us, s.response_times";
 
-/// The rows of these monitors that begin then; this many at most. Looked up monitor by monitor: to find an hour among those
-/// of two years takes longer when the rows do not lie in the order of time, and that order is not certain.
+/// Returns the rows of these monitors that begin at this time, at most `most` of them. The rows are looked up monitor
+/// by monitor. To find an hour among the rows of two years takes longer when they do not lie in the order of time, and
+/// that order is not certain.
 pub(crate) fn rows(
     connection: &mut PgConnection,
     span: Span,
@@ -149,7 +151,8 @@ pub(crate) fn rows(
         .load(connection)?)
 }
 
-/// The same, made of the results of an hour, of each monitor from its own time on, up to a time in that hour or its end.
+/// Returns the same summaries, made from the results of an hour. The results of each monitor are read from its own time
+/// on, up to a time in that hour or its end.
 pub(crate) fn results(
     connection: &mut PgConnection,
     monitors: &[(i32, PgTimestamp)],
@@ -169,7 +172,8 @@ fn bound(most: Option<usize>) -> Option<i64> {
     most.map(|most| i64::try_from(most).unwrap_or(i64::MAX))
 }
 
-/// The blocks that there are of these times, unpacked one after the other: all of them at once would be much to hold.
+/// Returns the blocks of these times. They are unpacked one after the other, because all of them at once would take
+/// much memory.
 pub(crate) fn read(
     connection: &mut PgConnection,
     span: Span,
@@ -194,14 +198,14 @@ pub(crate) fn read(
     .bind::<SmallInt, _>(FORMAT)
     .load(connection)?;
     let stored = |row: Row| {
-        // What can't be read is as good as absent.
+        // A block that can't be read counts as absent.
         let content = postcard::from_bytes(&row.content).ok()?;
         Some(Stored { begins: row.begins, until: row.until, block: row.block, monitors: monitors(row.block), content })
     };
     Ok(rows.into_iter().filter_map(stored))
 }
 
-/// Writes a block of what arrived before `until`. One that is there is replaced.
+/// Writes a block of what arrived before `until`. It replaces a block that is there.
 pub(crate) fn write(
     connection: &mut PgConnection,
     span: Span,
@@ -226,12 +230,12 @@ pub(crate) fn write(
 }
 
 impl Block {
-    /// As it is stored.
+    /// Returns the block as it is stored.
     pub(crate) fn packed(&self) -> Result<Vec<u8>, StoreError> {
         postcard::to_allocvec(self).map_err(|error| StoreError::Unavailable(error.to_string()))
     }
 
-    /// Of what arrived, and how long answers took, in any order and any number of parts.
+    /// Makes a block of counts and response times, in any order and any number of parts.
     pub(crate) fn of(mut arrivals: Vec<Arrival>, mut times: Vec<Times>) -> Block {
         arrivals.sort_by_key(|it| (it.monitor_id, it.agent_id));
         times.sort_by_key(|it| it.monitor_id);
@@ -261,7 +265,7 @@ impl Arrival {
 }
 
 impl Summary {
-    /// None without an answer.
+    /// Returns the response times, or `None` when there was no answer.
     pub(crate) fn times(&self) -> Option<Times> {
         let buckets = (0..).zip(&self.response_times).filter(|(_, n)| **n > 0);
         Some(Times {

@@ -1,4 +1,5 @@
-//! What is done beside the batches: partitions for the days ahead, and the end of what is past its retention.
+//! Does the work beside storing batches: it makes partitions for the days ahead, and deletes what is past its
+//! retention.
 
 mod expiry;
 
@@ -21,10 +22,10 @@ use super::rollup::Rival;
 use crate::config::Retention;
 use crate::unavailable::Unavailable;
 
-/// How many days ahead have their partition.
+/// The number of days ahead that have their partition.
 const DAYS_AHEAD: i64 = 3;
 
-/// Looks after the tables.
+/// Makes new partitions, and deletes old data.
 pub struct Upkeep {
     connections: Connections,
     schema: String,
@@ -32,20 +33,20 @@ pub struct Upkeep {
 }
 
 impl Upkeep {
-    /// How often it is due.
+    /// How often upkeep is due.
     pub const INTERVAL: Duration = Duration::from_secs(600);
 
     pub(crate) fn new(connections: Connections, schema: String, retention: Retention) -> Upkeep {
         Upkeep { connections, schema, retention }
     }
 
-    /// Does what is due. Returns false while the database or its tables are not there, which the store logs.
+    /// Does the upkeep that is due. Returns false while the database or its tables are not there; the store logs this.
     ///
     /// # Errors
-    /// Why it could not; it is to be tried again later.
+    /// Returns why it could not. The upkeep is to be tried again later.
     pub fn run(&self) -> Result<bool, Unavailable> {
         let Ok(mut session) = self.connections.get() else { return Ok(false) };
-        // Another collector may be making the tables right now.
+        // Another collector may be making the tables at this moment.
         if migrate::check(&mut session, &self.schema).is_err() {
             return Ok(false);
         }
@@ -54,10 +55,10 @@ impl Upkeep {
         Ok(true)
     }
 
-    /// The same once, for a command: tells also why there is nothing to look after.
+    /// Does the upkeep once, for a command. Also tells why there are no tables to do it for.
     ///
     /// # Errors
-    /// Why it could not.
+    /// Returns why it could not.
     pub fn run_or_tell(&self) -> Result<(), Unavailable> {
         let mut session = self.connections.get()?;
         migrate::check(&mut session, &self.schema)?;
@@ -67,7 +68,7 @@ impl Upkeep {
     fn look_after(&self, connection: &mut Session) -> Result<(), StoreError> {
         let today = day(Timestamp::now());
         Partitions::default().ensure(connection, &(today..=today + DAYS_AHEAD).collect())?;
-        // What goes with a partition is summed up before.
+        // All results are summed up before their partition is dropped.
         sum_up(connection)?;
         expiry::expire(connection, today - self.retention.results_days, sum_up)?;
         late::gather(connection)?;
@@ -77,7 +78,7 @@ impl Upkeep {
                 .bind::<BigInt, _>(seconds(self.retention.hourly))
                 .execute(&mut **connection)?;
         }
-        // Of each agent the latest schedule still holds.
+        // The latest schedule of each agent stays, because it still holds.
         sql_query(
             "delete from schedules s using epochs e
              where e.epoch_id = s.epoch_id and s.at < now() - $1 * interval '1 second'
@@ -93,7 +94,7 @@ impl Upkeep {
             .bind::<BigInt, _>(seconds(self.retention.rejected))
             .execute(&mut **connection)?;
         alerts::expire(connection)?;
-        // Last: whether rights on a newer table are given yet or not.
+        // This comes last, because the rights on this newer table may not be granted yet.
         rollup::blocks::expire(connection)
     }
 }

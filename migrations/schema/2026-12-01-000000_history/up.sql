@@ -7,10 +7,11 @@ create table agents (
     name            text not null unique,
     version         text,
     labels          jsonb not null default '{}',
-    -- By the collector's clock and by the agent's own clock.
+    -- `last_seen` is by the database's clock. `last_report` is by the agent's own clock, or by the collector's clock
+    -- where the agent's clock is ahead of it.
     last_seen       timestamptz,
     last_report     timestamptz,
-    -- Of the latest report: outbox_bytes, missed, clock, faults.
+    -- What is kept of the latest report beside columns of its own: outbox_bytes, missed, clock, faults.
     report          jsonb not null default '{}',
     -- How far the database's clock is ahead of the agent's clock at least, in microseconds. A negative value means that the
     -- agent's clock is ahead.
@@ -75,8 +76,8 @@ comment on column epochs.prompt_report_at is 'when, by the database''s clock, it
 comment on column epochs.returns is 'how often in a row it was heard again after another run of its agent had taken over; 2 or more: it goes on beside that';
 comment on column epochs.returned_at is 'when it last was, by the database''s clock';
 
--- That an agent is gone for good, as a person said: from `since` on nothing is due from it. A retirement ends with a report
--- that the agent made after it was said, and stays as history.
+-- Agents that are gone for good, as a person said. From `since` on nothing is due from the agent. A retirement ends
+-- with a report that the agent made after it was said, and stays as history.
 create table retirements (
     agent_id integer not null,
     since    timestamptz not null,
@@ -143,7 +144,7 @@ create table rejected (
 create table schedules (
     epoch_id     integer not null,
     seq          bigint not null,
-    -- By the agent's clock.
+    -- By the agent's clock, or by the database's clock where the agent's clock is ahead of it or was never set.
     at           timestamptz not null,
     event        text not null,
     revision     text not null,
@@ -156,8 +157,8 @@ create table schedules (
 );
 comment on table schedules is 'What agents said should arrive.';
 
--- What this database is, on whatever server it is: a copy and a backup of it are the same database. The consumer group that
--- fills it is marked with it, so collectors of two databases do not share one group by mistake.
+-- The identity of this database, independent of its server: a copy and a backup of it are the same database. The
+-- consumer group that fills it is marked with it, so collectors of two databases do not share one group by mistake.
 create table identity (
     is_only  boolean primary key default true check (is_only),
     database uuid not null default gen_random_uuid()
@@ -165,8 +166,8 @@ create table identity (
 insert into identity default values;
 comment on table identity is 'One row: what this database is.';
 
--- Up to where each partition of a topic is stored. A position changes in the transaction of the rows, so it is also true
--- after this database was set back. Kafka's own committed offsets are not.
+-- The offset up to which each partition of a topic is stored. A position changes in the transaction of the rows, so it
+-- is also true after this database was set back. The offsets that are committed in Kafka are not.
 create table positions (
     topic        text not null,
     partition    integer not null,

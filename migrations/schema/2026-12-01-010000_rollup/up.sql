@@ -10,14 +10,14 @@ create table rollup_due (
     since    timestamptz
 );
 
--- One row per hour of a monitor by an agent. A row is made whole from the results and is never added to. What came since is
--- marked in rollup_due.
+-- One row per hour of a monitor by an agent. A row is always made whole from the results and is never added to. Results
+-- that came since are marked in rollup_due.
 create table hourly (
     monitor_id           integer not null,
     hour                 timestamptz not null,
     agent_id             integer not null,
     checks               integer not null,
-    -- How many of the checks came to which outcome.
+    -- The number of checks with each outcome.
     success              integer not null,
     dns_error            integer not null,
     connection_refused   integer not null,
@@ -47,7 +47,7 @@ comment on table hourly is 'The results of each hour in short; what is newer is 
 -- The summary of a day, made of the rows of its hours. A row is never added to.
 create table daily (
     monitor_id           integer not null,
-    -- Its first moment, in UTC.
+    -- The first moment of the day, in UTC.
     day                  timestamptz not null,
     agent_id             integer not null,
     checks               integer not null,
@@ -87,10 +87,10 @@ create table summary_blocks (
     begins    timestamptz not null,
     -- The `summary_block` of its monitors.
     block     integer not null,
-    -- The first moment that is not in it. Of an hour that has not ended, it lies inside of the hour.
+    -- The first moment that is not in the block. When the hour has not ended, it lies inside of the hour.
     until     timestamptz not null,
     packed_at timestamptz not null default now(),
-    -- How the content is written. A collector takes a format that it does not know for absent.
+    -- The format of the content. A block in a format that a collector does not know counts as absent.
     format    smallint not null,
     content   bytea not null,
     primary key (is_day, begins, block)

@@ -1,54 +1,54 @@
--- What people are told: how each alert stands, and the messages about it.
+-- The state of each alert, and the messages about alerts.
 
--- One row for each rule and what it is about, once there is something to be known of it.
+-- One row for each rule and subject, once something is known about it.
 create table alerts (
     rule       text not null,
-    -- A monitor's id, or an agent's name.
+    -- The id of a monitor, or the name of an agent.
     subject    text not null,
-    -- pending (not for long enough yet), firing, resolved.
+    -- The state: pending (the trouble has not lasted for long enough), firing or resolved.
     state      text not null check (state in ('pending', 'firing', 'resolved')),
-    -- Since when the trouble lasts, or lasted.
+    -- When the trouble began.
     since      timestamptz not null,
-    -- When it came to this state.
+    -- When the alert came to this state.
     changed_at timestamptz not null,
-    -- When receivers were last told that it fires; null: they were told the end, or nothing.
+    -- When receivers were last told that the alert fires. Null means that they were told the end, or nothing.
     told_at    timestamptz,
-    -- The maintenance for which they are told nothing.
+    -- The reason of the maintenance during which receivers are told nothing.
     silenced   text,
     -- What the rule is about: down, slow, …
     what       text not null,
-    -- Whom it tells.
+    -- The receivers that the rule tells.
     receivers  text[] not null,
-    -- When, to a minute, a collector last had a rule that says something of it.
+    -- When, to a minute, a collector last had a rule that says something about the alert.
     judged_at  timestamptz not null,
     -- A number that the rule remembers.
     mark       bigint,
-    -- name, url, verdict, blame, reason
+    -- An object with name, url, verdict, blame and reason.
     details    jsonb not null,
-    -- An id may be longer than an index can hold.
+    -- The key is a hash, because an id may be longer than an index can hold.
     key        uuid not null generated always as (md5(rule || chr(10) || subject)::uuid) stored primary key
 );
 
--- What receivers are sent. It appears in the transaction that moves its alerts on.
+-- The messages to receivers. A row appears in the transaction that changes the state of its alerts.
 create table notifications (
     id            uuid not null primary key default gen_random_uuid(),
-    -- In this order a receiver is told.
+    -- The order in which a receiver is told.
     number        bigint not null generated always as identity,
     receiver      text not null,
-    -- items: what is told of each alert.
+    -- An object with `items`: what is told about each alert.
     payload       jsonb not null,
     created_at    timestamptz not null default now(),
-    -- When it is to be sent, or tried again.
+    -- When the message is to be sent, or tried again.
     not_before    timestamptz not null,
     attempts      integer not null default 0,
-    -- Which collector sends it, and until when no one else does.
+    -- The collector that sends it, and until when no other collector does.
     claimed_by    text,
     claimed_until timestamptz,
     sent_at       timestamptz,
-    -- When it was no longer worth telling.
+    -- When the message was given up, because it was no longer worth telling or because it was refused for good.
     given_up_at   timestamptz,
     last_error    text,
-    -- Null: all of the receiver's addresses, until the message is due; or a receiver without addresses.
+    -- Null means all of the receiver's addresses, until the message is due, or that the receiver has no addresses.
     address       text
 );
 create index notifications_waiting on notifications (receiver, number) where sent_at is null and given_up_at is null;

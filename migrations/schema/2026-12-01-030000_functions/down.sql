@@ -1,2 +1,2 @@
--- The functions go with the tables.
+-- This migration only installs functions. Those that name a table in their definition are dropped with the table.
 select;

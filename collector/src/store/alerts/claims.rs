@@ -1,15 +1,15 @@
-//! Messages as rows: claimed by who sends them, marked when they are sent.
+//! Stores how messages are sent: a collector claims a message before it sends it, and marks it afterwards.
 //!
 //! ```text
 //!                    due                         claimed          sent · put off · given up
 //! written, of all ────────▶ one for each address ───────▶ on its way ──────────────────────▶
 //! ```
-//! A receiver without addresses has one message of all. Of those with one and the same address, or of all, the messages
-//! go in their order: the oldest that waits holds up those after it, also while it waits to be tried again or another
-//! collector sends it, until it is given up.
+//! A receiver without addresses gets one message for all. Messages to the same address, or to all addresses, go in
+//! their order: the oldest message that waits holds up those after it. This is also so while it waits for another try
+//! or another collector sends it, until it is given up.
 //!
-//! Only once it is due a message is of single addresses: until then it may take more along. They keep its number, so
-//! each address is told in the order in which things were found.
+//! A message is split into one for each address only when it is due, because more alerts may join it until then. The
+//! parts keep its number, so each address is told in the order in which things were found.
 
 use std::time::Duration;
 
@@ -26,34 +26,34 @@ use crate::notify::Message;
 use crate::store::db::error::StoreError;
 use crate::unavailable::Unavailable;
 
-/// After so long a message is no longer worth telling.
+/// The time after which a message is no longer worth telling.
 const WORTH_TELLING: Duration = Duration::from_secs(86_400);
 
-/// A message that is ours to send.
+/// A message that this collector is to send.
 #[derive(Clone, Debug)]
 pub struct Claim {
-    /// What to send.
+    /// The message to send.
     pub message: Message,
-    /// How often it was tried, with this time.
+    /// How often it was tried, including this time.
     pub attempts: i32,
 }
 
 /// A message that was given up.
 #[derive(Clone, Debug, QueryableByName)]
 pub struct GivenUp {
-    /// By this it was known to its receiver.
+    /// The id by which the receiver knows it.
     #[diesel(sql_type = SqlUuid)]
     pub id: Uuid,
-    /// Whom to.
+    /// The name of the receiver.
     #[diesel(sql_type = Text)]
     pub receiver: String,
-    /// Of its addresses.
+    /// The address of the receiver that the message was for, if it was for one address.
     #[diesel(sql_type = Nullable<Text>)]
     pub address: Option<String>,
     /// How often it was tried.
     #[diesel(sql_type = Integer)]
     pub attempts: i32,
-    /// Why it was not taken the last time; none: no one tried.
+    /// The error of the last try, or `None` when the message was never tried.
     #[diesel(sql_type = Nullable<Text>)]
     pub last_error: Option<String>,
 }
@@ -73,11 +73,12 @@ struct Row {
 }
 
 impl AlertStore {
-    /// Claims the oldest message to a receiver that is due, if no other collector has. For so long it is no one else's.
-    /// `addresses` are those of the receiver, if it has any; one of them the message then is to.
+    /// Claims the oldest message to a receiver that is due, if no other collector has claimed it. During `lasting` no
+    /// other collector sends it. `addresses` are those of the receiver, if it has any; the message is then for one of
+    /// them.
     ///
     /// # Errors
-    /// Why the database can't be read or written.
+    /// Returns why the database can't be read or written.
     pub fn claim(&self, receiver: &str, addresses: &[String], lasting: Duration) -> Result<Option<Claim>, Unavailable> {
         let Ok(mut session) = self.connections.get() else { return Ok(None) };
         let outcome = claim(&mut session, receiver, addresses, &self.name, lasting);
@@ -88,10 +89,11 @@ impl AlertStore {
         Ok(Some(Claim { message, attempts: row.attempts }))
     }
 
-    /// Lets a claim last for so long from now on. Whether it is still ours: one that ran out may be another collector's.
+    /// Makes a claim last for `lasting` from now on. Returns whether this collector still has the claim: another
+    /// collector may have taken a claim that ran out.
     ///
     /// # Errors
-    /// Why the database can't be written.
+    /// Returns why the database can't be written.
     pub fn renew(&self, claim: &Claim, lasting: Duration) -> Result<bool, Unavailable> {
         let renew = sql_query(
             "update notifications set claimed_until = clock_timestamp() + $3 * interval '1 second'
@@ -104,10 +106,11 @@ impl AlertStore {
         Ok(session.judge(renewed)? > 0)
     }
 
-    /// It was sent. Whether the claim was still ours; where it was not, anyone who has it says what became of the message.
+    /// Marks a message as sent. Returns whether this collector still had the claim. If it had not, the collector that
+    /// has the claim says what became of the message.
     ///
     /// # Errors
-    /// Why the database can't be written: then it is sent again once the claim has run out.
+    /// Returns why the database can't be written. In this case the message is sent again once the claim has run out.
     pub fn mark_sent(&self, claim: &Claim) -> Result<bool, Unavailable> {
         let mark = sql_query(
             "update notifications
@@ -120,11 +123,12 @@ impl AlertStore {
         Ok(session.judge(marked)? > 0)
     }
 
-    /// It was not taken, and is to be tried again, unless it is refused for good. Of several addresses that counts only
-    /// while another one has it: then it is this one that is at fault, not what stands between. Whether it was given up.
+    /// Marks a message that was not accepted. It is tried again, unless it is refused for good. When the receiver has
+    /// several addresses, a refusal for good counts only if another address has got the message: only then the fault is
+    /// of this address, and not of what is between. Returns whether the message was given up.
     ///
     /// # Errors
-    /// Why the database can't be written: then it is tried again once the claim has run out.
+    /// Returns why the database can't be written. In this case the message is tried again once the claim has run out.
     pub fn mark_failed(
         &self,
         claim: &Claim,
@@ -155,11 +159,11 @@ impl AlertStore {
         Ok(marked.is_some_and(|it| it.flag))
     }
 
-    /// Gives up what is no longer worth telling, also to receivers and addresses that are gone. Each is told to one
-    /// collector.
+    /// Gives up messages that are no longer worth telling, also to receivers and addresses that are gone. Each of them
+    /// is returned to one collector only.
     ///
     /// # Errors
-    /// Why the database can't be written.
+    /// Returns why the database can't be written.
     pub fn give_up(&self) -> Result<Vec<GivenUp>, Unavailable> {
         let Ok(mut session) = self.connections.get() else { return Ok(Vec::new()) };
         let outcome = give_up(&mut session);
@@ -207,7 +211,7 @@ fn claim(
     Ok(claimed)
 }
 
-/// Makes of each message that is due and of all addresses one for each of them.
+/// Splits each message that is due and for all addresses into one message for each address.
 fn split(connection: &mut PgConnection, receiver: &str, addresses: &[String]) -> Result<(), StoreError> {
     sql_query(
         "with due as (

@@ -1,5 +1,5 @@
-//! What rules ask for, of one moment. Only the last checks of each monitor are looked at: those of the time for which
-//! its latest result counts, and of as many intervals as a rule wants failures in a row.
+//! Reads the facts that the rules ask for, all of one moment. Only the last checks of each monitor are read: those of
+//! the time for which its latest result counts, and of as many intervals as a rule wants failures in a row.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,10 +20,10 @@ use crate::store::queries::observations;
 use crate::store::queries::observations::Asked;
 use crate::store::queries::{Definition, Names, agents, schedules};
 
-/// The latest answers of each monitor that a percentile is of, at most.
+/// The largest number of the latest answers of a monitor from which a percentile is computed.
 const MOST_ANSWERS: i64 = 500;
 
-/// Reads what the rules ask for.
+/// Reads the facts that the rules ask for.
 pub(crate) fn read(connection: &mut PgConnection, config: &Alerts) -> Result<Facts, StoreError> {
     let as_of = now(connection)?;
     let asks_of = |is_asked: fn(&What) -> bool| config.rules.iter().any(|rule| is_asked(&rule.what));
@@ -32,7 +32,7 @@ pub(crate) fn read(connection: &mut PgConnection, config: &Alerts) -> Result<Fac
     Ok(Facts { as_of, heard_since: Timestamp::MIN, monitors, agents, kafka: None })
 }
 
-/// Those that are in some agent's configuration, be it that of one that has stopped.
+/// Reads the monitors that are in the configuration of some agent, even of an agent that has stopped.
 fn monitors(connection: &mut PgConnection, config: &Alerts, now: Timestamp) -> Result<Vec<Monitor>, StoreError> {
     let names = Names::of(connection, None)?;
     let mut schedules = schedules::read(connection, now, now, None)?;
@@ -63,7 +63,7 @@ fn monitors(connection: &mut PgConnection, config: &Alerts, now: Timestamp) -> R
     }
     for rule in &config.rules {
         if let What::Slow { percentile, lasting, .. } = rule.what {
-            // Of those that agents check now.
+            // Only monitors that agents check now are read.
             let is_asked = |it: &&&Definition| {
                 newest.contains_key(&it.monitor_id)
                     && monitors.get(&it.id).is_some_and(|of| rule.monitors.has(&it.id, &of.tags))
@@ -81,8 +81,9 @@ fn monitors(connection: &mut PgConnection, config: &Alerts, now: Timestamp) -> R
     Ok(monitors.into_values().collect())
 }
 
-/// Of each monitor's definitions that of its newest result, since a url may change back; the last one that was made, where
-/// there are none. `newest` are the times of the newest results by definition; `definitions` are in their order.
+/// Returns for each monitor the definition of its newest result, because a url may change back. Where there is no
+/// result, this is the definition that was made last. `newest` has the times of the newest results by definition.
+/// `definitions` are in the order in which they were made.
 fn in_force<'a>(definitions: &[&'a Definition], newest: &BTreeMap<i32, i64>) -> Vec<&'a Definition> {
     let mut by_id: BTreeMap<&str, &Definition> = BTreeMap::new();
     let rank = |it: &Definition| newest.get(&it.monitor_id);
@@ -95,7 +96,7 @@ fn in_force<'a>(definitions: &[&'a Definition], newest: &BTreeMap<i32, i64>) -> 
     by_id.into_values().collect()
 }
 
-/// The time within which this many of a hundred of the latest answers of some monitors came, in microseconds.
+/// Returns the time within which this percentage of the latest answers of some monitors came, in microseconds.
 fn times(
     connection: &mut PgConnection,
     monitors: &BTreeMap<i32, &str>,

@@ -1,4 +1,4 @@
-//! Messages as rows: written with what they tell of.
+//! Writes messages in the transaction that writes the alerts that they tell of.
 
 use std::time::Duration;
 
@@ -23,7 +23,8 @@ struct Waiting {
     payload: Value,
 }
 
-/// Writes what is to be told at `now`: to each receiver in one message, that of moments ago while it waits for more.
+/// Writes what is to be told at `now`. Each receiver gets one message; a message that was written moments ago and waits
+/// for more takes the new items along.
 pub(crate) fn write(
     connection: &mut PgConnection,
     changes: &Changes,
@@ -47,7 +48,7 @@ pub(crate) fn write(
     Ok(())
 }
 
-/// Lets the message that waits for more take these along, if there is one.
+/// Adds these items to the message that waits for more, if there is one. Returns whether there is one.
 fn join(connection: &mut PgConnection, receiver: &str, more: &[Item], now: Timestamp) -> Result<bool, StoreError> {
     let waiting: Option<Waiting> = sql_query(
         "select id, payload from notifications
@@ -75,7 +76,7 @@ fn join(connection: &mut PgConnection, receiver: &str, more: &[Item], now: Times
     Ok(true)
 }
 
-/// What a message tells.
+/// Returns the items of a message.
 pub(crate) fn items(payload: &Value) -> serde_json::Result<Vec<Item>> {
     Vec::deserialize(&payload["items"])
 }

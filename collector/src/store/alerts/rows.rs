@@ -1,4 +1,4 @@
-//! How alerts stand, as rows.
+//! Reads and writes the rows of alerts.
 
 use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
@@ -58,7 +58,7 @@ impl Row {
 
 const SELECT: &str = "select rule, subject, state, since, changed_at, told_at, silenced, what, receivers, judged_at, mark, details from alerts";
 
-/// All that is known.
+/// Reads all known alerts.
 pub(crate) fn read(connection: &mut PgConnection) -> Result<Known, StoreError> {
     let rows: Vec<Row> = sql_query(SELECT).load(connection)?;
     let mut known = Known::default();
@@ -68,14 +68,14 @@ pub(crate) fn read(connection: &mut PgConnection) -> Result<Known, StoreError> {
     Ok(known)
 }
 
-/// What fires.
+/// Reads the alerts that fire, the longest first.
 pub(crate) fn firing(connection: &mut PgConnection) -> Result<Vec<(String, String, Alert)>, StoreError> {
     let rows: Vec<Row> =
         sql_query(format!("{SELECT} where state = 'firing' order by since, rule, subject")).load(connection)?;
     Ok(rows.into_iter().map(Row::alert).collect())
 }
 
-/// Writes what changed.
+/// Writes the alerts that changed, and deletes those that are gone.
 pub(crate) fn write(connection: &mut PgConnection, changes: &Changes) -> Result<(), StoreError> {
     if !changes.gone.is_empty() {
         let (rules, subjects): (Vec<&str>, Vec<&str>) =
@@ -119,7 +119,7 @@ pub(crate) fn write(connection: &mut PgConnection, changes: &Changes) -> Result<
     .bind::<Array<Nullable<BigInt>>, _>(alerts.iter().map(|(_, _, alert)| alert.mark).collect::<Vec<_>>())
     .bind::<Array<Jsonb>, _>(details)
     .bind::<Array<Text>, _>(column(|(_, _, alert)| alert.what.as_str()))
-    // Lists of different lengths are no array of PostgreSQL's.
+    // PostgreSQL has no array of lists with different lengths.
     .bind::<Array<Jsonb>, _>(alerts.iter().map(|(_, _, alert)| json!(alert.receivers)).collect::<Vec<_>>())
     .bind::<Array<Timestamptz>, _>(alerts.iter().map(|(_, _, alert)| pg_time(alert.judged_at)).collect::<Vec<_>>())
     .execute(connection)?;

@@ -1,6 +1,7 @@
-//! Connections: how they are made, what every session is set to, and when one is thrown away.
+//! Makes connections to PostgreSQL, sets each session up, and decides when a session is thrown away.
 //!
-//! No password leaves this file: neither in libpq's messages, which may quote a url that it can't read.
+//! No password leaves this file. It is also hidden in the messages of libpq, which may quote a url that libpq can't
+//! read.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -20,20 +21,20 @@ use super::error::{StoreError, describe};
 use super::{pooler, rights};
 use crate::config::{Address, Database};
 
-/// By this name collectors know each other's sessions.
+/// The name by which collectors recognise each other's sessions.
 pub(crate) const APPLICATION: &str = "website-monitor-collector";
 
-/// How long a statement waits for a lock before it looks at who holds it.
+/// How long a statement waits for a lock before the collector looks at who holds the lock.
 pub(crate) const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a checkout waits for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How often a command that is run by hand waits for one while nothing is said to be wrong: a busy machine is slow.
+/// How many times a command that is run by hand waits for a connection while no error is known. A busy machine is slow.
 const COMMAND_CHECKOUTS: u32 = 10;
 
-/// What libpq is told beside the address: only a server that takes writes is ours, and one that vanished from the
-/// network is noticed.
+/// The options that libpq gets beside the address. Only a server that accepts writes is used, and a server that
+/// vanished from the network is noticed.
 const OPTIONS: [(&str, &str); 7] = [
     ("target_session_attrs", "read-write"),
     ("connect_timeout", "5"),
@@ -51,7 +52,7 @@ pub(crate) struct Connections {
     last_error: LastError,
 }
 
-/// Why the pool last got no connection. The pool itself tells it only to one of those who wait.
+/// The reason why the pool last got no connection. The pool itself tells it only to one of the threads that wait.
 #[derive(Clone, Debug, Default)]
 struct LastError(Arc<Mutex<Option<String>>>);
 
@@ -89,7 +90,7 @@ impl Connections {
         Connections { pool, last_error }
     }
 
-    /// A session that works, or why there is none.
+    /// Returns a session that works, or why there is none.
     pub(crate) fn get(&self) -> Result<PooledSession, StoreError> {
         match self.pool.get() {
             Ok(session) => {
@@ -100,7 +101,8 @@ impl Connections {
         }
     }
 
-    /// The same for a command that has nothing else to do: it waits for longer, unless there is a reason why not.
+    /// Returns a session for a command that has nothing else to do. It waits longer than `get`, unless there is a known
+    /// error.
     pub(crate) fn get_for_command(&self) -> Result<PooledSession, StoreError> {
         for _ in 1..COMMAND_CHECKOUTS {
             let got = self.get();
@@ -112,10 +114,11 @@ impl Connections {
     }
 }
 
-/// A session of the pool, for as long as it is kept.
+/// A session that is borrowed from the pool for as long as it is kept.
 pub(crate) type PooledSession = PooledConnection<Connector>;
 
-/// A session. It is thrown away once spoiled, since it may lead to a server that no longer takes writes.
+/// A session. It is thrown away after an error that spoils it, because it may lead to a server that no longer accepts
+/// writes.
 pub(crate) struct Session {
     connection: PgConnection,
     is_checked: bool,
@@ -123,8 +126,8 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Looks at once in a session's life what costs a reader more than it tells: when the tables change, what reads them
-    /// fails, and the session is thrown away.
+    /// Runs `check` only once in a session's life, because it costs a reader more than it tells. When the tables
+    /// change, the queries fail and the session is thrown away.
     pub(crate) fn check_once(
         &mut self,
         check: impl FnOnce(&mut PgConnection) -> Result<(), StoreError>,
@@ -136,8 +139,8 @@ impl Session {
         Ok(())
     }
 
-    /// Finds out whether a right is missing, and lets the pool throw the session away when an error says that the
-    /// database is not what it was.
+    /// Finds out whether an error means that a right is missing. Lets the pool throw the session away when the error
+    /// says that the database is not in its former state.
     pub(crate) fn judge<T>(&mut self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
         let outcome = outcome.map_err(|error| rights::explain(&mut self.connection, error));
         self.spoiled |= matches!(outcome, Err(StoreError::Unavailable(_)));
@@ -164,11 +167,11 @@ pub(crate) struct Connector {
     conninfo: SecretString,
     secrets: Vec<SecretString>,
     schema: String,
-    /// It is known that no pooler shares them out.
+    /// Whether it is known that no pooler shares the sessions among clients.
     has_own_sessions: AtomicBool,
 }
 
-/// Why a session could not be made, without any secret.
+/// The reason why a session could not be made, without any secret.
 #[derive(Debug)]
 pub(crate) struct Refusal(String);
 
@@ -193,7 +196,8 @@ impl Connector {
         })
     }
 
-    /// Refuses shared sessions, before the first one is set to anything.
+    /// Refuses sessions that are shared with other clients. This happens before any setting of the first session is
+    /// changed.
     fn look_who_shares(&self, connection: &mut PgConnection) -> Result<(), Refusal> {
         if self.has_own_sessions.load(Ordering::Relaxed) {
             return Ok(());
@@ -230,8 +234,9 @@ impl ManageConnection for Connector {
     }
 }
 
-/// Sets a new session up. Commits wait for the disk even where the server's default is not to, and a timeout that
-/// the role brings along ends neither a proof nor the end of a partition: what waits, waits for locks, with a bound.
+/// Returns the statements that set a new session up. Commits wait for the disk even where the server's default is not
+/// to wait. A timeout that is set for the role ends neither a proof nor the detaching of a partition: these statements
+/// wait only for locks, and that wait has a bound.
 fn session_setup(schema: &str) -> String {
     format!(
         "set application_name = '{APPLICATION}';
@@ -246,7 +251,7 @@ fn session_setup(schema: &str) -> String {
     )
 }
 
-/// A name as SQL writes it.
+/// Returns a name as SQL writes it.
 pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
@@ -287,8 +292,8 @@ fn conninfo(address: &Address) -> SecretString {
     }
 }
 
-/// What must not be shown: a password, and that of a url both as it stands there and as it is sent. Longest first, so
-/// that none is hidden in part only.
+/// Returns the secrets that must not be shown: a password, and the password of a url both as it stands there and as it
+/// is sent. The longest comes first, so that no secret is hidden only in part.
 fn secrets(address: &Address) -> Vec<SecretString> {
     let mut secrets: Vec<String> = match address {
         Address::Parts { password, .. } => password.iter().map(|password| password.expose_secret().into()).collect(),

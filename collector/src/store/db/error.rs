@@ -1,44 +1,47 @@
-//! What can go wrong in the database, sorted by what is to be done about it.
+//! Sorts the errors of the database by what is to be done about them.
 //!
-//! diesel hands out no SQLSTATE, only its own kinds of a few of them, and messages come in the server's language.
-//! What the kinds leave open is told by the statement: one that carries no text of a record can only fail by the
-//! database's fault; one that waits for a lock mostly fails by not getting it. The rest is found out by trying: the
-//! caller tries again, then looks for the records that fail where others pass.
+//! diesel hands out no SQLSTATE, only its own kinds of a few of them, and messages come in the server's language. Where
+//! the kind of an error says too little, the statement decides. A statement that carries no text of a record can fail
+//! only by a fault of the database. A statement that waits for a lock mostly fails because it did not get the lock. The
+//! rest is found out by trying: the caller tries again, and then looks for the records that fail while others are
+//! accepted.
 
 use diesel::result::{DatabaseErrorKind, Error};
 use settings::{Failure, FailureKind};
 
 use crate::unavailable::Unavailable;
 
-/// Why a batch was not stored.
+/// The reason why a batch was not stored.
 #[derive(Debug)]
 pub(crate) enum StoreError {
-    /// The database is away, or unable: keep the batch and try again, for ever.
+    /// The database is away or can't store. The batch is kept and tried again without end.
     Unavailable(String),
-    /// A lock was not to be had in time: as above, but the holder may be stuck.
+    /// A lock could not be taken in time. The batch is tried again as well, but the session that holds the lock may be
+    /// stuck.
     Locked(String),
-    /// Another writer accounted for some of these numbers, or ids mean something else in this database: read again.
+    /// Another writer accounted for some of these numbers, or ids mean something else in this database. The ledger and
+    /// the ids must be read again.
     Stale,
-    /// The database is not at the positions at which it was left: locate them again.
+    /// The database is not at the positions at which it was left. They must be located again.
     Moved,
     /// Rows exist that the ledger doesn't know.
     Clash,
-    /// No partition takes a row: those that were known are gone.
+    /// There is no partition for a row: the partitions that were known are gone.
     NoPartition(String),
-    /// The records' fault, or the database's: only trying tells.
+    /// The fault is of the records or of the database. Only trying again shows which one.
     Refused(String),
 }
 
-/// What a statement carries and waits for.
+/// What a statement carries, and what it waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Statement {
-    /// Nothing of a record but numbers.
+    /// The statement carries nothing of a record but numbers.
     Plain,
-    /// As plain, and it waits for locks.
+    /// The statement carries nothing of a record but numbers, and it waits for locks.
     Lock,
-    /// Text or times of records.
+    /// The statement carries text or times of records.
     Records,
-    /// Rows of `results`.
+    /// The statement carries rows of `results`.
     Rows,
 }
 
@@ -79,7 +82,7 @@ impl From<StoreError> for Unavailable {
     }
 }
 
-/// For the begin and the end of a transaction.
+/// Sorts the errors of plain statements, and of the begin and the end of a transaction.
 impl From<Error> for StoreError {
     fn from(error: Error) -> StoreError {
         StoreError::of(error, Statement::Plain)
@@ -93,7 +96,7 @@ fn kind(error: &Error) -> Option<DatabaseErrorKind> {
     }
 }
 
-/// The error in one line, with the server's detail and hint.
+/// Returns the error in one line, with the server's detail and hint.
 pub(crate) fn describe(error: &Error) -> String {
     let mut text = error.to_string();
     if let Error::DatabaseError(_, information) = error {
@@ -105,9 +108,10 @@ pub(crate) fn describe(error: &Error) -> String {
     text.replace('\n', " ").trim().to_owned()
 }
 
-/// What kind of failure it is that the database does not store, by its text: libpq gives no code for a connection that
-/// it did not get. Its own words are English, the server's are those of the server's language; what is not known here
-/// is told as it is. A name may have several addresses, and the most telling of their reasons is the kind.
+/// Returns by its text what kind of failure keeps the database from storing. libpq gives no code for a connection that
+/// it did not get. Its own messages are English, and the server's messages are in the server's language. A text that is
+/// not known here is told as it is. A name may have several addresses, and the most telling of their reasons is the
+/// kind.
 pub(crate) fn failure(text: &str) -> Failure {
     let mut addresses = text.split("connection to server at ");
     let before = addresses.next();
@@ -115,10 +119,10 @@ pub(crate) fn failure(text: &str) -> Failure {
     Failure::new(kind.unwrap_or(FailureKind::Other), text)
 }
 
-/// The kind of one address's reason.
+/// Returns the kind of the reason for one address.
 fn kind_by_words(reason: &str) -> FailureKind {
     const KINDS: [(FailureKind, &[&str]); 7] = [
-        // An encrypted connection that breaks off is one that breaks off.
+        // An encrypted connection that breaks off counts as a broken connection, not as a fault of TLS.
         (FailureKind::Connection, &["closed unexpectedly", "closed the connection"]),
         (FailureKind::Authentication, &["authentication failed", "no password supplied", "pg_hba.conf"]),
         (

@@ -1,10 +1,10 @@
-//! Brings the schema up to date: its tables by migrations, and its functions and views, each of which stands once in
-//! `migrations/functions`.
+//! Brings the schema up to date: its tables by migrations, and its functions and views by installing them again. Each
+//! function and view stands once in `migrations/functions`.
 //!
-//! The functions are installed after each migration, in one transaction. So a change of a function comes with a migration, and
-//! an older collector, which finds nothing pending, never installs its older functions.
+//! The functions are installed after the migrations, in the same transaction. So a change of a function comes with a
+//! migration. An older collector finds no pending migration, so it never installs its older functions.
 //!
-//! Several collectors may start at once: an advisory lock lets one of them work while the others wait.
+//! Several collectors may start at once. An advisory lock lets one of them work while the others wait.
 
 use diesel::connection::SimpleConnection;
 use diesel::migration::{Migration, MigrationSource};
@@ -19,7 +19,7 @@ use super::error::{StoreError, describe};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../migrations/schema");
 
-/// Functions and views, in an order in which each finds those that it names.
+/// The functions and views, in an order in which each one finds those that it names.
 const FUNCTIONS: [&str; 7] = [
     include_str!("../../../../migrations/functions/monitors.sql"),
     include_str!("../../../../migrations/functions/partitions.sql"),
@@ -30,7 +30,7 @@ const FUNCTIONS: [&str; 7] = [
     include_str!("../../../../migrations/functions/schedules.sql"),
 ];
 
-/// The key of the advisory lock, of all schemas of a database: "website" in base 36.
+/// The key of the advisory lock, which is the same for all schemas of a database. It is "website" in base 36.
 const LOCK: i64 = 70_316_262_734;
 
 #[derive(QueryableByName)]
@@ -49,7 +49,7 @@ struct Facts {
 struct Access {
     #[diesel(sql_type = Text)]
     role: String,
-    /// Of the schema; none when it is absent.
+    /// The owner of the schema, or `None` when the schema is absent.
     #[diesel(sql_type = Nullable<Text>)]
     owner: Option<String>,
     #[diesel(sql_type = Bool)]
@@ -64,8 +64,8 @@ struct Version {
     version: String,
 }
 
-/// Creates the schema when it is absent and runs what is pending; how many migrations that were. Where nothing is
-/// pending it needs no more rights than to read.
+/// Creates the schema when it is absent, and runs the migrations that are pending. Returns how many these were. When no
+/// migration is pending, only the right to read is needed.
 pub(crate) fn migrate(connection: &mut PgConnection, schema: &str) -> Result<usize, StoreError> {
     let access = access(connection, schema)?;
     if check(connection, schema).is_ok() {
@@ -111,7 +111,8 @@ fn migrate_locked(connection: &mut PgConnection, schema: &str, owner: Option<&st
         );
         StoreError::Unavailable(text.replace('\n', " "))
     };
-    // All of it or nothing: without its functions a table is of no use, and what is pending shows that they are to be installed.
+    // Everything is done in one transaction, because a table is of no use without its functions. Only a pending
+    // migration shows that the functions are to be installed.
     connection.transaction(|connection| {
         let pending = connection.run_pending_migrations(MIGRATIONS).map_err(|error| refused(error.to_string()))?;
         let run = pending.len();
@@ -122,7 +123,8 @@ fn migrate_locked(connection: &mut PgConnection, schema: &str, owner: Option<&st
     })
 }
 
-/// Who may do what with the schema. Refuses one that is there and may not be used: to this user its tables look absent.
+/// Returns who may do what with the schema. Refuses a schema that exists and that this user may not use, because its
+/// tables look absent to this user.
 fn access(connection: &mut PgConnection, schema: &str) -> Result<Access, StoreError> {
     let access: Access = sql_query(
         "select current_user::text as role, pg_get_userbyid(n.nspowner)::text as owner,
@@ -145,7 +147,8 @@ fn access(connection: &mut PgConnection, schema: &str) -> Result<Access, StoreEr
     }
 }
 
-/// Refuses a schema that lacks what this collector needs. Reads only: anyone who may read the tables may ask.
+/// Refuses a schema that lacks what this collector needs. This only reads, so every user who may read the tables may
+/// call it.
 pub(crate) fn check(connection: &mut PgConnection, schema: &str) -> Result<(), StoreError> {
     let absent = |problem: &str| {
         let text = format!("the tables in schema {schema} are {problem}; run: website-monitor-collector migrate");

@@ -1,4 +1,4 @@
-//! Ranges of numbers as PostgreSQL's multiranges.
+//! Converts sets of numbers to PostgreSQL's multiranges and back.
 
 use std::ops::Bound;
 
@@ -10,7 +10,7 @@ pub(crate) fn to_sql(ranges: &Ranges) -> SqlRanges {
     ranges.parts().iter().map(|&(start, end)| (Bound::Included(start), Bound::Excluded(end))).collect()
 }
 
-/// A multirange of the database as a set.
+/// Returns a multirange of the database as a set.
 pub(crate) fn from_sql(multirange: Vec<(Bound<i64>, Bound<i64>)>) -> Ranges {
     let start = |bound| match bound {
         Bound::Included(number) => number,

@@ -1,36 +1,37 @@
-//! Whether a session is one's own.
+//! Finds out whether a session of the server belongs to one client alone.
 //!
-//! Behind a pooler in transaction mode each transaction runs in whatever session of the server is free, and other clients set
-//! that to something else. Tables would be looked for in another schema, and a lock would be another client's. In session
-//! mode a session is a client's own until it leaves.
+//! Behind a pooler in transaction mode, each transaction runs in any session of the server that is free, and other
+//! clients change the settings of that session. Tables would be looked for in another schema, and a lock would belong
+//! to another client. In session mode, a session belongs to one client until the client disconnects.
 
 use diesel::connection::SimpleConnection;
 use diesel::sql_types::Integer;
 use diesel::{PgConnection, QueryResult, QueryableByName, RunQueryDsl};
 use parking_lot::Mutex;
 
-/// What is said of a session that is not.
+/// The message about a session that other clients share.
 pub(crate) const SHARED: &str = "several clients share one session of the server, as behind a pooler in transaction mode; \
                                  set the pooler to session mode (PgBouncer: pool_mode = session), or connect past it";
 
-/// What is added where the first transaction of a session ended it: libpq does not hand out what a pooler says then.
+/// The text that is added when the first transaction of a session ended the session. libpq does not hand out the
+/// pooler's message in this case.
 pub(crate) const ENDED: &str = "the session ended in its first transaction, as behind a pooler in statement mode, which has \
                                 to be set to session mode";
 
-/// Timeouts that a role brings along end no question of ours.
+/// The begin of a transaction for these questions. Timeouts that are set for the role do not end it.
 const BEGIN: &str = "begin; set local statement_timeout = 0; set local idle_in_transaction_session_timeout = 0";
 
-/// One asks at a time: others of this process would take the free session in between.
+/// The lock that lets one thread ask at a time. Other threads of this process would take the free session in between.
 static ASKING: Mutex<()> = Mutex::new(());
 
-/// How often it is asked: other programs may take it, too.
+/// How many times the question is repeated. Other programs may take the free session, too.
 const ROUNDS: usize = 3;
 
-/// Whether two clients, both connected, share sessions of the server. A pooler gives the free session to whichever client
-/// begins a transaction, and gives another one while that lasts.
+/// Returns whether two clients that are both connected share sessions of the server. A pooler gives the free session to
+/// the client that begins a transaction next, and gives another session to other clients during that transaction.
 ///
 /// # Errors
-/// When the server can't be asked. In statement mode a pooler refuses transactions, and says so.
+/// Returns why the server can't be asked. A pooler in statement mode refuses transactions, and says so.
 pub(crate) fn is_shared(first: &mut PgConnection, second: &mut PgConnection) -> QueryResult<bool> {
     let _one = ASKING.lock();
     for _ in 0..ROUNDS {
@@ -55,7 +56,7 @@ fn in_transaction<T>(
     answer
 }
 
-/// The process of the server that serves a transaction.
+/// Returns the process of the server that serves a transaction.
 fn session(connection: &mut PgConnection) -> QueryResult<i32> {
     #[derive(QueryableByName)]
     struct Row {

@@ -1,5 +1,6 @@
-//! Whether an error is for want of a right. The server says so in its own language, and diesel hands out no SQLSTATE; so
-//! the server is asked whether there are rights that a collector needs and lacks on what the error's text names.
+//! Finds out whether an error means that a right is missing. The server's message is in its own language, and diesel
+//! hands out no SQLSTATE. So the server is asked whether the collector lacks a right that it needs on a table or
+//! function that the error's text names.
 
 use diesel::prelude::*;
 use diesel::sql_query;
@@ -7,7 +8,7 @@ use diesel::sql_types::{Array, Bool, Text};
 
 use super::error::StoreError;
 
-/// What a collector does with its tables, as "A role of few rights" in docs/collector.md grants it.
+/// The rights that a collector needs on its tables, as "A role of few rights" in docs/collector.md grants them.
 const NEEDED: [(&str, &[&str]); 20] = [
     ("agents", &["select", "insert", "update"]),
     ("epochs", &["select", "insert", "update"]),
@@ -37,8 +38,8 @@ struct Answer {
     lacks: bool,
 }
 
-/// The trouble, or that a right is missing: then the database has to be repaired, and neither records nor locks are at
-/// fault.
+/// Returns the error, or an error which says that a right is missing. In that case the database has to be repaired, and
+/// neither records nor locks are at fault.
 pub(crate) fn explain(connection: &mut PgConnection, error: StoreError) -> StoreError {
     match error {
         StoreError::Unavailable(text) | StoreError::Locked(text) | StoreError::Refused(text)
@@ -67,6 +68,6 @@ fn lacks(connection: &mut PgConnection, text: &str) -> bool {
     .bind::<Array<Text>, _>(needed().map(|(_, right)| right).collect::<Vec<_>>())
     .bind::<Text, _>(text)
     .get_result(connection);
-    // Whether there is no answer because there is no database is told by the trouble itself.
+    // When the query gets no answer because the database is away, the original error already says so.
     answer.is_ok_and(|answer| answer.lacks)
 }

@@ -1,5 +1,6 @@
-//! What a batch comes to, decided before a transaction opens: of each number the first message, without what the
-//! remembered ledger has; and of the rest what becomes a row, what is set aside, and what changes an epoch.
+//! Plans what a batch writes, before a transaction opens. For each sequence number the first message counts, and
+//! numbers that the cached ledger has are left out. The plan says which of the other messages become rows, which are
+//! set aside, and what changes in the epochs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +18,7 @@ pub(crate) struct StorableDays {
     pub(crate) newest: i64,
 }
 
-/// The UTC day of a time, since 1970.
+/// Returns the UTC day of a time, since 1970.
 pub(crate) fn day(at: jiff::Timestamp) -> i64 {
     at.as_second().div_euclid(86_400)
 }
@@ -44,14 +45,14 @@ pub(crate) struct Report<'a> {
     pub(crate) seq: i64,
     pub(crate) report: &'a AgentReport,
     pub(crate) passage: Option<Passage<'a>>,
-    /// As how many-th report of the batch it came.
+    /// Its place among the reports of the batch, from 1.
     pub(crate) place: i64,
 }
 
-/// What is to be written, by the epochs' ids.
+/// What is to be written, by the ids of the epochs.
 #[derive(Debug, Default)]
 pub(crate) struct BatchPlan<'a> {
-    /// All epochs that are written to, by the ids that the memory has for them.
+    /// All epochs that are written to, by the ids that the cache has for them.
     pub(crate) epochs: BTreeMap<i32, uuid::Uuid>,
     pub(crate) deltas: BTreeMap<i32, LedgerDelta>,
     pub(crate) results: Vec<NewResult<'a>>,
@@ -63,7 +64,7 @@ pub(crate) struct BatchPlan<'a> {
     pub(crate) claims: BTreeMap<i32, i64>,
     /// The reports that say what should arrive.
     pub(crate) schedules: Vec<(i32, Report<'a>)>,
-    /// Messages whose number was known.
+    /// How many messages had a number that was known.
     pub(crate) replayed: u64,
     /// How many reports there are.
     said: i64,
@@ -73,7 +74,7 @@ pub(crate) struct BatchPlan<'a> {
 pub(crate) const REFUSED: &str = "refused_by_database";
 
 impl<'a> BatchPlan<'a> {
-    /// Plans these entries, whose epochs the memory knows. `refused` sets all of them aside, with that detail.
+    /// Plans these entries, whose epochs are in the cache. `refused` sets all of them aside, with that detail.
     pub(crate) fn new(
         entries: &'a [Entry<'_>],
         cache: &LedgerCache,
@@ -98,12 +99,12 @@ impl<'a> BatchPlan<'a> {
         plan
     }
 
-    /// Whether there is nothing to write.
+    /// Returns whether there is nothing to write.
     pub(crate) fn is_empty(&self) -> bool {
         self.deltas.is_empty() && self.rejects.is_empty()
     }
 
-    /// The days of the results.
+    /// Returns the days of the results.
     pub(crate) fn days(&self) -> BTreeSet<i64> {
         self.results.iter().map(|new_result| day(new_result.result.checked_at)).collect()
     }
@@ -140,7 +141,7 @@ impl<'a> BatchPlan<'a> {
         }
     }
 
-    /// Takes the number into the ledger; `None` when it was there.
+    /// Takes the number into the ledger. Returns `None` when the ledger had it already.
     fn account(&mut self, origin: Origin, cache: &LedgerCache) -> Option<(i32, &mut LedgerDelta)> {
         let Some((epoch_id, is_accounted)) = cache.look_up(&origin.epoch, origin.seq) else {
             debug_assert!(false, "the memory learns a batch's epochs before it is planned");
@@ -213,18 +214,18 @@ impl<'a> BatchPlan<'a> {
 }
 
 impl Report<'_> {
-    /// Whether the agent stopped with this report.
+    /// Returns whether the agent stopped with this report.
     pub(crate) fn is_stop(&self) -> bool {
         self.report.event == AgentEvent::Stop
     }
 
-    /// Whether the report says what should arrive, be it nothing.
+    /// Returns whether the report says what should arrive, even if that is nothing.
     pub(crate) fn is_schedule(&self) -> bool {
         self.report.event.lists_monitors()
     }
 }
 
-/// Whose number, and which.
+/// The epoch and the number of a record.
 #[derive(Clone, Copy)]
 struct Origin {
     epoch: uuid::Uuid,
@@ -237,7 +238,7 @@ impl Origin {
     }
 }
 
-/// A number of the wire, whose bound is within PostgreSQL's.
+/// Converts a number of the wire. Its bound is within PostgreSQL's bound.
 pub(crate) fn number(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

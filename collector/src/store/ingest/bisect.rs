@@ -18,13 +18,13 @@ use crate::store::db::error::{StoreError, describe};
 use crate::store::db::time::pg_time;
 use crate::store::partitions::Partitions;
 
-/// How often a record alone is tried, each time after the database took sound ones, before it is set aside. The server
-/// may refuse for reasons of its own that come and go, such as an administrator who cancels statements.
+/// How often a single record is tried before it is set aside, each time after the database accepted sound records. The
+/// server may refuse for reasons of its own that come and go, such as an administrator who cancels statements.
 const LONE_TRIES: u32 = 5;
 
-/// Stores what the database takes and sets aside what it refuses alone. Whatever else is wrong with the database
-/// must not be taken for a fault of records, so it has to take sound ones meanwhile. The positions come last, since they
-/// must not lead their rows.
+/// Stores the records that the database accepts, and sets aside each record that it refuses. Another fault of the
+/// database must not be taken for a fault of records, so the database has to accept sound records meanwhile. The
+/// positions are written last, because they must not be ahead of their rows.
 pub(crate) fn sift(writer: &mut Writer, entries: &[Entry<'_>], ends: &Positions) -> Result<(), StoreError> {
     check_soundness(writer, Timestamp::now())?;
     halve(writer, entries)?;
@@ -43,7 +43,8 @@ fn halve(writer: &mut Writer, entries: &[Entry<'_>]) -> Result<(), StoreError> {
     }
 }
 
-/// Stores one record that was refused, or sets it aside when it is refused again and again where sound ones are taken.
+/// Stores one record that was refused, or sets it aside when it is refused again and again while sound records are
+/// accepted.
 fn store_alone(writer: &mut Writer, entry: &[Entry<'_>]) -> Result<(), StoreError> {
     let at = entry.iter().find_map(checked_at).unwrap_or_else(Timestamp::now);
     let mut refusal = None;
@@ -52,7 +53,7 @@ fn store_alone(writer: &mut Writer, entry: &[Entry<'_>]) -> Result<(), StoreErro
         let began = Instant::now();
         match writer.store(entry, &Positions::new(), None) {
             Err(StoreError::Refused(text)) if began.elapsed() < LOCK_TIMEOUT => refusal = Some(text),
-            // One record that takes so long waits for a lock.
+            // A single record that takes this long waits for a lock.
             outcome => return outcome,
         }
     }
@@ -66,8 +67,8 @@ fn checked_at(entry: &Entry<'_>) -> Option<Timestamp> {
     }
 }
 
-/// Whether the database takes records that nothing is wrong with, at the place of the one that it refused, and some
-/// more, for which it needs space on its disk. Their numbers are those that come last of all. Leaves nothing of them.
+/// Checks that the database accepts sound records with the time of the record that it refused, and some more that need
+/// space on its disk. Their sequence numbers are the highest that there are. Nothing of them stays.
 fn check_soundness(writer: &mut Writer, at: Timestamp) -> Result<(), StoreError> {
     let mut session = writer.connections.get()?;
     Partitions::default().ensure(&mut session, &BTreeSet::from([day(at)]))?;

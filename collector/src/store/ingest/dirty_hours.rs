@@ -1,7 +1,7 @@
 //! Marks hours whose summaries are due: which hours have new results, for which monitors, and from when on.
 //!
-//! A batch makes one mark an hour, and two of an hour in which some of its results are of now and some came late: what is
-//! packed of an hour that goes on holds for the monitors whose marks are all newer.
+//! A batch makes one mark for each hour. It makes two for an hour in which some of its results are current and some
+//! came late, because the packed part of an hour that goes on is valid for the monitors whose marks are all newer.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -17,7 +17,7 @@ use crate::ranges::Ranges;
 use crate::store::db::error::StoreError;
 use crate::store::db::time::{hour, pg_time};
 
-/// Older results are not of now.
+/// The age above which results are not current.
 const OF_NOW: SignedDuration = SignedDuration::from_mins(2);
 
 /// What a mark stands for.
@@ -28,10 +28,10 @@ pub(crate) struct Due {
     monitors: Ranges,
 }
 
-/// By the hour, and whether they are of now.
+/// The marks by hour and by whether their results are current.
 pub(crate) type DirtyHours = BTreeMap<(i64, bool), Due>;
 
-/// The marks of rows.
+/// Returns the marks of these rows.
 pub(crate) fn of(rows: &[Row<'_>], now: Timestamp) -> DirtyHours {
     let of_now = pg_time(now.saturating_sub(OF_NOW).unwrap_or(now)).0;
     let mut marks = DirtyHours::new();
@@ -45,7 +45,7 @@ pub(crate) fn of(rows: &[Row<'_>], now: Timestamp) -> DirtyHours {
     marks
 }
 
-/// Stores marks.
+/// Stores these marks.
 pub(crate) fn store(connection: &mut PgConnection, marks: &DirtyHours) -> Result<(), StoreError> {
     if marks.is_empty() {
         return Ok(());

@@ -1,9 +1,11 @@
-//! What the store remembers of the database, so that a replay costs no transaction and a known name no query.
+//! Remembers what the store read from the database, so that a replay needs no transaction and a known name needs no
+//! query.
 //!
-//! The remembered ledger may lag behind the one in the database, never lead it: it is merged after a commit. A lag
-//! costs a retry, never a row. A memory ends with the session in which it was read, since the next one may be of a
-//! database that was set back; and each transaction proves that the ids mean what is remembered. Both caches are bounded
-//! in bytes by forgetting everything: loading again is one query a batch.
+//! The cached ledger may lag behind the ledger in the database, and is never ahead of it, because numbers are added
+//! only after a commit. A lag costs a retry, and never a row. The caches end with the session in which they were read,
+//! because the next session may be of a database that was set back. Each transaction also proves that the ids mean what
+//! is cached. The size of both caches has a bound in bytes. Above it everything is forgotten, and loading it again
+//! takes one query for each batch.
 
 use std::collections::HashMap;
 
@@ -12,22 +14,22 @@ use uuid::Uuid;
 use crate::batch::CheckResult;
 use crate::ranges::Ranges;
 
-/// Of each cache, roughly.
+/// The largest size of each cache, roughly.
 const MOST_BYTES: usize = 64 * 1024 * 1024;
 
-/// What an entry takes beside its ranges or its text.
+/// The bytes that an entry takes beside its ranges or its text.
 const ENTRY_BYTES: usize = 100;
 
 /// An epoch of the database.
 #[derive(Clone, Debug)]
 pub(crate) struct Epoch {
     pub(crate) id: i32,
-    /// Whether its own records have said whose it is.
+    /// Whether its own records have said which agent's epoch it is.
     pub(crate) is_named: bool,
     pub(crate) accounted: Ranges,
 }
 
-/// What is new in an epoch's ledger.
+/// What is new in the ledger of an epoch.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LedgerDelta {
     pub(crate) epoch: Uuid,
@@ -44,14 +46,14 @@ pub(crate) struct Monitor {
     pub(crate) hash: Uuid,
 }
 
-/// The remembered ledger.
+/// The cached ledger.
 #[derive(Debug, Default)]
 struct Ledger {
     by_name: HashMap<Uuid, Epoch>,
     bytes: usize,
 }
 
-/// The caches.
+/// The caches of one session.
 #[derive(Debug, Default)]
 pub(crate) struct LedgerCache {
     ledger: Ledger,
@@ -66,7 +68,8 @@ impl Epoch {
 }
 
 impl LedgerCache {
-    /// The id of an epoch, and whether a number of it is accounted for.
+    /// Returns the id of an epoch, and whether a number of it is accounted for. Returns `None` when the epoch is not
+    /// cached.
     pub(crate) fn look_up(&self, epoch: &Uuid, seq: i64) -> Option<(i32, bool)> {
         self.ledger.by_name.get(epoch).map(|known| (known.id, known.accounted.contains(seq)))
     }
@@ -75,7 +78,7 @@ impl LedgerCache {
         self.ledger.by_name.get(epoch).map(|known| known.id)
     }
 
-    /// Whether the epoch is known, and its own records have said whose it is.
+    /// Returns whether the epoch is known, and its own records have said which agent's epoch it is.
     pub(crate) fn is_named(&self, epoch: &Uuid) -> bool {
         self.ledger.by_name.get(epoch).is_some_and(|known| known.is_named)
     }
@@ -90,7 +93,7 @@ impl LedgerCache {
         }
     }
 
-    /// Makes room for a batch: called between batches, so that what a batch needs stays while it runs.
+    /// Makes room for a batch. It is called between batches, so that what a batch needs stays while it runs.
     pub(crate) fn trim(&mut self) {
         if self.ledger.bytes > MOST_BYTES {
             self.forget_epochs();
@@ -100,7 +103,7 @@ impl LedgerCache {
         }
     }
 
-    /// These numbers were committed.
+    /// Adds numbers that were committed.
     pub(crate) fn account<'a>(&mut self, deltas: impl IntoIterator<Item = &'a LedgerDelta>) {
         let known = &mut self.ledger;
         for delta in deltas {
@@ -112,7 +115,7 @@ impl LedgerCache {
         }
     }
 
-    /// The ledger of the database may say more, or be another one.
+    /// Forgets everything, because the ledger of the database may say more, or may be another one.
     pub(crate) fn forget(&mut self) {
         self.forget_epochs();
         self.forget_monitors();
@@ -139,7 +142,7 @@ impl LedgerCache {
     }
 }
 
-/// The four that define a monitor as one key, written over `key`.
+/// Writes the four texts that define a monitor to `key`, as one key.
 pub(crate) fn definition(result: &CheckResult<'_>, key: &mut Vec<u8>) {
     key.clear();
     let CheckResult { monitor, name, url, pattern, .. } = result;

@@ -1,11 +1,11 @@
-//! Up to where each partition is stored, with the rows.
+//! Stores up to which offset each partition of Kafka is stored, together with the rows.
 //!
 //! ```text
 //! locate ──▶ held: 500 ──▶ batch 500..600: is the database still at 500? ──▶ rows, and 600, in one transaction
 //!                                             └ no: it was set back, or another writer went on ──▶ locate
 //! ```
-//! So a position never leads its rows. It may lag: a batch of replays alone opens no transaction, and what it reached is
-//! written with the next batch.
+//! So a position is never ahead of its rows. It may lag: a batch that has only replays opens no transaction, and the
+//! offset that it reached is written with the next batch.
 
 use diesel::prelude::*;
 use diesel::sql_query;
@@ -19,9 +19,9 @@ use crate::store::db::error::{Statement, StoreError};
 #[derive(Clone, Debug, Default)]
 pub(crate) struct HeldPositions {
     log: Log,
-    /// As the database has them, as far as is known.
+    /// The positions as the database has them, as far as is known.
     stored: Positions,
-    /// What was found to be stored already, beyond these.
+    /// The positions beyond these up to which everything was found to be stored already.
     reached: Positions,
 }
 
@@ -41,7 +41,8 @@ struct Identity {
     database: Uuid,
 }
 
-/// Reads the positions of these partitions. Those of a topic that was made again, and new ones, are at the beginning.
+/// Reads the positions of these partitions. The position of a partition that is new, or whose topic was made again, is
+/// at the beginning.
 pub(crate) fn locate(
     connection: &mut PgConnection,
     log: &Log,
@@ -78,7 +79,8 @@ fn positions(rows: Vec<PositionRow>) -> Positions {
 }
 
 impl HeldPositions {
-    /// Locks the positions against other writers, in an order that all keep. They must be as they were left.
+    /// Locks the positions against other writers, in an order that all writers keep. Returns an error when they are not
+    /// as they were left.
     pub(crate) fn lock(&self, connection: &mut PgConnection) -> Result<(), StoreError> {
         if self.is_empty() {
             return Ok(());
@@ -96,14 +98,14 @@ impl HeldPositions {
         if positions(rows) == self.stored { Ok(()) } else { Err(StoreError::Moved) }
     }
 
-    /// Where the database will be once `ends` is stored, too.
+    /// Returns the positions that the database will have once `ends` is stored, too.
     pub(crate) fn next(&self, ends: &Positions) -> Positions {
         let mut next = self.reached.clone();
         next.extend(ends.iter().filter(|(partition, _)| self.stored.contains_key(partition)));
         next
     }
 
-    /// Writes positions whose rows lie locked.
+    /// Writes positions whose rows are locked.
     pub(crate) fn advance(&self, connection: &mut PgConnection, next: &Positions) -> Result<(), StoreError> {
         if next.is_empty() {
             return Ok(());
@@ -121,18 +123,18 @@ impl HeldPositions {
         Ok(())
     }
 
-    /// What is up to these ends was stored before.
+    /// Notes that everything up to these ends was stored before.
     pub(crate) fn reach(&mut self, ends: &Positions) {
         self.reached = self.next(ends);
     }
 
-    /// These positions were committed.
+    /// Notes that these positions were committed.
     pub(crate) fn committed(&mut self, next: Positions) {
         self.stored.extend(next);
         self.reached.clear();
     }
 
-    /// Whether no partition is held.
+    /// Returns whether no partition is held.
     pub(crate) fn is_empty(&self) -> bool {
         self.stored.is_empty()
     }

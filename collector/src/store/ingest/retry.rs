@@ -1,4 +1,5 @@
-//! Storing for as long as it takes: a database that is away is waited for, and one that is stuck is freed.
+//! Stores for as long as it takes. It waits for a database that is away, and ends sessions of stuck collectors that
+//! hold a lock.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -15,14 +16,14 @@ use crate::store::db::connections::LOCK_TIMEOUT;
 use crate::store::db::error::{StoreError, describe, failure};
 use crate::unavailable::Unavailable;
 
-/// Pauses between two tries.
+/// The shortest pause between two tries. The pauses grow up to `LONGEST_PAUSE`.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// How often a batch that the database refuses is tried before its records are suspected.
+/// How often a batch that the database refuses is tried again before its records are suspected.
 const TRIES: u32 = 3;
 
-/// Stores these entries, after which the partitions are at `ends`. They are given up only when `is_over` said so.
+/// Stores these entries, after which the partitions are at `ends`. They are given up only when `is_over` returned true.
 pub(crate) fn write(
     writer: &mut Writer,
     entries: &[Entry<'_>],
@@ -55,7 +56,7 @@ fn settled(outcome: Result<(), StoreError>) -> Result<Written, StoreError> {
     }
 }
 
-/// Tries something until the database does it; none when `is_over` said so.
+/// Tries something until the database does it. Returns `None` when `is_over` returned true.
 pub(crate) fn persist<T>(
     writer: &mut Writer,
     is_over: &dyn Fn() -> bool,
@@ -84,8 +85,8 @@ pub(crate) fn persist<T>(
             log::warn!(tries, error:% = failure; "the database does not store: waiting for it");
         }
         if !wait(pause, is_over) {
-            // Another collector stores it. This one may have nothing more to store by which it would learn that the
-            // database is back.
+            // Another collector stores it. This collector may have nothing more to store, so it would not learn that
+            // the database is back.
             writer.outage.ended(Instant::now());
             return None;
         }
@@ -93,7 +94,7 @@ pub(crate) fn persist<T>(
     }
 }
 
-/// Waits; false when it is over.
+/// Waits. Returns false when `is_over` returned true.
 fn wait(pause: Duration, is_over: &dyn Fn() -> bool) -> bool {
     const SLICE: Duration = Duration::from_millis(50);
     let began = Instant::now();
@@ -107,8 +108,8 @@ fn wait(pause: Duration, is_over: &dyn Fn() -> bool) -> bool {
     false
 }
 
-/// Ends sessions of collectors that keep a transaction open and don't send what the server waits for: no timeout of
-/// the server does when that happens inside COPY.
+/// Ends sessions of collectors that keep a transaction open and do not send what the server waits for. No timeout of
+/// the server ends them when this happens inside of COPY.
 fn free_lock(writer: &Writer, waited: Duration) {
     #[derive(QueryableByName)]
     struct Ended {

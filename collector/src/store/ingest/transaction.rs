@@ -1,11 +1,11 @@
-//! The transaction of a batch. Its order is what makes it right:
+//! Runs the transaction of a batch. The order of its steps makes it correct:
 //!
 //! 0. *Lock* the positions of the partitions, and compare them: a database that is not where it was left gets nothing.
-//! 1. *Lock* the epochs, in the order of their ids: a rival waits here, before it has written anything, and two
-//!    rivals never wait for each other. *Prove* the ids: those of the epochs and of the monitors mean in this database
-//!    what the memory says that they mean. Else the database is not the one that was remembered: roll back, and read.
-//! 2. *Account*: each epoch takes the new numbers only when it has none of them. If one doesn't answer, the memory
-//!    was stale: roll back, read, filter, repeat. The ledger comes before the rows, so a conflict shows before
+//! 1. *Lock* the epochs, in the order of their ids. A rival waits here, before it has written anything, and two rivals
+//!    never wait for each other. *Prove* that the ids of the epochs and of the monitors mean in this database what the
+//!    cache says. If they do not, the database is not the one that was cached: roll back, and read again.
+//! 2. *Account*: each epoch takes the new numbers only when it has none of them. If one of them has some already, the
+//!    cache was stale: roll back, read, filter, repeat. The ledger comes before the rows, so a conflict shows before
 //!    anything is written.
 //! 3. *Store* the rows, sorted by their index, by binary COPY.
 //! 4. *Mark* the hours that have new rows, and count those that came late.
@@ -35,27 +35,29 @@ use crate::store::db::time::pg_time;
 /// How the rows are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WriteMode {
-    /// By COPY, which fails where a row is there already.
+    /// The rows are written by COPY, which fails where a row is there already.
     Copy,
-    /// Row by row, leaving those that are there already: after a ledger was restored from an older backup.
+    /// The rows are inserted, and those that are there already are left. This is for a ledger that was restored from an
+    /// older backup.
     Upsert,
 }
 
-/// Rows of one `insert` on the slower way: PostgreSQL takes 65,535 parameters.
+/// The number of rows of one `insert` in the slower mode. PostgreSQL takes at most 65,535 parameters.
 const UPSERT_ROWS: usize = 2_000;
 
 /// What a transaction writes.
 pub(crate) struct Content<'a> {
     pub(crate) plan: &'a BatchPlan<'a>,
-    /// Sorted by their index.
+    /// The rows, sorted by their index.
     pub(crate) rows: &'a [Row<'a>],
     /// The hashes of the monitors that the rows name.
     pub(crate) monitors: BTreeMap<i32, Uuid>,
-    /// Where the database has to be, and where it will be.
+    /// The positions at which the database has to be, and those at which it will be.
     pub(crate) positions: (&'a HeldPositions, &'a Positions),
 }
 
-/// Writes all of it or nothing. The names are those of agents under which two hosts report, as one of the reports shows.
+/// Writes all of the content or nothing. Returns the names of agents under which two hosts report, as one of the
+/// reports shows.
 pub(crate) fn run(
     connection: &mut PgConnection,
     content: &Content<'_>,
@@ -95,7 +97,7 @@ struct Locked {
     epoch: Uuid,
 }
 
-/// Locks epochs against other writers, in an order that all keep; which ones these are.
+/// Locks epochs against other writers, in an order that all writers keep. Returns the epochs that were locked.
 pub(crate) fn lock(connection: &mut PgConnection, epoch_ids: &[i32]) -> Result<BTreeMap<i32, Uuid>, StoreError> {
     let locked: Vec<Locked> =
         sql_query("select epoch_id, epoch from epochs where epoch_id = any($1) order by epoch_id for no key update")

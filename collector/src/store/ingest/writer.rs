@@ -1,8 +1,8 @@
-//! One attempt to store a batch, in a session whose memory ends with it.
+//! Makes one attempt to store a batch, in a session whose caches end with it.
 //!
-//! What other writers do in between is dealt with here: a ledger that changed is read again, and rows that are there already
-//! are left. What takes longer is left to the layers above: bisect.rs finds the records that the database refuses, and retry.rs
-//! waits for a database that is away.
+//! This file handles what other writers do in between: a ledger that changed is read again, and rows that are there
+//! already are left. The layers above handle what takes longer: bisect.rs finds the records that the database refuses,
+//! and retry.rs waits for a database that is away.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -33,18 +33,19 @@ pub(crate) struct Writer {
     pub(crate) schema: String,
     migrate: bool,
     results_days: i64,
-    /// None until there is one that works.
+    /// `None` until there is a session that works.
     session: Option<WriterSession>,
     pub(crate) positions: HeldPositions,
     log: LogThrottle,
     doubled: Doubled,
-    /// That the database does not store, which all writers beside one another say together.
+    /// Whether the database does not store. All writers that share it log this together.
     pub(crate) outage: Outage,
-    /// What became of messages, counted by all writers beside one another.
+    /// What became of messages. All writers that share it count together.
     pub(crate) tally: Tally,
 }
 
-/// A session, and what was read in it. It ends with the session: the next one may be of a database that was set back.
+/// A session, and what was read in it. Both end together, because the next session may be of a database that was set
+/// back.
 pub(crate) struct WriterSession {
     pub(crate) session: PooledSession,
     is_ready: bool,
@@ -58,11 +59,11 @@ impl WriterSession {
     }
 }
 
-/// Conflicts with other collectors in one batch that are no longer taken for chance.
+/// The number of conflicts with other collectors in one batch above which they no longer count as chance.
 pub(crate) const MOST_CONFLICTS: usize = 20;
 
 impl Writer {
-    /// A writer that connects when it first needs to.
+    /// Creates a writer that connects when it first needs to.
     pub(crate) fn new(connections: Connections, schema: String, migrate: bool, results_days: i64) -> Writer {
         Writer {
             connections,
@@ -78,7 +79,7 @@ impl Writer {
         }
     }
 
-    /// Another writer to the same database, with a memory of its own.
+    /// Creates another writer to the same database, with caches of its own.
     pub(crate) fn beside(&self) -> Writer {
         let writer = Writer::new(self.connections.clone(), self.schema.clone(), self.migrate, self.results_days);
         Writer { outage: self.outage.clone(), tally: self.tally.clone(), ..writer }
@@ -90,8 +91,8 @@ impl Writer {
         Ok(start)
     }
 
-    /// Does something in the session that is held, or in a new one whose tables are ready. After a failure of the
-    /// database the session and what was read in it are gone.
+    /// Does something in the session that is held, or in a new session whose tables are ready. After a failure of the
+    /// database, the session and what was read in it are thrown away.
     pub(crate) fn in_session<T>(
         &mut self,
         work: impl FnOnce(&mut Writer, &mut WriterSession) -> Result<T, StoreError>,
@@ -108,8 +109,8 @@ impl Writer {
         outcome
     }
 
-    /// Stores these entries, after which the partitions are at `ends`, or sets all of them aside as `refused`. What other
-    /// writers do in between is dealt with.
+    /// Stores these entries, after which the partitions are at `ends`. With `refused`, sets all of them aside instead.
+    /// Tries again when other writers changed something in between.
     pub(crate) fn store(
         &mut self,
         entries: &[Entry<'_>],
@@ -182,7 +183,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Compares positions, and writes what was reached.
+    /// Compares positions, and writes those that were reached.
     fn move_on(&mut self, connection: &mut PgConnection, ends: &Positions) -> Result<(), StoreError> {
         if self.positions.is_empty() {
             return Ok(());
@@ -213,7 +214,7 @@ impl Writer {
         Ok(())
     }
 
-    /// From the retention's first day to tomorrow.
+    /// Returns the days from the first day of the retention to tomorrow.
     pub(crate) fn window(&self) -> StorableDays {
         let today = day(Timestamp::now());
         StorableDays { oldest: today - self.results_days, newest: today + 1 }

@@ -1,4 +1,4 @@
-//! Agents, as their latest reports and their ledgers tell.
+//! Reads agents, as their latest reports and their ledgers tell.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::figures::looks::runs::{BESIDE, is_doubled};
 use crate::store::db::error::StoreError;
 use crate::store::db::time::{pg_time, time};
 
-/// Agents report every minute: after three of them without a word one is silent.
+/// The time without a report after which an agent counts as silent. Agents report every minute.
 const SILENT: SignedDuration = SignedDuration::from_mins(3);
 
 #[derive(QueryableByName)]
@@ -39,10 +39,10 @@ struct Row {
     report: serde_json::Value,
     #[diesel(sql_type = BigInt)]
     clock_behind_us: i64,
-    /// The last run has stopped, and none goes on beside it.
+    /// Whether the last run has stopped, and no other run goes on beside it.
     #[diesel(sql_type = Bool)]
     is_stopped: bool,
-    /// Runs that returned lately, and how often.
+    /// How many runs returned lately. `returns` is how often they returned.
     #[diesel(sql_type = BigInt)]
     runs_beside: i64,
     #[diesel(sql_type = BigInt)]
@@ -57,7 +57,7 @@ struct Row {
     rejected: i64,
 }
 
-/// What `agents.report` has; an older collector left it out.
+/// The content of `agents.report`. An older collector left it out.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Report {
@@ -67,12 +67,13 @@ struct Report {
     faults: i64,
 }
 
-/// All agents, by name.
+/// Reads all agents, in the order of their names.
 pub(crate) fn read(connection: &mut PgConnection, now: Timestamp) -> Result<Vec<AgentRow>, StoreError> {
     rows(connection, now, true)
 }
 
-/// The same, but for how many monitors each is to check, which costs more than all else: none.
+/// Reads all agents as `read` does, but without the number of monitors that each is to check, which is 0 here. To count
+/// them costs more than all else.
 pub(in crate::store) fn as_reported(
     connection: &mut PgConnection,
     now: Timestamp,

@@ -1,4 +1,4 @@
-//! How many alerts there are, and messages that wait.
+//! Counts the alerts, and the messages that wait.
 
 use diesel::prelude::*;
 use diesel::sql_query;
@@ -19,12 +19,12 @@ struct Row {
     suppressed: i64,
     #[diesel(sql_type = BigInt)]
     waiting: i64,
-    /// Microseconds.
+    /// The age of the oldest message that waits, in microseconds.
     #[diesel(sql_type = BigInt)]
     oldest: i64,
 }
 
-/// A message that waits for others to take along is not due yet.
+/// Reads the counts. A message that waits for other alerts to join it is not due yet, so it is not counted.
 pub(crate) fn read(connection: &mut PgConnection, now: Timestamp) -> Result<AlertCounts, StoreError> {
     let row: Row = sql_query(
         "select a.*, n.*

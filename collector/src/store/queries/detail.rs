@@ -1,4 +1,4 @@
-//! One monitor at length.
+//! Reads the details of one monitor.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,7 +25,7 @@ use crate::store::db::error::StoreError;
 use crate::store::db::outcomes::ANSWERED;
 use crate::store::db::time::{pg_time, time};
 
-/// One monitor; none when nothing is known by that id.
+/// Reads one monitor. Returns `None` when nothing is known by that id.
 pub(crate) fn read(
     connection: &mut PgConnection,
     id: &str,
@@ -34,7 +34,7 @@ pub(crate) fn read(
 ) -> Result<Option<Detail>, StoreError> {
     let edges = period.edges(now);
     let window = Window::between(&edges);
-    // What arrived is told at once. Only what did not arrive may be on its way.
+    // Results that arrived are shown at once, so their window ends now. Only missing results may still be on their way.
     let up_to_now = Window { until: now, ..window };
     let names = Names::of(connection, Some(id))?;
     let schedules = schedules::read(connection, edges[0], now, Some(id))?;
@@ -69,7 +69,7 @@ pub(crate) fn read(
     }))
 }
 
-/// What each agent saw that looked, or was to.
+/// Returns what each agent saw that looks at the monitor, did so, or was to.
 fn sides(names: &Names, arrived: &[Row], schedule: &Schedule, edges: &[Timestamp]) -> Vec<Side> {
     let Window { since, until } = Window::between(edges);
     let mut of_agents: BTreeMap<i32, (Vec<Counts>, Answers)> = BTreeMap::new();
@@ -94,7 +94,7 @@ fn sides(names: &Names, arrived: &[Row], schedule: &Schedule, edges: &[Timestamp
     sides
 }
 
-/// Response times by bar, over all agents.
+/// Returns the response times by bar, over all agents.
 fn series(arrived: &[Row]) -> Vec<Point> {
     let mut by_bar: BTreeMap<i64, Answers> = BTreeMap::new();
     for row in arrived {
@@ -107,7 +107,7 @@ fn series(arrived: &[Row]) -> Vec<Point> {
     by_bar.into_iter().filter_map(point).collect()
 }
 
-/// Response times of the last 24 hours with their phases, by quarters of an hour.
+/// Reads the response times of the last 24 hours with their phases, by quarters of an hour.
 fn phases(connection: &mut PgConnection, monitors: &[i32], window: Window) -> Result<Vec<Point>, StoreError> {
     #[derive(QueryableByName)]
     struct Row {
@@ -144,7 +144,8 @@ fn phases(connection: &mut PgConnection, monitors: &[i32], window: Window) -> Re
     Ok(rows.into_iter().map(point).collect())
 }
 
-/// Bars with less than was due one after the other, of each agent and of no one, newest first.
+/// Returns the gaps of each agent, and those of time in which no agent was to look, the newest first. A gap joins
+/// neighbouring bars that have unseen results or agent errors.
 fn gaps(agents: &[Side], schedule: &Schedule, edges: &[Timestamp]) -> Vec<Gap> {
     let unowned: Vec<Bar> = shown(&[], &schedule.of_no_agent(edges), edges);
     let all = agents.iter().map(|side| (Some(&side.agent), &side.bars)).chain([(None, &unowned)]);
@@ -171,7 +172,7 @@ fn gaps(agents: &[Side], schedule: &Schedule, edges: &[Timestamp]) -> Vec<Gap> {
     gaps
 }
 
-/// What came late from the agents that look at the monitor.
+/// Reads what came late from the agents that look at the monitor.
 fn late(
     connection: &mut PgConnection,
     names: &Names,

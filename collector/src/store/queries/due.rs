@@ -15,18 +15,18 @@ use crate::store::db::multirange::from_sql;
 use crate::store::db::time::pg_time;
 use crate::store::summary_blocks::Span;
 
-/// By the begin of the hour or the day, as the database counts time: the earliest check that a mark stands for, and its
-/// monitors.
+/// The marks by the begin of the hour or the day, as the database counts time. A mark has the earliest check that it
+/// stands for, and its monitors.
 type Marks = BTreeMap<i64, Vec<(i64, Ranges)>>;
 
-/// What is marked.
+/// The hours and days that are marked.
 pub(crate) struct Due {
     hours: Marks,
     days: Marks,
 }
 
 impl Due {
-    /// From a time on.
+    /// Reads the marks of the hours and days that begin at or after this time.
     pub(crate) fn read(connection: &mut PgConnection, since: Timestamp) -> Result<Due, StoreError> {
         #[derive(QueryableByName)]
         struct Row {
@@ -61,7 +61,7 @@ impl Due {
         })
     }
 
-    /// The monitors that have a mark from before `until`.
+    /// Returns the monitors that have a mark from before `until`.
     pub(crate) fn of(&self, span: Span, begins: i64, until: i64) -> Ranges {
         let marks = if span.is_day() { &self.days } else { &self.hours };
         let marks = marks.get(&begins).map(Vec::as_slice).unwrap_or_default();

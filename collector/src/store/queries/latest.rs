@@ -1,4 +1,4 @@
-//! How monitors are now: the latest result of each agent that is to look, where it is not older than it may be.
+//! Reads how monitors are now: the latest result of each agent that is to look, if it is not too old.
 
 pub(super) mod rows;
 
@@ -20,10 +20,10 @@ use crate::store::db::error::StoreError;
 use crate::store::db::time::pg_time;
 use rows::{COLUMNS, Row};
 
-/// Of a monitor that no one tells anything of now, so far back is looked for the last that was told.
+/// How far back the last result is searched for a monitor about which no agent tells anything now.
 const FAR_BACK: SignedDuration = SignedDuration::from_hours(24 * 7);
 
-/// The states of monitors, by id.
+/// Reads the states of monitors, by id.
 pub(crate) fn read(
     connection: &mut PgConnection,
     names: &Names,
@@ -39,8 +39,8 @@ pub(crate) fn read(
     Ok(states)
 }
 
-/// Of monitors that no one tells anything of now: the last that was told, and by whom. One that is gone is not among the
-/// silent, so its words don't count.
+/// Adds the last result, and its agent, to the state of each monitor about which no agent tells anything now. The
+/// results of a retired agent do not count, because it is not one of the silent agents.
 fn add_last_words(
     connection: &mut PgConnection,
     names: &Names,

@@ -1,6 +1,6 @@
-//! What each agent sees of each monitor: its latest result, and of one that fails what went before.
+//! Reads what each agent sees of each monitor: its latest result, and for a monitor that fails what was before.
 //!
-//! Most succeed, and of those the latest results are enough: that is half of the work.
+//! Most monitors succeed, and for those the latest results are enough, which is half of the work.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,32 +19,32 @@ use crate::figures::looks::state::{furthest, is_fresh};
 use crate::store::db::error::StoreError;
 use crate::store::db::time::{pg_time, time};
 
-/// The latest result of a monitor by an agent, and what went before it.
+/// The latest result of a monitor by an agent, and what was before it.
 #[derive(QueryableByName)]
 pub(in crate::store) struct SightRow {
     #[diesel(embed)]
     latest: rows::Row,
-    /// The last success.
+    /// The time of the last success.
     #[diesel(sql_type = Nullable<Timestamptz>)]
     up_at: Option<PgTimestamp>,
-    /// Failures after it.
+    /// The number of failures after the last success.
     #[diesel(sql_type = BigInt)]
     failures: i64,
-    /// The first of them.
+    /// The time of the first of these failures.
     #[diesel(sql_type = Nullable<Timestamptz>)]
     failing_since: Option<PgTimestamp>,
 }
 
-/// Monitors that fail are asked for how long they have. This says which ones.
+/// The choice of the failing monitors for which it is read how long they have failed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) enum Asked {
-    /// All are, back over this number of their intervals.
+    /// All failing monitors, back over this number of their intervals.
     All(u32),
-    /// Those are that another agent saw succeed last.
+    /// Only failing monitors that another agent saw succeed last.
     Disputed,
 }
 
-/// The latest result of each monitor by each agent, by the monitor's id and the agent's.
+/// Reads the latest result of each monitor by each agent, by the monitor's id and the agent's.
 pub(in crate::store) fn latest<'a>(
     connection: &mut PgConnection,
     names: &Names,
@@ -78,7 +78,7 @@ pub(in crate::store) fn latest<'a>(
     let (ids, times): (Vec<i32>, Vec<PgTimestamp>) =
         ids.into_iter().zip(times).filter(|(id, _)| is_failing(*id)).unzip();
     let failures = with_failures(connection, &ids, &times)?;
-    // So all of a monitor's are of one moment.
+    // All rows of a failing monitor come from one query, so they are of one moment.
     let others = latest.into_iter().filter(|row| !is_failing(row.monitor_id)).map(SightRow::of);
     let mut latest: BTreeMap<(&'a str, i32), SightRow> = BTreeMap::new();
     for row in others.chain(failures) {
@@ -91,7 +91,8 @@ pub(in crate::store) fn latest<'a>(
     Ok(latest)
 }
 
-/// Of these definitions of monitors, each from a time on, the latest result of each agent and what went before it.
+/// Reads the latest result of each agent for these definitions of monitors, each from its own time on, and what was
+/// before it.
 fn with_failures(
     connection: &mut PgConnection,
     ids: &[i32],
@@ -128,7 +129,7 @@ fn with_failures(
     Ok(rows)
 }
 
-/// When the newest of these results was made, by its monitor's definition.
+/// Returns the time of the newest of these results for each definition of a monitor.
 pub(in crate::store) fn newest(latest: &BTreeMap<(&str, i32), SightRow>) -> BTreeMap<i32, i64> {
     let mut newest = BTreeMap::new();
     for SightRow { latest, .. } in latest.values() {
@@ -138,7 +139,7 @@ pub(in crate::store) fn newest(latest: &BTreeMap<(&str, i32), SightRow>) -> BTre
     newest
 }
 
-/// What each agent that is to look sees of each monitor, by the monitors' ids.
+/// Returns what each agent that is to look sees of each monitor, by the monitors' ids.
 pub(in crate::store) fn of_each(
     latest: &BTreeMap<(&str, i32), SightRow>,
     names: &Names,
@@ -166,7 +167,8 @@ impl SightRow {
         SightRow { latest, up_at: None, failures: 0, failing_since: None }
     }
 
-    /// Of an agent whose clock is so far behind: when it looked and since when it fails is told by a right one.
+    /// Returns the observation of an agent whose clock is behind by `behind`. The times at which it looked and since
+    /// when the monitor fails are corrected to those of a right clock.
     fn observation(&self, agent: String, behind: SignedDuration) -> Observation {
         let right = |at| time(at).checked_add(behind).unwrap_or(time(at));
         Observation {

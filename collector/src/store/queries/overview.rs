@@ -1,4 +1,5 @@
-//! All monitors in short, or one: sums of the database beside what was due.
+//! Reads the overview of all monitors: sums from the database, and what was due. The summary of one monitor is made
+//! here, too.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,7 +30,7 @@ struct Known<'a> {
     answers: Answers,
 }
 
-/// All monitors.
+/// Reads the overview of all monitors.
 pub(crate) fn read(connection: &mut PgConnection, period: Period, now: Timestamp) -> Result<Overview, StoreError> {
     let edges = period.edges(now);
     let names = Names::of(connection, None)?;
@@ -40,7 +41,7 @@ pub(crate) fn read(connection: &mut PgConnection, period: Period, now: Timestamp
     Ok(Overview { as_of: now, period, window: Window::between(&edges), monitors })
 }
 
-/// Monitors in short by name: of what arrived, beside what was due.
+/// Returns the summaries of monitors in the order of their names, from what arrived and what was due.
 pub(crate) fn summaries(
     names: &Names,
     schedules: &BTreeMap<String, Schedule>,
@@ -69,7 +70,7 @@ pub(crate) fn summaries(
         let Some(definition) = by_id.get(&monitor_id) else { continue };
         known.entry(&definition.id).or_default().answers += &answers;
     }
-    // What never told anything is known by its schedule alone, and what is due no more by its results.
+    // A monitor without results is known by its schedule alone, and a monitor that is no longer due by its results.
     for monitor in &names.monitors {
         known.entry(&monitor.id).or_default().definition.get_or_insert(monitor);
     }
@@ -87,13 +88,14 @@ pub(crate) fn summaries(
     summaries
 }
 
-/// Bars with what arrived from an agent in each, and what it owes.
+/// Returns bars with what arrived from an agent in each, and what it owes.
 pub(crate) fn shown(arrived: &[Counts], due: &[i64], edges: &[Timestamp]) -> Vec<Bar> {
     edges.iter().zip(due::counts(arrived, due)).map(|(since, counts)| Bar { since: *since, counts }).collect()
 }
 
 impl Known<'_> {
-    /// Of each agent on its own, so that what one sent beside its schedule hides no gap of another.
+    /// Returns the summary. Each agent is counted by itself, so that results which one agent sent beside its schedule
+    /// hide no gap of another agent.
     fn summary(self, id: &str, schedule: &Schedule, state: State, edges: &[Timestamp]) -> Summary {
         let mut all = shown(&[], &schedule.of_no_agent(edges), edges);
         for agent_id in schedule.agents().into_iter().chain(self.arrived.keys().copied()).collect::<BTreeSet<_>>() {

@@ -1,4 +1,4 @@
-//! Results as people read them, newest first.
+//! Reads results as people see them, the newest first.
 
 use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
@@ -46,10 +46,11 @@ struct Row {
     error: Option<String>,
 }
 
-/// How far back is looked, step by step: most find what they want in the first day, and each day is a table.
+/// How many days back results are searched, step by step. Most searches find enough in the first day, and each day is a
+/// table.
 const STEPS_DAYS: [i64; 4] = [1, 7, 90, 36_500];
 
-/// This many results of monitors from before a moment.
+/// Reads at most this number of results of monitors from before a moment.
 pub(crate) fn read(
     connection: &mut PgConnection,
     monitors: &[i32],

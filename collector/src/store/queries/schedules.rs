@@ -1,4 +1,4 @@
-//! What agents said that they check, by the monitors' ids.
+//! Reads what agents said that they check, by the monitors' ids.
 
 use std::collections::BTreeMap;
 
@@ -32,14 +32,15 @@ struct Row {
     resumes: Option<PgTimestamp>,
 }
 
-/// Those that hold at some time from `since` on, of all monitors or of one.
+/// Reads the schedules that hold at some time from `since` on, of all monitors or of one.
 pub(in crate::store) fn read(
     connection: &mut PgConnection,
     since: Timestamp,
     now: Timestamp,
     id: Option<&str>,
 ) -> Result<BTreeMap<String, Schedule>, StoreError> {
-    // One monitor is taken out of the lists that have it, once out of one that was said again. Both queries take the same.
+    // One monitor is taken out of the lists that have it, and only once when a list was said again. Both queries have
+    // the same parameters.
     let query = match id {
         None => "select * from schedule_spans($1, $2) where $3 is null",
         Some(_) => {

@@ -1,8 +1,10 @@
-//! Messages that were set aside, stored after a mend: a newer collector, a longer retention, a database that takes them.
+//! Stores messages that were set aside, after the cause was corrected: by a newer collector, a longer retention, or a
+//! database that accepts them.
 //!
-//! A replay takes a message's number back out of the ledger, where it counts as rejected, and in the same transaction
-//! stores the message as if it had just come and removes it from `rejected`. So a replay that dies has done nothing,
-//! and one that is repeated finds nothing more to do. A number that was stored from another message stays as it is.
+//! A replay takes the number of a message out of the ledger, where it counts as rejected. In the same transaction it
+//! stores the message as if it had just arrived, and removes it from `rejected`. So a transaction that fails has
+//! changed nothing, and a replay that is repeated finds nothing more to do. A number that was stored from another
+//! message stays as it is.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -31,15 +33,15 @@ use crate::store::ingest::transaction::{Content, WriteMode};
 use crate::store::ingest::writer::{MOST_CONFLICTS, Writer, WriterSession};
 use crate::unavailable::Unavailable;
 
-/// Messages that are stored in one transaction.
+/// The largest number of messages that one transaction stores.
 const PORTION: i64 = 500;
 
-/// What came of a replay.
+/// The outcome of a replay.
 #[derive(Clone, Debug, Default)]
 pub struct Replayed {
-    /// Messages that are stored now.
+    /// How many messages are stored now.
     pub stored: u64,
-    /// Messages that stay aside, and why.
+    /// The messages that stay set aside, each with the reason.
     pub kept: Vec<(Place, String)>,
 }
 
@@ -76,10 +78,10 @@ impl Candidate<'_> {
 }
 
 impl Store {
-    /// Stores what can be read and stored now.
+    /// Stores the messages that can be read and stored now.
     ///
     /// # Errors
-    /// Why the database can't be written. What was stored before stays stored.
+    /// Returns why the database can't be written. Messages that were stored before the error stay stored.
     pub fn replay(&mut self, wanted: &Wanted) -> Result<Replayed, Unavailable> {
         Ok(replay(&mut self.writer, wanted)?)
     }
@@ -127,7 +129,8 @@ fn replay_or_halve(
     }
 }
 
-/// As for a batch, what other writers do in between is dealt with.
+/// Replays these messages in one transaction. Reads again and tries again when other writers changed something in
+/// between, as for a batch.
 fn replay_some(writer: &mut Writer, candidates: &[Candidate<'_>]) -> Result<Replayed, StoreError> {
     let mut mode = WriteMode::Copy;
     let mut conflicts = 0;
@@ -154,7 +157,8 @@ fn attempt_replay(
     let window = writer.window();
     let all: Vec<Entry<'_>> = candidates.iter().map(|candidate| candidate.entry.clone()).collect();
     names::learn_epochs(connection, cache, &all)?;
-    // A ledger that knows nothing: in it each message shows what it comes to.
+    // This ledger has no accounted numbers. A plan of each message with this ledger shows whether the message can be
+    // stored.
     let blank = blank(cache, &all);
     let mut replayed = Replayed::default();
     let mut sound = Vec::new();
@@ -170,7 +174,7 @@ fn attempt_replay(
     }
     let entries: Vec<Entry<'_>> = sound.iter().map(|candidate| candidate.entry.clone()).collect();
     let whole = BatchPlan::new(&entries, &blank, window, None);
-    // Made before anything is locked.
+    // The monitors and partitions are made before anything is locked.
     names::monitors(connection, cache, &whole.results)?;
     it.partitions.ensure(connection, &whole.days())?;
     let epoch_ids: Vec<i32> = whole.epochs.keys().copied().collect();
@@ -205,7 +209,7 @@ fn attempt_replay(
     })
 }
 
-/// The epochs of these entries with nothing accounted.
+/// Returns a ledger that has the epochs of these entries and no accounted numbers.
 fn blank(cache: &LedgerCache, entries: &[Entry<'_>]) -> LedgerCache {
     let mut blank = LedgerCache::default();
     for entry in entries {
@@ -218,8 +222,8 @@ fn blank(cache: &LedgerCache, entries: &[Entry<'_>]) -> LedgerCache {
     blank
 }
 
-/// Takes the numbers of these messages that count as rejected out of the ledger, whose rows are locked; what it then
-/// says.
+/// Takes the numbers of these messages that count as rejected out of the ledger, whose rows are locked. Returns the
+/// ledger as it is afterwards.
 fn take_back(
     connection: &mut PgConnection,
     epoch_ids: &[i32],

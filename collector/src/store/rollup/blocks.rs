@@ -1,4 +1,4 @@
-//! Packs the summaries that status pages show: of the hours and days that are over and have no block.
+//! Packs the summaries that status pages show, for the hours and days that are over and have no block.
 
 use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
@@ -9,8 +9,8 @@ use super::{Rival, StoreError, lock};
 use crate::store::summary_blocks;
 use crate::store::summary_blocks::{Block, FORMAT, MOST, Span, Summary};
 
-/// Blocks that are wanted: the hours of the last day, the hours whose day has no summary yet, and ninety days. A
-/// day is 24 hours: in a session's time zone it need not be.
+/// The blocks that are wanted: those of the hours of the last day, of the hours whose day has no summary yet, and of
+/// ninety days. A day is 24 hours here; in the time zone of a session it need not be.
 const WANTED: &str = "
     select false as is_day, hour as begins
     from generate_series(date_bin('1 hour', now() - interval '50 hours', '1970-01-01 00:00:00Z'),
@@ -30,10 +30,11 @@ struct Missing {
     blocks: Vec<i32>,
 }
 
-/// Packs the latest hour or day that lacks a block; whether there was one to be packed here. Under the lock of those who
-/// make summaries, so that none is made between the reading and the writing.
+/// Packs the latest hour that lacks a block, or else the latest day. Returns whether there was one and this collector
+/// packed it. This holds the lock of the collectors that make summaries, so that no summary is made between the reading
+/// and the writing.
 pub(crate) fn step(connection: &mut PgConnection) -> Result<bool, StoreError> {
-    // What is read is of after the lock was got, whatever the database's default is.
+    // With read committed, all that is read is of a time after the lock was taken, whatever the database's default is.
     connection.build_transaction().read_committed().run(|connection| {
         if !lock(connection, Rival::Yield)? {
             return Ok(false);
@@ -67,7 +68,7 @@ pub(crate) fn step(connection: &mut PgConnection) -> Result<bool, StoreError> {
             is_empty &= rows.is_empty();
         }
         if is_empty {
-            // There may be many: nothing is older than the first start of a collector.
+            // Many hours and days may have no row, because nothing is older than the first start of a collector.
             write_empty(connection)?;
         }
         log::debug!(begins = missing.begins.0, is_day = missing.is_day; "packed what pages show");
@@ -75,21 +76,22 @@ pub(crate) fn step(connection: &mut PgConnection) -> Result<bool, StoreError> {
     })
 }
 
-/// The blocks that are missing, where `$1` is the format.
+/// Returns a query for the blocks that are missing, where `$1` is the format.
 fn missing() -> String {
     format!(
         "select w.is_day, w.begins, n.block
          from ({WANTED}) w
          cross join (select distinct summary_block(monitor_id) as block from monitors) n
          left join summary_blocks b on b.is_day = w.is_day and b.begins = w.begins and b.block = n.block
-         -- One of an hour that was going on has the begin of it; and what is marked is not in the rows.
+         -- A block that was packed while its hour went on has only the begin of the hour. Marked results are not in the
+         -- rows.
          where (b.format is distinct from $1
                 or not b.is_day and b.until > b.begins and b.until < b.begins + interval '1 hour')
            and (w.is_day or not exists (select from rollup_due d where d.hour = w.begins))"
     )
 }
 
-/// Writes those of the hours and days that have no row at all.
+/// Writes empty blocks for the hours and days that lack a block and have no row at all.
 fn write_empty(connection: &mut PgConnection) -> Result<(), StoreError> {
     sql_query(format!(
         "insert into summary_blocks (is_day, begins, block, until, format, content)
@@ -108,7 +110,7 @@ fn write_empty(connection: &mut PgConnection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Drops the blocks that no page asks for any more.
+/// Deletes the blocks that no page asks for any more.
 pub(in crate::store) fn expire(connection: &mut PgConnection) -> Result<(), StoreError> {
     sql_query(format!(
         "delete from summary_blocks b

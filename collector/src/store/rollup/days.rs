@@ -1,5 +1,5 @@
-//! Summaries by the day, made of those by the hour as these are made of results: the tables mark the day of an hour in the
-//! transaction that writes its rows.
+//! Makes summaries by the day from the summaries by the hour, in the same way as those are made from results. The
+//! tables mark the day of an hour in the transaction that writes the hour's rows.
 
 use diesel::connection::SimpleConnection;
 use diesel::pg::data_types::PgTimestamp;
@@ -17,7 +17,8 @@ struct Due {
     monitors: Vec<(Bound<i32>, Bound<i32>)>,
 }
 
-/// Makes the oldest day that is due and over; whether there was one to be made here. Hours that come late mark it again.
+/// Makes the summaries of the oldest day that is due and over. Returns whether there was such a day and this collector
+/// made it. Hours that come late mark the day again.
 pub(in crate::store) fn step(connection: &mut PgConnection, rival: Rival) -> Result<bool, StoreError> {
     connection.transaction(|connection| {
         if !lock(connection, rival)? {

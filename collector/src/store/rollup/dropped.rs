@@ -1,9 +1,9 @@
-//! Summaries of days whose results were dropped with their partition, past the retention.
+//! Makes summaries of days whose results were dropped with their partition, past the retention.
 //!
-//! Results may still come for such a day: an agent was offline for long. They are other results than those that were
-//! dropped, so a summary of that day is the sum of two parts: what it was when the partition was dropped, and what is
-//! aggregated from the results that came since. The first part is copied to `dropped_hourly` when the day gets a new
-//! result, and is replaced when the new partition is dropped in its turn.
+//! Results may still come for such a day, for example from an agent that was offline for a long time. They are not the
+//! results that were dropped, so a summary of that day is the sum of two parts: the summary as it was when the
+//! partition was dropped, and what is aggregated from the results that came since. The first part is copied to
+//! `dropped_hourly` when the day gets a new result. It is replaced when the new partition is dropped, too.
 
 use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
@@ -19,7 +19,7 @@ struct Dropped {
     has_base: bool,
 }
 
-/// Notes that the results of a day (`2026-11-24`) are dropped, all of them summed up.
+/// Notes that the results of a day (`2026-11-24`) are dropped, and that all of them were summed up.
 pub(in crate::store) fn note(connection: &mut PgConnection, day: &str) -> Result<(), StoreError> {
     sql_query(
         "with noted as (
@@ -33,7 +33,8 @@ pub(in crate::store) fn note(connection: &mut PgConnection, day: &str) -> Result
     Ok(())
 }
 
-/// Whether results of an hour's day were dropped. Then what its summaries were is there to be added to.
+/// Returns whether results of an hour's day were dropped. In this case `dropped_hourly` has the earlier summaries of
+/// the day afterwards, so that new results can be added to them.
 pub(crate) fn is_noted(connection: &mut PgConnection, hour: PgTimestamp) -> Result<bool, StoreError> {
     let dropped: Option<Dropped> =
         sql_query("select has_base from dropped_days where day = ($1 at time zone 'UTC')::date")
@@ -56,8 +57,8 @@ pub(crate) fn is_noted(connection: &mut PgConnection, hour: PgTimestamp) -> Resu
     Ok(dropped.is_some())
 }
 
-/// A query for summaries (`hourly`) of the hour `$1` and of `due.monitors`: what they were when results of their day were
-/// dropped, together with those of a query.
+/// Returns a query for summaries (`hourly`) of the hour `$1` and of `due.monitors`. It adds up the summaries as they
+/// were when results of their day were dropped, and those of the query `fresh`.
 pub(crate) fn together_with(fresh: &str) -> String {
     let counts = ["checks"].into_iter().chain(Outcome::ALL.map(Outcome::as_str)).chain(["answered"]);
     let counts: Vec<String> = counts.map(|count| format!("sum(p.{count})::integer as {count}")).collect();

@@ -1,13 +1,14 @@
-//! Packs the begin of hours that have not ended and have no summary yet. Otherwise each page would read all of their results,
-//! which are more and more as the hour goes on.
+//! Packs the begin of hours that have not ended and have no summary yet. Without this, each page would read all results
+//! of such an hour, and their number grows as the hour goes on.
 //!
 //! ```text
 //! hour ├── packed ──┤ until            now
 //!      all marks that are seen are made one, ▲ which says: what I stand for is packed up to `until`
 //! ```
-//! The results are read after the marks, so those of every mark that was seen are in the block. A mark that was not seen
-//! stays, and if it stands for anything from before `until`, readers take nothing of its monitors from the block, and the
-//! next packing reads theirs from the begin of the hour on; of the others it adds what came since.
+//! The results are read after the marks, so the block has those of every mark that was seen. A mark that was not seen
+//! stays. If it stands for anything from before `until`, readers take nothing of its monitors from the block, and the
+//! next packing reads their results from the begin of the hour on. For the other monitors the next packing adds what
+//! came since.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -23,7 +24,8 @@ use crate::store::db::multirange::from_sql;
 use crate::store::summary_blocks;
 use crate::store::summary_blocks::{Block, FORMAT, MOST, Span, Stored, Summary};
 
-/// How far packing stays behind now, so that what is on its way is newer; and how often it is done again.
+/// How far packing stays behind the current time, so that results that are still on their way are newer than the packed
+/// part. Packing is also repeated after this time.
 const BEHIND: &str = "interval '3 minutes'";
 
 #[derive(QueryableByName)]
@@ -44,9 +46,10 @@ struct Mark {
     monitors: Vec<(Bound<i64>, Bound<i64>)>,
 }
 
-/// Packs an hour that goes on; whether there was one to be packed here.
+/// Packs the begin of an hour that goes on. Returns whether there was such an hour and this collector packed it.
 pub(crate) fn step(connection: &mut PgConnection) -> Result<bool, StoreError> {
-    // The results are read after the marks, and both after the lock was got, whatever the database's default is.
+    // With read committed, the results are read after the marks, and both after the lock was taken, whatever the
+    // database's default is.
     connection.build_transaction().read_committed().run(|connection| {
         if !lock(connection, Rival::Yield)? {
             return Ok(false);
@@ -106,8 +109,8 @@ fn gather(
     Ok(marks.into_iter().map(|mark| (mark.since.0, from_sql(mark.monitors))).collect())
 }
 
-/// What there is of a block's monitors before `until`: of what was packed before, and of results. Nothing, up to the begin
-/// of the hour, when that is too much.
+/// Returns what there is of a block's monitors before `until`, from what was packed before and from results. When this
+/// is too much, returns an empty block that ends at the begin of the hour.
 fn pack(
     connection: &mut PgConnection,
     marks: &[(i64, Ranges)],
@@ -121,7 +124,8 @@ fn pack(
         let marks = marks.iter().filter(|(from, _)| *from < since);
         marks.fold(Ranges::new(), |all, (_, monitors)| all.union(monitors))
     };
-    // What came late is not in what was packed before.
+    // Late results are not in the block that was packed before. Their monitors are packed from the begin of the hour
+    // on.
     let (all, late) = (of(i64::MAX), of(packed_until.0));
     let others = monitors.minus(&all);
     let marked = monitors.minus(&others);

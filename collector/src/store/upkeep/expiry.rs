@@ -1,4 +1,5 @@
-//! Partitions that are past the retention are dropped. The ledger learns first which numbers go.
+//! Drops partitions that are past the retention. Before that, the ledger notes the numbers whose rows are deleted with
+//! them.
 
 use std::ops::Bound;
 
@@ -12,8 +13,8 @@ use crate::store::ingest::transaction;
 use crate::store::partitions::{Got, LOCK, Name, attach, attached, date_of, is_of_a_day, islands, name};
 use crate::store::rollup::dropped;
 
-/// Drops the partitions of the days before `oldest`. `sum_up` makes all summaries that are due. The ledger learns
-/// first which numbers go, so that a proof at any moment finds either the rows or that word.
+/// Drops the partitions of the days before `oldest`. `sum_up` makes all summaries that are due. The ledger notes first
+/// which numbers are deleted, so that a proof at any moment finds either the rows or this note.
 pub(crate) fn expire(
     connection: &mut PgConnection,
     oldest: i64,
@@ -54,7 +55,8 @@ pub(crate) fn expire(
             detach(connection, name, leaving)?;
         }
         let Some(day) = date_of(name) else { return Ok(()) };
-        // Results that came between the summing up and the detaching. None comes while this has the lock.
+        // A mark stands for results that came between the summing up and the detaching. No result comes while this
+        // session holds the lock.
         while is_due(connection, &day)? {
             attach(connection, &day)?;
             sum_up(connection)?;
@@ -71,7 +73,7 @@ pub(crate) fn expire(
     outcome
 }
 
-/// Whether results of a day are not summed up.
+/// Returns whether a day has results that are not summed up.
 fn is_due(connection: &mut PgConnection, day: &str) -> Result<bool, StoreError> {
     let due: Got =
         sql_query("select exists (select from rollup_due where (hour at time zone 'UTC')::date = $1::date) as got")
@@ -90,8 +92,8 @@ fn detach(connection: &mut PgConnection, name: &str, leaving: bool) -> Result<()
         .map_err(|error| StoreError::Unavailable(describe(&error)))
 }
 
-/// Tells the ledger which numbers go with a partition. It is read before anything is locked: that takes its time, and
-/// the agents of long ago still run.
+/// Notes in the ledger which numbers are deleted with a partition. The partition is read before anything is locked,
+/// because reading takes time and the agents of that day still run.
 fn write_off(connection: &mut PgConnection, name: &str) -> Result<(), StoreError> {
     #[derive(QueryableByName)]
     struct Gone {

@@ -1,4 +1,4 @@
-//! What the latest reports of a batch say of their agents: what is shown of an agent is of its last run.
+//! Stores what the latest reports of a batch say about their agents. What is shown of an agent comes from its last run.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -18,7 +18,7 @@ use crate::store::db::error::{Statement, StoreError};
 use crate::store::db::time::{pg_time, time};
 use crate::store::ingest::batch_plan::Report;
 
-/// A report that is sent within this time did not wait in an outbox.
+/// A report that is sent within this time after it was made did not wait in an outbox.
 const AT_ONCE_MS: RangeInclusive<i64> = 0..=60_000;
 
 /// A run that reported, and what is known of its agent.
@@ -54,7 +54,7 @@ struct Known {
     now: PgTimestamp,
 }
 
-/// What is written of an agent.
+/// What is written about an agent.
 struct Said<'a> {
     last: Last,
     last_report: Timestamp,
@@ -63,28 +63,28 @@ struct Said<'a> {
     has_waited: bool,
 }
 
-/// What is written of a run that is its agent's last one.
+/// What is written about a run that is its agent's last one.
 struct Lead {
     epoch_id: i32,
-    /// Another run was that before, and this is no sign that both go on.
+    /// Whether another run was the last one before, and this report is no sign that both runs go on.
     is_new: bool,
     is_return: bool,
     has_waited: bool,
 }
 
-/// Stores them. They are in their epochs already. The names are those under which two hosts report, as one of these reports
-/// shows.
+/// Stores these reports, which are already in the rows of their epochs. Returns the names under which two hosts report,
+/// as one of these reports shows.
 pub(crate) fn report(
     connection: &mut PgConnection,
     reports: &BTreeMap<i32, Report<'_>>,
 ) -> Result<Vec<String>, StoreError> {
     let known = known(connection, reports)?;
     let asked = Moment::now();
-    // No report is of later than now, whatever its agent's clock says.
+    // A report counts as made now at the latest, whatever its agent's clock says.
     let now = Timestamp::now();
     let (mut said, mut leads) = (BTreeMap::<i32, Said<'_>>::new(), Vec::new());
     for it in &known {
-        // Of a run whose later report is known already, nothing is said by an earlier one.
+        // When a later report of the run is known already, an earlier report says nothing.
         let Some(report) = reports.get(&it.epoch_id).filter(|report| it.report_seq == Some(report.seq)) else {
             continue;
         };
@@ -99,7 +99,8 @@ pub(crate) fn report(
             continue;
         }
         let is_return = arrival.is_return(last);
-        // Where times of sending are kept, a run that goes on beside another one stays before it in their order.
+        // When Kafka keeps the times of sending, a run that goes on beside another run keeps its place before that run
+        // in the order of runs.
         let is_new = last.is_none_or(|last| last.id != it.epoch_id) && !(is_return && way == Delivery::AtOnce);
         let has_waited = way == Delivery::Waited;
         leads.push(Lead { epoch_id: it.epoch_id, is_new, is_return, has_waited });
@@ -112,7 +113,7 @@ pub(crate) fn report(
     Ok(doubled)
 }
 
-/// The runs of these reports, in the order in which they were first heard of. Their agents are locked.
+/// Reads the runs of these reports, in the order in which they were first heard of. Locks their agents.
 fn known(connection: &mut PgConnection, reports: &BTreeMap<i32, Report<'_>>) -> Result<Vec<Known>, StoreError> {
     let epoch_ids: Vec<i32> = reports.keys().copied().collect();
     sql_query(
@@ -126,7 +127,7 @@ fn known(connection: &mut PgConnection, reports: &BTreeMap<i32, Report<'_>>) -> 
         "select e.agent_id, e.epoch_id, e.epoch, e.previous, e.report_seq, a.run as last_run, l.epoch as last_epoch, a.last_report,
                 l.prompt_report_at is not null as last_is_heard, e.took_over_at is not null as has_led,
                 a.clock_behind_us, clock_timestamp() as now,
-                -- These are looked for only where another run was the last one, which is seldom.
+                -- The next two are looked for only where another run was the last one, which is rare.
                 case when a.run is distinct from e.epoch_id then (
                     select min(s.at) from schedules s where s.epoch_id = a.run
                 ) end as last_began,
@@ -142,8 +143,8 @@ fn known(connection: &mut PgConnection, reports: &BTreeMap<i32, Report<'_>>) -> 
     Ok(known)
 }
 
-/// Notes since when each is the last run of its agent, when it was last heard, and whether it returned. The names are those
-/// of agents with a run that goes on beside another one.
+/// Notes since when each run is the last one of its agent, when it was last heard, and whether it returned. Returns the
+/// names of agents with a run that goes on beside another one.
 fn write_runs(connection: &mut PgConnection, leads: &[Lead]) -> Result<Vec<String>, StoreError> {
     #[derive(QueryableByName)]
     struct Name {
@@ -196,19 +197,21 @@ fn write_agents(connection: &mut PgConnection, said: &BTreeMap<i32, Said<'_>>) -
     Ok(())
 }
 
-/// How far the agent's clock is behind the database's, in microseconds. `asked` is when that was read.
+/// Returns how far the agent's clock is behind the database's clock, in microseconds. `asked` is when the database's
+/// clock was read.
 fn clock_behind_us(report: &Report<'_>, known: &Known, asked: Moment) -> i64 {
-    // Where Kafka does not keep when messages are sent, what was known before may be right no more.
+    // Without the times of sending that Kafka keeps, the earlier value may be wrong by now.
     let Some(passage) = report.passage else { return 0 };
     let before = SignedDuration::from_micros(known.clock_behind_us);
     let behind = passage.clock_behind(before, time(known.now), asked);
     i64::try_from(behind.as_micros()).unwrap_or_default()
 }
 
-/// How it came here. When it was made and when it was sent are told by one clock, which may be wrong.
+/// Returns how the report came here. One clock, which may be wrong, tells both when the report was made and when it was
+/// sent.
 fn way(report: &Report<'_>) -> Delivery {
     let Some(passage) = report.passage else { return Delivery::Unknown };
-    // Kafka keeps milliseconds.
+    // Kafka keeps times in milliseconds.
     let took = passage.sent.as_millisecond() - report.report.at.as_millisecond();
     match (AT_ONCE_MS.contains(&took), passage.is_prompt()) {
         (false, _) => Delivery::Waited,
@@ -229,7 +232,7 @@ impl Known {
     }
 }
 
-/// What people want to know of an agent's latest report, beside what has columns of its own.
+/// Returns what people want to know of an agent's latest report, beside what has columns of its own.
 fn in_short(report: &AgentReport) -> Value {
     json!({
         "outbox_bytes": report.outbox_bytes,

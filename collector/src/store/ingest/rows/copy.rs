@@ -1,7 +1,7 @@
-//! Rows into `results` by binary COPY.
+//! Writes rows to `results` by binary COPY.
 //!
-//! They are written here in portions of many: diesel's own way sends each row by itself, on which client and server
-//! spend more time than on the row.
+//! The rows are sent in portions of many rows. diesel's own way sends each row by itself, which costs client and server
+//! more time than the row.
 
 use std::io::{self, Write};
 
@@ -13,16 +13,16 @@ use diesel::result::Error;
 use super::results::{ResultRow, Row, results};
 use crate::store::db::error::{Statement, StoreError};
 
-/// Sent at a time, in bytes: as much as the server takes in at a time.
+/// How many bytes are sent at a time. The server takes in as much at a time.
 const PORTION: usize = 64 * 1024;
 
-/// Signature, flags, length of the header's extension.
+/// The header: the signature, the flags, and the length of the header's extension.
 const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 const TRAILER: [u8; 2] = (-1_i16).to_be_bytes();
 const NULL: [u8; 4] = (-1_i32).to_be_bytes();
 const COLUMNS: i16 = 19;
 
-/// Stores rows.
+/// Stores these rows.
 pub(crate) fn copy(connection: &mut PgConnection, rows: &[Row<'_>]) -> Result<(), StoreError> {
     if rows.is_empty() {
         return Ok(());
@@ -51,7 +51,7 @@ fn write(rows: &[Row<'_>], out: &mut dyn Write) -> io::Result<()> {
     out.write_all(&portion.0)
 }
 
-/// Rows one after the other: their number of columns, and of each column its length and its bytes.
+/// Encoded rows one after the other. A row has its number of columns, and for each column its length and its bytes.
 struct Portion(Vec<u8>);
 
 impl Portion {
@@ -77,7 +77,7 @@ impl Portion {
 
     fn column(&mut self, value: impl AsRef<[u8]>) {
         let value = value.as_ref();
-        // The wire's texts are shorter by far.
+        // The texts of the wire are far shorter than this bound.
         let len = i32::try_from(value.len()).unwrap_or(i32::MAX);
         self.0.extend_from_slice(&len.to_be_bytes());
         self.0.extend_from_slice(value);
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
     use crate::batch::Record;
 
-    /// Each piece as it was sent.
+    /// The pieces as they were sent.
     struct Sent(Vec<Vec<u8>>);
 
     impl Write for Sent {

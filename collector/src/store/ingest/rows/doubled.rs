@@ -1,19 +1,19 @@
-//! What the log says of names under which two hosts report: each name when it is found, and then ever more rarely.
+//! Logs names under which two hosts report. Each name is logged when it is found, and then more and more rarely.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
 
 use settings::LogThrottle;
 
-/// At most this number of names is remembered. Beyond it all are said again.
+/// The largest number of names that are remembered. Above it, all names are forgotten and logged again.
 const MOST: usize = 1_000;
 
-/// When each name was said.
+/// When each name was logged.
 #[derive(Debug, Default)]
 pub(crate) struct Doubled(BTreeMap<String, LogThrottle>);
 
 impl Doubled {
-    /// Says those that are to be said now.
+    /// Logs those of the names that are to be logged now.
     pub(crate) fn say(&mut self, names: Vec<String>) {
         for agent in names {
             if self.0.len() >= MOST && !self.0.contains_key(&agent) {

@@ -1,5 +1,5 @@
-//! Results that come long after they were made are counted by the hour of their checks, so that anyone who reads the
-//! history sees that it was repaired, and when.
+//! Counts results that arrive long after their checks, by the hour of the checks. A reader of the history sees which
+//! hours were corrected, and when.
 
 use std::collections::BTreeMap;
 
@@ -13,13 +13,13 @@ use super::results::Row;
 use crate::store::db::error::StoreError;
 use crate::store::db::time::{hour, pg_time};
 
-/// What is stored so long after its check came late.
+/// A result that is stored this long after its check counts as late.
 const LATE: SignedDuration = SignedDuration::from_mins(10);
 
-/// Results by hour and epoch.
+/// The numbers of late results by hour and epoch.
 pub(crate) type Late = BTreeMap<(i64, i32), i64>;
 
-/// Those of the rows that come late now.
+/// Returns the counts of those rows that come late now.
 pub(crate) fn late(rows: &[Row<'_>], now: Timestamp) -> Late {
     let punctual = pg_time(now.saturating_sub(LATE).unwrap_or(now));
     let mut late = Late::new();
@@ -29,11 +29,12 @@ pub(crate) fn late(rows: &[Row<'_>], now: Timestamp) -> Late {
     late
 }
 
-/// This many counts of an hour beyond one of each agent are made one of each: an agent that drains a backlog has one in each
-/// batch.
+/// The counts of an hour are merged when it has more than this number beyond one count of each agent. An agent that
+/// drains a backlog makes a count in each batch.
 const MANY_COUNTS: i64 = 100;
 
-/// Makes few counts of many. Of two who do so at once the second finds nothing to do.
+/// Merges the counts of an hour, so that each agent has one. When two collectors do this at once, the second one finds
+/// nothing to do.
 pub(crate) fn gather(connection: &mut PgConnection) -> Result<(), StoreError> {
     sql_query(
         "with gone as (
@@ -51,7 +52,7 @@ pub(crate) fn gather(connection: &mut PgConnection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Stores the counts, with the time of the transaction.
+/// Stores these counts, with the time of the transaction.
 pub(crate) fn store(connection: &mut PgConnection, late: &Late) -> Result<(), StoreError> {
     if late.is_empty() {
         return Ok(());

@@ -1,11 +1,14 @@
-//! Names to ids: agents, epochs and monitors that a batch needs, read from the database, made where they are new.
+//! Finds the ids of the agents, epochs and monitors that a batch needs. They are read from the database, and made where
+//! they are new.
 //!
-//! New ones are inserted in the order of their names, each statement on its own, and read back: two collectors that
-//! meet the same new name at once both end up with the same id. Epochs are in the order of their agents' names, and those of
-//! one agent in the order in which it began them, as its messages come: of two, the later one has the higher id.
+//! New rows are inserted in a fixed order, agents by name and monitors by hash, each kind by a statement of its own,
+//! and read back. So two collectors that meet the same new name at once both get the same id. Epochs are inserted in
+//! the order of their agents' names. The epochs of one agent are inserted in the order in which it began them, as its
+//! messages come, so the later epoch has the higher id.
 //!
-//! An epoch is its agent's by the name that its own records bear. One that is known only since a later epoch names it as the
-//! one before, or declares numbers of it dropped, belongs to that one's agent until then: an agent may be renamed in between.
+//! An epoch belongs to the agent that its own records name. Another epoch may name it first, as the epoch before or
+//! because numbers of it were declared dropped. Until its own records arrive, it belongs to the agent of that other
+//! epoch: an agent may be renamed in between.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -22,7 +25,7 @@ use crate::store::db::multirange::from_sql;
 use crate::store::ingest::batch_plan::{NewResult, number};
 use crate::store::ingest::ledger_cache::{Epoch, LedgerCache, Monitor, definition};
 
-/// Above this many holes in one epoch's ledger, batches become slow.
+/// The number of ranges in the ledger of one epoch above which batches become slow.
 const MANY_HOLES: usize = 1_000;
 
 #[derive(QueryableByName)]
@@ -37,20 +40,20 @@ struct EpochRow {
     accounted: Vec<(Bound<i64>, Bound<i64>)>,
 }
 
-/// Epochs that aren't known yet, or not whose they are.
+/// Epochs that are not known yet, or whose agent is not known yet.
 type Wanted<'a> = BTreeMap<Uuid, Naming<'a>>;
 
-/// Whose an epoch is.
+/// The agent of an epoch.
 #[derive(Clone, Copy)]
 struct Naming<'a> {
-    /// How many epochs came before it.
+    /// How many epochs came before it in the batch.
     before: i64,
     agent: &'a str,
-    /// Whether its own records say so.
+    /// Whether the epoch's own records name this agent.
     is_own: bool,
 }
 
-/// Makes sure that the memory has every epoch that these entries name.
+/// Makes sure that the cache has every epoch that these entries name.
 pub(crate) fn learn_epochs(
     connection: &mut PgConnection,
     cache: &mut LedgerCache,
@@ -132,7 +135,7 @@ fn read_epochs(
     Ok(())
 }
 
-/// Makes epochs, and gives those that are there by another's word to whom their own records name.
+/// Makes epochs. An epoch that was made because another epoch names it is given to the agent that its own records name.
 fn make_epochs(connection: &mut PgConnection, wanted: &Wanted<'_>) -> Result<(), StoreError> {
     let of_records = |error| StoreError::of(error, Statement::Records);
     let agents: Vec<&str> = wanted.values().map(|naming| naming.agent).collect();
@@ -180,7 +183,7 @@ struct MonitorRow {
     ordinal: i64,
 }
 
-/// The monitors that these results name, one for each result.
+/// Returns the monitors that these results name, one for each result.
 pub(crate) fn monitors(
     connection: &mut PgConnection,
     cache: &mut LedgerCache,

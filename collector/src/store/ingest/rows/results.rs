@@ -1,4 +1,4 @@
-//! `results` as diesel knows it, and a row of it.
+//! Describes the table `results` to diesel, and makes its rows.
 
 use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
@@ -48,7 +48,7 @@ impl Row<'_> {
     }
 }
 
-/// The rows of results, whose monitors have these ids, in the order of the index.
+/// Returns the rows of these results in the order of the index. `monitors` has the monitor of each result.
 pub(crate) fn rows<'a>(results: &[NewResult<'a>], monitors: &[Monitor]) -> Vec<Row<'a>> {
     let row = |(new_result, monitor): (&NewResult<'a>, &Monitor)| {
         let NewResult { epoch_id, seq, result } = *new_result;
@@ -59,7 +59,7 @@ pub(crate) fn rows<'a>(results: &[NewResult<'a>], monitors: &[Monitor]) -> Vec<R
     rows
 }
 
-/// A row's columns, within their bounds as the wire's are.
+/// The columns of a row. Their values are within bounds because those of the wire are.
 #[derive(Clone, Debug, Insertable)]
 #[diesel(table_name = results, treat_none_as_default_value = false)]
 pub(crate) struct ResultRow<'a> {

@@ -1,4 +1,4 @@
-//! What agents say should arrive, as they said it: the functions of the tables make sense of it.
+//! Stores what agents say should arrive, as they said it. The functions of the tables interpret it.
 
 use diesel::prelude::*;
 use diesel::sql_query;
@@ -18,11 +18,11 @@ fn word(event: AgentEvent) -> Option<&'static str> {
     }
 }
 
-/// Stores the schedules of a batch, which are few. One of later than now, or of a clock that was never set, holds from now
-/// on: it would hide those that come after it.
+/// Stores the schedules of a batch, which are few. A schedule that is dated later than now, or by a clock that was
+/// never set, holds from now on, because it would hide the schedules that come after it.
 ///
-/// A list that is said again is the one that its run said last, and holds since then. What is known of it already is not
-/// stored once more: a row that has the same monitors, and after which no other list of the run came.
+/// A list that an agent says again is the list that its run said last, and holds since then. It is not stored when it
+/// is known already: when a row has the same monitors, and no other list of the run came after that row.
 pub(crate) fn store(connection: &mut PgConnection, schedules: &[(i32, Report<'_>)]) -> Result<(), StoreError> {
     for (epoch_id, Report { seq, report, .. }) in schedules {
         let Some(event) = word(report.event) else { continue };
@@ -56,7 +56,7 @@ pub(crate) fn store(connection: &mut PgConnection, schedules: &[(i32, Report<'_>
     Ok(())
 }
 
-/// Null, as most have none, takes no room.
+/// Returns null when no monitor has tags, because null takes no space and most monitors have none.
 fn tags(monitors: &[MonitorDue]) -> Option<Vec<Value>> {
     monitors.iter().any(|due| !due.tags.is_empty()).then(|| monitors.iter().map(|due| json!(due.tags)).collect())
 }

@@ -1,4 +1,4 @@
-//! What arrived of one monitor: of each agent in each hour or day, with the response times.
+//! Reads what arrived from each agent in each hour or day, with the response times.
 
 use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
@@ -25,7 +25,7 @@ pub(in crate::store) struct Row {
     pub(in crate::store) answers: Answers,
 }
 
-/// All of the bars with these edges.
+/// Reads what arrived of these monitors in the bars with these edges.
 pub(in crate::store) fn read(
     connection: &mut PgConnection,
     grain: Grain,
@@ -50,7 +50,7 @@ pub(in crate::store) fn read(
         .load(connection)?)
 }
 
-/// The same, added up.
+/// Adds up these rows.
 pub(crate) fn sum(rows: &[Row], edges: &[Timestamp]) -> Arrived {
     let mut arrived = Arrived::new(edges);
     for row in rows {

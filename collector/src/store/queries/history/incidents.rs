@@ -1,4 +1,4 @@
-//! The incidents of one monitor, each with the agents that saw otherwise meanwhile.
+//! Reads the incidents of one monitor, each with the agents that saw a success during it.
 
 use std::collections::BTreeMap;
 
@@ -18,8 +18,8 @@ use crate::store::db::error::StoreError;
 use crate::store::db::time::pg_time;
 use crate::store::queries::Names;
 
-/// Whether there may be incidents, which cost more to find than all else: not where nothing failed in the bars, nor, as far
-/// as the latest results tell, since they end.
+/// Returns whether there may be incidents, which cost more to find than all else. There are none when nothing failed in
+/// the bars and, as far as the latest results tell, nothing failed since the bars end.
 pub(crate) fn may_be(agents: &[Side], results: &[ResultRow], end_of_bars: Timestamp) -> bool {
     let mut since = results.iter().take_while(|result| result.checked_at >= end_of_bars);
     agents.iter().any(|side| side.counts.failed() > 0)
@@ -27,7 +27,7 @@ pub(crate) fn may_be(agents: &[Side], results: &[ResultRow], end_of_bars: Timest
         || results.len() > Detail::MOST && results.iter().all(|result| result.checked_at >= end_of_bars)
 }
 
-/// The latest incidents, newest first.
+/// Reads the latest incidents, the newest first.
 pub(crate) fn read(
     connection: &mut PgConnection,
     names: &Names,
@@ -45,7 +45,7 @@ pub(crate) fn read(
     groups.into_iter().take(Detail::MOST).map(incident).collect()
 }
 
-/// Which agents saw a success in a time.
+/// Returns the agents that saw a success in a span of time.
 fn saw_success(
     connection: &mut PgConnection,
     names: &Names,

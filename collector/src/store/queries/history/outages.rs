@@ -1,7 +1,7 @@
-//! The outages of monitors as each agent saw them, with what is known of their ends.
+//! Reads the outages of monitors as each agent saw them, with what is known of their ends.
 //!
-//! An agent that saw failures and then looks no more sees no end. What it would have seen is not known, so its outage is
-//! told to last until its last look.
+//! An agent that saw failures and then looks no more sees no end. It is not known what it would have seen, so its
+//! outage is shown as lasting until its last look.
 
 use std::collections::BTreeMap;
 
@@ -38,15 +38,15 @@ struct Row {
     error: Option<String>,
 }
 
-/// An outage, and whose.
+/// An outage, with its monitor and its agent.
 pub(in crate::store) struct Seen {
-    /// The id that people know the monitor by.
+    /// The id by which people know the monitor.
     pub(in crate::store) monitor: String,
     pub(in crate::store) agent_id: i32,
     pub(in crate::store) outage: Outage,
 }
 
-/// Those of the named monitors in a window, oldest first.
+/// Reads the outages of the named monitors in a window, the oldest first.
 pub(in crate::store) fn read(
     connection: &mut PgConnection,
     names: &Names,
@@ -89,7 +89,7 @@ pub(in crate::store) fn read(
     Ok(found)
 }
 
-/// When the agent of an outage looked for the last time in the window.
+/// Returns when the agent of an outage looked for the last time in the window.
 fn last_look(
     connection: &mut PgConnection,
     names: &Names,

@@ -1,5 +1,5 @@
-//! How long answers took, summed up: percentiles by the rule of the tables' `response_time_percentile`, since of a
-//! thousand monitors at once that function takes longer than all else.
+//! Adds up response times and computes percentiles of them. The rule is that of the function `response_time_percentile`
+//! of the tables, which takes longer than all else for a thousand monitors at once.
 
 use std::ops::AddAssign;
 
@@ -10,7 +10,7 @@ use crate::figures::ResponseTimes;
 use crate::store::db::buckets::{BOUNDS_US, BUCKETS};
 use crate::store::summary_blocks::Times;
 
-/// How long answers took.
+/// The response times of answers, summed up.
 #[derive(Clone, Debug, Default, QueryableByName)]
 pub(in crate::store) struct Answers {
     #[diesel(sql_type = BigInt)]
@@ -36,7 +36,7 @@ impl AddAssign<&Answers> for Answers {
 
 #[allow(clippy::cast_precision_loss)] // counts of checks, and microseconds
 impl Answers {
-    /// Adds what a block has.
+    /// Adds the response times of a block.
     pub(crate) fn add_packed(&mut self, times: &Times) {
         self.sum_us += times.sum_us as f64;
         self.max_us = self.max_us.max(Some(times.max_us));
@@ -69,7 +69,8 @@ impl Answers {
     }
 }
 
-/// The time below which this fraction of the response times lies, in microseconds; none without any.
+/// Returns the time below which this fraction of the response times lies, in microseconds, or `None` when there are
+/// none.
 #[allow(clippy::cast_precision_loss)] // counts of checks, and microseconds
 fn percentile(response_times: &[i64], longest_us: Option<i64>, fraction: f64) -> Option<f64> {
     let longest = longest_us? as f64;

@@ -1,4 +1,4 @@
-//! What arrived of all monitors, from where it is cheapest to read and yet the whole truth.
+//! Reads what arrived of all monitors, from the tables where it is cheapest to read and still complete.
 //!
 //! ```text
 //! days ─▶ blocks, but for monitors that are due ─┐ left
@@ -8,7 +8,8 @@
 //!                                                            ├─▶ not due, and in no block: rows of hourly
 //!                                                            └─▶ due: results
 //! ```
-//! All of it is read in one snapshot: what a mark says is due is taken from the results alone, which have it all.
+//! All of it is read in one snapshot. Where a mark says that something is due, it is taken from the results alone,
+//! which are complete.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +28,7 @@ use crate::store::queries::due::Due;
 use crate::store::summary_blocks;
 use crate::store::summary_blocks::{Arrival, HOUR, Span, Stored, Summary};
 
-/// Which bar that begin is of.
+/// Returns the number of the bar in which this begin lies.
 pub(in crate::store) fn place(begins: PgTimestamp, edges: &[Timestamp]) -> usize {
     let begins = time(begins);
     edges.partition_point(|edge| *edge <= begins).saturating_sub(1).min(edges.len() - 2)
@@ -35,16 +36,16 @@ pub(in crate::store) fn place(begins: PgTimestamp, edges: &[Timestamp]) -> usize
 
 /// What arrived in each bar.
 pub(crate) struct Arrived {
-    /// How many bars there are.
+    /// The number of bars.
     bars: usize,
-    /// By monitor and agent.
+    /// The counts of checks in each bar, by monitor and agent.
     pub(crate) by_agent: FnvHashMap<(i32, i32), Vec<Counts>>,
-    /// By monitor.
+    /// The response times, by monitor.
     pub(crate) answers: FnvHashMap<i32, Answers>,
 }
 
 impl Arrived {
-    /// Nothing yet, in bars with these edges.
+    /// Creates empty sums for bars with these edges.
     pub(crate) fn new(edges: &[Timestamp]) -> Arrived {
         Arrived { bars: edges.len() - 1, by_agent: FnvHashMap::default(), answers: FnvHashMap::default() }
     }
@@ -70,10 +71,10 @@ impl From<&Arrival> for Counts {
 /// Monitors by the begin of an hour or a day, as the database counts time.
 type Monitors = BTreeMap<i64, Ranges>;
 
-/// What is left to be read: of each hour or day the monitors, and from when on.
+/// What is left to be read: the monitors of each hour or day, and the time from which on they are read.
 type Left = BTreeMap<i64, Vec<(i64, Ranges)>>;
 
-/// All that there is of these monitors in a period that ends at the last edge.
+/// Reads all that there is of these monitors in a period that ends at the last edge.
 pub(crate) fn read(
     connection: &mut PgConnection,
     period: Period,
@@ -100,14 +101,14 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    /// What there is of days; the hours that are to be looked at instead.
+    /// Adds what there is of days. Returns the hours that are to be read instead of days.
     fn days(&mut self, days: &Monitors) -> Result<Monitors, StoreError> {
         let left = self.packed(Span::Day, days)?;
         let until = self.until();
         let mut hours = Monitors::new();
         for (day, parts) in left {
             let left = parts.into_iter().fold(Ranges::new(), |all, (_, monitors)| all.union(&monitors));
-            // A day that is cut has no row yet, or one that says more.
+            // A day that the period cuts has no row yet, or a row that counts more than the part in the period.
             let is_whole = Span::Day.end(PgTimestamp(day)).0 <= until;
             let settled = if is_whole { left.minus(&self.due.of(Span::Day, day, i64::MAX)) } else { Ranges::new() };
             self.rows(Span::Day, day, &settled)?;
@@ -121,7 +122,7 @@ impl Reading<'_> {
         Ok(hours)
     }
 
-    /// What there is of hours.
+    /// Adds what there is of hours.
     fn hours(&mut self, hours: &Monitors, monitors: &[i32]) -> Result<(), StoreError> {
         for (hour, parts) in self.packed(Span::Hour, hours)? {
             let due = self.due.of(Span::Hour, hour, i64::MAX);
@@ -129,7 +130,7 @@ impl Reading<'_> {
             for (since, left) in parts {
                 let is_due = |id: &&i32| left.contains(i64::from(**id)) && due.contains(i64::from(**id));
                 live.extend(monitors.iter().filter(is_due).map(|id| (*id, PgTimestamp(since))));
-                // What is packed and not due has nothing more.
+                // A monitor that is packed and not due has nothing more.
                 if since == hour {
                     self.rows(Span::Hour, hour, &left.minus(&due))?;
                 }
@@ -139,18 +140,19 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// Adds what is packed of these monitors and not due; what is left.
+    /// Adds what is packed of these monitors and not due. Returns what is left.
     fn packed(&mut self, span: Span, wanted: &Monitors) -> Result<Left, StoreError> {
         let mut left: Left = wanted.iter().map(|(begins, all)| (*begins, vec![(*begins, all.clone())])).collect();
         let begins: Vec<PgTimestamp> = wanted.keys().map(|begins| PgTimestamp(*begins)).collect();
         for stored in summary_blocks::read(self.connection, span, &begins)? {
             let Stored { begins, until, monitors, content, .. } = stored;
             let (Some(wanted), Some(left)) = (wanted.get(&begins.0), left.get_mut(&begins.0)) else { continue };
-            // What is due is left, though it is packed.
+            // Monitors that are due are left, although they are packed.
             let mut known = monitors.minus(&self.due.of(span, begins.0, until.0));
             let is_begin = until.0 < span.end(begins).0;
             if is_begin && span.end(begins).0 <= self.until() {
-                // And of what is over so is what is not due, though its begin is packed: it may have been summed up before.
+                // In an hour that is over and has only its begin packed, monitors that are not due are left as well,
+                // because the hour may have been summed up since.
                 known = known.common(&self.due.of(span, begins.0, i64::MAX));
             }
             let bar = place(begins, self.edges);
@@ -183,7 +185,7 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// Adds the results of an hour, of each monitor from a time on and up to the last edge.
+    /// Adds the results of an hour, for each monitor from its own time on and up to the last edge.
     fn results(&mut self, hour: i64, monitors: &[(i32, PgTimestamp)]) -> Result<(), StoreError> {
         if !monitors.is_empty() {
             let until = PgTimestamp(self.until().min(hour + HOUR));
@@ -203,7 +205,7 @@ impl Reading<'_> {
         }
     }
 
-    /// The last edge.
+    /// Returns the last edge.
     fn until(&self) -> i64 {
         pg_time(self.edges[self.edges.len() - 1]).0
     }

@@ -1,5 +1,5 @@
-//! Reads the figures of monitors in any window, all of one moment, as the pages read theirs: the same sums of the database,
-//! beside the same schedules, by the same rules.
+//! Reads the figures of monitors in any window, all of one moment. The figures come from the same sums of the database,
+//! the same schedules and the same rules as those of the pages.
 
 mod monitor;
 
@@ -18,10 +18,11 @@ use crate::store::queries::{Names, Reader, schedules};
 use crate::unavailable::Unavailable;
 
 impl Reader {
-    /// The figures that a query asks for, up to now by the database's clock at the latest; or why there is no such time.
+    /// Returns the figures that a query asks for, up to now by the database's clock at the latest, or the reason why
+    /// there is no such window.
     ///
     /// # Errors
-    /// Why the database can't be read.
+    /// Returns why the database can't be read.
     pub fn figures(&self, query: &Query) -> Result<Result<Answer, NoWindow>, Unavailable> {
         let mut session = self.connections.get()?;
         migrate::check(&mut session, &self.schema)?;
@@ -62,7 +63,7 @@ fn read(connection: &mut PgConnection, query: &Query, window: Window, now: Times
                 ..monitor.figures(id, &[*agent_id], Sum::default(), &edges)
             }));
         } else {
-            // What no one owes is missing to all agents together.
+            // Results that no single agent owes are missing to all agents together.
             let unowned = if query.agents.is_empty() { monitor.unowned(&edges) } else { Sum::default() };
             figures.push(monitor.figures(id, &agents, unowned, &edges));
         }

@@ -1,4 +1,4 @@
-//! The latest results of monitors, as their states need them.
+//! Reads the latest results of monitors, as far as the states of monitors need them.
 
 use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
@@ -9,7 +9,7 @@ use crate::figures::looks::look::{Latest, Look};
 use crate::store::db::error::StoreError;
 use crate::store::db::time::time;
 
-/// A result, as the state of a monitor needs it.
+/// The part of a result that the state of a monitor needs.
 #[derive(QueryableByName)]
 pub(in crate::store) struct Row {
     #[diesel(sql_type = Integer)]
@@ -36,12 +36,12 @@ pub(in crate::store) struct Row {
     error: Option<String>,
 }
 
-/// Its columns, of results `r` and epochs `e`.
+/// The columns of a row, of results `r` and epochs `e`.
 pub(in crate::store) const COLUMNS: &str =
     "r.monitor_id, e.agent_id, r.epoch_id, r.seq, r.checked_at, r.outcome, r.status_code,
                        r.response_time_us, r.certificate_not_after, r.certificate_first_end, r.error";
 
-/// Of these definitions of monitors, each from a time on, the latest result of each agent.
+/// Reads the latest result of each agent for these definitions of monitors, each from its own time on.
 pub(in crate::store) fn rows(
     connection: &mut PgConnection,
     ids: &[i32],
@@ -63,15 +63,17 @@ pub(in crate::store) fn rows(
     Ok(rows)
 }
 
-/// What is said once more of all times, so that only the partitions that matter are planned for.
+/// Returns the earliest of all times. The query repeats this bound, so that only the partitions that matter are planned
+/// for.
 pub(in crate::store) fn earliest(times: &[PgTimestamp]) -> Option<PgTimestamp> {
     times.iter().min_by_key(|at| at.0).copied()
 }
 
 impl Row {
-    /// Of an agent's results a later one is greater. A clock that jumps begins a run: of those the last one counts, also
-    /// while the one before is dated later; and so is a check that went on meanwhile. Checks of one monitor don't overlap,
-    /// so their numbers are in their order.
+    /// Returns the place of a result in the order of its agent's results: a later result is greater. A clock that jumps
+    /// begins a new run. The last run counts, even while the results of the run before it, or of a check that went on
+    /// during the jump, are dated later. Checks of one monitor do not overlap, so their sequence numbers are in their
+    /// order.
     pub(in crate::store) fn order(&self) -> (i32, i64) {
         (self.epoch_id, self.seq)
     }

@@ -1,5 +1,5 @@
-//! What is known of one monitor in a window, over all its definitions: agents know it by its id, and what they then check
-//! may have changed.
+//! Has what is known of one monitor in a window, over all its definitions. Agents know a monitor by its id, and what
+//! they check under this id may change.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::AddAssign;
@@ -15,16 +15,16 @@ use crate::store::queries::history::bars::Row;
 use crate::store::queries::history::response_times::Answers;
 use crate::store::queries::history::summaries::place;
 
-/// One monitor.
+/// What is known of one monitor.
 #[derive(Default)]
 pub(crate) struct Monitor<'a> {
-    /// The definition with the latest result: its name and its url.
+    /// The name and the url of the definition with the latest result.
     definition: Option<(&'a str, &'a str)>,
-    /// When that result was made, and which definition it is.
+    /// When the bar of that result begins, and the id of its definition.
     latest: (i64, i32),
     schedule: Option<&'a Schedule>,
     sides: BTreeMap<i32, Side>,
-    /// Each with the agent that saw it.
+    /// The outages, each with the id of the agent that saw it.
     pub(crate) outages: Vec<(i32, Outage)>,
 }
 
@@ -35,7 +35,7 @@ struct Side {
     answers: Answers,
 }
 
-/// What some agents saw, and owe.
+/// What some agents saw and owe.
 #[derive(Default)]
 pub(crate) struct Sum {
     counts: Counts,
@@ -52,7 +52,7 @@ impl AddAssign for Sum {
 }
 
 impl<'a> Monitor<'a> {
-    /// All monitors by their ids: of what arrived in bars with these edges, and of what was due.
+    /// Returns all monitors by their ids, from what arrived in bars with these edges and from what was due.
     pub(crate) fn all(
         names: &'a Names,
         schedules: &'a BTreeMap<String, Schedule>,
@@ -80,20 +80,20 @@ impl<'a> Monitor<'a> {
         all
     }
 
-    /// The agents that checked it, were to, or saw an outage.
+    /// Returns the agents that checked the monitor, were to check it, or saw an outage.
     pub(crate) fn agents(&self) -> BTreeSet<i32> {
         let scheduled = self.schedule.map(Schedule::agents).unwrap_or_default();
         let outages = self.outages.iter().map(|(agent_id, _)| *agent_id);
         self.sides.keys().copied().chain(scheduled).chain(outages).collect()
     }
 
-    /// What no agent was to look at, though one had before.
+    /// Returns what no agent was to look at, although an agent had looked before.
     pub(crate) fn unowned(&self, edges: &[Timestamp]) -> Sum {
         let due = self.schedule.map(|schedule| schedule.of_no_agent(edges)).unwrap_or_default();
         Sum { counts: due::counts(&[], &due).into_iter().sum(), due: due.iter().sum(), answers: Answers::default() }
     }
 
-    /// What some agents saw of it and owe, each on its own, and more.
+    /// Returns the figures of the monitor: what these agents saw and owe, each counted by itself, together with `more`.
     pub(crate) fn figures(&self, id: &str, agents: &[i32], more: Sum, edges: &[Timestamp]) -> Figures {
         let mut sum = more;
         for agent_id in agents {
