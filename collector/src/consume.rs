@@ -34,6 +34,9 @@
 //! *A group that is not found.* librdkafka keeps calling the address that it first learnt of the group's coordinator,
 //! also when that broker has moved. A consumer that the group leaves outside while Kafka answers is made again.
 //!
+//! *Partitions without a reader.* A group may come to rest although no member has some partition, or any (unread.rs). A
+//! collector that finds one makes the group deal all of them out again.
+//!
 //! This module and those below are the only place that names rdkafka.
 
 use std::sync::Arc;
@@ -61,11 +64,13 @@ mod name;
 mod progress;
 mod raw;
 mod topic;
+mod unread;
 
 use gathering::{Gathering, commit};
 use name::Name;
 use progress::{Progress, Task};
 use topic::Topic;
+use unread::Unread;
 
 /// Where batches go.
 pub trait Sink: Send + 'static {
@@ -159,9 +164,15 @@ pub fn run(
             consumer.context().asks_in();
         }
         let mut gathering = Gathering::new(&consumer, &progress, bounds, writers, take_over);
-        let mut is_fenced = false;
+        let (mut is_fenced, mut leaves_some_unread) = (false, false);
+        let mut unread = Unread::new();
         let is_another_topic = || consumer.context().identity().is_another();
-        while !is_over() && !is_fenced && !is_another_topic() && !consumer.context().is_left_outside(patience) {
+        while !is_over()
+            && !is_fenced
+            && !leaves_some_unread
+            && !is_another_topic()
+            && !consumer.context().is_left_outside(patience)
+        {
             health.consumes();
             let error = match gathering.step() {
                 Ok(error) => error,
@@ -176,6 +187,7 @@ pub fn run(
                 topic.look_after(&consumer, &error);
             }
             topic.look_after_doubt(&consumer);
+            leaves_some_unread = unread.stays(&consumer, kafka);
         }
         if is_over() {
             break;
@@ -183,6 +195,9 @@ pub fn run(
         if is_fenced {
             log::error!(group_instance_id = name.text.as_str(); "another collector has the same group.instance.id: going on under a name of its own; give each collector another one in kafka.properties");
             name = Name::random();
+        } else if leaves_some_unread {
+            log::warn!(topic = kafka.topic.as_str(); "no collector of the group reads some partition: leaving the group and joining it again");
+            client::leave(&consumer);
         } else if is_another_topic() {
             log::warn!(topic = kafka.topic.as_str(); "the topic was deleted and made again: partitions are read from where the database is");
         } else {

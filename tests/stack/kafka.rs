@@ -3,6 +3,7 @@
 //! Each node has two listeners. The one that daemons know is behind a proxy, whose address the node advertises;
 //! tests look at the topic through the other one, also while the daemons' network is cut.
 
+mod deal;
 mod group;
 mod jars;
 mod java;

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 use e2e::{Stack, eventually};
+use serde_json::json;
 
 use super::Story;
 
@@ -54,6 +55,21 @@ fn a_partition_that_is_added_is_read_too() -> Result<()> {
         story.send(&stack, &format!("edge-{n}"), "bank", 20)?;
     }
     story.assert_proven(&stack, &collectors[0])
+}
+
+#[test]
+fn partitions_that_no_member_of_the_group_reads_are_dealt_out_again() -> Result<()> {
+    let stack = Stack::with().partitions(2).start()?;
+    // As when a topic was away while its partitions were dealt out, and the collector was killed and came back.
+    let collector = stack.collector().set("kafka.properties", json!({"group.instance.id": "first"})).build()?;
+    eventually("the group has a coordinator", || {
+        stack.topic.committed(&collector.group)?;
+        stack.topic.deal_out_nothing(&collector.group, "first")
+    });
+    collector.start()?;
+    let mut story = Story::default();
+    story.send(&stack, "edge-1", "shop", 20)?;
+    story.assert_proven(&stack, &collector)
 }
 
 #[test]

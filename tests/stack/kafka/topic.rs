@@ -24,7 +24,7 @@ pub(super) const BOUND: Duration = Duration::from_secs(30);
 
 /// A topic.
 pub struct Topic {
-    broker: String,
+    pub(super) broker: String,
     name: String,
     partitions: AtomicI32,
     /// Kept so that the broker runs as long as its topic is used; absent for a topic that is somebody else's.
