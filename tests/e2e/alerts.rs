@@ -1,6 +1,6 @@
-//! Is what fails told, to whom it should be, once?
+//! Something fails. The tests ask whether the right receivers are told about it, and whether they are told once.
 //!
-//! That nothing more is told is seen by what is told next: a receiver's messages come in order.
+//! The messages of a receiver come in order. So a test shows by the next message that no other message came before it.
 
 use anyhow::{Context, Result, ensure};
 use e2e::collector::Collector;
@@ -22,7 +22,8 @@ mod story;
 
 const HOOK: &str = "/hook";
 
-/// Rules and receivers of a collector whose hook is the stack's web server.
+/// Returns the rules and receivers of a collector whose webhook is the stack's web server. The options of `more`
+/// replace the usual ones.
 fn alerts(web: &Web, more: Value) -> Value {
     let mut alerts = json!({
         "rules": [{"name": "site down", "what": "down"}],
@@ -35,12 +36,12 @@ fn alerts(web: &Web, more: Value) -> Value {
     alerts
 }
 
-/// What a web server's hook was sent.
+/// Returns the requests that the hook of a web server got.
 fn hooked(web: &Web) -> Vec<Request> {
     web.requests().into_iter().filter(|request| request.path == HOOK).collect()
 }
 
-/// What it was sent, in short: status, and the names of what it is about.
+/// Returns the messages that the hook got, as their status and the names in their alerts.
 fn told(web: &Web) -> Result<Vec<(String, Vec<String>)>> {
     let read = |request: Request| -> Result<(String, Vec<String>)> {
         let body: Value = serde_json::from_slice(&request.body)?;
@@ -52,7 +53,7 @@ fn told(web: &Web) -> Result<Vec<(String, Vec<String>)>> {
     hooked(web).into_iter().map(read).collect()
 }
 
-/// Waits until the hook was sent this many messages; what it was told.
+/// Waits until the hook got this number of messages, and returns them as `told` does.
 #[track_caller]
 fn await_told(web: &Web, count: usize, collectors: &[&Collector]) -> Vec<(String, Vec<String>)> {
     eventually("the hook is told", || {
@@ -71,7 +72,7 @@ fn resolved(name: &str) -> (String, Vec<String>) {
     ("resolved".into(), vec![name.into()])
 }
 
-/// The first record of an agent that is to check these monitors once a minute.
+/// Returns the first record of an agent that should check these monitors once a minute.
 fn start(epoch: Uuid, monitors: &[String]) -> Value {
     let monitors: Vec<Value> = monitors.iter().map(|id| json!({"id": id, "interval_ms": 60_000})).collect();
     let mut start = report(epoch, 1, "start");
@@ -95,13 +96,13 @@ fn check(epoch: Uuid, seq: u64, monitor: &str, checked_at: Timestamp, outcome: &
     })
 }
 
-/// Sends records of one agent, in order.
+/// Sends the records of one agent in order.
 fn send(stack: &Stack, values: &[Value]) -> Result<()> {
     let values: Vec<Vec<u8>> = values.iter().map(|value| value.to_string().into_bytes()).collect();
     stack.topic.produce_all(values.iter().map(|value| (Some(&b"forged"[..]), Some(value.as_slice()))))
 }
 
-/// Sends what makes the monitor of that name fail.
+/// Sends the records that make the monitor with this name fail.
 fn fail(stack: &Stack, name: &str) -> Result<()> {
     let (epoch, now) = (Uuid::new_v4(), Timestamp::now());
     let earlier = now - SignedDuration::from_secs(60);

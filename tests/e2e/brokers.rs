@@ -1,7 +1,7 @@
-//! Does everything arrive, once, whatever brokers do?
+//! Kafka's brokers fail in several ways. The tests ask whether every result arrives once.
 //!
-//! How soon after a broker's return all is in the table depends on the machine: each test prints it, and a benchmark measures
-//! it.
+//! The time from a broker's return until all results are in the table depends on the machine. Each test prints this
+//! time, and a benchmark measures it.
 
 use std::time::{Duration, Instant};
 
@@ -63,7 +63,7 @@ fn results_arrive_after_a_network_that_hung_or_refused_and_from_a_broker_that_mo
         .start()?;
     await_rows(&stack, 5)?;
 
-    // Longer than a request may take.
+    // The network hangs for longer than a request may take.
     node.proxy.hang()?;
     bootstrap.hang()?;
     pass(Duration::from_secs(12));
@@ -79,7 +79,8 @@ fn results_arrive_after_a_network_that_hung_or_refused_and_from_a_broker_that_mo
     await_recovery(&stack, &collector, "the network refused")?;
 
     let moved = node.another_way()?;
-    // While the broker has no coordinator, a collector that asks for it is told to forget the brokers that it knew.
+    // The collector is paused. Otherwise it may ask for the group's coordinator while there is none yet, and is then
+    // told to forget what it knew.
     collector.pause();
     stack.kafka.stop()?;
     node.proxy.refuse();
@@ -100,7 +101,7 @@ fn a_topic_deleted_while_results_stream_takes_only_what_was_acknowledged_and_not
     let agent = stack.agent().set("kafka.partitions", 1).interval("50ms").monitor("site", site).start()?;
     await_rows(&stack, 20)?;
 
-    // A topic that is reset at once has more messages than the collector had read of the old one, when it looks.
+    // The collector is paused until the new topic has more messages than the collector had read of the old topic.
     collector.pause();
     let read = stack.topic.len()?;
     stack.topic.delete()?;
@@ -114,11 +115,12 @@ fn a_topic_deleted_while_results_stream_takes_only_what_was_acknowledged_and_not
     collector.resume();
     await_from(&stack, &collector, deleted_at, "the topic was reset behind the collector's back")?;
 
-    // The collector keeps up: hardly anything is in the topic that is not yet in the table.
+    // The collector keeps up, so the topic has hardly any message that is not yet in the table.
     stack.topic.delete()?;
     await_from(&stack, &collector, Timestamp::now(), "the topic was deleted")?;
 
-    // The operator's loss: acknowledged by Kafka, so no longer in the outbox, and deleted before anybody read it.
+    // These results are lost by the operator's deletion. Kafka had acknowledged them, so they are no longer in the
+    // outbox, and they were deleted before a collector read them.
     settle(&stack, &agent, &collector)?;
     let lost = mismatches(&stack)?.requests_without_row;
     assert_eq!(collector.verify()?.total.missing, lost.len() as u64, "{lost:#?}");
@@ -149,7 +151,7 @@ fn a_record_that_the_topic_no_longer_takes_is_declared_and_stops_no_other() -> R
     let port = stack.kafka.bootstrap_servers().rsplit(':').next().context("a port")?.parse()?;
     let to_kafka = e2e::proxy::Proxy::start("127.0.0.1", port)?;
     to_kafka.refuse();
-    // Four thousand characters that no codec makes half as long.
+    // The noise has four thousand characters, and no codec compresses it to half of its length.
     let noise: String = (0..125).map(|_| Uuid::new_v4().simple().to_string()).collect();
     let agent = stack
         .agent()
@@ -166,7 +168,7 @@ fn a_record_that_the_topic_no_longer_takes_is_declared_and_stops_no_other() -> R
         Ok(())
     });
 
-    // Below the large record, and below a batch of small ones.
+    // The limit is below the size of the large record, and below the size of a batch of small records.
     stack.topic.configure("max.message.bytes", "1500")?;
     to_kafka.open()?;
     let checked = stack.web.count("/small");
@@ -176,7 +178,7 @@ fn a_record_that_the_topic_no_longer_takes_is_declared_and_stops_no_other() -> R
         Ok(())
     });
 
-    // Each takes a while, and a stop does not wait for many.
+    // Each large record takes a while to be declared, and a stop does not wait for many of them.
     let large = stack.web.count("/large");
     eventually("the large ones that waited are declared", || {
         let dropped = agent.outbox_status()?.dropped;
@@ -223,7 +225,7 @@ fn an_agent_whose_login_is_refused_delivers_once_the_broker_lets_it_in() -> Resu
     assert_all_arrived(&stack, &agent, &collector)
 }
 
-/// An agent that checks ten times a second, and a collector; rows come.
+/// Starts a collector and an agent that checks ten times a second, and waits until five more rows are stored.
 fn streaming(stack: &Stack) -> Result<(Agent, Collector)> {
     let collector = stack.collector().start()?;
     let agent = stack.agent().interval("100ms").monitor("site", stack.web.site("/", Answer::ok(""))).start()?;
@@ -231,7 +233,7 @@ fn streaming(stack: &Stack) -> Result<(Agent, Collector)> {
     Ok((agent, collector))
 }
 
-/// A fault has to last for a while: the daemons' own patience is what it tries.
+/// Waits for this time, so that a fault lasts long enough to meet the timeouts of the daemons.
 fn pass(time: Duration) {
     let began = Instant::now();
     eventually("time passes", || {
@@ -248,7 +250,7 @@ fn await_pending(agent: &Agent, least: u64) {
     });
 }
 
-/// Waits until what is checked from now on is in the table, and the group goes on from there.
+/// Waits until 20 more checks are in the table, and until the group has committed all messages.
 fn await_recovery(stack: &Stack, collector: &Collector, after: &str) -> Result<()> {
     let (began, checked) = (Instant::now(), stack.web.total() + 20);
     eventually(after, || {
@@ -256,7 +258,7 @@ fn await_recovery(stack: &Stack, collector: &Collector, after: &str) -> Result<(
         ensure!(rows >= checked, "{rows} rows of {checked} checks\n{}", collector.log());
         Ok(())
     });
-    // A client that is new may ask a dead node first.
+    // The test asks for the length repeatedly, because a new client may ask a dead node first.
     let sent = eventually(after, || stack.topic.len());
     eventually(after, || {
         let committed = stack.topic.committed(&collector.group)?.iter().sum::<i64>() as u64;
@@ -267,8 +269,8 @@ fn await_recovery(stack: &Stack, collector: &Collector, after: &str) -> Result<(
     Ok(())
 }
 
-/// Waits until everything is in the table that was checked between `since` and now. What was checked a moment before
-/// a topic was deleted may have been acknowledged and gone with it.
+/// Waits until every check from `since` to now has its row in the table. The results of checks right before the
+/// deletion of a topic may have been acknowledged and deleted with the topic.
 fn await_from(stack: &Stack, collector: &Collector, since: Timestamp, after: &str) -> Result<()> {
     let began = Instant::now();
     await_requests(stack, 20);

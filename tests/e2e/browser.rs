@@ -1,4 +1,5 @@
-//! Do people find what fails, why, and who is silent, with a real browser?
+//! A real browser opens the status pages. The tests ask whether a reader finds what fails, why it fails, and which
+//! agent is silent.
 
 use anyhow::{Context, Result, ensure};
 use e2e::browser::{Browser, Screen};
@@ -16,7 +17,7 @@ fn listening(stack: &Stack) -> Result<(Collector, String)> {
     Ok((collector, url))
 }
 
-/// Opens a page until it says what is waited for: snapshots are some seconds old.
+/// Opens a page again and again until it has the wanted text, because a page shows a snapshot that is some seconds old.
 fn await_text(browser: &mut Browser, url: &str, wanted: &str) {
     eventually(&format!("{url} says {wanted:?}"), || {
         browser.open(url)?;
@@ -69,7 +70,7 @@ fn a_silent_agent_stands_first_among_the_agents_and_a_monitor_that_only_it_looke
     await_text(&mut browser, &url, "shop");
 
     silent.kill();
-    // As if it were four minutes later.
+    // The times are moved back, as if it were four minutes later.
     let its = "where agent_id = (select agent_id from website_monitor.agents where name = 'silent')";
     stack.database.execute(&format!(
         "select website_monitor.make_results_partition((now() - interval '1 day')::date);

@@ -1,4 +1,4 @@
-//! Does what waits in the outbox arrive whatever is changed meanwhile?
+//! Options are changed while results wait in the outbox. The tests ask whether these results still arrive.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,8 @@ use crate::truth::{
     assert_each_request_has_one_row, assert_verified, await_delivered, await_no_lag, await_requests, rows, settle,
 };
 
-/// No check takes long here: the last attempts to publish take 5 s, the rest is for a loaded machine.
+/// The longest time of a stop. No check takes long here. The last attempts to publish take 5 s, and the rest is for a
+/// loaded machine.
 const STOP: Duration = Duration::from_secs(10);
 
 #[test]
@@ -38,7 +39,7 @@ fn nothing_is_stranded_by_a_restart_with_any_option_changed_while_kafka_is_away(
         .start()?;
     let mut settings = agent.settings.clone();
 
-    // A stop without Kafka takes its five seconds, so that some are changed together.
+    // A stop without Kafka takes five seconds, so some options are changed together.
     let changes = [
         vec![
             ("kafka.properties", json!({"compression.type": "zstd", "linger.ms": "50"})),
@@ -83,11 +84,11 @@ fn what_waits_goes_on_to_the_new_topic_when_the_topic_is_changed_while_results_s
     let site = stack.web.site("/", Answer::ok(""));
     let agent = stack.agent().interval("50ms").monitor("site", site).start()?;
     await_requests(&stack, 20);
-    // Killed, so that something waits.
+    // The agent is killed, so that some results wait in the outbox.
     agent.kill();
     stack.web.await_idle();
     let killed = stack.web.total();
-    // Beside them it has the report of the start.
+    // The outbox also has the report of the start, which is no result.
     let status = agent.outbox_status()?;
     let taken = status.highest_seq - 1 + status.in_journal;
     let mut settings = agent.settings.clone();
@@ -95,7 +96,7 @@ fn what_waits_goes_on_to_the_new_topic_when_the_topic_is_changed_while_results_s
     agent.configure(&settings)?;
     agent.start()?;
     await_requests(&stack, 20);
-    // Both topics end in one database.
+    // The results of both topics are stored in one database.
     let (first, second) = (stack.collector().start()?, stack.collector());
     let second = second.set("kafka.topic", next.topic.name()).group("second").start()?;
     let ended = agent.stop()?;
@@ -105,7 +106,7 @@ fn what_waits_goes_on_to_the_new_topic_when_the_topic_is_changed_while_results_s
     await_no_lag(&next, &second);
 
     let found = crate::truth::mismatches(&stack)?;
-    // A kill takes at most the check that is under way.
+    // A kill loses at most the check that is under way.
     let lost = found.requests_without_row.keys().map(|number| *number as u64);
     assert!(lost.eq(taken..killed) && killed - taken <= 1, "{taken} taken of {killed}: {found:#?}");
     assert!(found.rows_without_request.is_empty() && found.requests_with_several_rows.is_empty(), "{found:#?}");

@@ -1,4 +1,4 @@
-//! Does everything arrive, and nothing twice, when a daemon is killed?
+//! Daemons are killed. The tests ask whether every result arrives, and whether no result arrives twice.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -27,8 +27,8 @@ struct Epoch {
     previous_highest: Option<u64>,
 }
 
-/// A check that is under way dies with its agent, since there is no result. That can be the last request of each site
-/// before the kill, and no other. What has finished is in the outbox or in its journal.
+/// A check that is under way is lost with its agent, because it has no result yet. Only the last request of each site
+/// before the kill can be such a check. The results of finished checks are in the outbox or in its journal.
 #[test]
 fn an_agent_killed_ten_times_while_kafka_is_away_loses_nothing_that_its_outbox_has_taken() -> Result<()> {
     let stack = Stack::start()?;
@@ -52,12 +52,12 @@ fn an_agent_killed_ten_times_while_kafka_is_away_loses_nothing_that_its_outbox_h
         agent.kill();
         let status = agent.outbox_status()?;
         assert_eq!(status.acknowledged_position, 0, "Kafka was not away");
-        // The next start takes up what the journal has, as the last of this epoch.
+        // The next start takes the records of the journal into the outbox, as the last records of this epoch.
         let end = status.highest_seq + status.in_journal;
         ends.push((status.epoch.context("an epoch")?.to_string(), end));
         stack.web.await_idle();
         let requests = first..stack.web.total() as usize;
-        // Beside the results it has taken the report of the start.
+        // The outbox has taken the report of the start in addition to the results.
         not_taken += requests.len() - (end as usize - 1);
         runs.push(requests);
     }
@@ -72,14 +72,14 @@ fn an_agent_killed_ten_times_while_kafka_is_away_loses_nothing_that_its_outbox_h
     assert!(found.requests_with_several_rows.is_empty() && found.rows_without_request.is_empty(), "{found:#?}");
     assert_no_number_twice(&stack)?;
 
-    // All that the outbox ever took are results and the agent's own reports, and all of it was issued and stored.
+    // The outbox took only results and the agent's own reports, and all of these records were issued and stored.
     let verification = assert_verified(&collector)?;
     let taken = agent.outbox_status()?.position;
     assert_eq!((verification.total.issued, verification.total.stored), (taken, taken), "{verification:#?}");
     let reports = KILLS as u64 + 2;
     assert_eq!(stack.database.count(RESULTS)?, taken - reports, "one report at each start, one at the stop");
 
-    // Each run is an epoch that names the one before and where that ended.
+    // Each run is an epoch that names the epoch before it and the last number of that epoch.
     let epochs: Vec<Epoch> = stack
         .database
         .rows("select epoch, previous, previous_highest from website_monitor.epochs order by reported_at, epoch_id")?;
@@ -95,7 +95,7 @@ fn an_agent_killed_ten_times_while_kafka_is_away_loses_nothing_that_its_outbox_h
     Ok(())
 }
 
-/// At this pace several finished checks always wait for their commit.
+/// With 200 checks a second, several finished checks wait for their commit at any moment.
 #[test]
 fn an_agent_of_200_checks_a_second_that_is_killed_loses_none_that_has_finished() -> Result<()> {
     let stack = Stack::start()?;
@@ -163,7 +163,7 @@ fn an_agent_killed_while_it_publishes_sends_again_and_nothing_is_stored_twice() 
     assert_no_number_twice(&stack)
 }
 
-/// Each request without a row is of one of the killed runs, and the last one of its site in it.
+/// Asserts that each request without a row belongs to a killed run and is the last request of its site in that run.
 fn assert_lost_are_the_last(stack: &Stack, runs: &[Range<usize>], found: &Mismatches) {
     let requests = stack.web.requests();
     for number in found.requests_without_row.keys() {
@@ -181,7 +181,7 @@ fn a_collector_killed_before_the_commit_has_committed_no_offsets_and_its_heir_st
     let mut commits = HeldCommits::new(&stack)?;
     let agent = stack.agent().interval("100ms").monitor("site", stack.web.site("/", Answer::ok(""))).start()?;
     commits.await_one(&stack, &collector);
-    // Time enough for offsets that lead.
+    // A collector that commits offsets before the rows are committed would do so during this wait.
     await_requests(&stack, 10);
     assert_eq!(stack.topic.committed(&collector.group)?.iter().sum::<i64>(), 0, "offsets were committed");
 
@@ -215,7 +215,7 @@ fn a_collector_killed_between_the_commit_and_the_offsets_reads_again_and_stores_
     collector.kill();
     assert_eq!(stack.topic.committed(&collector.group)?.iter().sum::<i64>(), 0, "offsets were committed");
 
-    // So all that is in the ledger now will be read again.
+    // No offset was committed, so the next collector reads all messages again whose numbers are in the ledger now.
     let heir = stack.collector().start()?;
     await_requests(&stack, 5);
     settle(&stack, &agent, &heir)?;
@@ -225,7 +225,7 @@ fn a_collector_killed_between_the_commit_and_the_offsets_reads_again_and_stores_
     Ok(())
 }
 
-/// A lock that a deferred trigger takes makes a commit last as long as we like.
+/// Holds commits: a deferred trigger waits for a lock, so that a commit lasts as long as the test holds the lock.
 struct HeldCommits {
     lock: PgConnection,
 }
@@ -245,7 +245,8 @@ impl HeldCommits {
     }
 
     fn await_one(&self, stack: &Stack, collector: &Collector) {
-        // Every database of the server has its own lock 42. Collectors wait for others, as for who makes the tables.
+        // Every database of the server has its own lock 42. Collectors also wait for other locks, such as the lock of
+        // the collector that makes the tables.
         let waiting = "pg_locks l join pg_database d on d.oid = l.database \
                        where d.datname = current_database() and l.locktype = 'advisory' and l.objid = 42 and not l.granted";
         eventually("a batch is being committed", || {

@@ -1,4 +1,4 @@
-//! Does each check reach the table, once and as it was?
+//! Agents check sites. The tests ask whether the result of each check reaches the table once and unchanged.
 
 use std::collections::BTreeSet;
 use std::net::{SocketAddr, UdpSocket};
@@ -116,7 +116,7 @@ fn ports_and_name_servers_reach_the_table_as_well_and_so_do_further_attempts() -
     Ok(())
 }
 
-/// A name server that answers every question with one and the same address; where it is.
+/// Starts a name server that answers every question with the same address, and returns the address of the server.
 fn name_server() -> Result<SocketAddr> {
     let socket = UdpSocket::bind("127.0.0.1:0")?;
     let address = socket.local_addr()?;
@@ -124,7 +124,8 @@ fn name_server() -> Result<SocketAddr> {
         let mut question = [0; 512];
         while let Ok((length, peer)) = socket.recv_from(&mut question) {
             let mut answer = question[..length].to_vec();
-            // It is an answer, without an error, and has one record: of the asked name, A, IN, for a minute.
+            // The message is an answer without an error. It has one record of the asked name: type A, class IN, valid
+            // for one minute.
             (answer[2], answer[3], answer[7]) = (0x81, 0x80, 1);
             answer.extend_from_slice(b"\xc0\x0c\0\x01\0\x01\0\0\0\x3c\0\x04\xc0\0\x02\x07");
             socket.send_to(&answer, peer).ok();
@@ -216,7 +217,7 @@ fn an_absent_topic_is_waited_for_where_it_is_not_to_be_made() -> Result<()> {
 #[test]
 fn an_agent_started_without_kafka_and_a_collector_started_without_postgres_deliver_once_they_are_there() -> Result<()> {
     let stack = Stack::start()?;
-    // What an agent knows of Kafka at its start is this address.
+    // At its start the agent knows only this address of Kafka.
     let port = stack.kafka.bootstrap_servers().rsplit(':').next().context("a port")?.parse()?;
     let to_kafka = Proxy::start("127.0.0.1", port)?;
     to_kafka.refuse();
@@ -303,7 +304,7 @@ fn check_config_shows_what_would_run_without_kafka_and_without_an_outbox() -> Re
     Ok(())
 }
 
-/// Five sites, of which one is good, in the order good, wrong, broken, hanging, refused.
+/// Adds five monitors to the agent, in the order good, wrong, broken, hanging, refused. Only the first succeeds.
 fn each_kind_of_site(stack: &Stack, agent: AgentSetup) -> Result<AgentSetup> {
     Ok(agent
         .interval("250ms")

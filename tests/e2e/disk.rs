@@ -1,4 +1,5 @@
-//! Does an agent go on while the disk of its outbox refuses, and does it heal by itself?
+//! The disk of an agent's outbox refuses. The tests ask whether the agent goes on meanwhile, and whether it recovers
+//! without help.
 
 mod refusing;
 mod small;
@@ -23,9 +24,10 @@ use small::SmallDisk;
 const REFUSES: &str = "the outbox's disk refuses; results wait in memory";
 const HEALS: &str = "the outbox's disk takes records again";
 const SITES: [&str; 3] = ["/a", "/b", "/c"];
-/// More attempts than this to write, and the state was surely not said with each.
+/// The number of refused attempts that a test waits for. After them it is certain that the agent does not log the state
+/// with each attempt.
 const ATTEMPTS: u64 = 5;
-/// Memory holds this much of results.
+/// The number of bytes of results that the agent holds in memory.
 const MEMORY: u64 = 16 * 1024 * 1024;
 
 #[test]
@@ -88,7 +90,7 @@ fn an_agent_that_starts_on_a_disk_that_refuses_checks_and_keeps_its_results_unti
     Ok(())
 }
 
-/// The results are so large that memory is full after some hundred.
+/// The results are so large that memory is full after some hundred of them.
 #[test]
 fn what_memory_cannot_hold_while_the_disk_refuses_is_declared_with_that_reason_and_nothing_is_missing() -> Result<()> {
     let stack = Stack::start()?;
@@ -151,7 +153,7 @@ fn an_agent_on_a_full_disk_goes_on_checking_and_stores_everything_once_there_is_
         await_rows(&stack, 30)?;
         assert_eq!((said(&agent, REFUSES), said(&agent, HEALS)), (time, time), "{}", agent.log());
     }
-    // Its files are gone with it.
+    // The files of the outbox are gone after the stop, so the outbox cannot be asked for its status.
     let ended = agent.stop()?;
     assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
     await_no_lag(&stack, &collector);
@@ -196,7 +198,7 @@ fn said(agent: &Agent, what: &str) -> usize {
     agent.log().matches(what).count()
 }
 
-/// No warning and no error was said more often than the disk refused.
+/// Asserts that the agent logged no warning and no error more often than the disk began to refuse.
 #[track_caller]
 fn assert_told_once(agent: &Agent, times: usize) {
     let log = agent.log();
@@ -209,7 +211,7 @@ fn assert_told_once(agent: &Agent, times: usize) {
     assert!(!told.is_empty() && told.values().all(|count| *count <= times), "{told:#?}\n{log}");
 }
 
-/// How many numbers were declared dropped, by reason.
+/// Returns how many numbers were declared dropped, by reason.
 fn declared(stack: &Stack) -> Result<Vec<(String, u64)>> {
     #[derive(Deserialize)]
     struct Range {

@@ -1,4 +1,5 @@
-//! Do the programs take the configurations that the documents show?
+//! The tests ask whether the programs accept the configurations that the documents show, and whether the links between
+//! the documents lead to existing places.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,7 +12,7 @@ use e2e::directory::directory;
 use e2e::{agent, collector};
 use serde_json::Value;
 
-/// An example of a document: where it begins, what the fence says of it, and its text.
+/// An example of a document: the place where it begins, the kind that its fence names, and its text.
 struct Example {
     place: String,
     kind: String,
@@ -38,7 +39,7 @@ fn examples() -> Result<Vec<Example>> {
     Ok(examples)
 }
 
-/// Has a program look at an example. Files of `/etc/website-monitor` are files of a directory here.
+/// Lets a program check an example. The files of `/etc/website-monitor` are made in a directory of the test instead.
 fn check(name: &str, example: &Example, missing: &str) -> Result<()> {
     const PLACE: &str = "/etc/website-monitor/";
     let directory = directory("example")?;
@@ -66,7 +67,7 @@ fn each_configuration_in_the_documents_is_one_that_the_program_takes() -> Result
             "agent" if has("interval") => check(agent::PROGRAM, example, "")?,
             "agent" => check(agent::PROGRAM, example, "interval: 30\nmonitors: [{url: 'https://www.example.org/'}]\n")?,
             "collector" => check(collector::PROGRAM, example, "")?,
-            // A list of all options has places to be filled in. Others are read by other programs.
+            // A list of all options has placeholders, so it is not checked. A compose file is read by another program.
             "options" | "compose" => {}
             other => anyhow::bail!("{}: `yaml {other}` is no kind of example", example.place),
         }

@@ -1,9 +1,10 @@
-//! Whatever befalls PostgreSQL while results stream in: is each in the table, once, does the collector stay in its
-//! group, and how soon do results flow again?
+//! PostgreSQL fails in several ways while results stream in. The tests ask whether each result is in the table once,
+//! whether the collector stays in its group, and how soon results flow again.
 //!
-//! The collectors here must poll every six seconds, or their group drops them. Times are from the moment at which the
-//! trouble is over, as its maker sees it, until every partition goes on. A usual run makes each trouble a few times
-//! and short; with `TORTURE=full` it is as often and as long as `./dev torture collector` promises.
+//! The collectors here must poll every six seconds, or their group drops them. A time is measured from the moment at
+//! which the test ends the trouble until every partition makes progress. A usual run makes each trouble a few times and
+//! for a short time. With `TORTURE=full` each trouble comes as often and lasts as long as `./dev torture collector`
+//! promises.
 
 mod crash;
 mod full;
@@ -25,11 +26,12 @@ use crate::feed::{Feed, assert_stored_once, spread};
 
 const PARTITIONS: usize = 4;
 const ALL: [usize; PARTITIONS] = [0, 1, 2, 3];
-/// Two loaded cores are slow; the times themselves are said, not asserted.
+/// The longest time until results flow again. It is long because a machine with two loaded cores is slow. The times
+/// themselves are printed, not asserted.
 const SOON: Duration = Duration::from_secs(30);
 const WAITS: &str = "the database does not store: waiting for it";
 
-/// How much in a usual run, and how much at length.
+/// Returns the value of a usual run, or the value of a long run.
 fn scale<T>(usual: T, at_length: T) -> T {
     if std::env::var("TORTURE").is_ok_and(|how| how == "full") { at_length } else { usual }
 }
@@ -44,13 +46,13 @@ fn with_partitions() -> e2e::Needs {
     Stack::with().partitions(PARTITIONS as i32)
 }
 
-/// One that its group drops when it doesn't poll for six seconds.
+/// Returns the setup of a collector that its group drops when it does not poll for six seconds.
 fn collector(stack: &Stack) -> CollectorSetup {
     let short = json!({"session.timeout.ms": "6000", "max.poll.interval.ms": "6000", "heartbeat.interval.ms": "1000"});
     stack.collector().set("kafka.properties", short)
 }
 
-/// Makes trouble this many times while results stream in. `trouble` returns when it is over.
+/// Makes trouble this number of times while results stream in. `trouble` returns when the trouble is over.
 fn endure(
     stack: &Stack,
     collector: &Collector,
@@ -78,19 +80,19 @@ fn say(what: &str, seconds: &[f64]) -> Result<()> {
     Ok(writeln!(io::stderr(), "{what}: results flow again after {}", spread(seconds)?)?)
 }
 
-/// It was never without its partitions.
+/// Asserts that the collector took its partitions once and never gave them back.
 #[track_caller]
 fn assert_kept_its_place(collector: &Collector) {
     let log = collector.log();
     assert!(log.matches("took partitions").count() == 1 && !log.contains("gave partitions back"), "{log}");
 }
 
-/// How long what can be long lasts: a collector that has waited for some time asks less often.
+/// Returns the length of a long trouble. A collector that has waited for some time asks less often.
 fn long() -> Duration {
     scale(Duration::from_secs(3), Duration::from_secs(10))
 }
 
-/// Lets time pass in which nothing is asked.
+/// Waits for this time without asking anything.
 fn last(duration: Duration) {
     let began = Instant::now();
     eventually("time passes", || {
@@ -99,7 +101,7 @@ fn last(duration: Duration) {
     });
 }
 
-/// Waits until the collector says that it waits, once more than before.
+/// Waits until the log says once more than before that the collector waits for the database.
 fn await_said(collector: &Collector, before: usize) -> Result<()> {
     within(Duration::from_secs(60), "it says that it waits", || {
         let log = collector.log();

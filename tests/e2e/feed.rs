@@ -1,7 +1,7 @@
-//! Results that come all the time, whatever is done to collectors and servers meanwhile.
+//! Sends results all the time while a test does something to collectors and servers.
 //!
-//! One epoch for each partition, numbered without a gap, and each message sent once. So what the ledger has of an
-//! epoch can be held against what the group has committed of its partition, number by number.
+//! Each partition has one epoch, which is numbered without a gap, and each message is sent once. So a test can compare
+//! the numbers of an epoch in the ledger with the offset that the group has committed in the epoch's partition.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -16,11 +16,11 @@ use uuid::Uuid;
 use crate::store::summaries::random_result;
 use crate::store::{assert_proven, await_consumed, numbers, rows};
 
-/// This many results a partition, so often.
+/// The number of results that each partition gets in each `INTERVAL`.
 const PORTION: u64 = 15;
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// What is being sent.
+/// The results that are being sent.
 pub(crate) struct Feed<'a> {
     stack: &'a Stack,
     epochs: Vec<Uuid>,
@@ -29,7 +29,7 @@ pub(crate) struct Feed<'a> {
 }
 
 impl Feed<'_> {
-    /// Feeds this many partitions while `body` runs; what was sent, when it stopped.
+    /// Feeds this number of partitions while `body` runs, and returns the number of results that were sent.
     pub(crate) fn during(stack: &Stack, partitions: usize, body: impl FnOnce(&Feed<'_>) -> Result<()>) -> Result<u64> {
         let epochs = (0..partitions).map(|_| Uuid::new_v4()).collect();
         let feed = Feed { stack, epochs, sent: AtomicU64::new(0), is_over: AtomicBool::new(false) };
@@ -63,7 +63,7 @@ impl Feed<'_> {
         Ok(())
     }
 
-    /// How many numbers the ledger has of each partition.
+    /// Returns how many numbers the ledger has of each partition.
     pub(crate) fn accounted(&self) -> Result<Vec<u64>> {
         #[derive(Deserialize)]
         struct Accounted {
@@ -78,7 +78,7 @@ impl Feed<'_> {
         Ok(self.epochs.iter().map(of).collect())
     }
 
-    /// For how long each partition stood still while something was done, at most.
+    /// Does something, and returns the longest time that each partition stood still meanwhile.
     pub(crate) fn standstills(&self, doing: impl FnOnce() -> Result<()>) -> Result<Vec<Duration>> {
         let is_over = AtomicBool::new(false);
         thread::scope(|scope| {
@@ -106,7 +106,7 @@ impl Feed<'_> {
         })
     }
 
-    /// Waits until each of these partitions goes on, from now; the seconds that it took.
+    /// Waits until each of these partitions makes progress, and returns the seconds that this took.
     pub(crate) fn progress(&self, partitions: &[usize], bound: Duration, collector: &Collector) -> Result<f64> {
         let began = Instant::now();
         let before = within(bound, "the ledger can be read", || self.accounted())?;
@@ -120,7 +120,7 @@ impl Feed<'_> {
     }
 }
 
-/// Says at its end that something is over, also where a test ends in a panic.
+/// Sets a flag when it is dropped, also when a test ends in a panic. The flag says that something is over.
 pub(crate) struct End<'a>(pub(crate) &'a AtomicBool);
 
 impl Drop for End<'_> {
@@ -129,7 +129,7 @@ impl Drop for End<'_> {
     }
 }
 
-/// All that was sent is there, once, and proven.
+/// Asserts that all that was sent is stored once, that nothing was set aside, and that `verify` proves it.
 pub(crate) fn assert_stored_once(stack: &Stack, collector: &Collector, sent: u64) -> Result<()> {
     await_consumed(stack, &collector.group);
     assert_eq!((rows(stack)?, numbers(stack)?), (sent, sent), "lost or twice\n{}", collector.log());
@@ -138,7 +138,7 @@ pub(crate) fn assert_stored_once(stack: &Stack, collector: &Collector, sent: u64
     Ok(())
 }
 
-/// Shortest, median and longest of some times, in words.
+/// Returns the shortest, the median and the longest of some times, in words.
 pub(crate) fn spread(seconds: &[f64]) -> Result<String> {
     let mut sorted = seconds.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);

@@ -1,4 +1,4 @@
-//! Are many agents kept apart, also those that were copied from one another?
+//! Many agents run, and some of them are copies of others. The test asks whether the database keeps them apart.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -17,7 +17,7 @@ fn twenty_agents_have_twenty_identities_and_a_cloned_one_is_told_apart() -> Resu
     let stack = Stack::start()?;
     let collector = stack.collector().start()?;
     let site = stack.web.site("/", Answer::ok(""));
-    // One configuration for all: what differs comes from the host.
+    // All agents have the same configuration. Only values of the host make them different.
     let setup = || stack.agent().name("${HOST_NAME}").interval("1s").monitor("site", &site);
     let mut fleet = Vec::new();
     for number in 1..=AGENTS {
@@ -30,7 +30,7 @@ fn twenty_agents_have_twenty_identities_and_a_cloned_one_is_told_apart() -> Resu
         Ok(())
     });
 
-    // A host is cloned with its state while it is off, and both go on.
+    // A host is cloned with its state while it is off. Then the host and the clone both go on.
     let original = fleet.remove(0);
     ensure!(original.stop()?.code() == Some(0), "{}", original.log());
     let clone = setup().build()?;

@@ -1,4 +1,4 @@
-//! Records as an agent would write them, for stories that a real agent cannot be made to tell.
+//! Makes records as an agent would write them, for tests that cannot make a real agent write such records.
 
 use anyhow::Result;
 use e2e::kafka::Topic;
@@ -25,7 +25,7 @@ impl Forge {
         Record { epoch: self.epoch, seq, agent: self.agent.clone(), content }.encode()
     }
 
-    /// A good result, of another moment than those of a million numbers around it.
+    /// Returns a good result. Its time differs from the times of the million numbers around it.
     pub(crate) fn result(&self, seq: u64) -> Vec<u8> {
         self.result_at(seq, self.begin + ((seq % 1_000_000) as i64).milliseconds())
     }
@@ -34,29 +34,29 @@ impl Forge {
         self.record(seq, Content::Result(Box::new(result(at))))
     }
 
-    /// The first record of an epoch.
+    /// Returns the first record of an epoch.
     pub(crate) fn start(&self, previous: Option<Previous>) -> Vec<u8> {
         self.report(1, AgentReport { previous, ..report(AgentEvent::Start, 0) })
     }
 
-    /// A report that says that all before it was acknowledged by Kafka.
+    /// Returns a report that says that Kafka acknowledged all records before it.
     pub(crate) fn periodic(&self, seq: u64) -> Vec<u8> {
         self.report(seq, report(AgentEvent::Periodic, seq - 1))
     }
 
-    /// A report that says that everything from `oldest` on waits in the outbox.
+    /// Returns a report that says that all records from `oldest` on wait in the outbox.
     pub(crate) fn waiting(&self, seq: u64, oldest: u64) -> Vec<u8> {
         let oldest_pending = Some(Pending { epoch: self.epoch, seq: oldest });
         let pending = seq - oldest;
         self.report(seq, AgentReport { pending, oldest_pending, ..report(AgentEvent::Periodic, seq - 1) })
     }
 
-    /// The last record of a clean stop.
+    /// Returns the last record of a clean stop.
     pub(crate) fn stop(&self, seq: u64) -> Vec<u8> {
         self.report(seq, report(AgentEvent::Stop, seq - 1))
     }
 
-    /// A declaration that the numbers of this epoch from `first` to `last` will not come.
+    /// Returns a declaration that the numbers of this epoch from `first` to `last` will not arrive.
     pub(crate) fn dropped(&self, seq: u64, first: u64, last: u64) -> Vec<u8> {
         let ranges = vec![Range { epoch: self.epoch, first, last }];
         let dropped = Dropped { ranges, reason: DropReason::OutboxFull, dropped_at: Timestamp::now() };
@@ -68,7 +68,7 @@ impl Forge {
     }
 }
 
-/// Writes messages under one key, so that they keep their order.
+/// Sends messages under one key, so that they keep their order.
 pub(crate) fn produce(topic: &Topic, messages: impl IntoIterator<Item = Vec<u8>>) -> Result<()> {
     let messages: Vec<Vec<u8>> = messages.into_iter().collect();
     topic.produce_all(messages.iter().map(|message| (Some(&b"forged"[..]), Some(message.as_slice()))))

@@ -1,4 +1,5 @@
-//! What does a message do that no agent of ours has sent?
+//! Messages arrive that no real agent would send. The tests ask whether each of them is handled as it should be, and
+//! whether the good messages around it are stored once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
@@ -26,10 +27,11 @@ struct Rejected {
     bytes: Option<usize>,
 }
 
-/// A message's value.
+/// The value of a message.
 type Bytes = Option<Vec<u8>>;
 
-/// Of each class: start, a good one, the bad ones, a good one, stop.
+/// Sends the messages of each class: a start, a good result, the bad messages, a good result, and a stop. Returns the
+/// length of the value of each message.
 fn send(stack: &Stack, classes: &[Class]) -> Result<Vec<Option<usize>>> {
     let key = || Some(b"forged".to_vec());
     let mut messages: Vec<(Option<Vec<u8>>, Bytes)> = Vec::new();
@@ -44,7 +46,8 @@ fn send(stack: &Stack, classes: &[Class]) -> Result<Vec<Option<usize>>> {
     Ok(messages.into_iter().map(|(_, value)| value.map(|value| value.len())).collect())
 }
 
-/// What is wrong with what became of a class whose messages begin at this offset.
+/// Compares what was stored of a class with what was expected, and returns the differences. The messages of the class
+/// begin at the offset `begin`.
 fn problems(
     class: &Class,
     begin: usize,
@@ -133,7 +136,7 @@ fn each_class_of_bad_messages_comes_to_its_end_and_its_good_neighbours_are_store
         most / 1_024
     )?;
 
-    // Once more, and nothing changes.
+    // All messages are read again, and nothing changes.
     collector.stop()?;
     stack.topic.rewind(&collector.group)?;
     stack.read_again()?;
@@ -150,7 +153,7 @@ fn of_two_results_with_the_same_number_the_first_is_kept() -> Result<()> {
     let collector = stack.collector().start()?;
     let forge = Forge::new("edge-1");
     let later = Timestamp::now() + 1.hour();
-    // In one batch, and in a later one.
+    // The second result with the same number comes in the same batch, and it comes again in a later batch.
     produce(&stack.topic, [forge.start(None), forge.result(2), forge.result_at(2, later), forge.result(3)])?;
     await_no_lag(&stack, &collector);
     let before = rows(&stack)?;

@@ -1,10 +1,10 @@
-//! Collectors killed by SIGKILL, over and over, while results stream in: is each in the table, once, and are the
-//! summaries by the hour what the results say?
+//! Collectors are killed by SIGKILL again and again while results stream in. The tests ask whether each result is in
+//! the table once, and whether the hourly summaries agree with the results.
 //!
-//! A collector is first stopped (SIGSTOP), then looked at, then killed, so that what the kill met is known from
-//! facts (moment.rs), and a kill can be aimed: one that would not meet what is wanted is put off. Several stories
-//! run beside one another, with one and two collectors and with several numbers of connections. A usual run makes a
-//! few kills; with `TORTURE=full` as many as `./dev torture collector` promises.
+//! The test first stops a collector (SIGSTOP), then looks at it, then kills it. So the test knows from facts what the
+//! kill met (moment.rs), and it can aim a kill: it puts off a kill that would not meet what is wanted. Several stories
+//! run at the same time, with one or two collectors and with different numbers of connections. A usual run makes a
+//! few kills. With `TORTURE=full` it makes as many kills as `./dev torture collector` promises.
 
 mod moment;
 
@@ -27,7 +27,7 @@ use moment::{Aim, Counts, Watch};
 const PARTITIONS: usize = 4;
 const BOUND: Duration = Duration::from_secs(60);
 
-/// Collectors beside one another, and the connections of each.
+/// The stories: the number of collectors that run at the same time, and the number of connections of each.
 const STORIES: [(usize, u32); 4] = [(1, 4), (2, 8), (1, 2), (2, 4)];
 
 struct Scale {
@@ -76,12 +76,12 @@ fn story(collectors: usize, connections: u32, kills: usize) -> Result<Counts> {
     let names: Vec<String> = (0..collectors).map(|number| format!("collector-{number}")).collect();
     let start = |name: &String| -> Result<Collector> {
         let kafka = json!({"session.timeout.ms": "6000", "heartbeat.interval.ms": "1000", "client.id": name});
-        // Past the proxy: PostgreSQL then knows whose connection is whose.
+        // The collector connects past the proxy, so that PostgreSQL knows which collector owns each connection.
         let setup = stack.collector().set("kafka.properties", kafka).set("database.port", stack.database.server.port());
         setup.set("database.connections", connections).set("batch.max_messages", 200).start()
     };
     let all = names.iter().map(start).collect::<Result<Vec<_>>>()?;
-    // It comes and goes, so that there are rebalances: after a kill there is none.
+    // The guest comes and goes and so causes rebalances, because a kill causes none.
     let guest = stack.collector().build()?;
     eventually("the tables are there", || rows(&stack));
     let mut counts = Counts::default();
@@ -112,8 +112,8 @@ fn story(collectors: usize, connections: u32, kills: usize) -> Result<Counts> {
     Ok(counts)
 }
 
-/// The group keeps the partitions of a member that it knows by name for its heir, who need not wait until the dead
-/// one's session ends, which here would take longer than the test has patience.
+/// The group keeps the partitions of a member that it knows by name for the successor of this member. The successor
+/// need not wait until the session of the killed member ends, which takes longer here than the test waits.
 #[test]
 fn collectors_that_are_killed_and_started_again_go_on_where_they_were_without_a_rebalance() -> Result<()> {
     let stack = with_partitions()?;
@@ -144,7 +144,7 @@ fn collectors_that_are_killed_and_started_again_go_on_where_they_were_without_a_
     Ok(())
 }
 
-/// Kafka gives a member that it knows by name what the one before had, whatever it subscribes to now.
+/// Kafka gives a member that it knows by name the partitions of its predecessor, whatever the member subscribes to now.
 #[test]
 fn a_collector_of_another_topic_does_not_inherit_from_one_that_was_killed_in_the_same_group() -> Result<()> {
     let stacks = [with_partitions()?, with_partitions()?];
@@ -161,8 +161,8 @@ fn a_collector_of_another_topic_does_not_inherit_from_one_that_was_killed_in_the
     Ok(())
 }
 
-/// Under a name of the user's own it is given the other topic's partitions: it reads none of them, and above all
-/// commits none of their offsets as its own topic's.
+/// Kafka gives a collector under a name that the user chose the partitions of the other topic. The collector reads
+/// none of them, and in particular commits none of their offsets for its own topic.
 #[test]
 fn a_collector_of_another_topic_under_a_given_name_takes_nothing_of_the_old_one() -> Result<()> {
     let [old, new] = [with_partitions()?, with_partitions()?];
@@ -193,7 +193,8 @@ fn a_collector_of_another_topic_under_a_given_name_takes_nothing_of_the_old_one(
     })
 }
 
-/// It finishes what it writes, commits the offsets of it, and leaves the group, whose work is another's at once.
+/// When a collector is asked to stop, it finishes its batch, commits the offsets of the batch, and leaves the group.
+/// Another member of the group then gets its partitions at once.
 #[test]
 fn a_collector_that_is_asked_to_stop_leaves_no_offset_uncommitted_and_no_trace_in_its_group() -> Result<()> {
     let stack = with_partitions()?;
@@ -225,7 +226,7 @@ fn a_collector_that_is_asked_to_stop_leaves_no_offset_uncommitted_and_no_trace_i
     Ok(())
 }
 
-/// It lives, but its group believes it dead, and then it goes on with what it had in hand.
+/// The collector is alive, but its group drops it as dead. Then the collector continues with the messages that it held.
 #[test]
 fn a_collector_stopped_beyond_its_poll_interval_goes_on_and_stores_nothing_twice() -> Result<()> {
     const AWAY: Duration = Duration::from_secs(8);

@@ -1,9 +1,10 @@
-//! An agent that was offline for three days comes back with all that it kept, while others go on as ever.
+//! An agent that was offline for three days comes back with all results that it kept, while other agents go on.
 //!
-//! The backlog lies in Kafka as its agent would have sent it: one epoch, one partition, in the order of the checks. The
-//! streams' delay is from the moment at which a result is sent, which is its `checked_at`, to the commit of its row, by
-//! PostgreSQL's own record of it. It is told, and not judged: what is judged is that all of it is there, once, and that
-//! the summaries say what the results say. A usual run has a short backlog; `./dev torture late` has half a million.
+//! The backlog is in Kafka as its agent would have sent it: one epoch, one partition, in the order of the checks. The
+//! delay of a stream's result is the time from its `checked_at`, at which it is sent, to the commit of its row, as
+//! PostgreSQL recorded it. The test prints the delays and does not judge them. It judges whether every result is stored
+//! once, and whether the summaries agree with the results. A usual run has a short backlog. `./dev torture late` has
+//! half a million results.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -24,12 +25,12 @@ use crate::feed::{End, assert_stored_once};
 use crate::store::summaries::{assert_true, await_summed_up, random_result};
 
 const PARTITIONS: usize = 4;
-/// The partition of the agent that comes back. The agents that stream are spread over all.
+/// The partition of the agent that comes back. The agents that stream are spread over all partitions.
 const BACKLOGS: i32 = 1;
 const STREAMS: usize = 50;
-/// Each stream sends one result so often.
+/// The time between two results of a stream.
 const INTERVAL: Duration = Duration::from_millis(100);
-/// Rounds of all streams before the backlog comes.
+/// The number of rounds of all streams before the backlog comes.
 const ROUNDS: u64 = 50;
 const PORTION: usize = 10_000;
 const BOUND: Duration = Duration::from_secs(900);
@@ -63,7 +64,7 @@ fn the_backlog_of_an_agent_that_was_offline_for_days_is_stored_and_summed_up_bes
     tell(&stack, returning, &streams)
 }
 
-/// That each of these epochs is stored without a gap up to that number.
+/// Ensures that each of these epochs is stored without a gap up to this number.
 fn ensure_accounted(stack: &Stack, epochs: &[Uuid], last: u64) -> Result<()> {
     let wanted = format!("epoch = any('{}') and accounted @> int8range(1, {last}, '[]')", list(epochs.iter()));
     let stored = stack.database.count(&format!("website_monitor.epochs where {wanted}"))?;
@@ -71,7 +72,7 @@ fn ensure_accounted(stack: &Stack, epochs: &[Uuid], last: u64) -> Result<()> {
     Ok(())
 }
 
-/// Agents that send what they check at once.
+/// Agents that send each result at once.
 struct Streams {
     epochs: Vec<Uuid>,
     sent: AtomicU64,
@@ -100,20 +101,20 @@ impl Streams {
         Ok(())
     }
 
-    /// Whether this many rounds of all streams are stored.
+    /// Returns an error unless this number of rounds of all streams is stored.
     fn await_rounds(&self, stack: &Stack, rounds: u64) -> Result<()> {
         ensure_accounted(stack, &self.epochs, rounds)
     }
 }
 
-/// A result of any outcome, at that time.
+/// Returns a result with a random outcome, checked at this time.
 fn result(random: &mut impl RngExt, epoch: Uuid, seq: u64, at: Timestamp) -> Vec<u8> {
     let mut value = random_result(random, epoch, seq);
     (value["checked_at"], value["scheduled_at"]) = (json!(at), json!(at));
     value.to_string().into()
 }
 
-/// Three days of results, up to now, as fast as Kafka takes them.
+/// Sends the results of the last three days, as fast as Kafka takes them.
 fn send_backlog(stack: &Stack, epoch: Uuid) -> Result<()> {
     let producer = stack.topic.producer()?;
     let mut random = rand::rng();
@@ -128,8 +129,8 @@ fn send_backlog(stack: &Stack, epoch: Uuid) -> Result<()> {
     Ok(())
 }
 
-/// How long results of the streams took to be rows: before the backlog came, and while it was being stored, in its
-/// partition and in the others.
+/// Prints how long results of the streams took to become rows, before the backlog came and while it was being stored,
+/// in the partition of the backlog and in the others.
 fn tell(stack: &Stack, returning: Uuid, streams: &Streams) -> Result<()> {
     #[derive(Deserialize)]
     struct Delays {
@@ -157,7 +158,7 @@ fn tell(stack: &Stack, returning: Uuid, streams: &Streams) -> Result<()> {
                 percentile_cont(0.5) within group (order by delay) as median,
                 percentile_cont(0.99) within group (order by delay) as p99
          from streams group by 1, 2 order by 1, 2",
-        // The first ones waited for the collector to start.
+        // The first results are left out, because they waited for the collector to start.
         started = ROUNDS / 2,
     ))?;
     let drain = delays.first().context("nothing was streamed")?.drain;

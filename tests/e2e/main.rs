@@ -1,4 +1,5 @@
-//! The real daemons on real servers, seen from outside. One module per question.
+//! The end-to-end tests. They run the real daemons on real servers and look at them from outside only.
+//! Each module answers one question.
 
 mod alerts;
 mod brokers;

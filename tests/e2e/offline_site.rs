@@ -1,4 +1,4 @@
-//! Does a site that never sees Kafka get its results into the table, by a file?
+//! An agent never reaches Kafka. The tests ask whether its results reach the table through an exported file.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
@@ -17,7 +17,7 @@ use crate::truth::{
     RESULTS, assert_each_request_has_one_row, assert_verified, await_no_lag, await_requests, rows, settle,
 };
 
-/// For a command to end.
+/// The longest time for a command.
 const BOUND: Duration = Duration::from_secs(60);
 
 #[test]
@@ -30,7 +30,7 @@ fn anyone_who_looks_into_an_outbox_leaves_its_files_to_their_owner() -> Result<(
     let web = Web::start()?;
     let nowhere = format!("127.0.0.1:{}", free_port()?);
     let site = web.site("/", Answer::ok(""));
-    // Every user may pass through it, as through /var/lib.
+    // Every user may enter this directory, as with /var/lib.
     let place = tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o755)).tempdir()?;
     let outbox = place.path().join("outbox");
     let agent = AgentSetup::new(&nowhere, "topic").interval("100ms").monitor("site", site);
@@ -91,13 +91,13 @@ fn results_of_a_site_that_is_never_online_arrive_by_a_file_once_however_often() 
     let after = agent.outbox_status()?;
     assert_eq!((after.pending, after.acknowledged_position), (before.pending, 0), "it acknowledged something");
 
-    // On a host that reaches Kafka, with a configuration of its own.
+    // The import runs on a host that reaches Kafka and has its own configuration.
     let importer = stack.agent().name("importer").build()?;
     let said = succeeds(&importer.command(&["outbox", "import", file])?)?;
     assert!(said.contains(&format!("{} records of edge-1", before.pending)), "{said}");
     await_no_lag(&stack, &collector);
     let stored = rows(&stack)?;
-    // A kill takes at most the check under way: it never had a number.
+    // A kill loses at most the check that is under way, which never got a number.
     let requests = stack.web.total();
     ensure!((requests - 1..=requests).contains(&(stored.len() as u64)), "{} rows of {requests}", stored.len());
     assert_verified(&collector)?;
@@ -107,7 +107,7 @@ fn results_of_a_site_that_is_never_online_arrive_by_a_file_once_however_often() 
     assert_eq!(stack.topic.len()?, 2 * before.pending, "it was not sent again");
     assert_eq!(rows(&stack)?, stored);
 
-    // The site comes online after all.
+    // The agent reaches Kafka later.
     let mut settings = agent.settings.clone();
     settings.set("kafka.bootstrap_servers", stack.kafka.bootstrap_servers());
     settings.set("interval", "1h");
@@ -182,7 +182,7 @@ fn an_import_that_cannot_be_done_says_why_and_sends_nothing() -> Result<()> {
     Ok(())
 }
 
-/// An agent to which Kafka is nowhere.
+/// Returns the setup of an agent that never reaches Kafka.
 fn offline(stack: &Stack) -> Result<AgentSetup> {
     let nowhere = format!("127.0.0.1:{}", free_port()?);
     let site = stack.web.site("/", Answer::ok(""));

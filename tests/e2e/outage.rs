@@ -1,4 +1,4 @@
-//! Does everything arrive when a server goes away and comes back?
+//! A server goes away and comes back. The tests ask whether every result arrives.
 
 use std::time::{Duration, Instant};
 
@@ -30,7 +30,7 @@ fn checks_go_on_while_kafka_is_stopped_for_20_s_and_all_of_them_arrive() -> Resu
         Ok(())
     });
     let meanwhile = stack.web.total() - seen;
-    // Two monitors, twice a second each, and a machine that may have lost half of its time to others.
+    // The agent checks two monitors twice a second each. The machine may have spent half of its time on other work.
     assert!(meanwhile >= 40, "only {meanwhile} checks in {:?}", away.elapsed());
     let status = eventually("the outbox holds what was checked meanwhile", || {
         let status = agent.outbox_status()?;
@@ -59,11 +59,12 @@ fn checks_go_on_while_kafka_is_stopped_for_20_s_and_all_of_them_arrive() -> Resu
 fn results_stream_on_after_each_restart_of_a_broker_that_may_say_before_it_stops_that_there_are_no_brokers()
 -> Result<()> {
     let stack = Stack::with().own_kafka().start()?;
-    // It says so in its last moments only: a client that asks all the time is likely to hear it.
+    // The broker says only in its last moments that there are no brokers. A client that asks all the time is likely to
+    // hear it.
     let often = |ms: u64| json!({"topic.metadata.refresh.interval.ms": ms});
     let collector = stack.collector().set("kafka.properties", often(10)).start()?;
     let site = stack.web.site("/", Answer::ok(""));
-    // On a busy machine an agent that asks as often as that hardly sends.
+    // The agent asks less often, because on a busy machine an agent that asks so often hardly sends anything.
     let agent = stack.agent().set("kafka.properties", often(100)).interval("100ms").monitor("site", site).start()?;
     for _ in 0..4 {
         await_rows(&stack, 5)?;

@@ -1,4 +1,4 @@
-//! Can a record forge what commands print?
+//! A record contains hostile text. The test asks whether this text can forge the output of commands.
 
 use anyhow::{Context, Result};
 use e2e::Stack;
@@ -9,7 +9,8 @@ use serde_json::Value;
 use crate::forge::{Forge, produce};
 use crate::truth::await_no_lag;
 
-/// Behind a line break what looks like a total without anything missing, and behind that what hides the true one.
+/// A hostile name. After a line break it has a text that looks like a total with nothing missing. After that it has
+/// control characters that would hide the true total.
 const FORGED: &str = "edge\r\ntotal  10  10  0  0  0  0\u{1b}[8m\u{9b}8m\u{202e}";
 const SHOWN: &str = r"edge\r\ntotal  10  10  0  0  0  0\u{1b}[8m\u{9b}8m\u{202e}";
 
@@ -27,7 +28,7 @@ fn what_looks_like_a_total_in_a_records_texts_is_printed_as_part_of_one_line() -
     let failed = String::from_utf8(failed)?.replace("\"success\"", "\"timeout\"");
     produce(&stack.topic, [forge.start(None), failed.into_bytes(), unknown, forge.stop(5)])?;
     await_no_lag(&stack, &collector);
-    // Without an end a report leaves out what is so new.
+    // The report gets an explicit end, because otherwise it leaves out such new results.
     let report =
         |more: &[&str]| collector.command(&[&["report", "--to", &Timestamp::now().to_string()], more].concat());
 
@@ -47,7 +48,7 @@ fn what_looks_like_a_total_in_a_records_texts_is_printed_as_part_of_one_line() -
     let retired = collector.command(&["agents", "retire", FORGED])?;
     assert!(retired.stdout.starts_with(&format!("nothing is due from {SHOWN} since ")), "{retired:?}");
 
-    // For programs it is the exact text.
+    // In the JSON output the text is exactly as it was sent.
     let of_line = |printed: Finished| -> Result<Value> {
         Ok(serde_json::from_str(printed.stdout.lines().next().context("a line")?)?)
     };
@@ -58,7 +59,7 @@ fn what_looks_like_a_total_in_a_records_texts_is_printed_as_part_of_one_line() -
     Ok(())
 }
 
-/// Whether there is nothing in it that a terminal would obey, but for the ends of lines.
+/// Returns whether the text has no character that a terminal would obey, except the ends of lines.
 fn is_harmless(printed: &str) -> bool {
     !printed.contains(|character: char| character.is_control() && character != '\n' || character == '\u{202e}')
 }

@@ -1,4 +1,4 @@
-//! Does `verify` see what is missing, and only that?
+//! The tests ask whether the command `verify` finds everything that is missing, and nothing else.
 
 use anyhow::Result;
 use e2e::Stack;
@@ -108,7 +108,7 @@ fn a_lost_epoch_is_missing_since_the_next_one_names_it() -> Result<()> {
     Ok(())
 }
 
-/// An agent whose outbox has fifty results, and the records up to the report that says so have come.
+/// Makes an agent whose outbox holds fifty results. The records up to the report that says so have arrived.
 fn holds_fifty(stack: &Stack, collector: &Collector) -> Result<Forge> {
     let forge = Forge::new("edge-1");
     let arrived = (2..=4).map(|seq| forge.result(seq));
@@ -120,7 +120,7 @@ fn holds_fifty(stack: &Stack, collector: &Collector) -> Result<Forge> {
     Ok(forge)
 }
 
-/// Finds `count` numbers given up, which are all that is missing, and none pending.
+/// Asserts that `count` numbers are given up, that no other number is missing, and that no number is pending.
 #[track_caller]
 fn assert_given_up(collector: &Collector, count: u64) -> Result<()> {
     let verification = collector.verify()?;
@@ -146,7 +146,8 @@ fn what_waited_in_an_outbox_that_was_wiped_is_given_up_once_its_agent_runs_witho
     await_no_lag(&stack, &collector);
     assert_given_up(&collector, 50)?;
 
-    // It was not wiped after all: two hosts have one name. That shows by itself, and so does what it sends.
+    // The outbox was not wiped: two hosts have one name. The next report of the other host shows this by itself, and
+    // then its results arrive.
     tell(&stack, &collector, [wiped.waiting(57, 6)])?;
     assert_eq!(assert_verified(&collector)?.total.pending, 50);
     tell(&stack, &collector, (6..=55).map(|seq| wiped.result(seq)).chain([wiped.periodic(58)]))?;
@@ -161,7 +162,7 @@ fn an_outbox_that_was_wiped_while_no_collector_ran_is_given_up_though_its_last_w
 -> Result<()> {
     let stack = Stack::with().partitions(1).start()?;
     let (wiped, next) = (Forge::new("edge-1"), Forge::new("edge-1"));
-    // One batch has all of it.
+    // All of these messages are in one batch.
     produce(&stack.topic, [wiped.start(None), wiped.waiting(52, 2), next.start(None), next.periodic(2)])?;
     let collector = stack.collector().start()?;
     await_no_lag(&stack, &collector);
@@ -205,7 +206,7 @@ fn tell(stack: &Stack, collector: &Collector, records: impl IntoIterator<Item = 
     Ok(())
 }
 
-/// Exactly these numbers of the only epoch are missing.
+/// Asserts that there is only one epoch, and that exactly these of its numbers are missing.
 #[track_caller]
 fn assert_missing(collector: &Collector, ranges: serde_json::Value) -> Result<Verification> {
     let verification = collector.verify()?;

@@ -1,7 +1,8 @@
-//! Is the reason that matters told where people look: in the log, in systemd's status and in the metrics?
+//! Something is wrong with the way to Kafka or to the database. The tests ask whether the reason is told in the log, in
+//! systemd's status and in the metrics.
 //!
-//! `localhost` has two addresses on most machines, and servers often listen at one of them only. At the other one a
-//! connection is refused, which tells nothing: a refused certificate or password has to be told all the same.
+//! `localhost` has two addresses on most machines, and servers often listen at only one of them. A connection to the
+//! other address is refused, which is not the reason. A refused certificate or password must still be told.
 
 use std::fs;
 use std::path::Path;
@@ -20,16 +21,16 @@ use serde_json::{Value, json};
 
 const ONE_ADDRESS: &str = "127.0.0.1 localhost\n";
 const TWO_ADDRESSES: &str = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n";
-/// Another `/etc/hosts` that only one daemon sees.
+/// The shell command that gives one daemon another `/etc/hosts`, which no other process sees.
 const WITH_HOSTS: &str = "mount --bind \"$1\" /etc/hosts && shift && exec \"$@\"";
 
-/// What is wrong, the options that make it so, and how it is told.
+/// A fault: its name, the options that cause it, and how it is told.
 struct Fault {
     name: &'static str,
     options: Vec<(&'static str, Value)>,
-    /// Words of the reason, in log and status.
+    /// The words of the reason, in the log and in the status.
     words: &'static str,
-    /// The metric that is 1.
+    /// The metric whose value is 1 because of the fault.
     metric: &'static str,
 }
 
@@ -53,7 +54,7 @@ fn a_refused_certificate_or_password_is_told_everywhere_whatever_other_addresses
     })
 }
 
-/// Both daemons tell a fault of Kafka, the collector one of the database.
+/// Asserts that a fault of Kafka is told by both daemons, and that a fault of the database is told by the collector.
 fn is_told(stack: &Stack, hosts: &str, fault: &Fault) -> Result<()> {
     let site = stack.web.site("/", Answer::ok(""));
     let mut agent = stack.agent().interval("200ms").monitor("site", site).set("http.listen", listen()?);

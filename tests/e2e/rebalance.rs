@@ -1,4 +1,5 @@
-//! Do several collectors share the work, and does one take over from another?
+//! Several collectors run in one group. The tests ask whether they share the work, and whether one takes over from
+//! another.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
@@ -14,7 +15,8 @@ use serde_json::json;
 use crate::feed::{Feed, assert_stored_once};
 use crate::truth::{RESULTS, assert_each_request_has_one_row, assert_verified, await_no_lag, await_requests};
 
-/// An agent's name decides on its partition. Of two partitions these have the first, the second, the first.
+/// The names of the agents. A name decides the partition: with two partitions, these names get the first, the second
+/// and the first.
 const AGENTS: [&str; 3] = ["oslo", "rome", "paris"];
 
 #[test]
@@ -38,7 +40,7 @@ fn of_two_collectors_one_is_killed_and_the_other_takes_over_without_loss_or_repe
     });
     rows_of_each_agent_go_on(&stack, &other);
 
-    // A third one comes, and the second one leaves as it should.
+    // A third collector joins, and then the second one stops cleanly.
     let third = stack.collector().start()?;
     eventually("the third has a partition", || {
         ensure!(took(&third) == Some(1), "{}", third.log());
@@ -57,7 +59,8 @@ fn of_two_collectors_one_is_killed_and_the_other_takes_over_without_loss_or_repe
     Ok(())
 }
 
-/// A stopped process is for its group a dead one, until it comes back and goes on with what it had in hand.
+/// The group counts a stopped process as dead, until the process comes back and continues with the messages that it
+/// held.
 #[test]
 fn a_collector_that_was_stalled_comes_back_and_stores_nothing_twice() -> Result<()> {
     let stack = Stack::with().partitions(2).start()?;
@@ -90,7 +93,8 @@ fn a_collector_that_was_stalled_comes_back_and_stores_nothing_twice() -> Result<
     Ok(())
 }
 
-/// Its heirs need not wait until its session ends, which here would take longer than the test has patience.
+/// The other collectors need not wait until the session of the stopped one ends, which takes longer here than the test
+/// waits.
 #[test]
 fn a_collector_that_stops_leaves_its_partitions_to_the_others_at_once() -> Result<()> {
     let stack = Stack::with().partitions(2).start()?;
@@ -131,7 +135,8 @@ fn two_collectors_that_were_given_one_name_in_the_group_share_the_work_all_the_s
     Ok(())
 }
 
-/// How long partitions stand still when members come and go: those of members that stay, and those of the others.
+/// Measures how long partitions stand still when members come and go: the partitions of members that stay, and the
+/// partitions of the others.
 #[test]
 fn results_flow_on_soon_after_members_come_and_go() -> Result<()> {
     const BOUND: Duration = Duration::from_secs(60);
@@ -147,7 +152,8 @@ fn results_flow_on_soon_after_members_come_and_go() -> Result<()> {
             Ok(())
         };
         let come_back = || die().and_then(|()| come());
-        // What happens, whether partitions are dealt again, and how many the first one has then.
+        // Each event has a name, an action, whether partitions are assigned again, and the number of partitions that
+        // the first collector has after it.
         type Happening<'a> = &'a dyn Fn() -> Result<()>;
         let events: [(&str, Happening<'_>, bool, u32); 5] = [
             ("a second one comes", &come, true, 2),
@@ -181,7 +187,7 @@ fn agents(stack: &Stack) -> Result<Vec<Agent>> {
     AGENTS.iter().map(|name| stack.agent().name(name).interval("200ms").monitor(name, site(name)).start()).collect()
 }
 
-/// How many partitions a collector has, by its last word.
+/// Returns the number of partitions of a collector, as the last such line of its log says.
 fn took(collector: &Collector) -> Option<u32> {
     let log = collector.log();
     let line = log.lines().rev().find(|line| line.contains("took partitions") || line.contains("gave partitions"))?;

@@ -1,4 +1,4 @@
-//! What is said, and with which code does it end, when something is not as it must be?
+//! Something is not as a program needs it. The tests ask what the program says, and with which exit code it ends.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -21,7 +21,8 @@ use crate::truth::{RESULTS, assert_each_request_has_one_row, assert_verified, aw
 
 const BOUND: Duration = Duration::from_secs(60);
 
-/// Running checks get their timeout (5 s), the last attempts to publish take 5 s; the rest is a loaded machine.
+/// The longest time of a stop. Running checks get their timeout (5 s), and the last attempts to publish take 5 s. The
+/// rest is for a loaded machine.
 const STOP: Duration = Duration::from_secs(20);
 
 #[test]
@@ -72,7 +73,7 @@ fn a_second_agent_on_the_same_outbox_ends_with_75_and_the_first_goes_on() -> Res
         Ok(())
     });
     first.kill();
-    // A lock does not outlive its owner.
+    // The lock of the outbox ends with the process that held it.
     let heir = setup()?.start()?;
     eventually("the heir checks", || {
         ensure!(web.total() > seen + 5, "{}", heir.log());
@@ -93,7 +94,8 @@ fn an_outbox_that_cannot_be_written_is_refused_with_its_path_and_what_to_do() ->
     let locked_up = place.join("locked-up");
     fs::create_dir(&locked_up)?;
     fs::set_permissions(&locked_up, fs::Permissions::from_mode(0o500))?;
-    // Rights may be given while the agent is tried again, a file does not become a directory.
+    // Rights may be granted while the agent is started again and again, but a file does not become a directory. So the
+    // exit codes differ.
     for (path, code) in
         [(file.clone(), 78), (file.join("below"), 78), (locked_up.join("new"), 69), (locked_up.clone(), 69)]
     {
@@ -215,7 +217,7 @@ fn a_collector_whose_database_user_has_no_rights_keeps_trying_until_it_has() -> 
 #[test]
 fn an_unknown_kafka_host_is_said_once_by_both_daemons_and_they_keep_trying() -> Result<()> {
     let stack = Stack::start()?;
-    // No name has a label of 64 letters, so no server is asked for it.
+    // A label of a name has at most 63 letters, so no name server is asked for this name.
     let nowhere = format!("{}:9092", "x".repeat(64));
     let agent = alone(&stack.web)?.set("kafka.bootstrap_servers", nowhere.as_str()).start()?;
     let collector = CollectorSetup::new(&nowhere, "topic", "collectors", &stack.database).start()?;
@@ -250,7 +252,8 @@ fn an_agent_stops_cleanly_and_in_time_while_kafka_is_away() -> Result<()> {
     stops_in_time(&agent)?;
 
     web.await_idle();
-    // One report at the start, one at the stop, and of each check its result, also of the one that hung.
+    // The outbox has a report of the start, a report of the stop, and the result of each check, also of the check that
+    // hung.
     assert_eq!(agent.outbox_status()?.pending, web.total() + 2);
     Ok(())
 }
@@ -265,7 +268,7 @@ fn an_agent_stops_cleanly_right_after_its_start() -> Result<()> {
         stops_in_time(&agent)?;
     }
 
-    // Whatever these runs came to, the next one can go on from it.
+    // The next run can go on from any state that these runs left.
     agent.start()?;
     eventually("checks are made", || {
         ensure!(web.total() > 1, "{}", agent.log());
@@ -276,7 +279,8 @@ fn an_agent_stops_cleanly_right_after_its_start() -> Result<()> {
     Ok(())
 }
 
-/// Whether a process has set a handler for SIGTERM; before that, nothing could make its end another one.
+/// Returns whether the agent has set a handler for SIGTERM. Before that, SIGTERM kills it, and no code of the agent
+/// could change that.
 fn hears_sigterm(agent: &Agent) -> Result<bool> {
     let status = fs::read_to_string(format!("/proc/{}/status", agent.id().context("it runs")?))?;
     let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).context("no line SigCgt")?;
@@ -284,7 +288,7 @@ fn hears_sigterm(agent: &Agent) -> Result<bool> {
     Ok(u64::from_str_radix(caught.trim(), 16)? >> (sigterm - 1) & 1 == 1)
 }
 
-/// An agent with one good site and a Kafka that is away.
+/// Returns the setup of an agent with one good site and an address where no Kafka listens.
 fn alone(web: &Web) -> Result<AgentSetup> {
     let nowhere = format!("127.0.0.1:{}", free_port()?);
     Ok(AgentSetup::new(&nowhere, "topic").interval("200ms").monitor("good", web.site("/", Answer::ok(""))))
@@ -307,7 +311,8 @@ fn stops_in_time(agent: &Agent) -> Result<()> {
     Ok(())
 }
 
-/// Root may write everywhere, unless it gives that up.
+/// Runs the agent so that file modes hold for it. Root may write everywhere, so as root this takes away the
+/// capabilities that allow it.
 fn as_one_who_obeys_modes(agent: &Agent) -> Result<Finished> {
     let run = agent.invocation(&["run"]);
     let mut command = Command::new("setpriv");
@@ -318,7 +323,7 @@ fn as_one_who_obeys_modes(agent: &Agent) -> Result<Finished> {
     Process::run("agent", command, BOUND)
 }
 
-/// It says that it waits, why, and for whom, once; and it runs.
+/// Asserts that the collector says once that it waits, why it waits, and for what or whom, and that it still runs.
 #[track_caller]
 fn says_once(collector: &Collector, why: &str, whom: &str) {
     let waits = "the database does not store: waiting for it";
@@ -333,7 +338,7 @@ fn says_once(collector: &Collector, why: &str, whom: &str) {
     assert!(collector.is_running());
 }
 
-/// A user of the database server, gone at the end.
+/// A user of the database server, which is dropped at the end of the test.
 struct Role<'a> {
     stack: &'a Stack,
     name: String,

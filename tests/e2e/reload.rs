@@ -1,4 +1,5 @@
-//! Does a running agent take a new configuration over, and nothing worse?
+//! A running agent reloads its configuration. The tests ask whether it takes over the new configuration and keeps
+//! running correctly.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -18,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::truth::{assert_each_request_has_one_row, assert_verified, await_requests, settle};
 
-/// What the log says at the end of a reload.
+/// The text of the log at the end of a successful reload.
 const TAKEN: &str = "the agent runs with the new configuration";
 const REFUSED: &str = "the configuration is refused";
 
@@ -43,7 +44,7 @@ fn monitors_are_added_removed_and_changed_and_the_others_miss_no_slot_and_have_n
     reload(&agent, &settings, TAKEN)?;
     await_path(&stack.web, "/comes", 1);
     await_path(&stack.web, "/after", 1);
-    // A check that ran then has ended by now, since its successor came.
+    // A check that ran during the reload has ended, because a check of the new configuration has come.
     let (goes, before) = (stack.web.count("/goes"), stack.web.count("/before"));
     for _ in 0..3 {
         reload(&agent, &settings, TAKEN)?;
@@ -56,7 +57,7 @@ fn monitors_are_added_removed_and_changed_and_the_others_miss_no_slot_and_have_n
     assert_verified(&collector)?;
     assert_grid(&stack, &agent, "/stays", 1_000_000)?;
     let reports = reports_of_reloads(&stack)?;
-    // One may tell of several reloads.
+    // One report may tell of several reloads.
     let last = reports.last().context("a report")?;
     assert_eq!(
         last["monitors"],
@@ -185,7 +186,7 @@ fn files_that_match_a_glob_are_looked_for_again() -> Result<()> {
     signal(&agent, TAKEN);
     let seen = web.count("/two");
     await_path(&web, "/one", 3);
-    // One check may have been on its way.
+    // One check may have been under way.
     assert!(web.count("/two") <= seen + 1, "{} after {seen}", web.count("/two"));
     Ok(())
 }
@@ -196,7 +197,7 @@ fn a_hangup_ends_no_agent_neither_before_it_has_read_its_configuration_nor_in_a_
     let web = Web::start()?;
     let agent = alone(&web, "/one")?;
     agent.kill();
-    // An included file that is read for as long as no one writes it.
+    // The included file is a pipe, so the agent reads it until the test writes it.
     let slow = agent.directory().join("slow.yaml");
     mknodat(CWD, &slow, FileType::Fifo, Mode::from_raw_mode(0o600), 0)?;
     let mut settings = agent.settings.clone();
@@ -208,7 +209,7 @@ fn a_hangup_ends_no_agent_neither_before_it_has_read_its_configuration_nor_in_a_
     (0..10).for_each(|_| agent.hang_up());
     write_monitor(being_read, &web, "/before");
     await_path(&web, "/before", 1);
-    // What was asked for meanwhile is done now, once.
+    // The ten signals that came during the start now cause one reload.
     let being_read = await_reader(&slow);
     (0..10).for_each(|_| agent.hang_up());
     write_monitor(being_read, &web, "/after");
@@ -217,7 +218,7 @@ fn a_hangup_ends_no_agent_neither_before_it_has_read_its_configuration_nor_in_a_
     write_monitor(being_read, &web, "/last");
     await_path(&web, "/last", 1);
 
-    // Of a reload that hangs in a file, nothing holds up the stop.
+    // A reload that hangs in a file does not delay the stop.
     agent.hang_up();
     let being_read = await_reader(&slow);
     agent.hang_up();
@@ -228,7 +229,7 @@ fn a_hangup_ends_no_agent_neither_before_it_has_read_its_configuration_nor_in_a_
     Ok(())
 }
 
-/// An agent without Kafka.
+/// Starts an agent without Kafka.
 fn alone(web: &Web, path: &str) -> Result<Agent> {
     let nowhere = format!("127.0.0.1:{}", free_port()?);
     AgentSetup::new(&nowhere, "topic").interval("100ms").monitor("one", web.site(path, Answer::ok(""))).start()
@@ -261,7 +262,8 @@ fn await_path(web: &Web, path: &str, more: u64) {
     });
 }
 
-/// The results of a path lie on one grid, one for each slot but those that the agent says it had no processor for.
+/// Asserts that the results of a path lie on one grid, one result for each slot. Slots may be empty only if the agent
+/// logged that slots had no check.
 #[track_caller]
 fn assert_grid(stack: &Stack, agent: &Agent, path: &str, interval_us: i64) -> Result<()> {
     #[derive(Deserialize)]
@@ -289,7 +291,7 @@ fn reports_of_reloads(stack: &Stack) -> Result<Vec<Value>> {
     Ok(records.into_iter().filter(|record| record["event"] == "reload").collect())
 }
 
-/// The writing end of a pipe, once somebody reads it.
+/// Waits until the agent reads a pipe, and returns the writing end of the pipe.
 #[track_caller]
 fn await_reader(pipe: &Path) -> File {
     eventually("the agent reads the file", || {

@@ -1,4 +1,4 @@
-//! Does anything change when the same messages come again?
+//! The same messages are read again. The test asks whether anything changes.
 
 use anyhow::Result;
 use e2e::Stack;
@@ -21,14 +21,14 @@ fn the_whole_topic_replayed_into_a_new_consumer_group_changes_no_row() -> Result
     let (before, verified) = (rows(&stack)?, assert_verified(&collector)?);
     assert!(before.len() >= 40);
 
-    // Beside the first one, as when somebody tries a new group by mistake.
+    // A second collector runs beside the first one, as when a person tries a new group by mistake.
     stack.read_again()?;
     let newcomer = stack.collector().group("newcomers").start()?;
     assert_eq!(stack.topic.lag(&newcomer.group)?, stack.topic.len()?, "the group is not new");
     await_no_lag(&stack, &newcomer);
     assert_eq!(rows(&stack)?, before);
 
-    // And as when somebody has the topic read again.
+    // Then the offsets of the first group are set back to the begin of the topic, and the group reads the topic again.
     assert_eq!(collector.stop()?.code(), Some(0));
     assert_eq!(newcomer.stop()?.code(), Some(0));
     stack.topic.rewind(&collector.group)?;

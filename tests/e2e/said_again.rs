@@ -1,4 +1,5 @@
-//! Is it known what an agent was to do though the record that said so was dropped before it could be sent?
+//! An agent's list of monitors is lost before it is stored. The tests ask whether the database still learns what the
+//! agent should check.
 
 use std::slice;
 use std::time::Duration;
@@ -14,11 +15,11 @@ use uuid::Uuid;
 use crate::seen::api;
 use crate::truth::{assert_verified, await_delivered, await_no_lag, settle};
 
-/// An agent says a new list again after a minute.
+/// The longest wait for a list that is said again. An agent says a new list again after a minute.
 const SAID_AGAIN: Duration = Duration::from_secs(180);
 
-/// Tags that fill the outbox: more than half of the 120 KB that a record may have, and nothing that can be compressed
-/// away.
+/// Returns tags that fill the outbox. They take more than half of the 120 KB that a record may have, and they can
+/// hardly be compressed.
 fn ballast() -> Value {
     let noise = || (0..120).map(|_| Uuid::new_v4().simple().to_string()).collect::<String>();
     json!((0..18).map(|n| (format!("ballast {n}"), json!(noise()))).collect::<serde_json::Map<_, _>>())
@@ -129,7 +130,8 @@ fn what_fails_is_alerted_though_kafka_forgot_what_its_agent_said_at_its_start_an
     Ok(())
 }
 
-/// What an agent says is due, this many minutes after its start: at a start or a reload, or again.
+/// Returns a report with a list of monitors, which an agent makes `at` minutes after its start. The list is said at a
+/// start or at a reload. With `due_since` it is said again.
 fn list(start: Timestamp, seq: u64, event: &str, at: i64, monitors: &[&str], due_since: Option<i64>) -> Value {
     let minute = |minute: i64| start + SignedDuration::from_mins(minute);
     let monitors: Vec<Value> = monitors.iter().map(|id| json!({"id": id, "interval_ms": 60_000})).collect();
@@ -177,14 +179,15 @@ fn a_list_that_is_said_again_is_the_same_list_whatever_part_of_it_was_stored_bef
     let again = list(60, "reload", 90, &a, Some(30));
     assert_eq!(spans(&[&start[..], slice::from_ref(&again)].concat())?, changed);
     assert_eq!(spans_and_rows(&[&start[..], &[reload, again]].concat())?, (changed, 3));
-    // The lists of one revision on either side of another one are two lists.
+    // Two lists of one revision are different lists when a list of another revision lies between them.
     let back = [list(9, "reload", 30, &a, None), list(12, "reload", 40, &b, None), list(15, "reload", 50, &a, None)];
     let mut back = [&start[..1], &back].concat();
     back[2]["configuration"]["revision"] = json!("other");
     let mut lost = back.clone();
     lost[3] = list(70, "reload", 110, &a, Some(50));
     assert_eq!(spans_and_rows(&lost)?, spans_and_rows(&back)?);
-    // A reload that changed no monitor is as old as the start, whose own record may have been stored.
+    // The list of a reload that changed no monitor is due since the start. The record of the start may have been
+    // stored.
     let same = list(60, "reload", 90, &a, Some(0));
     assert_eq!(spans(&[&start[..1], &[same]].concat())?, whole[..1]);
     Ok(())

@@ -1,4 +1,4 @@
-//! Where do passwords go? To the site that they are for, and nowhere else.
+//! The test asks whether passwords reach the site that they are for, and whether they are shown nowhere else.
 
 use std::fs;
 
@@ -10,10 +10,11 @@ use e2e::ports::free_port;
 use e2e::web::{Answer, Web};
 use serde_json::json;
 
-/// Part of every secret of this test.
+/// A part of every secret of this test.
 const SECRET: &str = "s3cret";
 
-/// What a secret may look like elsewhere: as it is, and within the base64 of a basic authentication, by where it begins.
+/// The forms in which a secret could appear elsewhere: the plain text, and the text within the base64 of a basic
+/// authentication, which depends on the place where the secret begins.
 const SHAPES: [&str; 4] = [SECRET, "czNjcmV0", "MzY3JldA", "zM2NyZX"];
 
 #[test]

@@ -1,4 +1,5 @@
-//! Encrypted and guarded ways to Kafka and PostgreSQL: do records pass where they may, and wait where they may not?
+//! Connections to Kafka and PostgreSQL are encrypted or need a login. The tests ask whether records pass where they
+//! may, and whether they wait where they may not.
 
 use anyhow::{Result, ensure};
 use e2e::agent::{Agent, AgentSetup};
@@ -11,10 +12,10 @@ use serde_json::{Value, json};
 
 use crate::truth::{assert_each_request_has_one_row, assert_verified, await_no_lag, settle};
 
-/// A password that opens nothing.
+/// A password that no server accepts.
 const WRONG: &str = "s3cret-that-is-wrong";
 
-/// How a daemon goes to Kafka.
+/// The options by which a daemon connects to Kafka.
 #[derive(Clone)]
 struct Entrance {
     servers: String,

@@ -1,4 +1,5 @@
-//! Does what people are told of a window hold the truth, whatever arrived of it?
+//! Only a part of a window's results may have arrived. The tests ask whether the figures that people see for the window
+//! are true in each such case.
 
 use std::sync::OnceLock;
 
@@ -15,14 +16,14 @@ mod doubled;
 mod gone;
 mod spans;
 
-/// A run of an agent that checks the shop each minute, from three hours ago on.
+/// A run of an agent that checks the shop each minute. Its minutes count from three hours ago.
 struct Run {
     epoch: Uuid,
     agent: &'static str,
     records: Vec<Value>,
 }
 
-/// Three hours ago, at the full hour: the same for all of a test, also where an hour ends meanwhile.
+/// Returns the full hour of three hours ago. The value stays the same for a whole test, even if an hour ends meanwhile.
 fn begin() -> Timestamp {
     static BEGIN: OnceLock<Timestamp> = OnceLock::new();
     *BEGIN.get_or_init(|| {
@@ -54,7 +55,7 @@ impl Run {
         }));
     }
 
-    /// One check in each of these minutes, half a minute into it.
+    /// Adds one check in each of these minutes, 30 seconds after the begin of the minute.
     fn checks(&mut self, minutes: std::ops::Range<i64>, outcome: impl Fn(i64) -> &'static str) {
         for at in minutes {
             let checked_at = minute(at) + SignedDuration::from_secs(30);
@@ -75,7 +76,7 @@ impl Run {
         self.records.push(record);
     }
 
-    /// Sends the records from `first` to before `end`, by their place.
+    /// Sends the records at these places.
     fn send(&self, stack: &Stack, places: impl std::slice::SliceIndex<[Value], Output = [Value]>) -> Result<()> {
         let values: Vec<Vec<u8>> = self.records[places].iter().map(|it| it.to_string().into_bytes()).collect();
         stack.topic.produce_all(values.iter().map(|value| (Some(self.agent.as_bytes()), Some(value.as_slice()))))?;
@@ -83,7 +84,8 @@ impl Run {
     }
 }
 
-/// A stack whose topic keeps when messages were sent, or only when they came to the broker.
+/// Starts a stack whose topic keeps the times at which messages were sent, or only the times at which they reached the
+/// broker.
 fn stack_that_keeps_times_of_sending(keeps: bool) -> Result<Stack> {
     let stack = Stack::start()?;
     if !keeps {
@@ -100,7 +102,7 @@ fn await_consumed(stack: &Stack, collector: &Collector) {
     });
 }
 
-/// What is told of the shop in the first two hours.
+/// Returns the report on the shop for the first two hours.
 fn told(collector: &Collector) -> Result<Value> {
     let (from, to) = (begin().to_string(), minute(120).to_string());
     let ended = collector.command(&["report", "--from", &from, "--to", &to, "--format", "json"])?;
@@ -113,7 +115,8 @@ fn bounds(told: &Value) -> Result<(f64, f64)> {
     Ok((of("lower")?, of("upper")?))
 }
 
-/// It is down in the second half of the hour in which the agent is away.
+/// Returns the true outcome at a minute. The shop is down from minute 75 to minute 105, in the middle of the hour in
+/// which the agent is away.
 fn truth(minute: i64) -> &'static str {
     if (75..105).contains(&minute) { "timeout" } else { "success" }
 }
@@ -124,7 +127,8 @@ fn an_agent_that_was_away_leaves_bounds_that_hold_the_truth_and_its_backlog_make
     let collector = stack.collector().start()?;
     let mut run = Run::start("edge", -60);
     run.checks(-60..120, truth);
-    // All but the second hour, whose results are in the outbox of an agent that can't be reached.
+    // Everything but the second hour is sent. The results of the second hour are in the outbox of an agent that cannot
+    // be reached.
     run.send(&stack, ..121)?;
     await_consumed(&stack, &collector);
 
@@ -175,7 +179,8 @@ fn time_in_which_no_one_looked_is_no_uptime_though_the_only_agent_stopped_cleanl
     Ok(())
 }
 
-/// What the collector answers at a path of its API. A collector on a busy machine may ask to come again.
+/// Returns the collector's answer at a path of its API. A collector on a busy machine may answer 503, and is then asked
+/// again.
 pub(crate) fn api(collector: &Collector, path: &str) -> Result<Value> {
     let answer = eventually("the collector has time for an answer", || {
         let answer = collector.get(&format!("/api/v1/{path}"))?;
@@ -187,7 +192,7 @@ pub(crate) fn api(collector: &Collector, path: &str) -> Result<Value> {
     serde_json::from_str(body).with_context(|| body.to_owned())
 }
 
-/// The verdict on the shop, and how each of three agents stands to it.
+/// Returns the verdict on the shop, and what each agent sees of it.
 fn verdict(collector: &Collector) -> Result<(Value, Vec<Value>)> {
     let shop = api(collector, "monitors/shop")?;
     let latest =
@@ -239,7 +244,8 @@ fn one_of_three_agents_that_fails_is_the_path_all_three_are_the_target_and_silen
         Ok(())
     });
 
-    // The agents checked last a quarter of an hour ago, and said nothing since.
+    // The times are moved back, as if the agents had made their last checks a quarter of an hour ago and had reported
+    // nothing since then.
     stack.database.execute("select website_monitor.make_results_partition((now() - interval '1 day')::date)")?;
     for table in ["agents set last_seen = last_seen", "results set checked_at = checked_at"] {
         let earlier = format!("update website_monitor.{table} - interval '15 minutes'");
@@ -262,7 +268,7 @@ fn pages_tell_the_percentiles_that_readers_of_the_tables_get() -> Result<()> {
     let collector = stack.collector().with_pages()?.start()?;
     let mut run = Run::start("edge", 0);
     run.checks(0..170, |_| "success");
-    // From below the first bound of the buckets to beyond the last one.
+    // The response times reach from below the first bound of the buckets to beyond the last one.
     for (n, record) in run.records.iter_mut().skip(1).enumerate() {
         record["response_time_us"] = json!((300.0 * 1.07_f64.powi(n as i32)) as u64);
     }

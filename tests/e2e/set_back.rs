@@ -1,6 +1,7 @@
-//! What becomes of results when a store goes back: the database to an older copy, a log to before its tail?
+//! Stores return to an earlier state: the database is set back to an older copy, or a Kafka log loses its tail.
 //!
-//! Everything that Kafka still has has to be a row of its own monitor and agent, once, without anybody's word.
+//! After that, every result that Kafka still has must be one row of its own monitor and agent. No person does
+//! anything for this.
 
 mod any_order;
 mod databases;
@@ -20,14 +21,14 @@ use uuid::Uuid;
 
 use crate::store::assert_proven;
 
-/// What is sent: results of one monitor by one agent, each of a run.
+/// Counts the results that a test sent, by agent and monitor. Each call of `send` is a run of its own.
 #[derive(Default)]
 struct Story {
     sent: BTreeMap<(String, String), u64>,
 }
 
 impl Story {
-    /// An agent checks a monitor this many times, and sends that. Its name decides on the partition.
+    /// Sends this number of results of a monitor in the name of an agent. The name decides the partition.
     fn send(&mut self, stack: &Stack, agent: &str, monitor: &str, count: u64) -> Result<()> {
         let epoch = Uuid::new_v4();
         let messages: Vec<Vec<u8>> =
@@ -38,7 +39,7 @@ impl Story {
         Ok(())
     }
 
-    /// Waits until each result is a row of its own monitor and agent, once, and nothing else is.
+    /// Waits until each sent result is one row of its own monitor and agent, and no other row exists.
     fn await_told(&self, stack: &Stack, collector: &Collector) {
         eventually("all that was sent is a row of its own", || {
             let told = told(stack)?;
@@ -47,7 +48,7 @@ impl Story {
         });
     }
 
-    /// The same, and the proof of it.
+    /// Waits for the same rows as `await_told`, and asserts that `verify` proves them.
     fn assert_proven(&self, stack: &Stack, collector: &Collector) -> Result<()> {
         self.await_told(stack, collector);
         assert_proven(&collector.verify()?);
@@ -63,7 +64,7 @@ fn result(epoch: Uuid, seq: u64, agent: &str, monitor: &str) -> Value {
     })
 }
 
-/// How many results of each monitor each agent has.
+/// Counts the stored results of each agent and monitor.
 fn told(stack: &Stack) -> Result<BTreeMap<(String, String), u64>> {
     #[derive(Deserialize)]
     struct Told {

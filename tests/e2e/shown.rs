@@ -1,4 +1,5 @@
-//! Is what is shown over HTTP what agents saw, and is it shown to anyone who may see it, and to no one else?
+//! The collector shows results over HTTP. The tests ask whether it shows what agents saw, whether only clients that may
+//! see it get it, and whether the collector says when it is ready.
 
 use anyhow::{Context, Result, ensure};
 use e2e::collector::Collector;

@@ -1,4 +1,4 @@
-//! Does the ground hold that the other tests stand on?
+//! Tests the test environment itself: the servers and helpers on which the other tests rely.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -122,7 +122,7 @@ fn a_web_server_knows_what_it_was_asked() -> Result<()> {
 #[test]
 fn a_process_ends_with_the_one_that_started_it() -> Result<()> {
     if let Ok(file) = std::env::var("STACK_TEST_CHILD") {
-        // We are the test process that will be killed.
+        // This process is the test process that will be killed.
         let mut sleep = Command::new("sleep");
         sleep.arg("600");
         let at = e2e::directory::directory("sleep")?;
@@ -150,6 +150,6 @@ fn a_process_ends_with_the_one_that_started_it() -> Result<()> {
 }
 
 fn is_alive(pid: u32) -> bool {
-    // One that has ended but that no one has waited for yet is a zombie.
+    // A process that has ended is a zombie until its parent has waited for it. It does not count as alive.
     std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
 }

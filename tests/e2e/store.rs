@@ -1,4 +1,5 @@
-//! Does each message come to exactly one end, whatever happens to the database and to collectors?
+//! The database and collectors fail in several ways. The tests ask whether each message is still stored once or set
+//! aside once.
 
 use anyhow::{Result, ensure};
 use e2e::collector::{Collector, Verification};
@@ -18,7 +19,7 @@ mod rivals;
 pub(crate) mod summaries;
 mod surprises;
 
-/// A result of some monitor, as it is on the wire.
+/// Returns a result in the format of the wire. The sequence number decides the monitor.
 fn result(epoch: Uuid, seq: u64, checked_at: Timestamp) -> Value {
     let monitor = format!("monitor {}", seq % 7);
     json!({
@@ -32,20 +33,20 @@ fn days_ago(days: i64) -> Timestamp {
     Timestamp::now() - SignedDuration::from_hours(24 * days)
 }
 
-/// Sends values, all under one key.
+/// Sends all values under one key.
 fn send(stack: &Stack, values: impl IntoIterator<Item = Value>) -> Result<()> {
     let values: Vec<Vec<u8>> = values.into_iter().map(|value| value.to_string().into_bytes()).collect();
     stack.topic.produce_all(values.iter().map(|value| (Some(&b"key"[..]), Some(value.as_slice()))))?;
     Ok(())
 }
 
-/// Sends results 1 to `count` of some epochs, those of an epoch in order.
+/// Sends the results 1 to `count` of each epoch. The results of an epoch are in order.
 fn send_results(stack: &Stack, epochs: &[Uuid], count: u64) -> Result<()> {
     let now = Timestamp::now();
     send(stack, (1..=count).flat_map(|seq| epochs.iter().map(move |epoch| result(*epoch, seq, now))))
 }
 
-/// Waits until the collectors' group has consumed and committed all.
+/// Waits until the collectors' group has consumed and committed all messages.
 pub(crate) fn await_consumed(stack: &Stack, group: &str) {
     eventually("everything is consumed and committed", || {
         let lag = stack.topic.lag(group)?;
@@ -341,7 +342,8 @@ fn connections_that_are_cut_at_any_moment_cost_nothing() -> Result<()> {
     while stored < 12_000 {
         stack.database.proxy.cut();
         cuts += 1;
-        // On a busy machine a batch may take longer than the time from one look to the next.
+        // The next cut waits for new rows, because on a busy machine a batch may take longer than the time between two
+        // looks.
         stored = eventually("more is stored since the last cut", || {
             let now = rows(&stack)?;
             ensure!(now > stored, "{now} rows\n{}", collector.log());

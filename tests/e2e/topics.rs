@@ -1,4 +1,5 @@
-//! Is the topic one that keeps results, and is nothing of it taken for a result that is none?
+//! The tests ask whether a topic that the programs make deletes by age, whether a compacted topic is warned of and not
+//! read, and whether the marker of a transaction does not count as a message.
 
 use anyhow::{Result, ensure};
 use e2e::web::Answer;

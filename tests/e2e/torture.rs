@@ -1,13 +1,13 @@
-//! Agents killed at any moment, over and over: is each result in the table, once?
+//! Agents are killed at random moments, again and again. The test asks whether each result is in the table once.
 //!
 //! ```text
 //!  web server ◀── agents, each with an outbox of its own ══▶ Kafka ══▶ collector ──▶ PostgreSQL
 //!      │            ▲ kill -9, again and again                          ▲ kill -9, now and then
 //!      └── what was asked ────────────── compared with ─────────────────── what is stored
 //! ```
-//! The outbox has the smallest bound and the results are large, so chunks are rolled and freed all the time; in some
-//! runs Kafka is nowhere, so a backlog grows over several of them. A usual run makes a few kills; with `TORTURE=full`
-//! as many as `./dev torture table` promises.
+//! The outbox has the smallest size limit and the results are large, so chunks are rolled and freed all the time. In
+//! some runs the agent reaches no Kafka, so a backlog grows over several runs. A usual run makes a few kills. With
+//! `TORTURE=full` it makes as many kills as `./dev torture table` promises.
 
 mod judge;
 mod life;
@@ -25,10 +25,11 @@ use judge::Judgement;
 use life::Life;
 use traces::Counts;
 
-/// Long enough for an heir to take over and to store something.
+/// The time between two kills of a collector. It is long enough for the next collector to take over and to store
+/// something.
 const BETWEEN_KILLS_OF_A_COLLECTOR: Duration = Duration::from_secs(12);
 
-/// Agents that live beside one another, and how often each is killed.
+/// The number of agents that run at the same time, and the number of kills of each agent.
 struct Scale {
     agents: usize,
     kills: usize,
@@ -93,7 +94,7 @@ fn a_kill_at_any_moment_loses_nothing_and_repeats_nothing_in_the_table() -> Resu
         began.elapsed().as_secs(),
         appended - results,
     )?;
-    // Otherwise it was no torture.
+    // A run of at least 100 kills must meet each of these moments, because it proves little otherwise.
     let met = counts.before_the_epoch > 0 && counts.rolls > 0 && counts.frees > 0 && counts.with_sends_in_flight > 0;
     ensure!(met || scale.kills < 100, "the kills did not meet everything");
     Ok(())

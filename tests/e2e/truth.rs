@@ -1,7 +1,7 @@
-//! The web server's log against the table.
+//! Compares the web server's log with the table of results.
 //!
-//! A row says when its check began and how long it took, and a monitor never overlaps itself. So each request lies in
-//! the time of exactly one row of its url, unless something was lost or stored twice.
+//! A row says when its check began and how long the check took, and the checks of a monitor never overlap. So each
+//! request lies in the time of exactly one row of its url, unless a result was lost or was stored twice.
 
 use std::collections::BTreeMap;
 
@@ -14,10 +14,10 @@ use e2e::web::Request;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-/// Clocks are read one after the other, and times are cut to microseconds.
+/// The slack of comparisons of times. The clocks are read one after the other, and times are cut to microseconds.
 const SLACK_US: i64 = 1_000;
 
-/// How long a request may wait in the queue of the web server.
+/// The longest time that a request may wait in the queue of the web server.
 const QUEUED_US: i64 = 5_000_000;
 
 /// The table of results.
@@ -41,7 +41,7 @@ pub(crate) struct Row {
     pub(crate) error: Option<String>,
 }
 
-/// All results, in an order that does not depend on how they came in.
+/// Returns all results, in an order that does not depend on the order of their arrival.
 pub(crate) fn rows(stack: &Stack) -> Result<Vec<Row>> {
     stack.database.rows(
         "select a.name as agent, m.name, m.url, m.pattern, e.epoch, r.seq, \
@@ -57,20 +57,20 @@ pub(crate) fn rows(stack: &Stack) -> Result<Vec<Row>> {
 /// Requests and rows that do not belong together one to one.
 #[derive(Debug, Default)]
 pub(crate) struct Mismatches {
-    /// By their place in the web server's log.
+    /// The requests without a row, by their place in the web server's log.
     pub(crate) requests_without_row: BTreeMap<usize, Request>,
     pub(crate) requests_with_several_rows: Vec<(Request, Vec<Row>)>,
     pub(crate) rows_without_request: Vec<Row>,
 }
 
 impl Row {
-    /// When its check ended, in microseconds.
+    /// Returns the time at which the check ended, in microseconds.
     fn ended_us(&self) -> i64 {
         self.began_us + self.response_time_us
     }
 
-    /// Up to when the web server may have seen the request. On a busy machine it sees one that waits in its queue after the
-    /// check has given up waiting for the answer.
+    /// Returns the latest time at which the web server may have seen the request. On a busy machine a request waits in
+    /// the queue of the web server, and the server may see it after the check has given up waiting for the answer.
     fn seen_until_us(&self) -> i64 {
         let queued = if self.outcome == "timeout" { QUEUED_US } else { 0 };
         self.ended_us() + SLACK_US + queued
@@ -78,7 +78,7 @@ impl Row {
 }
 
 impl Mismatches {
-    /// Whether requests and rows belong together one to one.
+    /// Returns whether requests and rows belong together one to one.
     pub(crate) fn is_empty(&self) -> bool {
         self.requests_without_row.is_empty()
             && self.requests_with_several_rows.is_empty()
@@ -88,15 +88,15 @@ impl Mismatches {
 
 /// Looks for the row of each request, and for the request of each row whose url is the web server's.
 ///
-/// Of the rows in whose time a request lies, give or take the slack, it takes the one that ended first: on a busy machine
-/// the next check of the monitor may begin right after the one that the request is of, within the slack.
+/// A request may lie in the time of several rows, because the slack widens these times. Then the row that ended first
+/// is taken. On a busy machine the next check of the monitor may begin within the slack after the check of the request.
 pub(crate) fn mismatches(stack: &Stack) -> Result<Mismatches> {
     let ours = stack.web.url("/");
     let rows = rows(stack)?.into_iter().filter(|row| row.url.starts_with(&ours));
     Ok(compare(stack.web.requests(), rows, |path| stack.web.url(path)))
 }
 
-/// The requests in the order in which the web server saw them, the rows in any order.
+/// Compares requests, in the order of the web server's log, with rows in any order.
 fn compare(requests: Vec<Request>, rows: impl Iterator<Item = Row>, url: impl Fn(&str) -> String) -> Mismatches {
     let mut unasked: BTreeMap<String, BTreeMap<i64, Vec<Row>>> = BTreeMap::new();
     for row in rows {
@@ -122,7 +122,7 @@ fn compare(requests: Vec<Request>, rows: impl Iterator<Item = Row>, url: impl Fn
     found
 }
 
-/// Every request that the web server saw has exactly one row, and there is no row that no one asked for.
+/// Asserts that every request that the web server saw has exactly one row, and that no row is without a request.
 #[track_caller]
 pub(crate) fn assert_each_request_has_one_row(stack: &Stack) -> Result<()> {
     let found = mismatches(stack)?;
@@ -131,7 +131,7 @@ pub(crate) fn assert_each_request_has_one_row(stack: &Stack) -> Result<()> {
     assert_no_number_twice(stack)
 }
 
-/// No sequence number has two rows, which the table's own key would allow for other times.
+/// Asserts that no sequence number has two rows. The key of the table would allow two rows with different times.
 #[track_caller]
 pub(crate) fn assert_no_number_twice(stack: &Stack) -> Result<()> {
     let numbers = stack.database.count(&format!("(select distinct epoch_id, seq from {RESULTS}) numbers"))?;
@@ -139,7 +139,7 @@ pub(crate) fn assert_no_number_twice(stack: &Stack) -> Result<()> {
     Ok(())
 }
 
-/// Waits until this many more requests came in.
+/// Waits until this number of further requests came in.
 pub(crate) fn await_requests(stack: &Stack, more: u64) {
     let before = stack.web.total();
     eventually(&format!("{more} more requests"), || {
@@ -149,7 +149,7 @@ pub(crate) fn await_requests(stack: &Stack, more: u64) {
     });
 }
 
-/// Waits until this many more rows are there.
+/// Waits until this number of further rows are stored.
 #[track_caller]
 pub(crate) fn await_rows(stack: &Stack, more: u64) -> Result<()> {
     let before = stack.database.count(RESULTS).unwrap_or(0);
@@ -171,7 +171,7 @@ pub(crate) fn await_no_lag(stack: &Stack, collector: &Collector) {
     });
 }
 
-/// Waits until Kafka has all that stood in the agent's outbox up to a position.
+/// Waits until Kafka has all records of the agent's outbox up to a position.
 #[track_caller]
 pub(crate) fn await_delivered(agent: &Agent, position: u64) {
     eventually("what waited is delivered", || {
@@ -181,10 +181,11 @@ pub(crate) fn await_delivered(agent: &Agent, position: u64) {
     });
 }
 
-/// Stops the agent cleanly and waits until all that it measured is stored.
+/// Stops the agent cleanly and waits until all of its records are stored.
 #[track_caller]
 pub(crate) fn settle(stack: &Stack, agent: &Agent, collector: &Collector) -> Result<()> {
-    // A stop waits for Kafka for a few seconds only. One that began to write a moment ago does not tell how it stands yet.
+    // The records are awaited before the stop, because a stop waits for Kafka for a few seconds only. The status is
+    // asked for repeatedly, because an outbox that began to write a moment ago does not tell it yet.
     let position = eventually("the outbox tells how it stands", || Ok(agent.outbox_status()?.position));
     await_delivered(agent, position);
     let ended = agent.stop()?;
@@ -194,7 +195,7 @@ pub(crate) fn settle(stack: &Stack, agent: &Agent, collector: &Collector) -> Res
     Ok(())
 }
 
-/// `verify` finds nothing missing, and the account of each epoch and of all adds up.
+/// Asserts that `verify` finds nothing missing, and that the counts of each epoch and of the total add up.
 #[track_caller]
 pub(crate) fn assert_verified(collector: &Collector) -> Result<Verification> {
     let verification = collector.verify()?;
@@ -206,7 +207,7 @@ pub(crate) fn assert_verified(collector: &Collector) -> Result<Verification> {
     Ok(verification)
 }
 
-/// On a busy machine a check that is late ends right before the next one begins.
+/// A late check on a busy machine ends right before the next check begins.
 #[test]
 fn a_request_at_the_end_of_its_check_is_not_taken_for_one_of_the_next_check() {
     let row = |began_us: i64, response_time_us: i64| Row {

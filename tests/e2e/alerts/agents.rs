@@ -1,4 +1,5 @@
-//! Agents in trouble: that is told of them, and not of the sites that they were to look at.
+//! Agents are in trouble. The tests ask whether alerts are about the agents, and not about the sites that the agents
+//! should check.
 
 use anyhow::{Result, ensure};
 use e2e::{Stack, eventually};
@@ -49,7 +50,7 @@ fn what_a_new_agent_dropped_is_told_and_by_a_new_collector_over_old_tables_nothi
     assert_eq!(reason(&stack, 0)?, "it declared 9001 records dropped, of 9001 in all");
     first.stop()?;
 
-    // As if that were old, and no rule had looked at it.
+    // The tables are changed as if the epochs were old and no rule had evaluated them.
     stack.database.execute(
         "update website_monitor.epochs set first_seen = now() - interval '25 hours';
          delete from website_monitor.alerts",
@@ -66,7 +67,7 @@ fn what_a_new_agent_dropped_is_told_and_by_a_new_collector_over_old_tables_nothi
     Ok(())
 }
 
-/// A record by which the numbers from `first` to `last` of its own epoch are declared dropped.
+/// Returns a declaration that the numbers from `first` to `last` of its own epoch are dropped.
 fn dropped(epoch: Uuid, seq: u64, first: u64, last: u64) -> Value {
     json!({
         "v": 1, "kind": "dropped", "epoch": epoch, "seq": seq, "agent": "forged", "dropped_at": Timestamp::now(),
@@ -74,7 +75,7 @@ fn dropped(epoch: Uuid, seq: u64, first: u64, last: u64) -> Value {
     })
 }
 
-/// Why the first alert of a message fires.
+/// Returns why the first alert of a message fires.
 fn reason(stack: &Stack, message: usize) -> Result<String> {
     let body: Value = serde_json::from_slice(&hooked(&stack.web)[message].body)?;
     Ok(body["alerts"][0]["reason"].as_str().unwrap_or_default().to_owned())

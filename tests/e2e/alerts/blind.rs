@@ -1,4 +1,5 @@
-//! That the monitoring sees nothing is told by what still can tell, once, and so is that it sees again.
+//! The monitoring sees nothing, because Kafka or the database is away. The tests ask whether a collector that still can
+//! tell this tells it once, and whether it tells the return once.
 
 use std::time::{Duration, Instant};
 
@@ -10,14 +11,14 @@ use serde_json::{Value, json};
 
 use super::{alerts, await_told, firing, hooked, resolved, told};
 
-/// It is longer than a collector needs on a busy machine until it has reached Kafka after its start.
+/// The time after which the rule fires. A collector on a busy machine reaches Kafka sooner than this after its start.
 const LASTING: Duration = Duration::from_secs(15);
 
 fn blind(web: &Web) -> Value {
     alerts(web, json!({"rules": [{"name": "blind", "what": "blind", "for": LASTING.as_secs()}]}))
 }
 
-/// A collector that has been seen to reach Kafka by the rule.
+/// Starts a collector, and waits until the rule has noted that the collector reaches Kafka.
 fn that_sees(stack: &Stack) -> Result<Collector> {
     let collector = stack.collector().with_pages()?.set("alerts", blind(&stack.web)).start()?;
     await_sight(stack, &collector);
@@ -33,7 +34,7 @@ fn await_sight(stack: &Stack, collector: &Collector) {
     );
 }
 
-/// Waits until there is no such row.
+/// Waits until this table or condition has no rows.
 fn await_none(stack: &Stack, collector: &Collector, of: &str) {
     eventually(&format!("there is none of {of}"), || {
         let rows = stack.database.count(of)?;
@@ -53,7 +54,7 @@ fn await_evaluated(collector: &Collector) {
     });
 }
 
-/// Waits until it is told, as the first of all, that the collector is blind without this part.
+/// Waits until the first message tells that the collector is blind without this part.
 fn await_blind(stack: &Stack, collector: &Collector, part: &str) -> Result<()> {
     assert_eq!(await_told(&stack.web, 1, &[collector]), [firing(&[part])]);
     let request = &hooked(&stack.web)[0];
@@ -91,7 +92,7 @@ fn one_of_two_collectors_that_reaches_kafka_is_enough_to_see() -> Result<()> {
     let setup = || stack.collector().set("alerts", blind(&stack.web));
     let sees = setup().start()?;
     await_sight(&stack, &sees);
-    // Nothing listens there.
+    // No server listens at this address.
     let cut_off = setup().with_pages()?.set("kafka.bootstrap_servers", "127.0.0.1:1").start()?;
     let began = Instant::now();
     await_evaluated(&cut_off);
@@ -119,7 +120,7 @@ fn that_the_database_is_away_is_told_directly_and_once_by_a_collector_and_so_is_
     let both = [firing(&["database"]), resolved("database")];
     assert_eq!(await_told(&stack.web, 2, &[&collector]), both);
 
-    // Another episode is told again; nothing else was told in between.
+    // A second outage of the database is told again. No other message came in between.
     stack.database.server.kill()?;
     let of_both = await_told(&stack.web, 3, &[&collector]);
     assert_eq!(of_both, [&both[..], &[firing(&["database"])]].concat());

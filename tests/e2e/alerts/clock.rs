@@ -1,4 +1,5 @@
-//! A clock that is set back hides no failure, though what succeeded before is dated later.
+//! The clock of an agent is set back, so earlier successes are dated later than new failures. The test asks whether the
+//! failures are still told.
 
 use anyhow::{Result, ensure};
 use e2e::{Stack, eventually};
@@ -25,7 +26,7 @@ fn what_fails_after_a_clock_was_set_back_is_told_with_its_true_time() -> Result<
         record
     };
     send(&of_then(start(after, &["shop".into()])), behind())?;
-    // A check that went on meanwhile is dated as it began.
+    // A check that was under way when the clock was set back is dated by the time of its begin.
     send(&check(after, 2, "shop", now, "success"), behind())?;
     for (seq, seconds) in [(3, 60), (4, 0)] {
         send(&check(after, seq, "shop", behind() - SignedDuration::from_secs(seconds), "timeout"), behind())?;

@@ -1,4 +1,4 @@
-//! `alerts test`: is a receiver told, before anything fails?
+//! The command `alerts test` sends a message before anything fails. The tests ask whether receivers get it.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! Receivers that refuse, and collectors that die while they tell them.
+//! Receivers refuse messages, and collectors are killed while they send messages.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -76,7 +76,7 @@ fn a_message_whose_sender_was_killed_is_told_by_another_collector_under_the_same
     let sender = collectors.iter().find(|collector| collector.id() == Some(id)).context("the sender")?;
     sender.kill();
     stack.web.site(HOOK, Answer::status(204));
-    // As if its time were over.
+    // The claim is changed as if its time were over.
     stack.database.execute("update website_monitor.notifications set claimed_until = now()")?;
     eventually("the other one has sent it", || {
         let sent = stack.database.count("website_monitor.notifications where sent_at is not null and attempts = 2")?;
@@ -105,7 +105,7 @@ fn what_a_receiver_refuses_holds_up_what_follows_until_it_is_given_up() -> Resul
     fail(&stack, "old")?;
     waits("last_error is not null");
     let put_off = || {
-        // As if it had been tried for long.
+        // The message is changed as if it had been tried for a long time.
         let later = "set attempts = 99, not_before = now() + interval '1 hour' where sent_at is null";
         stack.database.execute(&format!("update website_monitor.notifications {later}"))
     };
@@ -126,7 +126,7 @@ fn what_a_receiver_refuses_holds_up_what_follows_until_it_is_given_up() -> Resul
     waits("attempts = 0");
     stack.web.site(HOOK, Answer::status(204));
     let refused = hooked(&stack.web).len();
-    // As if it had been tried for a day.
+    // The message is changed as if it had been tried for a day.
     stack.database.execute(
         "update website_monitor.notifications set created_at = now() - interval '25 hours'
          where last_error is not null and sent_at is null",
@@ -160,7 +160,7 @@ fn what_begins_and_ends_while_a_message_waits_for_more_is_never_told() -> Result
     waits(2);
     send(&stack, &[check(epoch, 6, "shop", Timestamp::now(), "success")])?;
     waits(1);
-    // What no one evaluates any more is said to be so.
+    // `alerts list` says of an alert that no collector evaluates it any more.
     collector.stop()?;
     stack.database.execute("update website_monitor.alerts set judged_at = now() - interval '1 hour'")?;
     let ended = collector.command(&["alerts", "list"])?;
@@ -206,7 +206,7 @@ fn a_message_that_is_too_long_is_told_shorter_and_one_that_is_refused_for_good_h
     let told = await_told(&stack.web, 3, &[&collector]);
     assert_eq!(told[2..], [firing(&["next"])]);
 
-    // A receiver that takes the shorter form has been told.
+    // A message counts as sent when the receiver takes only its shorter form.
     let between = (short.body.len() + whole.body.len()) / 2;
     stack.web.site(HOOK, Answer::status(204).at_most(between));
     let name = "mail ".repeat(50);

@@ -1,4 +1,4 @@
-//! A site that fails in the eyes of one agent, while another one that checks seldom has not looked since that began.
+//! One agent sees a site fail. Another agent checks the site seldom and has not checked it since the failures began.
 
 use anyhow::{Result, ensure};
 use e2e::collector::Collector;
@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{alerts, await_told, check, firing, resolved, send, start};
 use crate::seen::api;
 
-/// An agent of that name that is to check a shop at an interval, and what it sent.
+/// An agent that should check the shop at an interval, and the number of records that it sent.
 struct Agent {
     name: &'static str,
     epoch: Uuid,
@@ -26,7 +26,7 @@ impl Agent {
         Ok(agent)
     }
 
-    /// Checks this number of seconds ago, with this outcome.
+    /// Sends checks with this outcome. Each check was this number of seconds ago.
     fn checked(&mut self, stack: &Stack, seconds_ago: impl IntoIterator<Item = i64>, outcome: &str) -> Result<()> {
         let now = Timestamp::now();
         let of = |seconds| {
@@ -43,7 +43,8 @@ impl Agent {
     }
 }
 
-/// Waits until the shop is so, by the look of the agent that checks often and of the one that does seldom.
+/// Waits until the shop has this verdict, and until both agents see it like this: the one that checks often and the one
+/// that checks seldom.
 fn await_verdict(collector: &Collector, verdict: &str, often: &str, seldom: &str) {
     eventually(&format!("the shop is {verdict}"), || {
         let shop = api(collector, "monitors/shop")?;

@@ -1,4 +1,4 @@
-//! Mail to several addresses, some of which are refused.
+//! Collectors send mail to several addresses, and the mail server refuses some of them.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::{alerts, fail};
 
 const TO: [&str; 3] = ["boss@example.org", "ops@example.org", "third@example.org"];
 
-/// Two collectors that tell three addresses by a mail server.
+/// Starts two collectors that send mail to three addresses through a mail server.
 fn collectors(stack: &Stack, mail: &Mail) -> Result<[Collector; 2]> {
     collectors_for(stack, mail, &TO)
 }
@@ -24,7 +24,7 @@ fn collectors_for(stack: &Stack, mail: &Mail, to: &[&str]) -> Result<[Collector;
     Ok([start()?, start()?])
 }
 
-/// What both collectors tell of themselves by that metric, together.
+/// Returns the sum of this metric over both collectors.
 fn counted(collectors: &[Collector; 2], metric: &str) -> Result<f64> {
     let told = |collector: &Collector| -> Result<f64> {
         let metrics = collector.get("/metrics")?;
@@ -34,7 +34,7 @@ fn counted(collectors: &[Collector; 2], metric: &str) -> Result<f64> {
     collectors.iter().map(told).sum()
 }
 
-/// Waits until that many messages are so.
+/// Waits until this number of messages meets the condition.
 fn await_messages(stack: &Stack, collectors: &[Collector; 2], count: u64, condition: &str) {
     eventually(condition, || {
         let messages = stack.database.count(&format!("website_monitor.notifications where {condition}"))?;
@@ -91,7 +91,7 @@ fn an_address_that_is_put_off_is_told_later_in_order_and_holds_up_no_one_else() 
     let collectors = collectors(&stack, &mail)?;
     fail(&stack, "shop")?;
     await_messages(&stack, &collectors, 1, "sent_at is null and last_error like '%come again'");
-    // As if it had been tried for long.
+    // The message is changed as if it had been tried for a long time.
     stack.database.execute(
         "update website_monitor.notifications set not_before = now() + interval '1 hour' where last_error is not null",
     )?;
@@ -126,7 +126,7 @@ fn a_refusal_for_good_that_no_one_escapes_is_not_the_addresses_and_is_tried_agai
 #[test]
 fn a_server_that_takes_its_time_over_a_mail_is_handed_it_once_and_then_the_next_one() -> Result<()> {
     let (stack, mail) = (Stack::start()?, Mail::start()?);
-    // Longer than a claim lasts that is not renewed.
+    // The server takes longer than a claim lasts that is not renewed.
     mail.take_slowly(Duration::from_secs(40));
     let collectors = collectors_for(&stack, &mail, &TO[..1])?;
     fail(&stack, "shop")?;

@@ -1,4 +1,4 @@
-//! Everything fails at once.
+//! All monitors fail at the same time.
 
 use anyhow::{Result, ensure};
 use e2e::Stack;

@@ -1,4 +1,5 @@
-//! Sites that go down and come back, with collectors that are killed and started again.
+//! Sites go down and come back while collectors are killed and started again. The test asks whether each change is
+//! told.
 
 use anyhow::{Context, Result, ensure};
 use e2e::mail::Mail;
@@ -35,7 +36,8 @@ fn a_site_that_goes_down_and_comes_back_is_told_twice_anyone_who_is_killed_or_st
 
     stack.web.site(shop, Answer::status(503));
     assert_eq!(await_told(&stack.web, 1, &both), [firing(&["shop"])]);
-    // Who is killed between sending and marking may have sent: another story.
+    // The test waits for the mark, because a collector that is killed between sending and marking may send twice.
+    // Another test covers that.
     eventually("all that was sent is marked as such", || {
         let waiting = stack.database.count("website_monitor.notifications where sent_at is null")?;
         ensure!(waiting == 0, "{waiting}");

@@ -1,11 +1,12 @@
-// Preloaded into an agent, this makes the disk of its outbox refuse for as long as a test wants.
+// This library is preloaded into an agent. It makes the disk of the agent's outbox refuse for as long as a test wants.
+// Three environment variables control it:
 //
 // DISK           the directory whose files are on that disk
-// DISK_REFUSES   a file; while it is there it says with which error number which calls fail:
+// DISK_REFUSES   a file; while it exists, it says with which error number which calls fail:
 //                s sync, w write, m make (files, directories), o open for writing and rename
 // DISK_REFUSED   a file that grows by one byte with each call that was refused
 //
-// A disk that is full takes a part of what is written first, as real ones do.
+// A disk that is full takes the first half of a long write, because real disks also take a part.
 
 #define _GNU_SOURCE
 #include <errno.h>
@@ -18,7 +19,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-// The error for a call of this kind on this path; 0 for none. The calls in here are made past what is below.
+// Returns the error for a call of this kind on this path, or 0 for no error. This function calls the kernel directly,
+// because the functions below would refuse its calls.
 static int refusal(char kind, const char *path)
 {
     const char *disk = getenv("DISK"), *refuses = getenv("DISK_REFUSES"), *refused = getenv("DISK_REFUSED");
@@ -61,7 +63,7 @@ static int fail(int error)
     return -1;
 }
 
-// What of a write gets through; none when it fails.
+// Returns how many bytes of a write are written. It is 0 when the write fails.
 static size_t taken(int error, size_t length)
 {
     return error == ENOSPC && length >= 512 ? length / 2 : 0;

@@ -1,4 +1,5 @@
-//! A disk that refuses when told to: a library that is loaded into the agent and answers some of its calls itself.
+//! Makes a disk that refuses when a test tells it to. A library is loaded into the agent and answers some of the
+//! agent's calls itself.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,13 +18,14 @@ const BOUND: Duration = Duration::from_secs(60);
 /// How a disk refuses.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Refusal {
-    /// EIO from `fsync` and its kin: what was written is there, for now.
+    /// `fsync` and similar calls fail with EIO. What was written can still be read for now.
     FailingSync,
-    /// EIO from `write`.
+    /// Calls that write fail with EIO.
     FailingWrites,
-    /// ENOSPC, after a part was written.
+    /// Calls that write fail with ENOSPC, long ones after a part was written. Making files and directories fails with
+    /// ENOSPC, too.
     Full,
-    /// EROFS from all that would change something.
+    /// All calls that would change something fail with EROFS.
     ReadOnly,
 }
 
@@ -31,7 +33,7 @@ impl Refusal {
     pub(super) const ALL: [Refusal; 4] =
         [Refusal::FailingSync, Refusal::FailingWrites, Refusal::Full, Refusal::ReadOnly];
 
-    /// As `refuse.c` reads it.
+    /// Returns the refusal in the format that `refuse.c` reads.
     fn orders(self) -> String {
         use rustix::io::Errno;
         let (error, calls) = match self {
@@ -81,7 +83,7 @@ impl RefusingDisk {
         Ok(fs::remove_file(&self.orders)?)
     }
 
-    /// How many calls were refused.
+    /// Returns how many calls were refused.
     pub(super) fn refusals(&self) -> u64 {
         fs::metadata(&self.refused).map_or(0, |metadata| metadata.len())
     }

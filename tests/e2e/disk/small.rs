@@ -1,4 +1,5 @@
-//! A small disk of an agent's own: a tmpfs that no one else sees, in a mount namespace that ends with the agent.
+//! Gives an agent a small disk of its own. The disk is a tmpfs in a mount namespace that ends with the agent, so no
+//! other process sees it.
 
 use std::fs;
 use std::path::PathBuf;
@@ -15,12 +16,12 @@ const BOUND: Duration = Duration::from_secs(60);
 const MOUNT: &str = "mount -t tmpfs -o size=24m,mode=700 tmpfs \"$1\" && shift && exec \"$@\"";
 
 pub(super) struct SmallDisk {
-    /// Where it is mounted.
+    /// The directory at which the disk is mounted.
     at: PathBuf,
 }
 
 impl SmallDisk {
-    /// An error where nothing may be mounted.
+    /// Tries to mount the disk. Returns an error where nothing may be mounted.
     pub(super) fn try_new(agent: &Agent) -> Result<SmallDisk> {
         let at = agent.directory().join("disk");
         fs::create_dir(&at)?;
@@ -33,14 +34,15 @@ impl SmallDisk {
         Ok(disk)
     }
 
-    /// The same process id: each of the programs in between becomes the next one.
+    /// Returns the command that mounts the disk and then runs this command. The process id stays the same, because each
+    /// program in between replaces itself by the next one.
     pub(super) fn mounted_for(&self, command: Command) -> Result<Command> {
         let mut mounted = ground::privately(MOUNT).map_err(anyhow::Error::msg)?;
         mounted.arg(&self.at).arg(command.get_program()).args(command.get_args());
         Ok(mounted)
     }
 
-    /// Takes all the room that is left.
+    /// Takes all the space that is left on the disk.
     pub(super) fn fill(&self, agent: &Agent) -> Result<()> {
         fill(&self.seen_by(agent)?)
     }
@@ -49,13 +51,13 @@ impl SmallDisk {
         Ok(fs::remove_file(self.seen_by(agent)?.join(FILLER))?)
     }
 
-    /// What the running agent tells other processes.
+    /// Reads the status that the running agent writes for other processes.
     pub(super) fn status(&self, agent: &Agent) -> Result<Value> {
         let text = fs::read(self.seen_by(agent)?.join("outbox/status.json"))?;
         Ok(serde_json::from_slice(&text)?)
     }
 
-    /// Where the agent sees it.
+    /// Returns the path through which the test reaches the disk that the agent sees.
     fn seen_by(&self, agent: &Agent) -> Result<PathBuf> {
         let id = agent.id().context("it does not run")?;
         Ok(PathBuf::from(format!("/proc/{id}/root")).join(self.at.strip_prefix("/")?))

@@ -1,4 +1,4 @@
-//! PostgreSQL dies while a batch is being committed.
+//! PostgreSQL is killed while a batch is being committed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,8 @@ use e2e::postgres::Postgres;
 
 use super::{Count, collector, endure, last, long, scale, with_partitions};
 
-/// A commit waits a tenth of a second before it is written to the disk, so it is met for certain.
+/// The settings that let a commit wait a tenth of a second before it is written to the disk, so that the crash comes
+/// during a commit for certain.
 const SLOW_COMMITS: [&str; 3] = ["fsync=on", "commit_delay=100000", "commit_siblings=0"];
 
 #[test]
@@ -31,7 +32,7 @@ fn a_server_that_crashes_in_the_middle_of_commits_costs_nothing() -> Result<()> 
             Ok(())
         });
         server.crash()?;
-        // Every other time it is away for so long that those who wait no longer ask all the time.
+        // In every second round PostgreSQL is away for so long that a waiting collector begins to ask less often.
         last(if time % 2 == 0 { Duration::ZERO } else { long() });
         eventually("PostgreSQL starts", || server.start());
         Ok(())

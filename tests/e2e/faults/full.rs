@@ -1,4 +1,4 @@
-//! PostgreSQL has no room: on its disk, or for another connection.
+//! PostgreSQL has no room on its disk, or no room for another connection.
 
 use std::sync::Arc;
 

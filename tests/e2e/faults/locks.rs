@@ -1,4 +1,4 @@
-//! Somebody holds a lock, or makes everything slow.
+//! A session holds a lock for long, or the database takes seconds for each batch.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ fn hold(what: &str, statement: impl Fn() -> String) -> Result<()> {
     })
 }
 
-/// How many sessions of this database wait for a lock.
+/// Returns how many sessions of this database wait for a lock.
 fn waiting_sessions(holder: &mut PgConnection) -> Result<i64> {
     let waiting = "select count(*) as count from pg_stat_activity
                    where datname = current_database() and wait_event_type = 'Lock'";

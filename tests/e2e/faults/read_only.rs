@@ -1,4 +1,4 @@
-//! PostgreSQL takes no writes, or another server takes them from now on.
+//! PostgreSQL takes no writes, or another server takes over and accepts the writes.
 
 use std::sync::Arc;
 
@@ -34,8 +34,8 @@ fn a_database_that_became_read_only_costs_nothing() -> Result<()> {
     })
 }
 
-/// The standby is asked all the time, and refuses, until it is promoted. Commits wait for it before, so that it has all
-/// whose offsets are committed.
+/// The collector asks the standby again and again, and the standby refuses until it is promoted. Before the primary
+/// crashes, commits wait for the standby, so that it has every result whose offset is committed.
 #[test]
 fn a_standby_is_left_alone_until_it_is_promoted_and_nothing_is_lost_or_repeated_by_the_change() -> Result<()> {
     let mut seconds = Vec::new();

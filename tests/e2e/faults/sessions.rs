@@ -1,4 +1,4 @@
-//! Sessions and statements end by others' hands, again and again.
+//! An administrator or a timeout ends sessions and statements again and again.
 
 use std::thread;
 use std::time::{Duration, Instant};

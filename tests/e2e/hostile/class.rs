@@ -1,35 +1,35 @@
-//! A class of hostile messages: what they are, and what is to become of each.
+//! Describes a class of hostile messages: their contents, and how each of them should be handled.
 
 use jiff::{Timestamp, ToSpan};
 use serde_json::Value;
 
 use crate::forge::Forge;
 
-/// What is to become of a message.
+/// How a message should be handled.
 #[derive(Clone, Debug)]
 pub(super) enum End {
-    /// A row.
+    /// The message becomes a row.
     Stored,
-    /// No row, but its number is accounted for: a report or a declaration.
+    /// The message becomes no row, but its number is accounted. It is a report or a declaration.
     Noted,
-    /// Nothing: its number arrived before.
+    /// The message changes nothing, because its number arrived before.
     Known,
-    /// Set aside for this reason, with a detail that holds this, its number accounted for.
+    /// The message is set aside for this reason, with a detail that contains this text. Its number is accounted.
     Aside(&'static str, String),
-    /// The same, but it has no number that can be read.
+    /// The message is set aside for this reason, with a detail that contains this text. Its number cannot be read.
     Nameless(&'static str, String),
 }
 
-/// Between two good messages of an epoch of its own there are bad ones, or odd ones.
+/// A class of bad or odd messages. They are sent between two good messages, in an epoch of their own.
 pub(super) struct Class {
     pub(super) name: String,
     pub(super) forge: Forge,
     pub(super) messages: Vec<Bad>,
-    /// The number of the good one that follows.
+    /// The sequence number of the good message that follows.
     pub(super) next: u64,
-    /// How many numbers arrive that are higher than that of the stop.
+    /// The count of arriving numbers that are higher than the number of the stop.
     pub(super) beyond: u64,
-    /// What `verify` then says.
+    /// The count of dropped numbers that `verify` should show.
     pub(super) dropped: u64,
 }
 
@@ -46,13 +46,13 @@ impl Class {
         Class { name, forge, messages: Vec::new(), next: 3, beyond: 0, dropped: 0 }
     }
 
-    /// One more message; its number, which `make` is told, is the next one.
+    /// Adds a message. `make` gets the next sequence number for it.
     pub(super) fn message(self, end: End, make: impl FnOnce(&Forge, u64) -> Vec<u8>) -> Class {
         let value = make(&self.forge, self.next);
         self.value(end, Some(value))
     }
 
-    /// One more message, of any bytes or of none.
+    /// Adds a message whose value is any bytes, or which has no value.
     pub(super) fn value(self, end: End, value: Option<Vec<u8>>) -> Class {
         self.keyed(end, Some(b"forged".to_vec()), value)
     }
@@ -63,7 +63,7 @@ impl Class {
         self
     }
 
-    /// The good one that follows has this number.
+    /// Sets the sequence number of the good message that follows.
     pub(super) fn next(self, next: u64) -> Class {
         Class { next, ..self }
     }
@@ -89,7 +89,7 @@ pub(super) fn nameless(reason: &'static str, detail: &str) -> End {
     End::Nameless(reason, detail.into())
 }
 
-/// The message with a field, by its path, set to a JSON text, or to what is none.
+/// Returns the message with the field at this path replaced by a text, which may be JSON or not.
 pub(super) fn with(message: &[u8], path: &str, json: &str) -> Vec<u8> {
     const HERE: &str = "\u{1}here";
     let mut value: Value = serde_json::from_slice(message).expect("records are JSON");
@@ -104,25 +104,25 @@ pub(super) fn with(message: &[u8], path: &str, json: &str) -> Vec<u8> {
     value.to_string().replacen(&serde_json::to_string(HERE).expect("text"), json, 1).into_bytes()
 }
 
-/// The message without a field.
+/// Returns the message without a field.
 pub(super) fn without(message: &[u8], field: &str) -> Vec<u8> {
     let mut value: Value = serde_json::from_slice(message).expect("records are JSON");
     value.as_object_mut().expect("records are objects").remove(field).expect("it was there");
     value.to_string().into_bytes()
 }
 
-/// The message with other bytes for some of its own.
+/// Returns the message with the first occurrence of some bytes replaced by other bytes.
 pub(super) fn bent(message: &[u8], from: &str, to: &[u8]) -> Vec<u8> {
     let at = message.windows(from.len()).position(|window| window == from.as_bytes()).expect("it is there");
     [&message[..at], to, &message[at + from.len()..]].concat()
 }
 
-/// Days from now.
+/// Returns the time this number of days from now.
 pub(super) fn days(days: i64) -> Timestamp {
     Timestamp::now() + (24 * days).hours()
 }
 
-/// Text of this many bytes, as JSON.
+/// Returns a text of this number of bytes, as JSON.
 pub(super) fn long(bytes: usize) -> String {
     format!("\"{}\"", "x".repeat(bytes))
 }

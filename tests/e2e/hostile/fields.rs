@@ -1,9 +1,10 @@
-//! Each field wrong in each way.
+//! Makes classes of messages in which one field is wrong. There is a case for each way in which each field can be
+//! wrong.
 
 use super::class::{Class, End, aside, bad, days, long, nameless, with, without};
 use crate::forge::Forge;
 
-/// A field's path, what it is set to, and what becomes of the message.
+/// The path of a field, the text that it is set to, and how the message should be handled.
 type Case = (&'static str, String, End);
 
 pub(super) fn all() -> Vec<Class> {
@@ -141,14 +142,14 @@ fn times() -> Vec<Case> {
         ("checked_at", format!("\"{}\"", days(-400)), past.clone()),
         ("checked_at", "\"2016-12-31T23:59:60Z\"".into(), past),
         ("checked_at", leap_second(), End::Stored),
-        // Far from the time of the check, of which rows know nothing.
+        // `scheduled_at` may be far from the time of the check, because rows do not contain it.
         ("scheduled_at", "\"9999-12-30T00:00:00Z\"".into(), End::Stored),
         ("scheduled_at", "\"-001970-01-01T00:00:00Z\"".into(), End::Stored),
     ]);
     cases
 }
 
-/// The last second but one of yesterday's, were it a leap second.
+/// Returns second 60 of the last minute of yesterday, as if yesterday had ended with a leap second.
 fn leap_second() -> String {
     let date = days(-1).to_string();
     format!("\"{}T23:59:60Z\"", &date[..10])

@@ -1,4 +1,4 @@
-//! Messages that are wrong as a whole, and numbers that are no agent's.
+//! Makes classes of messages that are wrong as a whole, and messages with numbers that no agent issued.
 
 use uuid::Uuid;
 
@@ -73,7 +73,7 @@ fn shapes() -> Vec<Class> {
     of_bytes.chain(of_text).chain(of_records).collect()
 }
 
-/// What a newer agent may say is accepted.
+/// Makes records with content that only a newer agent may send, which the collector accepts.
 fn unknown() -> Vec<Class> {
     let fields = [
         ("a field that no one knows", String::from("7")),
@@ -112,7 +112,7 @@ fn numbers() -> Vec<Class> {
         Class::new("a forged number before the true one")
             .message(End::Stored, |forge, seq| forge.result_at(seq, days(-1)))
             .message(End::Known, |forge, seq| forge.result(seq - 1)),
-        // A clean stop is the end: what is made up beyond it stands for itself alone.
+        // A clean stop ends the epoch, so a made-up number beyond the stop makes no other number missing.
         Class::new("a gap of 2^60").message(End::Stored, |forge, _| forge.result(GAP)).next(3).beyond_the_stop(1),
         Class::new("the highest number")
             .message(End::Stored, |forge, _| forge.result_at(i64::MAX as u64 - 1, days(0)))
@@ -159,7 +159,7 @@ fn declarations() -> Vec<Class> {
     ]
 }
 
-/// Epochs and names that are somebody else's.
+/// Makes records with epochs and names of other agents.
 fn others() -> Vec<Class> {
     let agent = |message: &[u8]| bent(message, "\"agent\":\"", b"\"agent\":\"not the ");
     vec![

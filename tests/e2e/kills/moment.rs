@@ -1,5 +1,5 @@
-//! What a kill meets, from facts: a stopped collector's sessions in PostgreSQL, its group's state, and what is
-//! committed here and there.
+//! Finds out from facts what a kill of a collector meets. The facts are the sessions of the stopped collector in
+//! PostgreSQL, the state of its group, and what is committed in PostgreSQL and in Kafka.
 
 use std::fmt;
 use std::ops::Add;
@@ -17,24 +17,25 @@ use rand::RngExt;
 
 use crate::feed::Feed;
 
-/// A kill that never meets what it is aimed at is made all the same after this time.
+/// The longest time until a kill. When it has passed, the kill is made even if it does not meet its aim.
 const LONGEST: Duration = Duration::from_secs(20);
-/// How long a sign is waited for, before what makes for it is done again.
+/// The longest wait for a sign. After it the test looks at the collector, and causes a rebalance again if that is the
+/// aim.
 const SIGN: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(1);
 
-/// What a kill is to meet.
+/// What a kill should meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Aim {
-    /// Whatever there is.
+    /// Any moment.
     Any,
-    /// A batch that is written, in part or whole, and not committed.
+    /// A batch that is partly or wholly written and is not committed.
     Batch,
-    /// A batch that is committed, whose offsets are not.
+    /// A batch that is committed while its offsets are not committed.
     Offsets,
-    /// A summary that is written and not committed.
+    /// A summary that is written and is not committed.
     Rollup,
-    /// A group whose partitions are being dealt out.
+    /// A group that is assigning its partitions.
     Rebalance,
 }
 
@@ -70,13 +71,14 @@ struct Session {
     client_port: i32,
     #[diesel(sql_type = Text)]
     query: String,
-    /// It has done all that it was told.
+    /// Whether the session has done all of its statements and waits for the next one.
     #[diesel(sql_type = Bool)]
     is_waiting: bool,
 }
 
 impl Session {
-    /// The last words of the transaction that makes an hour, or of the one that makes one mark of many.
+    /// Tells by its last statement whether the session writes a summary: the statement begins with `with gone as` or
+    /// with `insert into hourly`.
     fn is_rollup(&self) -> bool {
         self.query.starts_with("with gone as") || self.query.starts_with("insert into hourly")
     }
@@ -88,12 +90,12 @@ impl Session {
     }
 }
 
-/// One who looks.
+/// Watches collectors and stops them at wanted moments.
 pub(super) struct Watch<'a> {
     feed: &'a Feed<'a>,
     group: Group,
     connection: PgConnection,
-    /// What the ledger had at the last kill.
+    /// The count of numbers in the ledger at the last look, for each partition.
     before: Vec<u64>,
 }
 
@@ -103,7 +105,7 @@ impl<'a> Watch<'a> {
         Ok(Watch { feed, group: stack.topic.group(group)?, connection, before: vec![0; 64] })
     }
 
-    /// Stops a collector at a moment of the wanted kind. `stir` makes for a rebalance.
+    /// Stops a collector at a moment of the wanted kind. `stir` causes a rebalance.
     pub(super) fn strike(
         &mut self,
         collector: &Collector,
@@ -129,7 +131,7 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Waits until it seems worth a look.
+    /// Waits for a sign that the collector is at the wanted moment, or until the deadline.
     fn await_sign(&mut self, aim: Aim, deadline: Instant) -> Result<()> {
         let mut was_batch = false;
         while Instant::now() < deadline {
@@ -138,7 +140,7 @@ impl<'a> Watch<'a> {
                 Aim::Batch => self.sessions()?.iter().any(Session::is_batch),
                 Aim::Rollup => self.sessions()?.iter().any(Session::is_rollup),
                 Aim::Rebalance => self.group.describe()?.is_rebalancing(),
-                // A batch was open, and is not any more.
+                // The sign is that a batch was open and is no longer open.
                 Aim::Offsets => {
                     let is_batch = self.sessions()?.iter().any(Session::is_batch);
                     std::mem::replace(&mut was_batch, is_batch) && !is_batch
@@ -155,7 +157,7 @@ impl<'a> Watch<'a> {
         Ok(())
     }
 
-    /// What a stopped collector is in the middle of.
+    /// Returns what a stopped collector is in the middle of.
     fn look(&mut self, collector: &Collector, name: &str) -> Result<Met> {
         let described = self.group.describe()?;
         let ports = local_ports(collector.id().context("it does not run")?)?;
@@ -165,7 +167,8 @@ impl<'a> Watch<'a> {
             ensure!(sessions.iter().all(|session| session.is_waiting), "{sessions:?}");
             Ok(sessions)
         })?;
-        // In this order: another collector goes on, and its offsets come after its ledger.
+        // The offsets are read before the ledger, because another collector goes on and commits its offsets after its
+        // ledger.
         let committed = self.group.committed()?;
         let accounted = self.feed.accounted()?;
         let leads = committed.iter().zip(&accounted).any(|(offset, count)| *offset as u64 > *count);
@@ -198,7 +201,7 @@ impl<'a> Watch<'a> {
     }
 }
 
-/// What all kills met. One may have met several things.
+/// The counts of what all kills met. One kill may have met several things.
 #[derive(Default)]
 pub(super) struct Counts {
     kills: usize,
@@ -221,7 +224,7 @@ impl Counts {
         self.none += usize::from(!(met.batch || met.offsets || met.rollup || met.rebalance));
     }
 
-    /// Otherwise it was no torture.
+    /// Asserts that the kills met each wanted moment at least once, because the test proves little otherwise.
     #[track_caller]
     pub(super) fn assert_met_everything(&self) {
         let each = [self.batch, self.offsets, self.rollup, self.rebalance];

@@ -1,4 +1,4 @@
-//! When does a site end whose certificate rests on one that ends before it?
+//! A site's certificate relies on a certificate that ends earlier. The test asks which ends are stored and shown.
 
 use super::*;
 

@@ -1,5 +1,5 @@
-//! Is an agent whose clock is wrong told of, and neither taken for one that is silent nor for one that looks when it
-//! does not?
+//! The clock of an agent is wrong. The tests ask whether the collector tells this. They also ask whether the agent is
+//! not shown as silent while it checks, and not shown as checking while it does not.
 
 use std::sync::mpsc;
 use std::thread;
@@ -8,7 +8,7 @@ use e2e::kafka::Producer;
 
 use super::*;
 
-/// An agent whose clock is so far behind, negative: ahead.
+/// An agent whose clock is wrong. A negative value of `behind` means that the clock is ahead.
 struct Wrong {
     run: Run,
     behind: SignedDuration,
@@ -17,12 +17,12 @@ struct Wrong {
 }
 
 impl Wrong {
-    /// Starts to check a shop and another site each minute.
+    /// Starts an agent that should check the shop and another site each minute.
     fn start(behind: SignedDuration) -> Wrong {
         Wrong::start_after(None, behind)
     }
 
-    /// Starts after a run, which its outbox knows of.
+    /// Starts an agent after an earlier run, which its outbox names.
     fn start_after(before: Option<&Wrong>, behind: SignedDuration) -> Wrong {
         let run = Run { epoch: Uuid::new_v4(), agent: "edge", records: Vec::new() };
         let previous = before.map(|it| json!({"epoch": it.run.epoch, "highest_seq": it.run.records.len()}));
@@ -32,7 +32,7 @@ impl Wrong {
         agent
     }
 
-    /// In microseconds, as records have it.
+    /// Returns the time by the wrong clock, in microseconds as in records.
     fn now(&self) -> Timestamp {
         let now = Timestamp::now() - self.behind;
         Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
@@ -54,13 +54,13 @@ impl Wrong {
         }));
     }
 
-    /// When it made its latest report, by its clock.
+    /// Returns the time of the latest report, by the agent's clock.
     fn reported(&self) -> Value {
         let mut reports = self.run.records.iter().filter(|record| record["kind"] == "agent");
         reports.next_back().map(|record| record["at"].clone()).unwrap_or_default()
     }
 
-    /// Sends what is new.
+    /// Sends the records that were not sent before.
     fn send(&mut self, producer: &Producer) -> Result<()> {
         for record in &self.run.records[self.sent..] {
             producer.produce_at(0, self.now(), record.to_string().as_bytes())?;
@@ -70,7 +70,7 @@ impl Wrong {
     }
 }
 
-/// The agent, as programs are told.
+/// Returns the agent as the API shows it.
 fn agent(collector: &Collector) -> Result<Value> {
     let agents = api(collector, "agents")?;
     agents["agents"].get(0).cloned().with_context(|| agents.to_string())
@@ -80,7 +80,8 @@ fn behind(agent: &Value) -> Result<SignedDuration> {
     Ok(SignedDuration::from_micros(agent["clock_behind_us"].as_i64().with_context(|| agent.to_string())?))
 }
 
-/// Reports until the clock is known to be off by that, nearly: no more than is certain is said.
+/// Sends reports until the collector knows nearly how wrong the clock is. The collector never tells more than is
+/// certain.
 fn await_known(collector: &Collector, wrong: &mut Wrong, producer: &Producer) {
     eventually("how far the clock is off is known", || {
         wrong.report("periodic", json!([]));
@@ -104,7 +105,7 @@ fn await_look(collector: &Collector, monitor: &str, wanted: &str) {
 fn who_looks_by_a_wrong_clock_looks_who_does_not_is_silent_and_a_lag_is_no_wrong_clock() -> Result<()> {
     let stack = Stack::start()?;
     let producer = stack.topic.producer()?;
-    // What waited in Kafka for a collector looks as if a clock that is behind had sent it.
+    // A message that waited in Kafka for a collector looks as if an agent whose clock is behind had sent it.
     let mut waited = Wrong::start(SignedDuration::from_mins(10));
     waited.send(&producer)?;
     let collector = stack.collector().with_pages()?.start()?;
@@ -118,11 +119,12 @@ fn who_looks_by_a_wrong_clock_looks_who_does_not_is_silent_and_a_lag_is_no_wrong
     right.send(&producer)?;
     await_look(&collector, "shop", "failure");
 
-    // It is set back: a new run begins, whose results and reports are dated earlier.
+    // The clock is changed, so a new run begins. Its results and reports are dated ten minutes too early in the first
+    // round and five minutes too late in the second round.
     let mut last = right;
     for minutes in [10, -5] {
         let mut wrong = Wrong::start(SignedDuration::from_mins(minutes));
-        // A check that went on meanwhile is dated as it began.
+        // A check that was under way when the clock was changed is dated by the time of its begin.
         wrong.checked("shop", -minutes, "timeout");
         wrong.checked("shop", 0, "success");
         wrong.checked("lost", 5, "success");
@@ -202,7 +204,7 @@ fn what_comes_late_of_an_earlier_run_hides_nothing_of_the_run_that_reports() -> 
     now.checked("shop", 0, "success");
     now.send(&producer)?;
     await_look(&collector, "shop", "success");
-    // An outbox that was found on another disk: of it nothing was heard before, and its agent had stopped.
+    // An outbox is found on another disk. The collector did not know it before, and its agent had stopped.
     let mut found = Wrong::start(SignedDuration::from_mins(30));
     found.checked("other", 0, "success");
     found.report("stop", json!([]));
@@ -226,7 +228,8 @@ fn a_clock_that_was_set_right_is_right_also_where_its_partition_is_never_quiet()
     let again = other.run.records[0].to_string();
     thread::scope(|scope| {
         let (goes_on, goes) = mpsc::channel();
-        // One at a time, each waits for the broker; together there is always one on its way.
+        // Each of four threads sends one message at a time and waits for the broker, so that at least one message is
+        // always on its way.
         for _ in 0..4 {
             let (producer, goes_on, again) = (stack.topic.producer()?, goes_on.clone(), again.as_bytes());
             scope.spawn(
@@ -235,7 +238,7 @@ fn a_clock_that_was_set_right_is_right_also_where_its_partition_is_never_quiet()
                 },
             );
         }
-        // The collector finds it so.
+        // The collector starts after 100 messages, so that it finds a busy partition.
         goes.iter().take(100).for_each(drop);
         let collector = stack.collector().with_pages()?.start()?;
         let producer = stack.topic.producer()?;

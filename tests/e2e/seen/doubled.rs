@@ -1,8 +1,9 @@
-//! Two hosts with one name: that is told, and the monitors of both are looked at.
+//! Two hosts report under one name. The tests ask whether the collector tells this, and whether the monitors of both
+//! hosts count as checked.
 
 use super::*;
 
-/// A run of an agent named edge that checks one monitor, and reports when it is told to.
+/// A run of an agent named edge. It checks one monitor, and reports only when the test asks for a report.
 struct Host {
     run: Run,
     monitor: &'static str,
@@ -19,7 +20,7 @@ impl Host {
         Ok(host)
     }
 
-    /// What a run after this one says of it.
+    /// Returns what the next run says about this run.
     fn previous(&self) -> Option<Value> {
         Some(json!({"epoch": self.run.epoch, "highest_seq": self.run.records.len()}))
     }
@@ -44,13 +45,13 @@ impl Host {
         }));
     }
 
-    /// Makes a report and sends it at once.
+    /// Adds a report and sends it at once.
     fn report(&mut self, stack: &Stack, collector: &Collector, event: &str) -> Result<()> {
         self.add(event, None);
         self.send(stack, collector)
     }
 
-    /// Sends what is new, and waits until it is stored.
+    /// Sends the records that were not sent before, and waits until they are stored.
     fn send(&mut self, stack: &Stack, collector: &Collector) -> Result<()> {
         self.run.send(stack, self.sent..)?;
         self.sent = self.run.records.len();
@@ -67,7 +68,7 @@ fn rules(stack: &Stack) -> Value {
     })
 }
 
-/// The monitors that are to be looked at now.
+/// Returns the monitors that some agent should check now.
 fn looked_at(stack: &Stack) -> Result<Vec<String>> {
     #[derive(serde::Deserialize)]
     struct Open {
@@ -79,7 +80,7 @@ fn looked_at(stack: &Stack) -> Result<Vec<String>> {
     Ok(open.into_iter().map(|row| row.monitor).collect())
 }
 
-/// Whether the agents' page, programs and metrics say that the name is doubled.
+/// Waits until the page of agents, the API and the metrics say whether the name is doubled.
 fn await_doubled(collector: &Collector, doubled: bool) {
     eventually(&format!("it is told that the name is doubled: {doubled}"), || {
         let agents = api(collector, "agents")?;
@@ -101,9 +102,10 @@ fn two_hosts_with_one_name_are_told_and_the_monitors_of_both_are_looked_at() -> 
         let stack = stack_that_keeps_times_of_sending(keeps_times_of_sending)?;
         let collector = stack.collector().with_pages()?.set("alerts", rules(&stack)).start()?;
         let mut shop = Host::start(&stack, &collector, "shop", None)?;
-        // An image of the first host, which has an outbox of its own.
+        // The second host was made from an image of the first one, and has its own outbox.
         let mut news = Host::start(&stack, &collector, "news", None)?;
-        // Only what is read as soon as it is sent tells which of them reports when: on a busy machine some of it is not.
+        // Only reports that are read as soon as they are sent show that both hosts report in turn. On a busy machine
+        // some reports are read later, so the test sends more of them.
         eventually("both are heard in turn", || {
             shop.report(&stack, &collector, "periodic")?;
             news.report(&stack, &collector, "periodic")?;
@@ -127,7 +129,7 @@ fn two_hosts_with_one_name_are_told_and_the_monitors_of_both_are_looked_at() -> 
             shop.report(&stack, &collector, "periodic")?;
         }
 
-        // One of them stops, and the other one goes on. Then the first one starts again.
+        // One host stops, and the other one goes on. Then the first one starts again.
         shop.report(&stack, &collector, "stop")?;
         assert_eq!(looked_at(&stack)?, ["news"]);
         eventually("one of them still runs", || {
@@ -148,7 +150,7 @@ fn neither_a_restart_nor_a_late_backlog_nor_an_outbox_from_a_backup_looks_like_t
     let collector = stack.collector().with_pages()?.set("alerts", rules(&stack)).start()?;
     let mut first = Host::start(&stack, &collector, "shop", None)?;
     first.report(&stack, &collector, "periodic")?;
-    // What it reports from here on waits in its outbox, and a backup holds it, too.
+    // The next report of this run waits in its outbox, and a backup also holds the report.
     first.add("periodic", None);
     let last_of_first = first.run.records.len() - 1;
     first.run.records[last_of_first]["at"] = json!(Timestamp::now() - SignedDuration::from_mins(2));
@@ -163,13 +165,13 @@ fn neither_a_restart_nor_a_late_backlog_nor_an_outbox_from_a_backup_looks_like_t
     second.report(&stack, &collector, "stop")?;
 
     let mut restored = Host::start(&stack, &collector, "shop", first.previous())?;
-    // What the backup had waiting is sent again, and so is what was sent before.
+    // The records that waited in the backup are sent again, and so are all records that were sent before.
     first.run.send(&stack, ..)?;
     for _ in 0..3 {
         restored.report(&stack, &collector, "periodic")?;
         second.run.send(&stack, ..)?;
     }
-    // And a log of the agent's that somebody found comes late, too.
+    // The records of an older run of the agent are found and also arrive late.
     let mut found = Host { run: Run::start("edge", -60), monitor: "shop", sent: 0 };
     found.run.checks(-60..0, |_| "success");
     found.run.report("stop", 0);

@@ -1,8 +1,9 @@
-//! Is an agent that is gone for good no longer waited for, and heard again when it comes back after all?
+//! An agent is retired. The tests ask whether the collector expects nothing more from it, and whether the agent counts
+//! again when it comes back.
 
 use super::*;
 
-/// What was due of the shop in the first two hours, and what of it did not arrive.
+/// Returns how many results of the shop were due in the first two hours, and how many of them did not arrive.
 fn due(collector: &Collector) -> Result<(i64, i64)> {
     let told = told(collector)?;
     let of = |name: &str| told[name].as_i64().with_context(|| format!("no {name} in {told}"));
@@ -14,7 +15,7 @@ fn retire(collector: &Collector, more: &[&str]) -> Result<(Option<i32>, String)>
     Ok((ended.code(), ended.stdout + &ended.stderr))
 }
 
-/// How an agent is listed.
+/// Returns the row of an agent in `agents list`.
 fn listed(collector: &Collector, name: &str) -> Result<Value> {
     let ended = collector.command(&["agents", "list", "--format", "json"])?;
     let mut rows = ended.stdout.lines().map(serde_json::from_str::<Value>);
@@ -22,7 +23,7 @@ fn listed(collector: &Collector, name: &str) -> Result<Value> {
     Ok(row.with_context(|| format!("{} {}", ended.stdout, ended.stderr))??)
 }
 
-/// How an agent stands, as pages, programs and Prometheus are told.
+/// Waits until the presence of an agent has this value in the API and in the metrics. A retired agent has no metrics.
 fn await_presence(collector: &Collector, name: &str, wanted: &str) {
     eventually(&format!("{name} is {wanted}"), || {
         let agents = api(collector, "agents")?;
@@ -47,11 +48,12 @@ fn of_an_agent_that_is_gone_nothing_is_due_its_backlog_is_welcome_and_a_report_m
     let mut dies = Run::start("dies", -60);
     dies.checks(-60..90, |_| "success");
     dies.report("periodic", 90);
-    // The host went at minute 90; half an hour of results and its last word are in an outbox that may be found.
+    // The host failed at minute 90. Half an hour of results and the last report are in an outbox that may be found
+    // later.
     let backlog = 60 + 60 + 1;
     dies.send(&stack, ..backlog)?;
     await_consumed(&stack, &collector);
-    // As if it were seen last then.
+    // The time is set as if the agent had been seen last at minute 90.
     let seen = minute(90);
     stack.database.execute(&format!("update website_monitor.agents set last_seen = '{seen}' where name = 'dies'"))?;
     assert_eq!(due(&collector)?, (240, 60), "it is still expected");
@@ -80,7 +82,8 @@ fn of_an_agent_that_is_gone_nothing_is_due_its_backlog_is_welcome_and_a_report_m
         Ok(())
     });
 
-    // What waited, in which there is a report that it made before: it is stored, and the agent is still gone.
+    // The records that waited arrive, with a report that the agent made before it was retired. They are stored, and the
+    // agent stays retired.
     dies.send(&stack, backlog..)?;
     await_consumed(&stack, &collector);
     let stored = "website_monitor.results join website_monitor.epochs using (epoch_id)
@@ -90,7 +93,7 @@ fn of_an_agent_that_is_gone_nothing_is_due_its_backlog_is_welcome_and_a_report_m
     assert_eq!(listed(&collector, "dies")?["presence"], "retired");
     assert_eq!(due(&collector)?, (180, 0));
 
-    // Another host takes its place.
+    // Another host takes the place of the retired agent.
     let mut again = Run::start("dies", Timestamp::now().duration_since(begin()).as_mins());
     again.records[0]["at"] = json!(Timestamp::now());
     again.send(&stack, ..)?;

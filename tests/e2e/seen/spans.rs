@@ -1,8 +1,9 @@
-//! What do the pages cost of agents whose configurations change all the time?
+//! The configurations of agents change all the time. The test asks how much memory the public page needs then.
 
 use super::*;
 
-/// Three agents with 500 monitors, another of which had a shorter interval in each half hour of 30 days.
+/// Gives each agent 500 monitors and a new list of them in each half hour of 30 days. In each list another monitor has
+/// the shorter interval.
 const SAID_AGAIN: &str = r#"
     insert into website_monitor.schedules (epoch_id, seq, at, event, revision, monitors, intervals_ms, tags)
     select e.epoch_id, 1000 + n, now() - (1440 - n) * interval '30 minutes', 'reload', n::text, m.ids, m.intervals, m.tags

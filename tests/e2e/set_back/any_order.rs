@@ -1,4 +1,5 @@
-//! Stores go back and collectors die in any order while results stream in: what Kafka has in the end is stored, once.
+//! Stores return to earlier states and collectors are killed, in any order, while results stream in. The test asks
+//! whether every result that Kafka has in the end is stored once.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -23,7 +24,7 @@ use uuid::Uuid;
 use super::failover::follow_no_more;
 use super::result;
 
-/// What befalls the stores and the collectors.
+/// A fault of the stores or of the collectors.
 #[derive(Clone, Copy, Debug)]
 enum Fault {
     BackUp,
@@ -49,19 +50,19 @@ const FAULTS: [Fault; 9] = [
     Fault::AddPartition,
 ];
 
-/// Faults of one sequence.
+/// The number of faults in one sequence.
 const STEPS: usize = 6;
 
-/// Sequences that run side by side where there are many: they wait most of the time.
+/// The number of sequences that run at the same time in a long run. A sequence waits most of the time.
 const LANES: usize = 4;
 
-/// How soon everything that Kafka has is stored after the last fault.
+/// The time after the last fault within which everything that Kafka has must be stored.
 const WHOLE: Duration = Duration::from_secs(60);
 
-/// A number of an epoch.
+/// An epoch and one of its sequence numbers.
 type Number = (Uuid, u64);
 
-/// Whose a number is: its agent and its monitor.
+/// The agent and the monitor that a number belongs to.
 type Whose = (String, String);
 
 type Truth = BTreeMap<Number, Whose>;
@@ -81,7 +82,7 @@ fn whatever_goes_back_in_any_order_all_that_kafka_has_is_stored_once_as_what_it_
     let first: u64 = match std::env::var("SEED") {
         Ok(seed) => seed.parse()?,
         Err(_) if is_at_length => rand::rng().random_range(0..1_000_000),
-        // A backup, a partition that is added, a standby that takes over, a rebalance and a kill.
+        // This seed makes a backup, an added partition, a standby that takes over, a rebalance and a kill.
         Err(_) => 2,
     };
     let next = AtomicU64::new(first);
@@ -91,11 +92,11 @@ fn whatever_goes_back_in_any_order_all_that_kafka_has_is_stored_once_as_what_it_
             scope.spawn(|| {
                 let seeds = std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
                 for seed in seeds.take_while(|seed| *seed < first + sequences) {
-                    // A thread of its own, so that a panic ends this sequence alone.
+                    // Each sequence has its own thread, so that a panic ends this sequence only.
                     let ended = scope.spawn(move || sequence(seed)).join();
                     let outcome = ended.unwrap_or_else(|_| bail!("a panic, which is told above"));
                     if let Err(error) = outcome {
-                        // Told at once, since the others may take an hour.
+                        // The error is printed at once, because the other sequences may take an hour.
                         drop(writeln!(io::stderr(), "SEED={seed} fails: {error:#}"));
                         failed.lock().push(format!("SEED={seed}"));
                     }
@@ -112,7 +113,7 @@ fn sequence(seed: u64) -> Result<()> {
     let mut dice = StdRng::seed_from_u64(seed);
     let server = Arc::new(Postgres::start_own()?);
     let stack = Stack::with().own_kafka().partitions(2).start_on(&server)?;
-    // A topic that is made again is made by this test, and has as many partitions as it says.
+    // Only this test makes the topic again, so that the topic has the test's number of partitions.
     let collector = || stack.collector().set("kafka.create_topic", false).start();
     let collectors = [collector()?, collector()?];
     let database = server.existing_database(stack.database.name())?;
@@ -150,11 +151,11 @@ fn sequence(seed: u64) -> Result<()> {
 
 struct World<'a> {
     stack: &'a Stack,
-    /// The one that collectors write to, on the server that has it now.
+    /// The database that collectors write to, on its current server.
     database: Database,
     collectors: &'a [Collector; 2],
     copies: Vec<PathBuf>,
-    /// Copies of the logs of some partitions, each taken together.
+    /// The copies of Kafka's logs. Each element has the logs of all partitions, copied at the same time.
     logs: Vec<Vec<PathBuf>>,
 }
 
@@ -198,7 +199,7 @@ impl World<'_> {
         Ok(())
     }
 
-    /// Promotes a standby that lacks what came last, and leads the collectors to it.
+    /// Promotes a standby that lacks the latest results, and directs the collectors to it.
     fn fail_over(&mut self, truth: &Mutex<Truth>) -> Result<()> {
         let primary = Arc::clone(&self.database.server);
         let standby = Arc::new(primary.standby()?);
@@ -225,7 +226,7 @@ impl World<'_> {
     }
 }
 
-/// Sends results of four agents until it is over. What Kafka does not take is lost, as far as this test knows.
+/// Sends results of four agents until `is_over`. Results that Kafka does not take are lost for this test.
 fn feed(stack: &Stack, truth: &Mutex<Truth>, is_over: &AtomicBool) {
     let epochs: [Uuid; 4] = std::array::from_fn(|_| Uuid::new_v4());
     let mut seq = 0;
@@ -246,7 +247,7 @@ fn feed(stack: &Stack, truth: &Mutex<Truth>, is_over: &AtomicBool) {
     }
 }
 
-/// Waits until the stream went on for a while.
+/// Waits until at least 100 more results were sent.
 fn await_more(truth: &Mutex<Truth>) {
     let sent = || truth.lock().len();
     let before = sent();
@@ -256,7 +257,7 @@ fn await_more(truth: &Mutex<Truth>) {
     });
 }
 
-/// The numbers of the messages that Kafka has.
+/// Returns the numbers of the messages that Kafka has.
 fn in_kafka(stack: &Stack) -> Result<Vec<Number>> {
     let number = |value: Option<Vec<u8>>| {
         let value: Value = serde_json::from_slice(&value.unwrap_or_default())?;
@@ -266,7 +267,7 @@ fn in_kafka(stack: &Stack) -> Result<Vec<Number>> {
     stack.topic.messages()?.into_iter().map(|message| number(message.value)).collect()
 }
 
-/// Whose each number is in the tables, each time that it is there.
+/// Returns the agent and the monitor of each row, by the number of the row. A number with two rows has two entries.
 fn rows(database: &Database) -> Result<BTreeMap<Number, Vec<Whose>>> {
     let rows: Vec<Row> = database.rows(
         "select epoch, seq, a.name as agent, m.id as monitor

@@ -1,4 +1,4 @@
-//! The database is set back to a copy, or is another one.
+//! The database is set back to a copy, or a collector has another database than the rest of its group.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ fn a_database_that_was_set_back_is_filled_again_and_no_id_means_something_else()
     story.send(&stack, "edge-2", "bank", 100)?;
     story.await_told(&stack, &collector);
 
-    // While no batch is under way. The ids that the collector remembers are those of the newer state.
+    // The database is set back while no batch is under way. The collector still remembers the ids of the newer state.
     stack.database.server.set_back(&copy)?;
     story.send(&stack, "edge-3", "mail", 60)?;
     story.send(&stack, "edge-4", "news", 60)?;
@@ -66,7 +66,7 @@ fn a_quiet_collector_notices_that_its_database_was_set_back() -> Result<()> {
 
     stack.database.server.set_back(&copy)?;
 
-    // Nothing more is sent, in no partition.
+    // The test sends nothing more to any partition.
     story.assert_proven(&stack, &other)
 }
 
@@ -89,7 +89,7 @@ fn a_collector_of_another_database_does_not_join_a_group_until_it_is_told_to_tak
     }
     story.assert_proven(&stack, &production)?;
 
-    // The one that is given up learns it.
+    // The collector of the first database learns that its group was taken over, and ends.
     staging.start_by(staging.invocation(&["run", "--take-over-group"]))?;
     let ended = production.wait()?;
     assert_eq!(ended.code(), Some(78), "{}", ended.stderr);

@@ -1,4 +1,5 @@
-//! The database is restored from a dump, by the commands that docs/operating.md gives.
+//! The database is restored from a dump with the commands of docs/operating.md. The test asks whether it is filled
+//! again.
 
 use std::process::Command;
 
@@ -11,7 +12,7 @@ use super::Story;
 
 const MANUAL: &str = include_str!("../../../docs/operating.md");
 
-/// Runs the manual's line that begins with a word, as a shell does.
+/// Runs the line of the manual that begins with this word, in a shell.
 fn run(stack: &Stack, word: &str, directory: &std::path::Path) -> Result<()> {
     let blocks = MANUAL.split("```sh\n").skip(1).filter_map(|block| block.split("```").next());
     let block = blocks.into_iter().find(|block| block.contains("pg_dump ")).context("the manual dumps no database")?;
@@ -31,7 +32,7 @@ fn a_database_that_was_restored_from_a_dump_is_filled_again() -> Result<()> {
     let mut story = Story::default();
     story.send(&stack, "edge-1", "shop", 50)?;
     story.await_told(&stack, &collector);
-    // While results stream.
+    // The dump is made while results stream in.
     story.send(&stack, "edge-2", "bank", 500)?;
     run(&stack, "pg_dump", directory.path())?;
     story.send(&stack, "edge-3", "mail", 60)?;

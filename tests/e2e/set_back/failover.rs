@@ -1,4 +1,5 @@
-//! Another server takes over that lacks what came last: a standby that lagged, or one that was restored to a point in time.
+//! Another server takes over and lacks the latest results. It is a standby that lagged, or a server that was restored
+//! to a point in time.
 
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use e2e::{Stack, eventually};
 
 use super::{Story, told};
 
-/// A collector that knows two servers.
+/// Starts a collector that knows two servers.
 fn knows_both(stack: &Stack, primary: &Postgres, standby: &Postgres) -> Result<Collector> {
     let places = format!("127.0.0.1:{},127.0.0.1:{}", primary.port(), standby.port());
     let login = format!("{}:{}", stack.database.user(), stack.database.password());
@@ -18,7 +19,7 @@ fn knows_both(stack: &Stack, primary: &Postgres, standby: &Postgres) -> Result<C
     setup.at(&url).start()
 }
 
-/// Has a standby follow its primary no longer: it lacks what comes from now on.
+/// Stops a standby from following its primary, so that it lacks everything that is stored from now on.
 pub(super) fn follow_no_more(primary: &Database, standby: &Database) -> Result<()> {
     standby.execute("alter system set primary_conninfo = ''")?;
     standby.execute("select pg_reload_conf()")?;

@@ -1,4 +1,4 @@
-//! A broker loses the tail of a log, or a topic is made again.
+//! A broker loses the tail of a log, a partition is added, or a topic is made again.
 
 use anyhow::{Context, Result};
 use e2e::{Stack, eventually};
@@ -6,7 +6,8 @@ use serde_json::json;
 
 use super::Story;
 
-/// The log goes back to before 200 messages, which were stored, and fills up again past the place up to which it was read.
+/// Sets the log back to before 200 messages, which were stored, and fills it again past the offset up to which the
+/// collector read.
 fn lose_a_tail(is_running: bool) -> Result<()> {
     let stack = Stack::with().own_kafka().partitions(1).start()?;
     let collector = stack.collector().start()?;
@@ -77,7 +78,7 @@ fn a_topic_that_is_made_again_is_read_though_its_leaders_are_younger_than_those_
     let stack = Stack::with().own_kafka().partitions(1).start()?;
     let collector = stack.collector().set("kafka.create_topic", false).start()?;
     let mut story = Story::default();
-    // Each start has the partition led by another leader, with a higher number.
+    // Each start of Kafka gives the partition a new leader epoch with a higher number.
     for n in 1..4 {
         story.send(&stack, &format!("edge-{n}"), "shop", 20)?;
         story.await_told(&stack, &collector);

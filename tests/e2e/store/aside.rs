@@ -1,4 +1,4 @@
-//! Can what was set aside be looked at, and stored after a mend?
+//! Messages were set aside. The tests ask whether commands show them, and store them after their cause was corrected.
 
 use anyhow::Result;
 use e2e::Stack;
@@ -53,7 +53,7 @@ fn messages_that_were_set_aside_are_stored_after_a_mend_and_once() -> Result<()>
     let proof = mended.verify()?;
     assert_proven(&proof);
     assert_eq!((proof.total.stored, proof.total.rejected), (4, 2));
-    // The whole topic once more changes nothing.
+    // Reading the whole topic again changes nothing.
     stack.read_again()?;
     let third = stack.collector().set("retention.results", "93d").group("third").start()?;
     await_consumed(&stack, &third.group);
@@ -82,7 +82,7 @@ fn what_the_database_refused_is_stored_once_it_takes_it_and_not_over_another_of_
     assert_eq!(ended.code(), Some(1));
     assert!(ended.stdout.contains("stays aside: the database refuses it"), "{}", ended.stdout);
 
-    // As if number 3 had come in another message.
+    // The ledger is changed as if number 3 had arrived in another message.
     stack.database.execute(
         "alter table website_monitor.monitors drop constraint no;
          update website_monitor.epochs set rejected = rejected - '{[3,4)}', notices = notices + '{[3,4)}'",

@@ -1,4 +1,5 @@
-//! Results that come for a day whose partition was dropped are others than those that were dropped.
+//! Results arrive for a day whose partition was dropped. They are new results, so the summaries of the day must count
+//! them in addition to the dropped ones.
 
 use anyhow::{Result, ensure};
 use e2e::{Stack, eventually};
@@ -9,7 +10,7 @@ use rand::{RngExt, SeedableRng};
 use super::summaries::{assert_true, await_summed_up, random_result};
 use super::{assert_proven, await_consumed, epochs, rows, send};
 
-/// Keeps a copy of each result, whatever becomes of its partition.
+/// The statements that keep a copy of each result, so that the copy outlives the partition.
 const KEEP: &str = "
     create table website_monitor.kept (like website_monitor.results);
     create function website_monitor.keep() returns trigger language plpgsql
@@ -47,7 +48,7 @@ fn what_comes_for_a_day_that_is_past_its_retention_is_added_to_what_its_summarie
             .map(|_| {
                 seq += 1;
                 let mut result = random_result(&mut random, epoch, seq);
-                // Of two days, so that each hour has several rounds.
+                // All results lie within ten hours, so that each hour has results of several rounds.
                 let at = now
                     - SignedDuration::from_hours(24 * 5)
                     - SignedDuration::from_secs(random.random_range(0..36_000));
@@ -56,7 +57,8 @@ fn what_comes_for_a_day_that_is_past_its_retention_is_added_to_what_its_summarie
             })
             .collect();
         send(&stack, results)?;
-        // Partitions are dropped when all of it is summed up, and while it comes.
+        // In every second round the partitions are dropped after everything is summed up. In the other rounds they are
+        // dropped while results arrive.
         if round % 2 == 0 {
             await_consumed(&stack, &collector.group);
             await_summed_up(&stack);

@@ -1,4 +1,4 @@
-//! Are functions and views installed with each migration, and only then?
+//! The test asks whether functions and views are installed with each migration, and at no other time.
 
 use anyhow::Result;
 use e2e::Stack;

@@ -1,4 +1,5 @@
-//! Do status pages, which read packed summaries, tell what the results say, whatever is packed, due or neither?
+//! Status pages read packed summaries. The tests ask whether the pages agree with the results when summaries are
+//! packed, when they are due, and when they are neither.
 
 use std::collections::BTreeMap;
 
@@ -19,11 +20,12 @@ use crate::seen::api;
 
 const PERIODS: [&str; 3] = ["24h", "30d", "90d"];
 
-/// A random result of the last two days, or of up to 85 before. Of one monitor the url changes on the way.
+/// Returns a random result. Half of the results are of the last two days, and the others are up to 85 days old. One
+/// monitor has another url in its newest results.
 fn random(random: &mut impl RngExt, epoch: Uuid, seq: u64) -> Value {
     let mut value = random_result(random, epoch, seq);
     let hours = if random.random_bool(0.5) { random.random_range(0..48) } else { random.random_range(48..2_040) };
-    // What is not on its way any more.
+    // The result is at least a minute old, so that it cannot count as still on its way.
     let seconds = hours * 3_600 + random.random_range(60..3_600);
     value["checked_at"] = json!(Timestamp::now() - SignedDuration::from_secs(seconds));
     if seq % 7 == 3 && hours < 30 {
@@ -32,7 +34,7 @@ fn random(random: &mut impl RngExt, epoch: Uuid, seq: u64) -> Value {
     value
 }
 
-/// What an agent says at its start: that from now on it looks at each monitor once a day.
+/// Returns the report of an agent's start. It says that the agent checks each of seven monitors once a day from now on.
 fn started(epoch: Uuid, seq: u64) -> Value {
     let monitors: Vec<Value> =
         (0..7).map(|n| json!({"id": format!("monitor {n}"), "interval_ms": 86_400_000})).collect();
@@ -43,15 +45,15 @@ fn started(epoch: Uuid, seq: u64) -> Value {
     })
 }
 
-/// A collector that has read nothing yet.
+/// Starts a collector that serves pages and has not read anything from the database for them yet.
 fn reader(stack: &Stack) -> Result<Collector> {
     let collector = stack.collector().with_pages()?.start()?;
     eventually("pages are served", || collector.get("/healthz").map(drop));
     Ok(collector)
 }
 
-/// All monitors in short, of which pages read what is packed, are told as each at length, of which they read rows; and
-/// both as the results say.
+/// Asserts that the list of all monitors, which is read from packed summaries, agrees with the answer for each monitor,
+/// which is read from rows. Asserts that both agree with the results.
 fn assert_pages_are_true(stack: &Stack) -> Result<()> {
     let collector = reader(stack)?;
     for period in PERIODS {
@@ -89,14 +91,14 @@ fn assert_pages_are_true(stack: &Stack) -> Result<()> {
     Ok(())
 }
 
-/// Hours of two days, and ninety days.
+/// Waits until the hours of two days and ninety days are packed.
 fn await_packed(stack: &Stack) {
     await_summed_up(stack);
     eventually("all that pages show is packed", || {
         let packed = "(select distinct is_day, begins from website_monitor.summary_blocks where format > 0) packed";
         let packed = stack.database.count(packed)?;
         ensure!(packed >= 48 + 89, "{packed} are packed");
-        // Those without rows are packed all at once; those with rows come one by one.
+        // Hours and days without rows are packed all at once. Hours and days with rows are packed one by one.
         let left = stack.database.count(
             "(select false as is_day, hour as begins from website_monitor.hourly
               where hour between now() - interval '49 hours' and now() - interval '61 minutes'
@@ -115,10 +117,10 @@ fn await_packed(stack: &Stack) {
 #[test]
 fn pages_tell_what_the_results_say_whatever_is_packed_or_due() -> Result<()> {
     let stack = Stack::start()?;
-    // Its days have 23 and 25 hours now and then.
+    // Some days of this time zone have 23 or 25 hours.
     let zone = format!("alter database {} set timezone = 'Europe/Berlin'", stack.database.name());
     stack.database.execute(&zone)?;
-    // Its monitors are in two blocks, and one is far from all others.
+    // The monitors are in two blocks, and one further monitor has an id that is far from all others.
     assert_eq!(stack.collector().build()?.command(&["migrate"])?.code(), Some(0));
     stack.database.execute(
         "alter table website_monitor.monitors alter monitor_id restart with 509;
@@ -139,7 +141,8 @@ fn pages_tell_what_the_results_say_whatever_is_packed_or_due() -> Result<()> {
     await_packed(&stack);
     assert_pages_are_true(&stack)?;
 
-    // Late data, while its marks are there and after they are gone; also of hours that go on, whose begin is packed.
+    // Late results arrive. The pages are compared while the marks of the late results exist and after they are gone.
+    // Some of the results belong to hours that still go on and whose begin is packed.
     send(&stack, portion(&mut dice, &[late], 1..300))?;
     await_consumed(&stack, &collector.group);
     assert_pages_are_true(&stack)?;
@@ -156,12 +159,12 @@ fn pages_tell_what_the_results_say_whatever_is_packed_or_due() -> Result<()> {
     });
     assert_pages_are_true(&stack)?;
 
-    // Of what was too much to be packed, the rows and the results are read.
+    // The blocks are changed as if there had been too much to pack. The pages then read the rows and the results.
     stack.database.execute("update website_monitor.summary_blocks set until = begins, content = '\\x0000'")?;
     assert_pages_are_true(&stack)?;
 
-    // An hour that is over may have been packed, where nothing was, by a collector for which it still went on: what is due
-    // no more is in the rows.
+    // A collector for which an hour still went on may have packed the begin of the hour with nothing in it. The hour is
+    // no longer due, so the pages read its rows.
     let mut packer = session(&stack)?;
     packer.batch_execute(LOCK)?;
     packer.batch_execute(
@@ -171,7 +174,8 @@ fn pages_tell_what_the_results_say_whatever_is_packed_or_due() -> Result<()> {
     assert_pages_are_true(&stack)?;
     drop(packer);
 
-    // What another version packed is absent until it is packed again, and what no one packed is read all the same.
+    // Blocks of another version count as absent until they are packed again. Hours that no collector packed are read
+    // from the rows.
     stack.database.execute("update website_monitor.summary_blocks set format = 0, content = '\\x00' where is_day")?;
     stack.database.execute("delete from website_monitor.summary_blocks where not is_day")?;
     assert_pages_are_true(&stack)?;
@@ -179,7 +183,7 @@ fn pages_tell_what_the_results_say_whatever_is_packed_or_due() -> Result<()> {
     assert_pages_are_true(&stack)
 }
 
-/// How many checks of the first monitor a page tells.
+/// Returns the number of checks of the first monitor, as a collector shows it.
 fn checks(stack: &Stack, period: &str) -> Result<Value> {
     let reader = reader(stack)?;
     let told = api(&reader, &format!("monitors?period={period}"))?["monitors"][0]["seen"]["checks"].clone();
@@ -187,7 +191,7 @@ fn checks(stack: &Stack, period: &str) -> Result<Value> {
     Ok(told)
 }
 
-/// The lock of those who sum up and pack, as a session takes it.
+/// The statement that takes the lock of collectors that sum up and pack.
 const LOCK: &str = "select pg_advisory_lock(hashtextextended('website_monitor', 70316262736))";
 
 fn session(stack: &Stack) -> Result<PgConnection> {
@@ -207,7 +211,8 @@ fn a_summary_that_anybody_changes_is_shown_at_once_and_its_day_is_made_again() -
     await_packed(&stack);
 
     let checks = |period| checks(&stack, period);
-    // Pages don't look at the rows of what is packed.
+    // The rows are changed without the triggers. The pages must not show the change, because they do not read the rows
+    // of packed hours and days.
     let behind_its_back = |statement: &str| {
         let all = ["hourly", "daily"].map(|table| statement.replace("summaries", &format!("website_monitor.{table}")));
         all.iter().try_for_each(|statement| stack.database.execute(statement))
@@ -218,7 +223,7 @@ fn a_summary_that_anybody_changes_is_shown_at_once_and_its_day_is_made_again() -
     )?;
     assert_eq!((checks("24h")?, checks("30d")?), (json!(50), json!(100)));
 
-    // A collector of before knows nothing of what is packed.
+    // The rows are changed as by a collector of an earlier version, which does not know packed summaries.
     collector.kill();
     stack
         .database
@@ -240,7 +245,7 @@ fn a_day_that_no_one_packed_yet_is_told_as_its_rows_have_it() -> Result<()> {
     await_packed(&stack);
     collector.kill();
 
-    // Of hours that are gone, no one packs anything now.
+    // The hours are deleted and the lock is held, so that no collector can pack anything now.
     session(&stack)?.batch_execute("delete from hourly")?;
     let mut packer = session(&stack)?;
     packer.batch_execute(LOCK)?;
@@ -249,7 +254,7 @@ fn a_day_that_no_one_packed_yet_is_told_as_its_rows_have_it() -> Result<()> {
     Ok(())
 }
 
-/// Tables with a summary of each of two blocks in an hour.
+/// Makes tables with one hourly and one daily summary in each of two blocks.
 fn tables() -> Result<Stack> {
     let stack = Stack::start()?;
     assert_eq!(stack.collector().build()?.command(&["migrate"])?.code(), Some(0));
@@ -267,7 +272,7 @@ fn tables() -> Result<Stack> {
 fn the_begin_of_an_hour_is_told_again_when_anybody_changes_its_results() -> Result<()> {
     let stack = Stack::start()?;
     assert_eq!(stack.collector().build()?.command(&["migrate"])?.code(), Some(0));
-    // Of an hour that goes on, one that is over, and its day.
+    // The blocks are those of an hour that goes on, of an hour that is over, and of the day of that hour.
     let pack = "
         insert into website_monitor.summary_blocks (is_day, begins, block, until, format, content)
         select false, hour, block, hour + interval '20 minutes', 1, ''
@@ -282,7 +287,7 @@ fn the_begin_of_an_hour_is_told_again_when_anybody_changes_its_results() -> Resu
         assert_eq!(blocks()?, 2, "{change}");
     }
 
-    // One that does not see what was packed since it began.
+    // This session does not see blocks that were packed after its transaction began.
     let mut other = session(&stack)?;
     other.batch_execute("insert into monitors (id, name, url, hash) values ('1', '1', '1', gen_random_uuid())")?;
     other.batch_execute("begin isolation level repeatable read; select from results")?;

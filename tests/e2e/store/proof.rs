@@ -1,4 +1,4 @@
-//! Does the proof show what is missing, and nothing else?
+//! The tests ask whether `verify` shows every missing number, and no other number.
 
 use anyhow::{Result, ensure};
 use e2e::{Stack, eventually};
@@ -141,7 +141,8 @@ fn a_proof_can_be_asked_for_some_agents_and_for_lately() -> Result<()> {
     let (code, only) = ask(&["--agent", &sound])?;
     assert_eq!((code, only.len(), &only[1]["stored"]), (Some(0), 2, &10.into()));
 
-    // The one that was first seen long ago has later results, until they are gone.
+    // The epoch that was first seen three days ago counts as recent because of its later results. It no longer counts
+    // after these results are deleted.
     assert_eq!(ask(&["--since", "1d"])?.1.len(), 3);
     stack.database.execute("update website_monitor.results set checked_at = now() where epoch_id = 2")?;
     stack.database.execute("delete from website_monitor.results where epoch_id = 1")?;

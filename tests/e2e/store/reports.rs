@@ -1,4 +1,4 @@
-//! Does a report say what happened?
+//! The tests ask whether the command `report` says what happened.
 
 use anyhow::{Context, Result, ensure};
 use e2e::agent::AgentSetup;
@@ -14,7 +14,7 @@ use super::{await_consumed, epochs, result, send};
 use crate::seen::api;
 use crate::truth::{await_no_lag, await_requests};
 
-/// Two hours ago, at the full hour.
+/// Returns the full hour of two hours ago.
 fn begin() -> Timestamp {
     let now = Timestamp::now().as_second();
     Timestamp::from_second(now - now % 3_600 - 7_200).expect("a time of our days")
@@ -24,12 +24,12 @@ fn minutes(minutes: i64) -> SignedDuration {
     SignedDuration::from_mins(minutes)
 }
 
-/// How many whole minutes have passed.
+/// Returns how many whole minutes have passed since `begin`.
 fn minutes_since(begin: Timestamp) -> i64 {
     Timestamp::now().duration_since(begin).as_mins()
 }
 
-/// One check of the shop each minute, with these outcomes.
+/// Returns one check of the shop for each outcome, one minute apart.
 fn checks(epoch: Uuid, first: u64, outcomes: &[&str]) -> Vec<Value> {
     let check = |(minute, outcome): (u64, &&str)| {
         let mut value = result(epoch, first + minute, begin() + minutes(minute as i64));
@@ -120,7 +120,7 @@ fn an_outage_over_hours_without_a_check_and_one_that_lasts_are_told_as_such() ->
         check(1, -600, "success"),
         check(2, -599, failure),
         check(3, -300, failure),
-        // Nothing fails in this hour: it is not looked through, but for its first success.
+        // Nothing fails in this hour, so the report reads only the first success of the hour.
         check(4, -185, "success"),
         check(5, -184, "success"),
         check(6, 10, "success"),
@@ -136,7 +136,7 @@ fn an_outage_over_hours_without_a_check_and_one_that_lasts_are_told_as_such() ->
     assert_eq!(outages.len(), 2, "{all:?}");
     let at = |minute| json!(begin() + minutes(minute));
     assert_eq!((&outages[0]["began"], &outages[0]["ended"]), (&at(-599), &at(-185)));
-    // No agent is known that would still look.
+    // No known agent should still check the shop, so the outage ends with its last failure.
     assert_eq!((&outages[1]["began"], &outages[1]["ended"]), (&at(20), &at(20)));
     assert_eq!([0, 1].map(|n: usize| outages[n]["is_end_known"].clone()), [json!(true), json!(false)]);
     Ok(())
@@ -149,7 +149,7 @@ fn coverage_is_what_arrived_of_what_agents_said_should() -> Result<()> {
     let each_minute = json!([{"id": "shop", "interval_ms": 60_000}, {"id": "unseen", "interval_ms": 30_000}]);
     send(&stack, [start(epoch, 1, begin(), "start", each_minute)])?;
     send(&stack, checks(epoch, 2, &["success"; 15]))?;
-    // After half an hour the shop is checked every two minutes, and nothing else.
+    // After half an hour the agent checks only the shop, every two minutes.
     let seldom = json!([{"id": "shop", "interval_ms": 120_000}]);
     send(&stack, [start(epoch, 17, begin() + minutes(30), "reload", seldom)])?;
     let collector = stack.collector().start()?;
@@ -175,7 +175,7 @@ fn what_is_yet_to_come_is_neither_unseen_nor_down() -> Result<()> {
     let [epoch] = epochs();
     let each_minute = json!([{"id": "shop", "interval_ms": 60_000}]);
     send(&stack, [start(epoch, 1, begin(), "start", each_minute)])?;
-    // It is down since the hour's end, and checked each minute since it began.
+    // The shop is checked each minute from `begin` on, and it is down from one hour after `begin` on.
     let checked = minutes_since(begin());
     let outcomes: Vec<&str> = (0..=checked).map(|minute| if minute < 60 { "success" } else { "timeout" }).collect();
     send(&stack, checks(epoch, 2, &outcomes))?;
@@ -187,7 +187,7 @@ fn what_is_yet_to_come_is_neither_unseen_nor_down() -> Result<()> {
     let shop: Value = serde_json::from_str(&ended.stdout).with_context(|| ended.stderr.clone())?;
     let until: Timestamp = shop["until"].as_str().context("until")?.parse()?;
     assert!(until <= Timestamp::now() && until > Timestamp::now() - minutes(2), "{shop}");
-    // A slot may have come since the checks were made up, or may be too new to be counted.
+    // A slot may have passed since the checks were made, or a slot may be too new to be counted.
     let [due, unseen] = ["due", "unseen"].map(|name| shop[name].as_i64().unwrap_or(-1));
     assert!((checked - 1..=checked + 2).contains(&due) && (0..=1).contains(&unseen), "{shop}");
     let as_of: Timestamp = shop["as_of"].as_str().context("as_of")?.parse()?;
@@ -273,8 +273,9 @@ fn what_is_due_ends_with_the_checks_though_the_last_attempt_to_publish_lasts() -
     assert_measured_by_its_schedule(&stack, &collector)
 }
 
-/// What is due while the agent ran is what arrived and what it says that it missed, but for where it began and ended
-/// between slots. After it has stopped, more and more is not seen.
+/// Asserts that the number of due results while the agent ran is the number that arrived plus the number of slots that
+/// the agent says it missed. A difference of two is accepted, because the agent began and ended between slots. The
+/// report ends at the agent's stop, because the number of unseen results grows after it.
 fn assert_measured_by_its_schedule(stack: &Stack, collector: &Collector) -> Result<()> {
     let (mut begin, mut end, mut missed) = (String::new(), String::new(), 0);
     for message in stack.topic.messages()? {
@@ -297,7 +298,7 @@ fn assert_measured_by_its_schedule(stack: &Stack, collector: &Collector) -> Resu
     Ok(())
 }
 
-/// Of an agent that died in the middle of an outage, and of another that goes on.
+/// One agent died in the middle of an outage, and another agent goes on.
 #[test]
 fn a_report_the_page_and_the_tables_tell_the_same_of_the_same_time() -> Result<()> {
     let stack = Stack::with().partitions(1).start()?;
@@ -323,7 +324,7 @@ fn a_report_the_page_and_the_tables_tell_the_same_of_the_same_time() -> Result<(
         assert_eq!(report[figure], seen[figure], "{figure}: {report}\n{page}");
     }
     assert_eq!(report["response_times"], page["monitor"]["response_times"]);
-    // The dead agent's outage lasts until its last look. The others are a minute long each.
+    // The outage of the dead agent lasts until its last check. The other outages last a minute each.
     let last_look = json!(begin() + minutes(24));
     let outages = report["outages"].as_array().context("outages")?;
     let of_dead = outages.iter().find(|outage| outage["agent"] == agent(dead).as_str()).context("none of the dead")?;

@@ -1,4 +1,5 @@
-//! Can a collector do all of its work as a role that can't harm what is stored?
+//! A collector runs as a role of few rights, which cannot harm the stored results. The tests ask whether the collector
+//! can still do all of its work.
 
 use std::fs;
 
@@ -16,7 +17,7 @@ use super::{assert_proven, await_consumed, days_ago, epochs, result, rows, send}
 const MANUAL: &str = include_str!("../../../docs/collector.md");
 const PASSWORD: &str = "s3cret-of-the-role";
 
-/// Makes the tables as their owner, and the role with the statements that docs/collector.md gives.
+/// Makes the tables as their owner, and makes the role with the statements of docs/collector.md.
 fn role(stack: &Stack) -> Result<String> {
     assert_eq!(stack.collector().build()?.command(&["migrate"])?.code(), Some(0));
     let role = format!("few_{}", Uuid::new_v4().simple());
@@ -82,7 +83,8 @@ fn a_role_of_few_rights_does_all_of_a_collectors_work_and_can_harm_no_result() -
         let refusal = session.batch_execute(harm).err().map(|error| error.to_string()).unwrap_or_default();
         assert!(refusal.starts_with("permission denied") || refusal.starts_with("must be owner"), "{harm}: {refusal}");
     }
-    // A table that the caller puts before ours is not the one that gets a partition.
+    // The function makes the partition of our table, even if the caller has another table `results` earlier in its
+    // search path.
     session.batch_execute(
         "create temporary table results (like website_monitor.results) partition by range (checked_at)",
     )?;

@@ -1,4 +1,5 @@
-//! Several collectors, or one that comes and goes: who stores what?
+//! Several collectors run at the same time, or one collector is killed and started again. The tests ask whether each
+//! message is stored once.
 
 use anyhow::{Result, ensure};
 use diesel::connection::SimpleConnection;

@@ -1,4 +1,5 @@
-//! Are the summaries by the hour what the results say, whatever happened while they were made?
+//! Collectors make the summaries of hours and days while something happens to them or to the results. The tests ask
+//! whether the summaries agree with the results.
 
 use std::fmt::Write;
 
@@ -13,7 +14,7 @@ use uuid::Uuid;
 
 use super::{assert_proven, await_consumed, days_ago, epochs, numbers, result, rows, send};
 
-/// Where the documented buckets of response times meet, in microseconds.
+/// The bounds between the documented buckets of response times, in microseconds.
 const BOUNDS: [u64; 23] = [
     1_000, 1_600, 2_500, 4_000, 6_300, 10_000, 16_000, 25_000, 40_000, 63_000, 100_000, 160_000, 250_000, 400_000,
     630_000, 1_000_000, 1_600_000, 2_500_000, 4_000_000, 6_300_000, 10_000_000, 16_000_000, 25_000_000,
@@ -23,17 +24,18 @@ const ANSWERED: &str =
 const OUTCOMES: [&str; 7] =
     ["success", "success", "success", "timeout", "status_mismatch", "agent_error", "connection_refused"];
 
-/// A result of a random moment of the last three days.
+/// Returns a result of a random moment of the last three days.
 pub(crate) fn random_result(random: &mut impl RngExt, epoch: Uuid, seq: u64) -> Value {
     let mut value = result(epoch, seq, Timestamp::now() - SignedDuration::from_secs(random.random_range(0..259_200)));
     value["outcome"] = json!(OUTCOMES.choose(random));
-    // On a bound, too, now and then.
+    // Some response times lie exactly on a bound.
     let us = BOUNDS.choose(random).map_or(0, |bound| bound + [0, 0, 1, 377][random.random_range(0..4)]);
     value["response_time_us"] = if random.random_ratio(1, 10) { Value::Null } else { json!(us - us % 2) };
     value
 }
 
-/// The hours that are over, made afresh by other words than the collector's.
+/// Returns the query that makes the summaries of past hours from the results. It is written differently from the
+/// collector's own query.
 fn fresh() -> String {
     let mut buckets = String::new();
     let ends = BOUNDS.iter().copied().chain([u64::MAX >> 1]);
@@ -64,7 +66,7 @@ const SUMMED: &str = "select monitor_id, hour, agent_id, checks, success, timeou
                              response_times
                       from website_monitor.hourly where hour < date_trunc('hour', now() - interval '2 hours', 'UTC')";
 
-/// The days that are over, made afresh of the results.
+/// Returns the query that makes the summaries of past days from the results.
 fn days() -> String {
     format!(
         "select monitor_id, date_trunc('day', checked_at, 'UTC') as day, agent_id, count(*) as checks,
@@ -85,7 +87,7 @@ const DAYS: &str = "select monitor_id, day, agent_id, checks, success, agent_err
                            response_time_max_us, response_times[12]
                     from website_monitor.daily where day < date_trunc('day', now() - interval '26 hours', 'UTC')";
 
-/// Kills of a usual run, and of one that takes its time.
+/// Returns the number of kills: 6 in a usual run, and 60 in a long run.
 fn rounds() -> u64 {
     if std::env::var("TORTURE").is_ok_and(|how| how == "full") { 60 } else { 6 }
 }
@@ -93,7 +95,8 @@ fn rounds() -> u64 {
 pub(crate) fn await_summed_up(stack: &Stack) {
     let hours = "select hour as begins from website_monitor.rollup_due where hour <= now() - interval '61 minutes'";
     let days = "select day from website_monitor.daily_due where day <= now() - interval '25 hours 1 minute'";
-    // A busy machine takes minutes for thousands of hours: what counts is that there are fewer and fewer.
+    // A busy machine takes minutes for thousands of hours, so each wait ends as soon as fewer hours and days are due
+    // than before.
     let mut left = u64::MAX;
     while left > 0 {
         left = eventually("less of what is over is due", || {
@@ -115,7 +118,7 @@ pub(crate) fn assert_true(stack: &Stack) -> Result<()> {
     Ok(())
 }
 
-/// What readers see is all that is there, at this moment.
+/// Asserts that readers of the summaries see all results that are stored at this moment.
 fn assert_readers_miss_nothing(stack: &Stack) -> Result<()> {
     let of_all = |by: &str| {
         format!(
@@ -220,7 +223,8 @@ fn summaries_outlive_the_results_and_go_by_their_own_retention() -> Result<()> {
     let collector = stack.collector().start()?;
     send(&stack, (1..=3).map(|seq| result(epoch, seq, days_ago(if seq == 3 { 9 } else { 5 }))))?;
     await_consumed(&stack, &collector.group);
-    // Not summed up before its partition is past the retention: that must be done first.
+    // The results are marked as not summed up before their partitions are past the retention. The collector must sum
+    // them up before it drops the partitions.
     collector.stop()?;
     stack.database.execute(
         "insert into website_monitor.rollup_due select distinct date_trunc('hour', checked_at, 'UTC'), '{[1,100)}'::int4multirange
@@ -270,7 +274,8 @@ fn the_marks_of_a_running_hour_are_gathered() -> Result<()> {
 fn marks_of_what_is_packed_already_are_gathered_apart_from_the_others() -> Result<()> {
     let stack = Stack::start()?;
     assert_eq!(stack.collector().build()?.command(&["migrate"])?.code(), Some(0));
-    // Of all monitors the begin of the hour is packed, up to 00:07. Of one of them, results of a minute before came late.
+    // The begin of the hour is packed for all monitors, up to seven minutes after the full hour. For one of the
+    // monitors, results of the minute before that arrived late.
     stack.database.execute(
         "insert into website_monitor.summary_blocks (is_day, begins, block, until, format, content)
          select false, hour, 0, hour + interval '7 minutes', 1, '\\x0000' from date_trunc('hour', now(), 'UTC') hour;
@@ -300,7 +305,7 @@ fn a_mark_of_a_monitor_that_no_one_knows_keeps_no_one_from_summing_up() -> Resul
     let stack = Stack::start()?;
     let _collector = stack.collector().start()?;
     eventually("the tables are there", || stack.database.count("website_monitor.rollup_due").map(drop));
-    // More than once, so that the hour that goes on has had its turn.
+    // The marks are inserted three times, so that the hour that goes on is also summed up.
     for _ in 0..3 {
         stack.database.execute(
             "insert into website_monitor.rollup_due (hour, monitors)

@@ -1,4 +1,4 @@
-//! Does the collector bear what other hands do to topic and tables?
+//! Other persons or programs change the topic and the tables. The tests ask whether the collector goes on correctly.
 
 use anyhow::{Result, ensure};
 use e2e::{Stack, eventually};
@@ -15,7 +15,7 @@ fn old_partitions_go_from_a_schema_of_any_name_and_other_tables_stay() -> Result
     send(&stack, [result(epoch, 1, days_ago(5)), result(epoch, 2, Timestamp::now())])?;
     await_consumed(&stack, &collector.group);
     collector.stop()?;
-    // Its name is as long as that of a partition of ours.
+    // The name of this table is as long as the name of a partition that a collector makes.
     stack.database.execute(
         r#"set search_path = "Web ""Status"""; set timezone = 'UTC';
            create table archive_20200101 partition of results for values from ('2020-01-01') to ('2020-01-02')"#,
@@ -41,7 +41,7 @@ fn what_is_set_aside_from_a_topic_that_was_made_again_is_kept_beside_the_old() -
     send(&stack, [json!({"v": 9, "epoch": epoch, "seq": 1, "agent": "a"}), json!("what?")])?;
     let collector = stack.collector().start()?;
     await_consumed(&stack, &collector.group);
-    // As if the topic had had other messages at these places before.
+    // The tables are changed as if the topic had had other messages at these offsets before.
     stack.database.execute(
         "update website_monitor.rejected set value = 'before';
          update website_monitor.epochs set accounted = '{}', rejected = '{}'",
@@ -96,7 +96,7 @@ fn tables_that_vanish_under_a_running_collector_are_made_again() -> Result<()> {
     stack.database.execute("drop schema website_monitor cascade")?;
     send_results(&stack, &epochs[1..], 5)?;
 
-    // What they had is read again.
+    // The messages of the lost tables are read again from Kafka.
     eventually("all that Kafka has is there", || {
         let rows = rows(&stack)?;
         ensure!(rows == 10, "{rows} rows");

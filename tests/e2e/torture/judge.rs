@@ -1,8 +1,9 @@
-//! What was asked against what is stored, run by run.
+//! Compares the requests that the agents sent with the rows that are stored, run by run.
 //!
-//! Each answer has the number of its request in its status line, and each row has that phrase. A monitor never overlaps
-//! itself, and the outbox takes its results in order. So the rows of a url are those of its first requests, one for
-//! each, and only the last ones before a kill may be without: their results were not durable yet, or there were none.
+//! Each answer has the number of its request in its status line, and each row has this text. The checks of a monitor
+//! never overlap, and the outbox takes their results in order. So the rows of a url belong to its first requests, one
+//! row to each. Only the last requests before a kill may have no row: their results were not durable yet, or did not
+//! exist yet.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
@@ -16,11 +17,11 @@ use crate::truth::rows;
 
 #[derive(Default)]
 pub(super) struct Judgement {
-    /// Requests with a row of their own.
+    /// The number of requests that have their own row.
     pub(super) matched: u64,
-    /// Requests whose result was not durable when the agent was killed.
+    /// The number of requests whose result was not durable when the agent was killed.
     not_durable: usize,
-    /// The most of them of one url.
+    /// The largest number of requests of one url whose result was not durable.
     most_of_one: usize,
 }
 
@@ -64,7 +65,7 @@ impl fmt::Display for Judgement {
     }
 }
 
-/// In how many places of the topic something was sent again, and how many records were.
+/// Returns the number of places in the topic where records were sent again, and the number of these records.
 pub(super) fn sent_again(stack: &Stack) -> Result<(usize, u64)> {
     #[derive(Deserialize)]
     struct Number {
@@ -78,7 +79,7 @@ pub(super) fn sent_again(stack: &Stack) -> Result<(usize, u64)> {
         let Number { epoch, seq, agent } = serde_json::from_slice(&message.value.context("an empty message")?)?;
         let is_again = !seen.insert((epoch, seq));
         records += u64::from(is_again);
-        // The messages of an agent lie in one partition, in the order of their sending.
+        // The messages of an agent are in one partition, in the order in which they were sent.
         let was_again = again.insert(agent, is_again).unwrap_or(false);
         places += usize::from(is_again && !was_again);
     }

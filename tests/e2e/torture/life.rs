@@ -1,4 +1,4 @@
-//! One agent and its many runs, each of which ends by a kill.
+//! Runs one agent many times. Each run ends by a kill, except the last one, which ends by a clean stop.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -17,18 +17,19 @@ use crate::truth::{await_delivered, settle};
 
 const SITES: usize = 8;
 const INTERVAL: &str = "100ms";
-/// However loaded the machine is: a result without an answer tells no request.
+/// The timeout of a check. It is long enough for a busy machine, because a result without an answer names no request.
 const TIMEOUT: &str = "60s";
-/// The tags of a result are noise of this many characters, twice.
+/// The length of the noise in characters. A result has this noise twice in its tags.
 const NOISE: usize = 2_000;
-/// How often a run that waits for something to happen looks.
+/// The time between two looks at the outbox's directory while a run waits for a change in it.
 const LOOK: Duration = Duration::from_micros(500);
 
-/// When a run ends.
+/// The moment at which a run ends.
 enum Moment {
-    /// This long after its start.
+    /// The run ends this time after its start.
     After(Duration),
-    /// As soon as something comes to the outbox's directory or goes from it, at the latest after this long.
+    /// The run ends as soon as an entry of the outbox's directory appears or disappears, or after this time at the
+    /// latest.
     Change(Duration),
 }
 
@@ -36,7 +37,7 @@ impl Moment {
     fn any() -> Moment {
         let mut rng = rand::rng();
         match rng.random_range(0..10) {
-            // Most of these meet the opening.
+            // Most of these kills come while the agent opens its outbox.
             0..2 => Moment::After(Duration::from_millis(rng.random_range(0..60))),
             2..5 => Moment::Change(Duration::from_millis(rng.random_range(100..2_500))),
             _ => Moment::After(Duration::from_millis(rng.random_range(20..2_000))),
@@ -62,12 +63,12 @@ impl<'a> Life<'a> {
         Ok(Life { stack, agent, number, runs: 0, counts: Counts::default() })
     }
 
-    /// Runs, and is killed, this many times.
+    /// Starts the agent and kills it this number of times.
     pub(super) fn suffer(&mut self, kills: usize) -> Result<()> {
         let outbox = self.agent.directory().join("outbox");
         let mut before = Traces::look(&outbox);
         for kill in 0..kills {
-            // In four of twelve runs in a row nothing is delivered.
+            // Four consecutive runs of every twelve reach no Kafka and deliver nothing.
             self.start(!matches!(kill % 12, 4..8))?;
             match Moment::any() {
                 Moment::After(time) => thread::sleep(time),
@@ -87,8 +88,8 @@ impl<'a> Life<'a> {
         Ok(())
     }
 
-    /// A last run that ends by itself, with all that the outbox holds delivered and stored; how many records it ever
-    /// took.
+    /// Makes a last run that ends by a clean stop, after all records of the outbox were delivered. Waits until they are
+    /// stored, and returns how many records the outbox took in all runs.
     pub(super) fn end(&mut self, collector: &Collector) -> Result<u64> {
         let waiting = self.agent.outbox_status()?.position;
         self.start(true)?;
@@ -106,13 +107,14 @@ impl<'a> Life<'a> {
         self.runs
     }
 
-    /// What each run asked for, and whether the run was killed.
+    /// Returns the paths that each run asked for, and whether the run was killed.
     pub(super) fn paths(&self) -> impl Iterator<Item = (String, bool)> {
         let of_run = move |run| (0..SITES).map(move |site| (self.path_of_run(site, run), run < self.runs));
         (1..=self.runs).flat_map(of_run)
     }
 
-    /// Each run asks for urls of its own, so that each request and each row are known to be of one run.
+    /// Returns the path that a run asks for at a site. Each run has its own urls, so that each request and each row
+    /// belong to a known run.
     fn path_of_run(&self, site: usize, run: usize) -> String {
         format!("{}?run={run}", path(self.number, site))
     }
@@ -139,7 +141,7 @@ fn path(agent: usize, site: usize) -> String {
     format!("/edge-{agent}/site-{site}")
 }
 
-/// What compresses to half of its length at best.
+/// Returns text that can be compressed to half of its length at best.
 fn noise() -> String {
     let mut rng = rand::rng();
     (0..NOISE).map(|_| char::from(b"0123456789abcdef"[rng.random_range(0..16)])).collect()

@@ -1,4 +1,4 @@
-//! What an agent's outbox shows from outside, and what that tells of the moments at which its runs ended.
+//! Looks at the files of an agent's outbox from outside, and finds out from them at which moments its runs ended.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -6,30 +6,30 @@ use std::fs;
 use std::ops::Add;
 use std::path::Path;
 
-/// The names in the outbox's directory, and those of snapshots that a chunk's database was writing.
+/// The names in the outbox's directory, and the number of snapshots that the database of a chunk was writing.
 #[derive(Default)]
 pub(super) struct Traces {
     names: BTreeSet<String>,
     snapshots: usize,
 }
 
-/// What the kills met.
+/// The counts of what the kills met.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Counts {
     pub(super) kills: usize,
-    /// Nothing of the run was ever kept.
+    /// The number of runs that kept no record at all.
     pub(super) before_the_epoch: usize,
-    /// The agent had not said that it runs.
+    /// The number of kills before the agent logged that it runs.
     pub(super) while_opening: usize,
     pub(super) rolls: usize,
     pub(super) frees: usize,
-    /// A chunk was half made.
+    /// The number of kills while a chunk was being made.
     pub(super) in_a_roll: usize,
-    /// A chunk was half removed.
+    /// The number of kills while a chunk was being removed.
     pub(super) in_a_free: usize,
-    /// A database was writing its snapshot: while it was opened or sealed.
+    /// The number of kills while a database was writing its snapshot, which it does when it is opened or sealed.
     pub(super) in_a_snapshot: usize,
-    /// What Kafka had, but its acknowledgement was not kept.
+    /// The number of places where Kafka had records whose acknowledgement the agent had not kept.
     pub(super) with_sends_in_flight: usize,
     pub(super) sent_again: u64,
 }
@@ -48,7 +48,8 @@ impl Traces {
         self.snapshots != before.snapshots || ours(self) != ours(before)
     }
 
-    /// Chunks whole and half, without the small files that are written all the time.
+    /// Returns the names of whole chunks and of chunks that are being made or removed. The small files that are written
+    /// all the time are left out.
     fn all(&self) -> impl Iterator<Item = &str> {
         self.names.iter().map(String::as_str).filter(|name| name.contains('-'))
     }
@@ -59,7 +60,7 @@ impl Traces {
 }
 
 impl Counts {
-    /// A kill came between these.
+    /// Counts a kill from the traces before and after the killed run.
     pub(super) fn learn(&mut self, before: &Traces, after: &Traces) {
         self.kills += 1;
         self.rolls += after.with("ob-").filter(|chunk| !before.names.contains(*chunk)).count();
