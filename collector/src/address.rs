@@ -1,11 +1,11 @@
-//! The addresses of the pages, which also stand in messages to receivers.
+//! Makes the addresses of the pages, which are also in messages to receivers.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// What a part of an address needs not to be encoded.
+/// The characters that need no encoding in a part of an address.
 const PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// The address of the page of a monitor below `root`. The id may be a url.
+/// Returns the address of the page of a monitor below `root`. The id may be a url.
 pub fn monitor(root: &str, id: &str) -> String {
     format!("{root}/monitors/{}", utf8_percent_encode(id, PART))
 }

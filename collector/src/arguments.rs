@@ -1,4 +1,4 @@
-//! The command line.
+//! Defines the command line: its commands and their options. argh makes the help from the comments of this file.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,7 +16,7 @@ pub struct Arguments {
     pub command: Command,
 }
 
-/// What to do.
+/// The command to execute.
 #[derive(Debug, FromArgs)]
 #[argh(subcommand)]
 pub enum Command {
@@ -34,7 +34,7 @@ pub enum Command {
     Verify(Verify),
     /// Tell how monitors fared.
     Report(Report),
-    /// Look at what was set aside, and store it after a mend.
+    /// Look at what was set aside, and store it after a fix.
     Rejected(Rejected),
     /// Tell of agents, and say that one is gone.
     Agents(Agents),
@@ -137,14 +137,14 @@ pub struct Report {
     pub format: ReportFormat,
 }
 
-/// How a report is shown.
+/// The format in which a report is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReportFormat {
-    /// For people.
+    /// A table for people.
     Table,
-    /// A line each, below their names.
+    /// CSV: one line for each monitor, below a line with the names of the fields.
     Csv,
-    /// One object a line.
+    /// JSON: one object a line.
     Json,
 }
 
@@ -157,7 +157,7 @@ fn report_format(word: &str) -> Result<ReportFormat, String> {
     }
 }
 
-/// look at the messages that were set aside, and store them after a mend
+/// look at the messages that were set aside, and store them after a fix
 #[derive(Debug, FromArgs)]
 #[argh(subcommand, name = "rejected")]
 pub struct Rejected {
@@ -166,13 +166,13 @@ pub struct Rejected {
     pub command: RejectedCommand,
 }
 
-/// What to do with messages that were set aside.
+/// The command for messages that were set aside.
 #[derive(Debug, FromArgs)]
 #[argh(subcommand)]
 pub enum RejectedCommand {
-    /// Tell which there are.
+    /// List them.
     List(RejectedList),
-    /// Show messages whole.
+    /// Show whole messages.
     Show(RejectedShow),
     /// Store them.
     Replay(RejectedReplay),
@@ -188,7 +188,7 @@ pub struct RejectedList {
     /// only those of this reason, such as unknown_version
     #[argh(option)]
     pub reason: Option<String>,
-    /// most of them (default: 100)
+    /// the most messages to list (default: 100)
     #[argh(option, default = "100")]
     pub limit: u32,
     /// table or json
@@ -238,17 +238,17 @@ pub struct Agents {
     pub command: AgentsCommand,
 }
 
-/// What to do about agents.
+/// The command for agents.
 #[derive(Debug, FromArgs)]
 #[argh(subcommand)]
 pub enum AgentsCommand {
-    /// Tell which there are.
+    /// List them.
     List(AgentsList),
-    /// Say that one is gone.
+    /// Say that an agent is gone for good.
     Retire(AgentsRetire),
 }
 
-/// tell which agents there are, how they stand, and when they were last heard; exit 69 when the database is not there
+/// tell which agents there are, their states, and when they were last heard of; exit 69 when the database is not there
 #[derive(Debug, FromArgs)]
 #[argh(subcommand, name = "list")]
 pub struct AgentsList {
@@ -261,7 +261,7 @@ pub struct AgentsList {
 }
 
 /// say that an agent is gone for good: nothing is due from it any more, until it reports again; what it stored stays, and
-/// what waits in its outbox is still welcome; exit 1 when it is not known, 69 when the database is not there
+/// what waits in its outbox is still accepted; exit 1 when it is not known, 69 when the database is not there
 #[derive(Debug, FromArgs)]
 #[argh(subcommand, name = "retire")]
 pub struct AgentsRetire {
@@ -285,7 +285,7 @@ pub struct Alerts {
     pub command: AlertsCommand,
 }
 
-/// What to do about alerts.
+/// The command for alerts.
 #[derive(Debug, FromArgs)]
 #[argh(subcommand)]
 pub enum AlertsCommand {
@@ -319,7 +319,7 @@ pub struct AlertsTest {
     pub receiver: Vec<String>,
 }
 
-/// A moment: so long ago, a day's begin in UTC, or a time.
+/// Reads a moment: a length of time before now, the beginning of a day in UTC, or a time.
 fn moment(word: &str) -> Result<Timestamp, String> {
     if let Ok(ago) = duration(word) {
         return Timestamp::now().checked_sub(ago).map_err(|_| format!("{word} is too long ago"));
@@ -332,12 +332,12 @@ fn duration(word: &str) -> Result<Duration, String> {
     settings::duration(&word.into())
 }
 
-/// How a proof is shown.
+/// The format in which a command other than `report` shows its output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// For people.
+    /// A table for people.
     Table,
-    /// One object a line.
+    /// JSON: one object a line.
     Json,
 }
 

@@ -1,4 +1,4 @@
-//! What passes from `consume` to `store`: messages of Kafka, and where they end.
+//! The batch of messages that `consume` passes to `store`, and the positions where it ends.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -10,13 +10,13 @@ use wire::Rejection;
 use crate::clock_skew::{Passage, Reading};
 use crate::position::{Position, Positions};
 
-/// What a message says, in texts that are still the message's.
+/// A decoded record, whose texts borrow from the message where possible.
 pub type Record<'a> = wire::Record<Cow<'a, str>>;
 
-/// The result of a check, likewise.
+/// The result of a check, whose texts borrow from the message where possible.
 pub type CheckResult<'a> = wire::CheckResult<Cow<'a, str>>;
 
-/// One message, as it came.
+/// One message as it came from Kafka.
 #[derive(Clone, Copy, Debug)]
 pub struct Message<'a> {
     /// The topic.
@@ -29,43 +29,43 @@ pub struct Message<'a> {
     pub key: Option<&'a [u8]>,
     /// The value.
     pub value: Option<&'a [u8]>,
-    /// How it came, where that is known.
+    /// The moments of its way, where they are known.
     pub passage: Option<Passage<'a>>,
 }
 
-/// A message and what it says, which is decoded at most once.
+/// A message and its record, which is decoded at most once.
 #[derive(Clone, Debug)]
 pub struct Entry<'a> {
-    /// The message, whole for the case that it must be set aside.
+    /// The message. It is whole, so that it can be set aside.
     pub message: Message<'a>,
     decoded: OnceCell<Result<Record<'a>, Rejection>>,
 }
 
 impl<'a> Entry<'a> {
-    /// Of a message that was not yet read.
+    /// Creates the entry of a message that was not yet decoded.
     pub fn new(message: Message<'a>) -> Entry<'a> {
         Entry { message, decoded: OnceCell::new() }
     }
 
-    /// What it says, or why it says nothing.
+    /// Returns the record of the message, or why it has none.
     pub fn decoded(&self) -> &Result<Record<'a>, Rejection> {
         self.decoded.get_or_init(|| Record::decode(self.message.value))
     }
 }
 
-/// The messages of a topic that are stored in one transaction. Their bytes lie one after the other: a message costs no memory
-/// of its own that one thread would take and another give back.
+/// The messages of a topic that are stored in one transaction. Their bytes lie one after the other, so a message has no
+/// memory of its own that one thread would allocate and another free.
 #[derive(Debug, Default)]
 pub struct Batch {
     topic: Arc<str>,
     bytes: Vec<u8>,
     places: Vec<Place>,
-    /// Few: what comes together lies together.
+    /// The moments of reading. They are few, because messages that come together lie together.
     readings: Vec<Reading>,
     ends: Positions,
 }
 
-/// Where the bytes of a message are: its key begins there, its value follows.
+/// The place of a message in the bytes: its key begins at `begin`, and its value follows.
 #[derive(Debug)]
 struct Place {
     partition: i32,
@@ -74,25 +74,26 @@ struct Place {
     key: Option<usize>,
     value: Option<usize>,
     sent: Option<Timestamp>,
-    /// Which of the readings.
+    /// The index of its reading in `readings`.
     reading: usize,
 }
 
 impl Batch {
-    /// An empty one of a topic, with room for this many messages of this many bytes together.
+    /// Creates an empty batch of a topic, with room for this number of messages and for this number of bytes of all of
+    /// them.
     pub fn with_room(topic: Arc<str>, messages: usize, bytes: usize) -> Batch {
         let (bytes, places) = (Vec::with_capacity(bytes), Vec::with_capacity(messages));
         Batch { topic, bytes, places, ..Batch::default() }
     }
 
-    /// Takes messages in that are read together, from now on.
+    /// Sets the moments of the messages that are pushed from now on.
     pub fn read(&mut self, reading: Reading) {
         if self.readings.last() != Some(&reading) {
             self.readings.push(reading);
         }
     }
 
-    /// Takes a message in; when it was sent, where that is known.
+    /// Adds a message. `sent` is when it was sent, where that is known.
     pub fn push(
         &mut self,
         partition: i32,
@@ -117,7 +118,7 @@ impl Batch {
         });
     }
 
-    /// The messages, in the order of arrival.
+    /// Returns the messages in the order of arrival.
     pub fn entries(&self) -> Vec<Entry<'_>> {
         let entry = |place: &Place| {
             let (key, rest) = self.bytes[place.begin..].split_at(place.key.unwrap_or(0));
@@ -137,29 +138,29 @@ impl Batch {
         self.places.iter().map(entry).collect()
     }
 
-    /// How many messages.
+    /// Returns the number of messages.
     pub fn len(&self) -> usize {
         self.places.len()
     }
 
-    /// Whether there is no message.
+    /// Returns whether there is no message.
     pub fn is_empty(&self) -> bool {
         self.places.is_empty()
     }
 
-    /// The last message of a partition was written under this leader epoch.
+    /// Notes the leader epoch under which the last message of a partition was written.
     pub fn led(&mut self, partition: i32, leader_epoch: Option<i32>) {
         if let Some(end) = self.ends.get_mut(&partition) {
             end.leader_epoch = leader_epoch;
         }
     }
 
-    /// For each partition the position that comes after this batch.
+    /// Returns the position after this batch for each partition.
     pub fn ends(&self) -> &Positions {
         &self.ends
     }
 
-    /// How many bytes of keys and values.
+    /// Returns the number of bytes of all keys and values.
     pub fn bytes(&self) -> usize {
         self.bytes.len()
     }

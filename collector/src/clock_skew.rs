@@ -1,25 +1,27 @@
-//! How a message came here, and what that tells of its agent's clock.
+//! Derives from the times of a message how far the clock of its agent is wrong.
 //!
 //! ```text
 //! agent's clock                    sent
 //!                                    ╲
 //! a right clock   ──── end seen ──── appended ──── read ────▶
 //! ```
-//! With each message Kafka keeps when the agent handed it over, by the agent's own clock. However long it waited in the
-//! outbox before has no part in that. By a right clock it was not after the message was read here; nor was it, but for
-//! the seconds that sending takes, before Kafka was asked where the partition ends, and the message was not there yet. So
-//! the clock is behind by at most `read - sent`, and by at least `end seen - sent`.
+//! Kafka keeps with each message the time at which the agent sent it, by the agent's own clock. The time that the
+//! message waited in the outbox before does not matter. By a right clock, the message was not sent after it was read
+//! here. By a right clock, it also was not sent before Kafka was asked where the partition ends, when the message was
+//! not there yet, apart from the seconds that sending takes. So the clock is behind by at most `read - sent`, and by at
+//! least `end seen - sent`.
 //!
-//! Mostly the end was seen just before, and these bounds tell all: where a right clock is within them, it counts as
-//! right, else as wrong by no more than is certain. But anyone who catches up has not seen the end for long, and his lag
-//! must not be taken for the agent's clock: then what was known stays, unless the bounds contradict it. An agent whose
-//! clock is ahead contradicts them at once, since nothing is read before it is sent.
+//! Mostly the end was seen just before, and these bounds tell everything: when a right clock is within them, the clock
+//! counts as right, otherwise as wrong by no more than is certain. A collector that catches up has not seen the end for
+//! long, and its lag must not be taken for an error of the agent's clock. Then the known value stays, unless the bounds
+//! contradict it. An agent whose clock is ahead contradicts them at once, since nothing is read before it is sent.
 
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 
-/// Since an agent reports every minute, its partition's end is seen as often where no one lags.
+/// A message is prompt when the end of its partition was seen within this time before it was read. An agent reports every
+/// minute, so the end is seen about that often when no collector lags.
 pub const PROMPT: Duration = Duration::from_secs(90);
 
 /// A moment by a clock that only counts, and by one that also knows how long the machine slept.
@@ -30,17 +32,17 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// This one.
+    /// Returns the present moment.
     pub fn now() -> Moment {
         Moment { counted: Instant::now(), wall: Timestamp::now() }
     }
 
-    /// How much passed until another one, at most.
+    /// Returns how much time passed until a later moment, at most.
     pub fn passed_until(self, later: Moment) -> Duration {
         self.counted_until(later).max(later.wall.duration_since(self.wall).try_into().unwrap_or_default())
     }
 
-    /// How much passed until another one, at least: but for what the machine slept.
+    /// Returns how much time passed until a later moment, at least: without the time that the machine slept.
     fn counted_until(self, later: Moment) -> Duration {
         later.counted.saturating_duration_since(self.counted)
     }
@@ -58,29 +60,29 @@ impl std::ops::Add<Duration> for Moment {
 /// The moments of messages that were read together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reading {
-    /// When they were read.
+    /// The moment at which they were read.
     pub at: Moment,
-    /// When their partition was known to end before them; none when it never was.
+    /// The moment at which their partition was known to end before them. It is none when that was never known.
     pub end_seen: Option<Moment>,
 }
 
 /// The moments of a message on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Passage<'a> {
-    /// When it was sent, by its agent's clock.
+    /// The time at which it was sent, by the clock of its agent.
     pub sent: Timestamp,
-    /// How it was read.
+    /// The moments at which it was read.
     pub reading: &'a Reading,
 }
 
 impl Passage<'_> {
-    /// Whether it can't have waited in Kafka for long.
+    /// Returns whether the message cannot have waited in Kafka for long.
     pub fn is_prompt(&self) -> bool {
         self.reading.end_seen.is_some_and(|seen| seen.passed_until(self.reading.at) <= PROMPT)
     }
 
-    /// How far its agent's clock is behind another one, by which it is `time` at the moment `now`; negative: ahead.
-    /// `known` is what was known before.
+    /// Returns how far the clock of the agent is behind another clock, which shows `time` at the moment `now`. A
+    /// negative value means that it is ahead. `known` is the value that was known before.
     pub fn clock_behind(&self, known: SignedDuration, time: Timestamp, now: Moment) -> SignedDuration {
         let before = |passed: Duration| {
             let passed = SignedDuration::try_from(passed).unwrap_or(SignedDuration::MAX);
@@ -98,8 +100,9 @@ mod tests {
 
     const RIGHT: i64 = 0;
 
-    /// What is known after each of these messages, sent at a second of a clock that is so far behind, read at a true
-    /// second after an end that was seen at another; in seconds. They are stored an hour later.
+    /// Returns what is known after each of these messages, in seconds. Each message has four values: how far the clock
+    /// is behind, the true second at which it was sent, the one at which it was read, and the one at which an end was
+    /// seen before. The messages are stored an hour later.
     fn known(messages: &[(i64, i64, i64, Option<i64>)]) -> Vec<i64> {
         let began = Moment::now();
         let instant = |second: i64| began + Duration::from_secs(10_000_u64.saturating_add_signed(second));

@@ -1,4 +1,4 @@
-//! What each command does, and with which code it ends.
+//! Executes each command, and chooses the code with which it ends.
 
 use std::io::{Write, stderr, stdout};
 use std::path::Path;
@@ -17,26 +17,27 @@ mod agents;
 mod alerts;
 mod rejected;
 
-/// What a report tells of when it isn't told.
+/// The length of time that a report is about when the command line does not say it.
 const LAST: Duration = Duration::from_secs(86_400);
 
-/// What the command looks for was found: numbers are missing.
+/// The exit code when what the command looks for was found, such as missing numbers.
 const FOUND: u8 = 1;
-/// A part that is needed is not there.
+/// The exit code when the database or a receiver cannot be reached.
 const UNAVAILABLE: u8 = 69;
-/// The configuration is bad.
+/// The exit code when the configuration is bad.
 const BAD_CONFIGURATION: u8 = 78;
 
-/// Pieces of memory from this size on are given back at once. With glibc's own bound two writers' batches of 10,000
-/// agents came to 210 MiB, with this one to 184; with half of it to 160, and a replay took a fifth longer.
+/// Pieces of memory from this size on are given back at once. With glibc's own bound, the batches of 10,000 agents for
+/// two writers took 210 MiB; with this bound they took 184. With half of this bound they took 160, and a replay took a
+/// fifth longer.
 const LARGE: i32 = 8 * 1024 * 1024;
-/// What the records of a batch come to, which are made again for the next one.
+/// The memory that the records of a batch take. They are made again for the next batch.
 const RECORDS: i32 = 8 * 1024 * 1024;
 
-/// Does what the command line says. `stop` ends a run.
+/// Executes the command of the command line. `stop` ends a run.
 ///
 /// # Errors
-/// What keeps a command from its work and has no code of its own.
+/// Fails when something keeps a command from its work and has no exit code of its own.
 pub fn execute(arguments: &Arguments, stop: impl Future<Output = ()>) -> anyhow::Result<ExitCode> {
     match &arguments.command {
         Command::Run(of) => with_config(&of.config, |config| consume_until(config, of, stop)),
@@ -77,7 +78,7 @@ pub fn execute(arguments: &Arguments, stop: impl Future<Output = ()>) -> anyhow:
     }
 }
 
-/// Runs a command on a configuration; one with faults tells all of them.
+/// Runs a command with a configuration. When the configuration has faults, it writes all of them.
 fn with_config(file: &Path, command: impl FnOnce(Config) -> anyhow::Result<ExitCode>) -> anyhow::Result<ExitCode> {
     match Config::read(file) {
         Ok(config) => match consume::check(&config.kafka) {

@@ -1,4 +1,5 @@
-//! Messages from Kafka, in batches; offsets after the store.
+//! Reads messages from Kafka, passes them to the sinks in batches, and commits offsets after the sinks have stored
+//! them.
 //!
 //! ```text
 //! this thread:    poll ── gather ──▶ slots ──▶ writing threads: Sink::write
@@ -6,38 +7,40 @@
 //!                  └── commit offsets ◀── what is done
 //! ```
 //!
-//! The next batch is gathered while the one before is read and written (gathering.rs). Each partition has one writer,
-//! so its messages are written in their order. Offsets are committed only for what the sink has stored, so whatever
-//! goes wrong in between, messages come again and none is skipped; that they come again is the sink's to deal with.
+//! The polling thread gathers the next batch while the writing threads read and write the one before (gathering.rs).
+//! Each partition has one writer, so its messages are written in their order. Offsets are committed only for what the
+//! sink has stored. After a failure in between, messages are delivered again and none is skipped. The sink recognises
+//! the messages that come again.
 //!
-//! *Membership.* This thread polls whatever happens. While the sink waits for its database, partitions are paused and
-//! polling goes on, so the group keeps this collector, and no other one takes over work that it could not do either.
+//! *Membership.* The polling thread never stops polling. While the sink waits for its database, the partitions are
+//! paused and polling goes on. So the group keeps this collector as a member, and no other collector takes over work
+//! that it could not do either.
 //!
-//! *A name of its own.* Kafka gives a dead broker up after nine seconds. By then librdkafka, whose session is shorter,
-//! has forgotten that it was a member, and the group's next coordinator would keep the partitions for the member that
-//! it remembers until that one's session ends, too. So each collector has a name in its group, by which it is known
-//! again and let in at once: also after a kill (name.rs).
+//! *The name of a member.* Kafka gives up a dead broker after nine seconds. By then the session of librdkafka, which is
+//! shorter, is over, and librdkafka has forgotten that it was a member. The next coordinator of the group would keep
+//! the partitions for the member that it remembers until the session of that member ends, too. So each collector has a
+//! name in its group. The group recognises it by this name and lets it in at once, also after a kill (name.rs).
 //!
-//! *Rebalance.* All partitions are given back and dealt out again (eager assignment). Each time begins a new
-//! generation: what is being written is waited for, shortly, and committed; what else was read is forgotten, since
-//! its partition's next owner reads it again. Nothing of an old generation is ever committed in a new one. When a
-//! member comes or goes, every partition stands still for 0.4 to 0.8 s. Cooperative assignment would spare those that
-//! stay where they are some of that, but those that move stand still for 1.2 to 1.5 s, since they are dealt out in a
-//! second round; and a collector that is killed and comes back makes for no rebalance at all.
+//! *Rebalance.* All partitions are given back and assigned again (eager assignment). Each assignment begins a new
+//! generation. The collector waits a short time for what is being written, and commits it. It forgets what else was
+//! read, since the next owner of the partition reads it again. Nothing of an old generation is ever committed in a new
+//! one. When a member comes or goes, every partition stands still for 0.4 to 0.8 s. Cooperative assignment would
+//! shorten this for partitions that stay with their member. But partitions that move would stand still for 1.2 to 1.5
+//! s, since they are assigned in a second round. A collector that is killed and comes back causes no rebalance at all.
 //!
-//! *Where reading begins* is the database's to say (beginning.rs). So a database that was set back is filled again, and a
-//! topic that was deleted and made again is read from its beginning (identity.rs).
+//! *Where reading begins.* The database says from where partitions are read (beginning.rs). So a database that was set
+//! back is filled again, and a topic that was deleted and created again is read from its beginning (identity.rs).
 //!
-//! *Brokers that are forgotten.* librdkafka may lose every address that leads to Kafka, and then asks no broker until it is
-//! told the addresses of the configuration again (bootstrap.rs).
+//! *Brokers that are forgotten.* librdkafka may lose every address that leads to Kafka. It then asks no broker until
+//! the collector tells it the addresses of the configuration again (bootstrap.rs).
 //!
-//! *A group that is not found.* librdkafka keeps calling the address that it first learnt of the group's coordinator,
-//! also when that broker has moved. A consumer that the group leaves outside while Kafka answers is made again.
+//! *A group that is not found.* librdkafka keeps calling the address of the group's coordinator that it learnt first,
+//! also when that broker has moved. A consumer that the group does not let in while Kafka answers is created again.
 //!
 //! *Partitions without a reader.* A group may come to rest although no member has some partition, or any (unread.rs). A
-//! collector that finds one makes the group deal all of them out again.
+//! collector that finds one makes the group assign all of them again.
 //!
-//! This module and those below are the only place that names rdkafka.
+//! Only this module and those below it use rdkafka.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -72,24 +75,24 @@ use progress::{Progress, Task};
 use topic::Topic;
 use unread::Unread;
 
-/// Where batches go.
+/// The place where batches are stored.
 pub trait Sink: Send + 'static {
     /// Gets ready before the first batch, for as long as it takes, unless `is_over`.
     fn prepare(&mut self, is_over: &dyn Fn() -> bool);
 
-    /// From where these partitions are to be read, for as long as it takes to learn it; none when `is_over`. Batches of
-    /// these partitions follow.
+    /// Returns from where these partitions are to be read. It waits as long as it takes to learn that, and returns none
+    /// when `is_over`. Batches of these partitions follow.
     fn locate(&mut self, log: &Log, partitions: &[i32], is_over: &dyn Fn() -> bool) -> Option<Start>;
 
-    /// Stores a batch, for as long as it takes. It may give up only when `is_over`. A batch without messages asks only
+    /// Stores a batch, for as long as it takes. It may give up only when `is_over`. A batch without messages only asks
     /// whether the positions are as they were left.
     fn write(&mut self, batch: &Batch, is_over: &dyn Fn() -> bool) -> Written;
 }
 
-/// Why nothing is consumed.
+/// The reason why nothing is consumed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// librdkafka refuses the configuration. Says no value: one may be a secret.
+    /// librdkafka refuses the configuration. The text contains no value, because a value may be a secret.
     #[error("{0}")]
     Refused(String),
     /// The group fills another database.
@@ -119,10 +122,10 @@ impl From<KafkaError> for Error {
     }
 }
 
-/// Whether librdkafka knows all properties.
+/// Checks that librdkafka knows all properties.
 ///
 /// # Errors
-/// Which one it refuses.
+/// Fails with the name of the property that librdkafka refuses.
 pub fn check(kafka: &Kafka) -> Result<(), Error> {
     client::properties(kafka).create_native_config()?;
     Ok(())
@@ -131,12 +134,12 @@ pub fn check(kafka: &Kafka) -> Result<(), Error> {
 /// How long a clean stop waits for the writing threads.
 const LAST_WRITE: Duration = Duration::from_secs(10);
 
-/// Consumes into sinks, each with its share of the partitions, until `stop`; then commits what is stored and leaves the group.
-/// A group of another database is joined only where `take_over` says so.
+/// Consumes into sinks, each with its share of the partitions, until `stop`. Then it commits what is stored and leaves
+/// the group. It joins a group of another database only where `take_over` is set.
 ///
 /// # Errors
-/// When librdkafka refuses the configuration, the group is another database's, or a sink panicked. A Kafka that is away is
-/// waited for.
+/// Fails when librdkafka refuses the configuration, when the group belongs to another database, or when a sink
+/// panicked. It does not fail when Kafka is away, but waits for it.
 pub fn run(
     kafka: &Kafka,
     bounds: BatchBounds,
@@ -182,7 +185,7 @@ pub fn run(
                 }
             };
             if let Some(error) = error {
-                // A consumer knows no other fatal error.
+                // A consumer has no other fatal error than that another member took its name.
                 is_fenced = consumer.client().fatal_error().is_some();
                 topic.look_after(&consumer, &error);
             }
@@ -206,7 +209,7 @@ pub fn run(
             patience = if was_inside { client::patience(kafka) } else { patience.saturating_mul(2) };
         }
         consumer = client::consumer(kafka, &name.text, progress.clone(), health.clone())?;
-        // What the one before had read is read again.
+        // What the consumer before had read is read again.
         progress.end_generation(LAST_WRITE, drop);
     }
     progress.close();
@@ -218,7 +221,7 @@ pub fn run(
     if writing.into_iter().any(has_died) { Err(Error::Died) } else { refusal.map_or(Ok(()), Err) }
 }
 
-/// Waits for threads, but not for ever: one may hang in a database that doesn't answer.
+/// Waits for threads for a limited time, because a thread may hang in a database that does not answer.
 fn await_ends(threads: &[JoinHandle<()>], longest: Duration) {
     let began = Instant::now();
     while !threads.iter().all(JoinHandle::is_finished) && began.elapsed() < longest {
@@ -226,7 +229,7 @@ fn await_ends(threads: &[JoinHandle<()>], longest: Duration) {
     }
 }
 
-/// A writing thread.
+/// Runs a writing thread: it prepares the sink and then does its tasks until the end.
 fn write(progress: &Progress, health: &Health, writer: usize, mut sink: impl Sink) {
     health.begins(writer);
     sink.prepare(&|| {

@@ -1,10 +1,10 @@
-//! The collector stores Kafka's messages in PostgreSQL, each result once, and proves it.
+//! The collector stores messages from Kafka in PostgreSQL, each result once, and proves it.
 //!
 //! ```text
 //! Kafka ──▶ consume ── batch ──▶ store ──▶ PostgreSQL ──▶ verify
 //!                                               └──────▶ alerting ──▶ receivers
 //! ```
-//! `consume` knows no SQL, and `store` knows no Kafka: [`run`] puts them together.
+//! `consume` uses no SQL, and `store` does not use Kafka. [`run`] connects them.
 
 pub mod address;
 pub mod alerting;

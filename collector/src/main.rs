@@ -1,4 +1,4 @@
-//! The collector's command line.
+//! The program `website-monitor-collector`: it reads the command line and executes its command.
 
 use std::process::ExitCode;
 
@@ -10,7 +10,7 @@ fn main() -> anyhow::Result<ExitCode> {
     collector::commands::execute(&argh::from_env::<Arguments>(), stop())
 }
 
-/// Resolves at SIGTERM or SIGINT.
+/// Waits for SIGTERM or SIGINT.
 async fn stop() {
     let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {

@@ -1,4 +1,4 @@
-//! Work that is repeated for as long as the collector runs, whether it fails or panics.
+//! Repeats work for as long as the collector runs, also when the work fails or panics.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,23 +10,23 @@ use crate::unavailable::Unavailable;
 /// How soon work is repeated after a failure.
 const SOON: Duration = Duration::from_secs(5);
 
-/// How soon work is repeated.
+/// The times between two repetitions.
 #[derive(Clone, Copy)]
 pub(crate) struct Pace {
     interval: Duration,
-    /// This many times as long as it took, at least.
+    /// The least pause, as a multiple of the time that the work took.
     spare: u32,
-    /// After a failure.
+    /// The pause after a failure.
     soon: Duration,
 }
 
 impl Pace {
-    /// Of what is work for us or the database: it never fills a core.
+    /// Creates the pace of work that loads this program or the database, so that it never fills a core.
     pub(crate) fn sparing(interval: Duration) -> Pace {
         Pace { interval, spare: 5, soon: SOON }
     }
 
-    /// Of what mostly waits for others.
+    /// Creates the pace of work that mostly waits for others.
     pub(crate) fn steady(interval: Duration) -> Pace {
         Pace { spare: 0, ..Pace::sparing(interval) }
     }
@@ -36,7 +36,7 @@ impl Pace {
     }
 }
 
-/// Repeats `once`, whether it fails or panics.
+/// Repeats `once` for ever, whether it fails or panics. It logs the failures.
 pub(crate) async fn repeat(
     failure: &'static str,
     pace: Pace,
@@ -65,7 +65,7 @@ pub(crate) async fn repeat(
                 }
                 pace.soon
             }
-            // The run is at its end.
+            // The run of the collector is ending.
             Err(_) => return,
         };
         tokio::time::sleep(pause).await;

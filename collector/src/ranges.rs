@@ -1,30 +1,30 @@
-//! Sets of sequence numbers as sorted, disjoint ranges: the ledger's arithmetic, as PostgreSQL's `int8multirange`
-//! has it, for what is decided before a transaction opens and for the proof.
+//! Sets of sequence numbers as sorted, disjoint ranges. They do the arithmetic of the ledger as PostgreSQL's
+//! `int8multirange` does it, for decisions before a transaction opens and for the proof.
 //!
-//! A dense epoch is one range however long it is, so a set costs what its holes cost.
+//! An epoch without holes is one range, however long it is, so the cost of a set depends on its holes.
 
 use std::fmt;
 
 /// A set of sequence numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ranges {
-    /// Half open, sorted, with a gap between neighbours.
+    /// The half-open ranges, sorted, with a gap between neighbours.
     parts: Vec<(i64, i64)>,
 }
 
 impl Ranges {
-    /// The empty set.
+    /// Returns the empty set.
     pub const fn new() -> Ranges {
         Ranges { parts: Vec::new() }
     }
 
-    /// The numbers `first..=last`; empty when reversed.
+    /// Returns the numbers `first..=last`, or the empty set when `first` is above `last`.
     pub fn span(first: i64, last: i64) -> Ranges {
         let parts = if first > last { Vec::new() } else { vec![(first, last.saturating_add(1))] };
         Ranges { parts }
     }
 
-    /// The set of all numbers in these half-open ranges, in any order.
+    /// Returns the set of all numbers in these half-open ranges, which may have any order.
     pub fn from_parts(mut parts: Vec<(i64, i64)>) -> Ranges {
         parts.retain(|(start, end)| start < end);
         parts.sort_unstable();
@@ -38,33 +38,33 @@ impl Ranges {
         Ranges { parts: merged }
     }
 
-    /// The half-open ranges, sorted.
+    /// Returns the half-open ranges, sorted.
     pub fn parts(&self) -> &[(i64, i64)] {
         &self.parts
     }
 
-    /// Whether there is no number.
+    /// Returns whether there is no number.
     pub fn is_empty(&self) -> bool {
         self.parts.is_empty()
     }
 
-    /// How many numbers.
+    /// Returns how many numbers there are.
     pub fn count(&self) -> i64 {
         self.parts.iter().map(|(start, end)| end - start).sum()
     }
 
-    /// The highest number.
+    /// Returns the highest number.
     pub fn highest(&self) -> Option<i64> {
         self.parts.last().map(|(_, end)| end - 1)
     }
 
-    /// Whether the number is in the set.
+    /// Returns whether the number is in the set.
     pub fn contains(&self, number: i64) -> bool {
         let after = self.parts.partition_point(|(start, _)| *start <= number);
         after > 0 && number < self.parts[after - 1].1
     }
 
-    /// Adds a number; whether it is new. Cheap at the end of the set, where numbers come in.
+    /// Adds a number, and returns whether it is new. This is cheap at the end of the set, where most numbers are added.
     pub fn insert(&mut self, number: i64) -> bool {
         let at = self.parts.partition_point(|(start, _)| *start <= number);
         if at > 0 && number < self.parts[at - 1].1 {
@@ -84,7 +84,8 @@ impl Ranges {
         true
     }
 
-    /// Adds all numbers of the other. Cheap where they follow on those of this one, as they do as they come in.
+    /// Adds all numbers of the other set. This is cheap when they follow on those of this set, as they mostly do when
+    /// they arrive.
     pub fn extend(&mut self, other: &Ranges) {
         match (self.parts.last_mut(), other.parts.as_slice()) {
             (Some(last), [(start, end)]) if *start == last.1 => last.1 = *end,
@@ -92,17 +93,17 @@ impl Ranges {
         }
     }
 
-    /// The numbers of either.
+    /// Returns the numbers that are in one of the sets or in both.
     pub fn union(&self, other: &Ranges) -> Ranges {
         Ranges::from_parts(self.parts.iter().chain(&other.parts).copied().collect())
     }
 
-    /// The numbers of both.
+    /// Returns the numbers that are in both sets.
     pub fn common(&self, other: &Ranges) -> Ranges {
         self.minus(&self.minus(other))
     }
 
-    /// The numbers that the other doesn't have.
+    /// Returns the numbers that the other set does not have.
     pub fn minus(&self, other: &Ranges) -> Ranges {
         let mut parts = Vec::new();
         let mut cut = 0;
@@ -127,13 +128,13 @@ impl Ranges {
         Ranges { parts }
     }
 
-    /// The numbers from this one on.
+    /// Returns the numbers from this one on.
     pub fn from(&self, first: i64) -> Ranges {
         self.minus(&Ranges { parts: vec![(i64::MIN, first)] })
     }
 }
 
-/// `1-5,7,9-10`, as people write it.
+/// Writes the set as `1-5,7,9-10`.
 impl fmt::Display for Ranges {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, &(start, end)) in self.parts.iter().enumerate() {
@@ -172,7 +173,7 @@ mod tests {
 
     #[test]
     fn arithmetic_agrees_with_a_plain_set_of_numbers() {
-        // Every pair of subsets of 1..=6.
+        // These are all pairs of subsets of 1..=6.
         for left in 0..64_u32 {
             for right in 0..64_u32 {
                 let set = |bits: u32| (1..=6).filter(|bit| bits & (1 << (bit - 1)) != 0).collect::<BTreeSet<i64>>();

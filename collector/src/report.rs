@@ -1,4 +1,4 @@
-//! Figures as people and programs read them: a table, CSV, or one JSON object a line.
+//! Writes figures for people and for programs: as a table, as CSV, or as one JSON object a line.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -17,7 +17,7 @@ struct Object<'a> {
     monitor: &'a str,
     name: Option<&'a str>,
     url: Option<&'a str>,
-    /// None: of all agents that were asked for.
+    /// The agent. None stands for all agents that were asked for.
     agent: Option<&'a str>,
     uptime: Option<f64>,
     bounds: Option<Bounds>,
@@ -34,7 +34,7 @@ struct Object<'a> {
     outages: &'a [Outage],
 }
 
-/// One object a line.
+/// Writes one JSON object a line.
 pub fn json(answer: &Answer) -> String {
     let Answer { window, as_of, ref figures } = *answer;
     let line = |of: &Figures| {
@@ -95,7 +95,7 @@ const HEAD: [&str; 26] = [
     "as_of",
 ];
 
-/// A line each, below their names; an empty field is not known.
+/// Writes a line for each monitor, below the names of the fields. A field is empty when its value is not known.
 pub fn csv(answer: &Answer) -> String {
     let Answer { window, as_of, ref figures } = *answer;
     let mut writer = ::csv::Writer::from_writer(Vec::new());
@@ -138,14 +138,14 @@ pub fn csv(answer: &Answer) -> String {
     String::from_utf8(writer.into_inner().expect("memory takes any record")).expect("texts are UTF-8")
 }
 
-/// A text that no spreadsheet takes for a formula: one that begins like a formula gets an apostrophe before it (OWASP, "CSV
-/// injection").
+/// Returns a text that a spreadsheet does not take for a formula: a text that begins like a formula gets an apostrophe
+/// before it (OWASP, "CSV injection").
 fn no_formula(text: &str) -> String {
     let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
     if is_formula { format!("'{text}") } else { text.into() }
 }
 
-/// A table for people, and the outages below it.
+/// Writes a table for people, with the outages below it.
 pub fn table(answer: &Answer) -> String {
     let Answer { window, as_of, ref figures } = *answer;
     let dash = || "-".to_owned();

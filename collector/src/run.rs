@@ -1,4 +1,4 @@
-//! A run of the collector: everything that works side by side, from the start to the stop.
+//! A run of the collector: it starts everything that works at the same time, and stops it at the end.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -25,10 +25,10 @@ use crate::web::request::access::Access;
 use crate::web::snapshot::Snapshots;
 use crate::web::{Site, routes};
 
-/// How long the end of a run waits for what hangs in a system call.
+/// How long the end of a run waits for threads that hang in a system call.
 const LAST_CALLS: Duration = Duration::from_secs(1);
 
-/// How long the end of a run waits for messages that are on their way.
+/// How long the end of a run waits for messages that are being sent to receivers.
 const LAST_MESSAGE: Duration = Duration::from_secs(10);
 
 impl Sink for Store {
@@ -45,11 +45,12 @@ impl Sink for Store {
     }
 }
 
-/// Consumes and stores until `stop` resolves; then finishes the batch, commits, and leaves the group. A group that fills
-/// another database is joined only where `take_over_group` says so.
+/// Consumes and stores until `stop` resolves. Then it finishes the batch, commits, and leaves the group. It joins a
+/// group that fills another database only where `take_over_group` is set.
 ///
 /// # Errors
-/// When no thread can be had, librdkafka refuses the configuration, or the group is another database's.
+/// Fails when no thread can be started, when librdkafka refuses the configuration, or when the group belongs to another
+/// database.
 pub fn run(config: Config, take_over_group: bool, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let outcome = runtime.block_on(run_in(config, take_over_group, stop));
@@ -91,7 +92,7 @@ async fn run_in(config: Config, take_over_group: bool, stop: impl Future<Output 
             consuming.await
         }
     };
-    // What is being told is told to its end, so that it is not told again.
+    // Messages that are being sent are sent to the end, so that they are not sent again.
     shutdown.end(LAST_MESSAGE).await;
     beside.iter().for_each(JoinHandle::abort);
     outcome??;
@@ -99,7 +100,7 @@ async fn run_in(config: Config, take_over_group: bool, stop: impl Future<Output 
     Ok(())
 }
 
-/// Everything there is over HTTP.
+/// Returns the routes of everything that the collector serves over HTTP.
 fn shown(http: &Http, source: Arc<dyn Source>, health: &Arc<Health>) -> Router {
     let site = Site { snapshots: Arc::new(Snapshots::new(source)), public: http.public.clone() };
     routes::routes(site, Access::new(http), health.clone(), http.monitor_metrics)
@@ -113,7 +114,8 @@ fn spawn_rollup(rollup: Rollup) -> JoinHandle<()> {
     tokio::spawn(repeat("can't sum up hours", Pace::sparing(Rollup::INTERVAL), move || rollup.run()))
 }
 
-/// Evaluates rules and tells receivers. Without rules, too: what others began has to end.
+/// Evaluates rules and tells receivers. It also runs without rules, because alerts that earlier rules began have to
+/// end.
 fn spawn_alerts(
     alerts: Alerts,
     page: Option<String>,

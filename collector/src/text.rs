@@ -1,10 +1,12 @@
-//! Text of strangers: names, urls and errors come from configurations and from the sites themselves. askama escapes
-//! what HTML would obey; what browsers would obey beside that is what terminals would.
+//! Makes texts from outside harmless: names, urls and errors come from configurations and from the sites themselves.
+//! askama escapes what HTML would interpret. The other characters that browsers would interpret are the same ones that
+//! terminals would interpret, and this file replaces them.
 
-/// The text without characters that act.
+/// Returns the text without characters that have an effect on the display.
 pub(crate) use settings::terminal::shown as plain;
 
-/// The same, of at most this many characters, an ellipsis among them where it was longer.
+/// Returns the same with at most this number of characters. A longer text ends with an ellipsis, which counts as one of
+/// them.
 pub(crate) fn cut(text: &str, most: usize) -> String {
     let end = text.char_indices().nth(most).map_or(text.len(), |(end, _)| end);
     let plain = plain(&text[..end]);

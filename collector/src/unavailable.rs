@@ -1,6 +1,6 @@
-//! The database can't be used, as all that needs it is told.
+//! The error that every part gets that needs the database while it cannot be used.
 
-/// The database is not there, or not usable. It says why.
+/// The database is not there, or not usable. The text says why.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Unavailable(pub(crate) String);

@@ -1,17 +1,21 @@
-//! The proof that nothing is missing, from the tables alone.
+//! Proves that nothing is missing, from the tables alone.
 //!
-//! Of each epoch: *issued* is the highest number that was seen or spoken of. Each number up to it is exactly one of
-//! *stored* (it arrived, and where it is a result its row is there or past the retention), *rejected* (it arrived and
-//! was set aside), *dropped* (declared, and it did not arrive all the same), *pending* or *missing*. The report of a
-//! clean stop is the last number of its epoch, unless the next epoch says otherwise: one beyond it, which somebody made
-//! up, speaks for itself alone.
+//! This file counts the numbers of each epoch. *Issued* is the highest number that was seen or named. Each number up to
+//! it is exactly one of these:
+//! - *stored*: it arrived, and if it is a result, its row is there or past the retention,
+//! - *rejected*: it arrived and was set aside,
+//! - *dropped*: it was declared dropped and did not arrive,
+//! - *pending* or *missing*.
 //!
-//! A number that did not arrive is pending when the agent's latest word leaves room for it: the latest report of an end
-//! of its chain names the oldest record that waits in the outbox, and everything from there on, and everything that was
-//! issued after that report, may still come (`ends`). Where a chain forked, each end has its own outbox and its own word.
-//! What waited in an outbox with which its agent no longer runs is given up, and so is what a retired agent held: it is
-//! missing, until that outbox is heard of again. A result that arrived and whose row is gone is missing, whatever an
-//! agent says.
+//! The report of a clean stop has the last number of its epoch, unless the next epoch says otherwise. A number beyond
+//! it that someone made up counts only for itself.
+//!
+//! A number that did not arrive is pending when the agent's latest report allows that. The latest report of an end of
+//! its chain names the oldest record that waits in the outbox. Everything from that record on, and everything that was
+//! issued after that report, may still come (`ends`). Where a chain forked, each end has its own outbox and its own
+//! report. What waited in an outbox with which its agent no longer runs is given up, and what a retired agent held is
+//! given up, too: it is missing until that outbox is heard of again. A result that arrived and whose row is gone is
+//! missing, whatever an agent says.
 
 mod ends;
 
@@ -26,31 +30,31 @@ use crate::ranges::Ranges;
 use crate::store::EpochFacts;
 use ends::Ends;
 
-/// What became of the numbers of an epoch.
+/// The account of the numbers of an epoch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Account {
     /// The epoch.
     pub epoch: Uuid,
     /// The agent.
     pub agent: String,
-    /// The epoch before.
+    /// The epoch before this one.
     pub previous: Option<Uuid>,
-    /// Whether its end is known: it stopped cleanly, or the next epoch said where it ended.
+    /// Whether the end of the epoch is known: it stopped cleanly, or the next epoch said where it ended.
     pub closed: bool,
     /// Whether more than one epoch says that it came after this one.
     pub forked: bool,
-    /// The counts.
+    /// The counts of the numbers.
     #[serde(flatten)]
     pub counts: Counts,
-    /// Rows beyond one for each number.
+    /// The number of rows beyond one for each number.
     pub duplicates: i64,
-    /// Rows that the ledger does not have.
+    /// The number of rows that the ledger does not have.
     pub strays: i64,
-    /// The numbers that are missing, first and last of each range.
+    /// The numbers that are missing, as the first and the last of each range.
     pub missing_ranges: Vec<[i64; 2]>,
-    /// How many of them are given up, with the outbox that held them.
+    /// How many of the missing numbers are given up, with the outbox that held them.
     pub given_up: i64,
-    /// Which.
+    /// The numbers that are given up, as the first and the last of each range.
     pub given_up_ranges: Vec<[i64; 2]>,
     #[serde(skip)]
     missing: Ranges,
@@ -58,40 +62,40 @@ pub struct Account {
     forlorn: Ranges,
 }
 
-/// `issued = stored + dropped + rejected + pending + missing`.
+/// The counts of an account: `issued = stored + dropped + rejected + pending + missing`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
-    /// Numbers given out.
+    /// The numbers that were issued.
     pub issued: i64,
-    /// Arrived and kept.
+    /// The numbers that arrived and were kept.
     pub stored: i64,
-    /// Declared dropped.
+    /// The numbers that were declared dropped.
     pub dropped: i64,
-    /// Arrived and set aside.
+    /// The numbers that arrived and were set aside.
     pub rejected: i64,
-    /// May still come.
+    /// The numbers that may still come.
     pub pending: i64,
-    /// Nowhere.
+    /// The numbers that are nowhere.
     pub missing: i64,
 }
 
-/// The proof.
+/// The accounts of all epochs and their sums.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proof {
-    /// Each epoch.
+    /// The account of each epoch.
     pub accounts: Vec<Account>,
-    /// The sums.
+    /// The sums of the counts.
     pub total: Counts,
-    /// How many numbers of those that are missing are given up.
+    /// How many of the missing numbers are given up.
     pub given_up: i64,
-    /// Rows beyond one for each number.
+    /// The number of rows beyond one for each number.
     pub duplicates: i64,
-    /// Rows that the ledger does not have.
+    /// The number of rows that the ledger does not have.
     pub strays: i64,
 }
 
-/// Draws up the accounts. `orphans` are rows of no epoch. Epochs that were not asked for only tell of
-/// others: where those ended, and what waits.
+/// Makes the accounts. `orphans` is the number of rows without an epoch. Epochs that were not asked for get no account.
+/// They only tell where others ended, and what waits.
 pub fn prove(facts: &[EpochFacts], orphans: i64) -> Proof {
     let mut children: HashMap<Uuid, usize> = HashMap::new();
     let before = |fact: &EpochFacts| fact.previous.map(|(epoch, _)| epoch);
@@ -166,12 +170,12 @@ impl Counts {
 }
 
 impl Proof {
-    /// Whether every number is accounted for, and every row by the ledger.
+    /// Returns whether every number is accounted for, and every row is in the ledger.
     pub fn holds(&self) -> bool {
         self.total.missing == 0 && self.duplicates == 0 && self.strays == 0
     }
 
-    /// One JSON object a line, the last one with the sums.
+    /// Returns one JSON object a line. The last one has the sums.
     pub fn to_json(&self) -> String {
         #[derive(Serialize)]
         struct Total {
@@ -190,7 +194,7 @@ impl Proof {
     }
 }
 
-/// A table for people, with what is missing below its epoch.
+/// Writes a table for people, with what is missing below its epoch.
 impl fmt::Display for Proof {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let heads = ["epoch", "agent", "end", "issued", "stored", "dropped", "rejected", "pending", "missing"];

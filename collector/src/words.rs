@@ -1,20 +1,20 @@
-//! Shares, times and durations in the words that reports, pages and messages use.
+//! Writes shares, times and durations as reports, pages and messages show them.
 
 use jiff::{SignedDuration, Timestamp};
 
-/// Never rounded up: only what is whole is shown as 100%.
+/// Returns a share as a percentage. It is never rounded up: only a whole share is shown as 100%.
 pub fn percent(part: f64) -> String {
-    // A share such as 0.29 lies a little below its decimal digits, and is still they.
+    // A share such as 0.29 lies a little below its decimal digits, and must still be shown with them.
     let thousandths = (part * 1e5 + 1e-6).floor();
     format!("{:.3}%", if part < 1.0 { thousandths.min(99_999.0) } else { thousandths } / 1e3)
 }
 
-/// The moment without its fraction of a second.
+/// Returns the time without its fraction of a second.
 pub fn to_seconds(at: Timestamp) -> Timestamp {
     Timestamp::from_second(at.as_second()).unwrap_or(at)
 }
 
-/// `2d 3h 4m`, or seconds when it is short.
+/// Returns a text such as `2d 3h 4m`, or the seconds of a duration below a minute.
 pub fn shortly(duration: SignedDuration) -> String {
     let seconds = duration.as_secs();
     let parts = [(seconds / 86_400, "d"), (seconds / 3_600 % 24, "h"), (seconds / 60 % 60, "m")];

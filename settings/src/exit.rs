@@ -1,11 +1,11 @@
-//! What a process leaves alone when it ends.
+//! Prepares the end of a process: OpenSSL keeps its state to the last.
 
-/// Has OpenSSL keep its state to the last. To be called before anything else of OpenSSL is.
+/// Makes OpenSSL keep its state until the process is gone. This must be called before anything else of OpenSSL is used.
 ///
-/// Threads that are not waited for may use it while the process ends: those that make a session for the pool of a database,
-/// or a check under way. What OpenSSL frees on its own when `main` is over would be gone under them, and the process would
-/// end by a signal in the place of its exit code. The openssl crate asks OpenSSL not to free it; libpq, where it comes
-/// first, does not.
+/// Threads that are not waited for may use OpenSSL while the process ends: threads that make a session for the pool of
+/// a database, or a check that is being made. OpenSSL by itself frees its state when `main` is over. These threads
+/// would then use freed state, and the process would end by a signal instead of with its exit code. The openssl crate
+/// asks OpenSSL not to free its state. libpq, when it comes first, does not ask for that.
 pub fn keep_openssl_at_exit() {
     openssl::init();
 }

@@ -1,4 +1,4 @@
-//! The `http` section, and what a daemon answers there to anyone who asks how it fares.
+//! Reads the `http` section, and serves a daemon's routes over HTTP, with its health and its metrics.
 //!
 //! ```text
 //! listener ──▶ connections (bounded in number, time and size) ──▶ Router: /metrics, /healthz, and what else there is
@@ -28,12 +28,12 @@ pub use connections::{Limits, answer};
 pub use hosts::{Hosts, for_hosts};
 pub use tls::Tls;
 
-/// How long to wait before an address is tried again: it may be another's, or not there yet.
+/// How long to wait before an address is tried again. It may belong to another program, or not exist yet.
 const RETRY: Duration = Duration::from_secs(10);
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Where to listen; none means nowhere.
+/// Reads the address to listen on. None means that the daemon does not listen.
 pub fn listen(http: &mut Section<'_>, default: Option<SocketAddr>) -> Option<SocketAddr> {
     http.parse("listen", address).unwrap_or(default)
 }
@@ -44,17 +44,17 @@ fn address(text: &str) -> Result<Option<SocketAddr>, Wrong> {
     if text == "none" { Ok(None) } else { text.parse().map(Some).map_err(wrong) }
 }
 
-/// A daemon that can be asked how it fares.
+/// A daemon that can be asked for its health and its metrics.
 pub trait Asked: Send + Sync + 'static {
-    /// The loop that hangs.
+    /// Returns the name of the loop that hangs, if one does.
     fn hangs(&self) -> Option<&'static str>;
 
-    /// All metrics as they are now, in OpenMetrics' text format.
+    /// Returns all present metrics in OpenMetrics' text format.
     fn metrics(&self) -> impl Future<Output = String> + Send;
 }
 
-/// `/healthz`, which answers 503 when a loop hangs, so that anyone who asks starts the daemon again where no watchdog of
-/// systemd's does.
+/// Returns the route `/healthz`, which answers 503 when a loop hangs. So an orchestrator that asks can start the daemon
+/// again, where no watchdog of systemd does it.
 pub fn healthz<S: Clone + Send + Sync + 'static>(asked: Arc<impl Asked>) -> Router<S> {
     let alive = move || async move {
         match asked.hangs() {
@@ -65,14 +65,14 @@ pub fn healthz<S: Clone + Send + Sync + 'static>(asked: Arc<impl Asked>) -> Rout
     Router::new().route("/healthz", get(alive))
 }
 
-/// `/metrics`, for Prometheus.
+/// Returns the route `/metrics` for Prometheus.
 pub fn metrics<S: Clone + Send + Sync + 'static>(asked: Arc<impl Asked>) -> Router<S> {
     let metrics = move || async move { ([(CONTENT_TYPE, OPEN_METRICS)], asked.metrics().await) };
     Router::new().route("/metrics", get(metrics))
 }
 
-/// Serves routes at an address, encrypted where there is a certificate, for as long as the daemon runs; without an
-/// address, nothing.
+/// Serves routes at an address for as long as the daemon runs. The connections are encrypted if there is a certificate.
+/// Without an address it serves nothing.
 pub async fn serve(address: Option<SocketAddr>, tls: Option<Tls>, routes: Router) -> Infallible {
     let Some(address) = address else { return std::future::pending().await };
     let mut is_said = false;

@@ -1,4 +1,4 @@
-//! The `kafka` section: which cluster, which topic, and how to be let in.
+//! Reads the `kafka` section: which cluster, which topic, and how the client logs in.
 
 mod failure;
 mod properties;
@@ -19,21 +19,21 @@ use crate::options::fault::Wrong;
 /// The `kafka` section with its defaults applied.
 #[derive(Clone, Debug)]
 pub struct Kafka {
-    /// Where to learn of the cluster: `host:port`, several with commas.
+    /// The addresses from which the client learns about the cluster: `host:port`, separated by commas.
     pub bootstrap_servers: String,
-    /// Where records go.
+    /// The topic of the records.
     pub topic: String,
-    /// Whether the topic is made when it is absent.
+    /// Whether the topic is created when it is absent.
     pub create_topic: bool,
-    /// Partitions of a topic that is made.
+    /// The number of partitions of a topic that is created.
     pub partitions: i32,
-    /// Replicas of a topic that is made.
+    /// The number of replicas of a topic that is created.
     pub replication_factor: i32,
-    /// The collectors that share the work; only they have this option.
+    /// The consumer group of the collectors that share the work. Only collectors have this option.
     pub group: String,
     /// Encryption and login.
     pub security: Security,
-    /// librdkafka properties that are passed through. Values are not shown: one may be a secret.
+    /// The librdkafka properties that are passed through. Their values are not shown, because one may be a secret.
     pub properties: Properties,
 }
 
@@ -76,8 +76,8 @@ impl Kafka {
         Kafka { group: group.unwrap_or(kafka.group), ..kafka }
     }
 
-    /// The librdkafka properties of the section, secrets included: for the client, never for a log. The group is not
-    /// among them.
+    /// Returns the librdkafka properties of the section with the secrets. They are for the client, and never for a log.
+    /// The group is not among them.
     pub fn client_properties(&self) -> BTreeMap<String, String> {
         let mut properties = self.properties.0.clone();
         let mut set = |name: &str, value: &str| properties.insert(name.into(), value.into());
@@ -105,7 +105,7 @@ impl Kafka {
     }
 }
 
-/// `bootstrap_servers`, or `host` and `port` of older set-ups.
+/// Reads `bootstrap_servers`, or `host` and `port` of older set-ups.
 fn read_servers(section: &mut Section<'_>) -> Option<String> {
     if section.has("bootstrap_servers") && (section.has("host") || section.has("port")) {
         section.fault("bootstrap_servers", "stands beside `host` or `port`", "keep bootstrap_servers alone");
@@ -121,7 +121,7 @@ fn read_servers(section: &mut Section<'_>) -> Option<String> {
     Some(format!("{host}:{}", port.unwrap_or(9092)))
 }
 
-/// librdkafka would take a port beyond the range for another one.
+/// Checks the addresses of brokers. librdkafka would take a port beyond the range for another port.
 fn check_servers(servers: &str) -> Result<String, Wrong> {
     for server in servers.split(',').map(str::trim) {
         let place = server.rsplit_once("://").map_or(server, |(_, place)| place);

@@ -1,13 +1,13 @@
-//! What both daemons read, and set, in the same way: YAML files, variables, durations and sizes, secrets, the `kafka`, the
-//! `http` and the `log` section; and how both print what strangers wrote ([`terminal`]).
+//! Reads and sets what both daemons have in common: YAML files, variables, durations and sizes, secrets, and the
+//! sections `kafka`, `http` and `log`. It also prints texts from outside in a safe way ([`terminal`]).
 //!
 //! ```text
 //! file ──read──▶ serde_yaml::Value ──Section──▶ the daemon's own checked types, and every Fault at once
 //! ```
 //!
-//! A [`Section`] is asked for the options that a daemon knows; whatever is wrong becomes a [`Fault`] that names file,
-//! entry, option and mend, and reading goes on. What to do about faults (skip an entry, refuse a file) is the
-//! daemon's decision.
+//! A daemon asks a [`Section`] for the options that it knows. Everything that is wrong becomes a [`Fault`] that names
+//! the file, the entry, the option and the fix, and reading goes on. The daemon decides what to do about faults: skip
+//! an entry, or refuse a file.
 
 mod exit;
 mod http;

@@ -1,16 +1,17 @@
-//! Where a value stands in a YAML file.
+//! Finds the line of a value in a YAML file.
 //!
-//! The parser keeps no positions, but its errors have them. So the file is walked once more along the way to the value,
-//! and given up there on purpose. Only files with faults are walked.
+//! The parser keeps no positions, but its errors have them. So this file parses the text once more along the path to
+//! the value, and makes the parser fail there. Only files with faults are parsed twice.
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
-/// What the walk gives up with; no parser says that by itself.
+/// The error with which the walk stops. No parser gives this text by itself.
 const HERE: &str = "\u{1}here\u{1}";
 
-/// The line of a value, from 1, by its way from the root: keys, and positions (from 0) in lists, with dots between. Where
-/// it is not there, the line of what it would stand in; none for the root.
+/// Returns the line of a value, from 1. `way` is the path from the root: keys, and positions (from 0) in lists, with
+/// dots between them. When the value is not there, it returns the line of the value that would contain it. For the root
+/// it returns none.
 pub fn line(text: &str, way: &str) -> Option<usize> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut way = way;
@@ -23,7 +24,7 @@ pub fn line(text: &str, way: &str) -> Option<usize> {
     }
 }
 
-/// To the value at the end of the way.
+/// The walk to the value at the end of the path.
 struct Walk<'a>(&'a str);
 
 impl<'de> DeserializeSeed<'de> for Walk<'_> {
@@ -64,7 +65,8 @@ impl<'de> Visitor<'de> for Walk<'_> {
     }
 }
 
-/// A key: what is left of the way behind it, if it is on the way. A key may hold dots itself.
+/// Compares a key with the path, and gives the rest of the path after it if the key is on the path. A key may contain
+/// dots.
 struct Key<'a>(&'a str);
 
 impl<'de, 'a> DeserializeSeed<'de> for Key<'a> {
@@ -91,7 +93,7 @@ impl<'a> Visitor<'_> for Key<'a> {
     }
 }
 
-/// The value itself.
+/// The walk at the value itself, which stops with the error.
 struct Stop;
 
 impl<'de> DeserializeSeed<'de> for Stop {

@@ -1,13 +1,14 @@
-//! The `log` section, and what a line on stderr looks like.
+//! Reads the `log` section, and writes the lines of the log on stderr.
 //!
 //! ```text
 //! logfmt  time=2026-01-02T03:04:05.678Z level=info target=agent::publish msg="kafka is back" pending=3
 //! json    {"time":"2026-01-02T03:04:05.678Z","level":"info","target":"agent::publish","msg":"kafka is back","pending":3}
 //! ```
 //!
-//! Where stderr is systemd's journal, which keeps the time itself, a line has none, and begins with the priority
-//! (`<3>`) that the journal files it under. `RUST_LOG` overrides the level, also per module. sled repeats an error with
-//! each attempt to write, where the outbox says it once; it is only heard when `RUST_LOG` asks for it by name.
+//! When stderr is systemd's journal, which keeps the time itself, a line has no time. It begins with the priority
+//! (`<3>`) under which the journal files it. `RUST_LOG` overrides the level, also per module. sled repeats an error
+//! with each attempt to write, while the outbox logs it once, so sled's lines are written only when `RUST_LOG` names
+//! sled.
 
 use std::fmt::Write as _;
 use std::io::Write;
@@ -23,9 +24,9 @@ use crate::{Section, terminal};
 /// The `log` section with its defaults applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Log {
-    /// What is said: this level and graver ones.
+    /// The least severe level that is logged.
     pub level: LevelFilter,
-    /// How it is written.
+    /// The format of a line.
     pub format: LogFormat,
 }
 
@@ -59,7 +60,7 @@ impl Log {
         }
     }
 
-    /// Sends what is logged from now on to stderr. The first call of a process counts.
+    /// Sends what is logged from now on to stderr. Only the first call in a process has an effect.
     pub fn init(self) {
         let journal = is_journal(env::var("JOURNAL_STREAM").ok(), "/proc/self/fd/2");
         let again = self.builder(journal).parse_default_env().try_init();
@@ -87,7 +88,7 @@ impl Log {
         fields.add("level", &record.level().as_str().to_lowercase());
         fields.add("target", record.target());
         fields.add("msg", &record.args().to_string());
-        // Never fails: `Fields` doesn't.
+        // This never fails, because `Fields` never fails.
         record.key_values().visit(&mut fields).unwrap_or_default();
         let prefix = if journal { priority(record.level()) } else { "" };
         match self.format {
@@ -97,13 +98,15 @@ impl Log {
     }
 }
 
-/// Whether a line may show requests, with urls and headers that hold secrets: no level and no variable brings that out.
+/// Returns whether a line may show requests, with urls and headers that hold secrets. No level and no variable makes
+/// such a line appear.
 fn shows_requests(level: Level, target: &str) -> bool {
     let library = target.split("::").next().unwrap_or_default();
     level > Level::Info && matches!(library, "ureq" | "ureq_proto")
 }
 
-/// Whether stderr is the journal. The variable alone doesn't say so: children inherit it, whatever their stderr is.
+/// Returns whether stderr is the journal. The variable alone does not tell that, because child processes inherit it,
+/// whatever their stderr is.
 fn is_journal(stream: Option<String>, stderr: &str) -> bool {
     let id = |file: fs::Metadata| format!("{}:{}", file.dev(), file.ino());
     stream.is_some_and(|stream| fs::metadata(stderr).is_ok_and(|stderr| id(stderr) == stream))
@@ -128,7 +131,7 @@ impl Fields {
         let quoted = serde_json::Value::from(value).to_string();
         match self.format {
             LogFormat::Logfmt if is_bare(value) => self.add_raw(key, value),
-            // What JSON leaves as it is may act on a terminal all the same.
+            // Characters that JSON leaves as they are may still act on a terminal.
             LogFormat::Logfmt => self.add_raw(key, &terminal::shown(&quoted)),
             LogFormat::Json => self.add_raw(key, &quoted),
         }
@@ -148,7 +151,7 @@ impl Fields {
     }
 }
 
-/// Whether a value needs no quotes.
+/// Returns whether a value needs no quotes.
 fn is_bare(value: &str) -> bool {
     let is_plain = |c: char| !c.is_whitespace() && !"\"=\\".contains(c);
     !value.is_empty() && value.chars().all(is_plain) && terminal::shown(value) == value
@@ -223,7 +226,7 @@ mod tests {
         assert!(line(LogFormat::Json, true).starts_with("<4>{\"level\":\"warn\","));
     }
 
-    /// What is written when a library says something, whatever `RUST_LOG` asks for.
+    /// Returns what is written when a library logs a line, while `RUST_LOG` asks for everything.
     fn written(level: Level, target: &str) -> String {
         let written = Arc::new(Mutex::new(Vec::new()));
         let log = Log { level: LevelFilter::Trace, format: LogFormat::Logfmt };

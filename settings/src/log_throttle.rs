@@ -1,4 +1,4 @@
-//! Decides when the log says again what goes on: a reason is said when it comes, and then ever more rarely.
+//! Decides when the log repeats a reason: a reason is logged at its first time, and then less and less often.
 //!
 //! ```text
 //! happened("refused") ──▶ said at once, then after 1, 2, 4, 8, 10, 10, … minutes, each time with its count
@@ -11,16 +11,16 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// A reason that was said is said again after this time, and each further time after twice as long as before.
+/// A reason that was logged is logged again after this time. Each further pause is twice as long as the one before.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(60);
-/// The longest such time. A reason that did not happen for this long counts as a new one.
+/// The longest pause. A reason that did not happen for this time counts as a new one.
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
-/// Most reasons that are kept apart. What comes beyond them is counted under one name.
+/// The most reasons that are counted separately. Further reasons are counted under one name.
 const MOST_REASONS: usize = 16;
 /// The name of the reasons beyond the bound.
 const OTHERS: &str = "";
 
-/// When each reason was said last.
+/// The time at which each reason was logged last.
 #[derive(Debug, Default)]
 pub struct LogThrottle {
     reasons: BTreeMap<String, Reason>,
@@ -31,13 +31,13 @@ struct Reason {
     said: Instant,
     happened: Instant,
     pause: Duration,
-    /// How often it happened since it was said.
+    /// The number of times that it happened since it was logged.
     unsaid: u64,
 }
 
 impl LogThrottle {
-    /// Takes note that `reason` happened `times` more, which may be none. Answers how often it happened since it was
-    /// said last when that is to be said now, and nothing when it is not.
+    /// Notes that `reason` happened `times` more times, which may be 0. It returns how often it happened since it was
+    /// logged last when it is to be logged now, and none otherwise.
     pub fn happened(&mut self, reason: &str, times: u64, now: Instant) -> Option<u64> {
         self.reasons
             .retain(|_, reason| reason.unsaid > 0 || now.saturating_duration_since(reason.happened) < LONGEST_PAUSE);
@@ -65,7 +65,7 @@ impl LogThrottle {
         Some(std::mem::take(&mut reason.unsaid))
     }
 
-    /// Takes note that what went on is over. Answers whether any reason of it had been said.
+    /// Notes that the trouble is over, and returns whether any reason of it had been logged.
     pub fn ended(&mut self) -> bool {
         let is_said = !self.reasons.is_empty();
         self.reasons.clear();
@@ -73,7 +73,7 @@ impl LogThrottle {
     }
 }
 
-/// A text with a `0` in the place of each number.
+/// Returns the text with a `0` in the place of each number.
 fn without_numbers(text: &str) -> String {
     let mut name = String::with_capacity(text.len());
     for c in text.chars() {

@@ -1,25 +1,25 @@
-//! How a daemon's memory goes back to the system. All are to be called at the start.
+//! Sets how a daemon's memory is given back to the system. All functions must be called at the start.
 
-/// Has pieces of memory of this many bytes and more come from the system one by one, and go back to it when they are
-/// freed.
+/// Makes the allocator take pieces of memory of this size and more from the system one by one, and give them back when
+/// they are freed.
 ///
-/// glibc begins with a bound for that, too, but raises it to the size of whatever large piece is freed, up to 32 MiB.
-/// Then large buffers that are made again again and again lie between small pieces in the heaps of several threads,
-/// which never shrink.
+/// glibc begins with such a bound, too, but raises it to the size of any large piece that is freed, up to 32 MiB. Then
+/// large buffers that are allocated again and again lie between small pieces in the heaps of several threads, and these
+/// heaps never shrink.
 pub fn give_back_pieces_from(bytes: i32) {
     #[cfg(target_env = "gnu")]
     set(libc::M_MMAP_THRESHOLD, bytes);
 }
 
-/// Keeps this many bytes at the end of each heap for small pieces to come, in place of glibc's 128 KiB: a daemon that
-/// frees and makes thousands of them in turn has all of them mapped again each time otherwise.
+/// Keeps this number of bytes at the end of each heap for later small pieces, instead of glibc's 128 KiB. Otherwise the
+/// memory of a daemon that frees and allocates thousands of small pieces in turn is mapped again each time.
 pub fn keep_free(bytes: i32) {
     #[cfg(target_env = "gnu")]
     set(libc::M_TRIM_THRESHOLD, bytes);
 }
 
-/// Has all threads share this many heaps, in place of up to eight for each core: what one thread freed another one uses.
-/// For a daemon of many threads that seldom run at once.
+/// Makes all threads share this number of heaps, instead of up to eight for each core, so that one thread can use what
+/// another thread freed. It is for a daemon with many threads that seldom run at the same time.
 pub fn share_heaps(heaps: i32) {
     #[cfg(target_env = "gnu")]
     set(libc::M_ARENA_MAX, heaps);

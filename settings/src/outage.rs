@@ -1,4 +1,5 @@
-//! A part that a daemon needs and cannot use now, and the reason that people see in the log, the status and the metrics.
+//! Keeps the state of a part that a daemon needs and cannot use, and the reason that the log, the status and the
+//! metrics show.
 //!
 //! ```text
 //! attempt fails ──▶ Outage::failed ──▶ the log, when this reason is to be said now
@@ -7,8 +8,8 @@
 //! ```
 //!
 //! A name may stand for several addresses, and a cluster for several brokers, so an outage often has more than one
-//! reason at a time: `localhost` is refused at `::1`, where no server listens, and at `127.0.0.1` for its certificate.
-//! The more telling of these reasons is the one that is shown; a less telling one that comes beside it is not said.
+//! reason at a time. For example, `localhost` is refused at `::1`, where no server listens, and at `127.0.0.1` for its
+//! certificate. The more telling of these reasons is shown. A less telling reason at the same time is not logged.
 
 mod metric;
 
@@ -21,36 +22,36 @@ use std::time::{Duration, Instant};
 use crate::log_throttle::LogThrottle;
 pub use metric::register_failure;
 
-/// Reasons that lie no further apart than this belong together. librdkafka keeps an error that repeats itself back for
-/// 30 seconds (`rd_kafka_broker_set_error`), so it is longer than that.
+/// Reasons that are no further apart than this time belong together. librdkafka holds a repeated error back for 30
+/// seconds (`rd_kafka_broker_set_error`), so this time is longer than that.
 const TOGETHER: Duration = Duration::from_secs(40);
 
-/// Most characters of a reason.
+/// The most characters of a reason.
 const LONGEST_TEXT: usize = 600;
 
-/// What kind of reason it is, the least telling first.
+/// The kind of a reason, the least telling kind first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FailureKind {
-    /// Nothing answered in time.
+    /// No answer came in time.
     Timeout,
     /// No connection could be made, or it broke.
     Connection,
-    /// A reason of no other kind.
+    /// The reason is of no other kind.
     Other,
     /// The name has no address.
     Dns,
     /// The topic is not there.
     Topic,
-    /// The login is known and may not do this.
+    /// The login is known, but has no right to do this.
     Authorization,
-    /// TLS failed: mostly a certificate that is not trusted, on either side.
+    /// TLS failed. Mostly a certificate is not trusted, on either side.
     Tls,
     /// The login was refused.
     Authentication,
 }
 
 impl FailureKind {
-    /// All of them.
+    /// All kinds of failures.
     pub const ALL: [FailureKind; 8] = [
         FailureKind::Timeout,
         FailureKind::Connection,
@@ -62,7 +63,7 @@ impl FailureKind {
         FailureKind::Authentication,
     ];
 
-    /// Its word in metrics.
+    /// Returns the word of this kind in metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             FailureKind::Timeout => "timeout",
@@ -76,34 +77,37 @@ impl FailureKind {
         }
     }
 
-    /// Whether another address of the same name may have a better reason.
+    /// Returns whether another address of the same name may have a more telling reason.
     pub fn is_vague(self) -> bool {
         self <= FailureKind::Connection
     }
 }
 
-/// Why an attempt failed. It holds no secret.
+/// The reason why an attempt failed. It holds no secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// What kind of reason it is.
+    /// The kind of the reason.
     pub kind: FailureKind,
     /// The reason in one line.
     pub text: String,
 }
 
 impl Failure {
-    /// A failure of this kind. What a server said becomes one line of a bounded length, since it is shown to people.
+    /// Creates a failure of this kind. A server's text becomes one line of a bounded length, since it is shown to
+    /// people.
     pub fn new(kind: FailureKind, text: impl AsRef<str>) -> Failure {
         let text = text.as_ref().chars().map(|c| if c.is_control() { ' ' } else { c });
         Failure { kind, text: text.take(LONGEST_TEXT).collect::<String>().trim().to_owned() }
     }
 
-    /// The name of this reason in the log. That nothing answered has many wordings, and none of them tells more.
+    /// Returns the name of this reason in the log. Silence has many wordings, and none of them tells more than the
+    /// others.
     fn in_the_log(&self) -> String {
         if self.kind == FailureKind::Timeout { self.kind.as_str().into() } else { without_addresses(&self.text) }
     }
 
-    /// The more telling one of this and an earlier one; this one of two that are alike.
+    /// Returns the more telling one of this failure and an earlier one. If both are of the same kind, it returns this
+    /// one.
     #[must_use]
     pub fn or_more_telling(self, earlier: Option<Failure>) -> Failure {
         earlier.filter(|earlier| earlier.kind > self.kind).unwrap_or(self)
@@ -116,7 +120,7 @@ impl std::fmt::Display for Failure {
     }
 }
 
-/// Whether a part can't be used, and why. Clones are the same one.
+/// Whether a part cannot be used, and why. Clones share one state.
 #[derive(Clone, Debug, Default)]
 pub struct Outage(Arc<Mutex<State>>);
 
@@ -124,13 +128,13 @@ pub struct Outage(Arc<Mutex<State>>);
 struct State {
     began: Option<Instant>,
     log: LogThrottle,
-    /// The latest failure of each kind, as far as they belong together.
+    /// The latest failure of each kind, if it is recent enough to belong to the last one.
     latest: BTreeMap<FailureKind, (Instant, String)>,
 }
 
 impl Outage {
-    /// Takes note that an attempt failed. Answers, when that is to be said in the log now, how often it failed for this
-    /// reason since that was said last.
+    /// Notes that an attempt failed. When that is to be logged now, it returns how often attempts failed for this
+    /// reason since it was logged last.
     pub fn failed(&self, failure: &Failure, now: Instant) -> Option<u64> {
         let mut state = self.state();
         state.began.get_or_insert(now);
@@ -142,22 +146,22 @@ impl Outage {
         state.log.happened(&failure.in_the_log(), 1, now)
     }
 
-    /// Whether the last attempt failed.
+    /// Returns whether the last attempt failed.
     pub fn is_on(&self) -> bool {
         self.state().began.is_some()
     }
 
-    /// When the first of the attempts failed that have failed since; none when the last one did not.
+    /// Returns when the first failed attempt since the last success was. It is none when the last attempt succeeded.
     pub fn since(&self) -> Option<Instant> {
         self.state().began
     }
 
-    /// The most telling reason of the last attempts; none when the part can be used.
+    /// Returns the most telling reason of the last attempts. It is none when the part can be used.
     pub fn reason(&self) -> Option<Failure> {
         self.state().reason()
     }
 
-    /// Takes note that the part can be used. Answers how long it could not, if it could not before.
+    /// Notes that the part can be used. If it could not be used before, it returns for how long.
     pub fn ended(&self, now: Instant) -> Option<Duration> {
         let mut state = self.state();
         let began = state.began.take()?;
@@ -176,8 +180,8 @@ impl State {
     }
 }
 
-/// A text without the words that name one of several addresses, as librdkafka writes them: `127.0.0.1:9092/bootstrap:`
-/// and `ipv6#[::1]:9092`.
+/// Returns the text without the words that name one of several addresses. librdkafka writes them as
+/// `127.0.0.1:9092/bootstrap:` and `ipv6#[::1]:9092`.
 fn without_addresses(text: &str) -> String {
     let names_one =
         |word: &str| word.contains("ipv4#") || word.contains("ipv6#") || word.contains('/') && word.ends_with(':');

@@ -1,13 +1,14 @@
-//! Text of strangers before people. Names, urls, tags and errors come from records, which anybody makes who can write to
-//! the topic: printed as it is, a name with a line break in it would print a line of its own, such as a total.
+//! Prints texts from outside for people. Names, urls, tags and errors come from records, and any client that can write
+//! to the topic can make a record. A name with a line break, printed as it is, would make a line of its own, such as a
+//! wrong total.
 //!
-//! Whatever is printed for people goes through [`shown`]: tables by [`columns`], lines by [`write_line`]. What is printed
-//! for programs (JSON, CSV) keeps the exact text, escaped as its format says.
+//! Everything that is printed for people goes through [`shown`]: tables by [`columns`], lines by [`write_line`]. What
+//! is printed for programs (JSON, CSV) keeps the exact text, escaped as its format requires.
 
 use std::fmt::Display;
 use std::io::{self, Write};
 
-/// The text without characters that act on a terminal: they are shown as escapes, so the text stays one line.
+/// Returns the text with escapes in the place of characters that act on a terminal, so that it stays one line.
 pub fn shown(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
@@ -19,8 +20,8 @@ pub fn shown(text: &str) -> String {
     shown
 }
 
-/// Controls, what turns direction or ends a line, and what XML can't hold. What joins letters or emoji stays, which is why
-/// this is not `escape_debug`.
+/// Returns whether a character is a control, changes the direction of text, ends a line, or cannot be in XML.
+/// Characters that join letters or emoji are not among them, so this is not `escape_debug`.
 fn acts(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -30,13 +31,13 @@ fn acts(character: char) -> bool {
 /// Writes one line for people, whatever texts are in it.
 ///
 /// # Errors
-/// When `out` takes no more.
+/// Fails when `out` cannot be written to.
 pub fn write_line(out: &mut impl Write, line: impl Display) -> io::Result<()> {
     writeln!(out, "{}", shown(&line.to_string()))
 }
 
-/// Rows of cells below their heads, each column as wide as its widest cell; the first `left` columns stand at the left.
-/// Each row is one line, whatever texts are in its cells.
+/// Returns rows of cells below their heads. Each column is as wide as its widest cell, and the first `left` columns are
+/// aligned to the left. Each row is one line, whatever texts are in its cells.
 pub fn columns(heads: &[&str], left: usize, rows: &[Vec<String>]) -> Vec<String> {
     let heads: Vec<String> = heads.iter().map(|&head| head.to_owned()).collect();
     let cells = |row: &Vec<String>| row.iter().map(|cell| shown(cell)).collect::<Vec<_>>();

@@ -1,9 +1,8 @@
-//! From the bytes of a message to a record, or to the reason why it is none.
+//! Decodes the bytes of a message to a record, or returns the reason why the message is no record.
 //!
-//! A result as agents write it, which most messages are, is read as it stands (usual.rs). Of everything else, and of a
-//! result that is not right in every way, the head is read first, so that a message whose body is wrong still accounts
-//! for its number. What can't be stored later (text with NUL, numbers beyond a column) is refused here, where it can be
-//! named.
+//! Most messages are results as agents write them, and these are read directly (usual.rs). For everything else, and for
+//! a result with any fault, the head is read first. So a message whose body is wrong still accounts for its number.
+//! What cannot be stored later (text with NUL, numbers beyond a column) is refused here, where the field can be named.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -20,19 +19,19 @@ use crate::{VERSION, limits};
 mod tests;
 mod usual;
 
-/// Why a message is no record. Collectors set such a message aside, whole.
+/// The reason why a message is no record. Collectors set such a message aside, whole.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{detail}")]
 pub struct Rejection {
     /// The class of the fault.
     pub fault: Fault,
-    /// Which field, and what is wrong with it.
+    /// The text that says which field is wrong, and what is wrong with it.
     pub detail: String,
-    /// The number that the message accounts for, where it could be read.
+    /// The number that the message accounts for, if it could be read.
     pub number: Option<Number>,
 }
 
-/// The class of a fault, one word.
+/// The class of a fault, as one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Fault {
     /// The message has no value.
@@ -41,16 +40,16 @@ pub enum Fault {
     NotJson,
     /// A field is missing, of the wrong type, or out of its bounds.
     BadField,
-    /// `v` is not one that this collector reads.
+    /// `v` is a version that this collector does not read.
     UnknownVersion,
-    /// `kind` is not one that this collector reads.
+    /// `kind` is a kind that this collector does not read.
     UnknownKind,
-    /// `outcome` is not one that this collector reads.
+    /// `outcome` is an outcome that this collector does not read.
     UnknownOutcome,
 }
 
 impl Fault {
-    /// The fault's word, as in the table.
+    /// Returns the fault's word, as it is in the table.
     pub const fn as_str(self) -> &'static str {
         match self {
             Fault::NoValue => "no_value",
@@ -63,7 +62,7 @@ impl Fault {
     }
 }
 
-/// The number of a message: whose, and which.
+/// The number of a message: the agent, the epoch, and the sequence number in it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Number {
     /// The epoch.
@@ -85,15 +84,15 @@ struct Head<'a> {
     agent: Cow<'a, str>,
 }
 
-/// serde borrows a `Cow`, but not one within an `Option`.
+/// A text that is borrowed where possible. serde borrows a `Cow`, but not one within an `Option`.
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl<'m> Record<Cow<'m, str>> {
-    /// Decodes a message. Texts are borrowed from it where they stand in it as they are.
+    /// Decodes a message. Texts are borrowed from it where they need no unescaping.
     ///
     /// # Errors
-    /// A [`Rejection`] when no rule of this version can read it.
+    /// Returns a [`Rejection`] when no rule of this version can read the message.
     pub fn decode(message: Option<&'m [u8]>) -> Result<Record<Cow<'m, str>>, Rejection> {
         let Some(message) = message else {
             return Err(Rejection::new(Fault::NoValue, "the message has no value".into()));
@@ -187,7 +186,7 @@ fn read_content<'m>(
     }
 }
 
-/// Reads the body's fields; on an error reads once more, slower, to learn at which field it was.
+/// Reads the body's fields. After an error it reads them once more, in a slower way, to learn which field is wrong.
 fn read_body<T: DeserializeOwned>(message: &[u8]) -> Result<T, Rejection> {
     serde_json::from_slice(message).map_err(|error| name_field::<T>(message, &error))
 }

@@ -1,5 +1,5 @@
-//! From a record to the bytes of a message, in two steps: a payload is made when something happens and kept in
-//! the outbox; its number is put in front when it is sent.
+//! Encodes a record as the bytes of a message, in two steps. The payload is made when something happens, and is kept in
+//! the outbox. The number is put in front of it when it is sent.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -13,7 +13,7 @@ struct Head<'a> {
     agent: &'a str,
 }
 
-/// Everything of a record but its number: a JSON object.
+/// Returns everything of a record but its number, as a JSON object.
 pub fn payload(agent: &str, content: &Content) -> Vec<u8> {
     payload_of(agent, content)
 }
@@ -26,7 +26,7 @@ fn payload_of(agent: &str, content: &Content<impl Serialize>) -> Vec<u8> {
     }
 }
 
-/// What a payload declares dropped; none when it is of another kind.
+/// Returns what a payload declares dropped. It is none when the payload is of another kind.
 pub fn declared(payload: &[u8]) -> Option<Dropped> {
     if !payload.starts_with(b"{\"v\":1,\"kind\":\"dropped\",") {
         return None;
@@ -34,7 +34,7 @@ pub fn declared(payload: &[u8]) -> Option<Dropped> {
     serde_json::from_slice(payload).ok()
 }
 
-/// Whether a payload says which monitors are due, be it none.
+/// Returns whether a payload has a list of the monitors that are due. The list may be empty.
 pub fn lists_monitors(payload: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Occasion {
@@ -44,10 +44,10 @@ pub fn lists_monitors(payload: &[u8]) -> bool {
         && serde_json::from_slice(payload).is_ok_and(|of: Occasion| of.event.lists_monitors())
 }
 
-/// The message of a payload under its number: the payload with `epoch` and `seq` in front.
+/// Returns the message of a payload under its number: the payload with `epoch` and `seq` in front.
 ///
 /// # Panics
-/// When `payload` is not what [`payload`] makes.
+/// Panics when `payload` was not made by [`payload`].
 pub fn stamp(epoch: Uuid, seq: u64, payload: &[u8]) -> Vec<u8> {
     assert_eq!(payload.first(), Some(&b'{'), "a payload is a JSON object");
     let mut message = format!("{{\"epoch\":\"{epoch}\",\"seq\":{seq},").into_bytes();
@@ -56,13 +56,14 @@ pub fn stamp(epoch: Uuid, seq: u64, payload: &[u8]) -> Vec<u8> {
 }
 
 impl<T: AsRef<str> + Serialize> Record<T> {
-    /// The bytes of the record's message.
+    /// Returns the bytes of the record's message.
     pub fn encode(&self) -> Vec<u8> {
         stamp(self.epoch, self.seq, &payload_of(self.agent.as_ref(), &self.content))
     }
 }
 
-/// One flat object of the head's fields and the body's. Joined as text: serde's `flatten` builds every value twice.
+/// Makes one flat object of the fields of the head and the body. They are joined as text, because serde's `flatten`
+/// builds every value twice.
 fn join(kind: &'static str, agent: &str, body: &impl Serialize) -> Vec<u8> {
     let head = Head { v: VERSION, kind, agent };
     let mut bytes = serde_json::to_vec(&head).expect("the head holds only text and numbers");

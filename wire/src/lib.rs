@@ -1,16 +1,17 @@
-//! What travels on Kafka from agents to collectors: record version 1.
+//! Defines the records that agents send to collectors over Kafka: record version 1.
 //!
-//! One record is one Kafka message, a JSON object that any Kafka tool can show. An agent's outbox keeps the
-//! [payload](encode::payload) of a record, which says everything but its number, and [stamps](encode::stamp) it
-//! with epoch and sequence number when it is sent. A collector [decodes](Record::decode) the message or gets a
-//! [`Rejection`] that says what is wrong, and, where it can be read, which number is thereby accounted for.
+//! One record is one Kafka message: a JSON object that any Kafka tool can show. An agent's outbox keeps the
+//! [payload](encode::payload) of a record, which holds everything but its number. When the record is sent, the outbox
+//! [stamps](encode::stamp) the payload with epoch and sequence number. A collector [decodes](Record::decode) the
+//! message, or gets a [`Rejection`] that says what is wrong. If the number of the message can be read, the rejection
+//! has it, and the number is accounted for.
 //!
 //! ```text
 //! {"epoch":"7b0c…","seq":42,"v":1,"kind":"result","agent":"edge-1","monitor":"shop",…}
 //!  └──── stamp ───────────┘ └──────────────── payload ──────────────────────────────┘
 //! ```
 //!
-//! Rules that never change within version 1: fields are only added; unknown fields are accepted; the files in
+//! These rules never change within version 1: fields are only added, unknown fields are accepted, and the files in
 //! `golden/` are never edited, only added to. There is no I/O in this crate.
 
 mod decode;

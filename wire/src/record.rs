@@ -1,4 +1,4 @@
-//! The record and its three kinds.
+//! Defines the record and its three kinds of content.
 
 use std::collections::BTreeMap;
 
@@ -8,32 +8,32 @@ use uuid::Uuid;
 
 use crate::report::AgentReport;
 
-/// One Kafka message: a number, the agent that issued it, and what it says. Its texts are its own, or, as they are
-/// decoded, still those of the message.
+/// One Kafka message: a number, the agent that issued it, and the content. Its texts are owned, or, after decoding,
+/// borrowed from the message where possible.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record<T = String> {
-    /// One run of an agent: random, new at each start and each jump of the wall clock.
+    /// The run of an agent. It is a random UUID, and new at each start and each jump of the wall clock.
     pub epoch: Uuid,
-    /// Dense within the epoch, from 1.
+    /// The sequence number. The numbers of an epoch begin at 1 and have no gaps.
     pub seq: u64,
     /// The agent's name.
     pub agent: T,
-    /// What happened.
+    /// The content of the record.
     pub content: Content<T>,
 }
 
-/// What a record says, by its `kind`.
+/// The content of a record, by its `kind`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Content<T = String> {
     /// `kind: result`: one check was made.
     Result(Box<CheckResult<T>>),
     /// `kind: dropped`: numbers that will not come, and why.
     Dropped(Dropped),
-    /// `kind: agent`: what the agent says of itself.
+    /// `kind: agent`: what the agent says about itself.
     Agent(Box<AgentReport>),
 }
 
-/// The result of one check. There is no check without one.
+/// The result of one check. Each check has a result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(bound(deserialize = "T: Deserialize<'de> + Ord"))]
 pub struct CheckResult<T = String> {
@@ -52,7 +52,7 @@ pub struct CheckResult<T = String> {
     /// When the check began, by the wall clock.
     #[serde(with = "crate::time")]
     pub checked_at: Timestamp,
-    /// The verdict: the first cause wins.
+    /// The judgement of the check. The first fault decides it.
     pub outcome: Outcome,
     /// HTTP's status code of the last answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -60,37 +60,37 @@ pub struct CheckResult<T = String> {
     /// HTTP's phrase for the status code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<T>,
-    /// From the start of the check, or of its last attempt, to its verdict, in microseconds.
+    /// The time from the start of the check, or of its last attempt, to its judgement, in microseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_time_us: Option<u64>,
-    /// Where that time went. A check that fails still has the phases that it reached.
+    /// The parts of that time. A check that fails still has the phases that it reached.
     #[serde(default, skip_serializing_if = "Phases::is_empty")]
     pub phases: Phases,
-    /// Address and port that answered last.
+    /// The address and port that answered last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer: Option<T>,
     /// How many redirects were followed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redirects: Option<u32>,
-    /// Whether the pattern was found; absent where none was looked for.
+    /// Whether the pattern was found. It is absent where none was looked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pattern_matched: Option<bool>,
-    /// The certificate that the last TLS peer showed, also a bad one.
+    /// The certificate that the last TLS peer showed. It is there also when the certificate is bad.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<Certificate<T>>,
-    /// Decoded bytes of the body that were read.
+    /// The number of decoded bytes of the body that were read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body_bytes: Option<u64>,
     /// Whether the body was longer than what was read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub truncated: Option<bool>,
-    /// How many times the check was tried; absent means once.
+    /// The number of times that the check was tried. It is absent when that is one.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub attempts: u32,
     /// The monitor's tags.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<T, T>,
-    /// Why the check failed, for people.
+    /// The reason why the check failed, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<T>,
 }
@@ -103,17 +103,17 @@ fn is_one(attempts: &u32) -> bool {
     *attempts == 1
 }
 
-/// The verdict of a check, one word.
+/// The judgement of a check, as one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// Everything that was expected held.
+    /// Everything was as expected.
     Success,
     /// The name could not be resolved.
     DnsError,
-    /// The port refused.
+    /// The port refused the connection.
     ConnectionRefused,
-    /// Unreachable, or reset while connecting.
+    /// The address was unreachable, or the connection was reset while connecting.
     ConnectionFailed,
     /// The TLS handshake failed.
     TlsError,
@@ -125,7 +125,7 @@ pub enum Outcome {
     ConnectionClosed,
     /// The answer was not HTTP.
     ProtocolError,
-    /// A loop, too many redirects, or no or a bad `Location`.
+    /// The redirects are a loop or too many, or a `Location` is missing or bad.
     RedirectError,
     /// The status code was not an expected one.
     StatusMismatch,
@@ -137,7 +137,7 @@ pub enum Outcome {
     TooSlow,
     /// The certificate ends within `certificate_valid_for`.
     CertificateExpiring,
-    /// The agent's own trouble, never the site's.
+    /// The check failed by the agent's own trouble, never by the site's.
     AgentError,
 }
 
@@ -162,7 +162,7 @@ impl Outcome {
         Outcome::AgentError,
     ];
 
-    /// The outcome's word, as on the wire and in the table.
+    /// Returns the outcome's word, as it is on the wire and in the table.
     pub const fn as_str(self) -> &'static str {
         match self {
             Outcome::Success => "success",
@@ -191,95 +191,96 @@ impl std::fmt::Display for Outcome {
     }
 }
 
-/// How long each phase of a check took, in microseconds, summed over redirects; absent where it was not reached.
+/// The time that each phase of a check took, in microseconds, summed over redirects. It is absent where the phase was
+/// not reached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Phases {
-    /// Resolving the name.
+    /// The time to resolve the name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dns: Option<u64>,
-    /// Connecting the socket.
+    /// The time to connect the socket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connect: Option<u64>,
-    /// The TLS handshake.
+    /// The time of the TLS handshake.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<u64>,
-    /// From the request to the first byte of the answer.
+    /// The time from the request to the first byte of the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_byte: Option<u64>,
-    /// From the first byte to the last that was read.
+    /// The time from the first byte to the last one that was read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<u64>,
 }
 
 impl Phases {
-    /// Whether no phase was reached.
+    /// Returns whether no phase was reached.
     pub fn is_empty(&self) -> bool {
         *self == Phases::default()
     }
 }
 
-/// A TLS peer's certificate.
+/// The certificate of a TLS peer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(bound(deserialize = "T: Deserialize<'de>"))]
 pub struct Certificate<T = String> {
-    /// The end of its validity.
+    /// The end of the certificate's validity.
     #[serde(with = "crate::time")]
     pub not_after: Timestamp,
-    /// Its subject's distinguished name.
+    /// The distinguished name of its subject.
     pub subject: T,
-    /// Its issuer's distinguished name.
+    /// The distinguished name of its issuer.
     pub issuer: T,
-    /// The earliest end among all certificates that the check relied on: those of the verified chain of each hop. Absent
-    /// where that is `not_after`.
+    /// The earliest end among all certificates that the check relied on: those of the verified chain of each hop. It is
+    /// absent when it is the same as `not_after`.
     #[serde(default, with = "crate::time::optional", skip_serializing_if = "Option::is_none")]
     pub first_end: Option<Timestamp>,
-    /// Why it was not accepted: the first reason that was found. Absent when it was accepted.
+    /// The first reason that was found why the certificate was not accepted. It is absent when it was accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<T>,
-    /// All reasons in the order in which they were found, where there is more than one.
+    /// All reasons in the order in which they were found, if there is more than one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<T>,
 }
 
-/// Numbers that will not come. What arrives all the same counts as stored.
+/// Sequence numbers that will not arrive. A number that arrives although it was dropped counts as stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Dropped {
-    /// Which numbers, of this epoch or earlier ones.
+    /// The dropped numbers, of this epoch or of earlier ones.
     pub ranges: Vec<Range>,
-    /// Why.
+    /// The reason why they were dropped.
     pub reason: DropReason,
-    /// When, by the agent's wall clock.
+    /// The time at which they were dropped, by the agent's wall clock.
     #[serde(with = "crate::time")]
     pub dropped_at: Timestamp,
 }
 
-/// Sequence numbers `first..=last` of one epoch.
+/// The sequence numbers `first..=last` of one epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Range {
     /// The epoch.
     pub epoch: Uuid,
     /// The first number.
     pub first: u64,
-    /// The last number, not before the first.
+    /// The last number, which is not below the first.
     pub last: u64,
 }
 
-/// Why numbers were dropped.
+/// The reason why numbers were dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DropReason {
-    /// The outbox was at its bound and its policy is `drop_oldest`.
+    /// The outbox had reached its bound, and its policy is `drop_oldest`.
     OutboxFull,
     /// The outbox was damaged on disk.
     Damaged,
-    /// The broker takes no message of that size.
+    /// The broker accepts no message of that size.
     TooLarge,
-    /// The disk refused for longer than memory could hold.
+    /// The disk refused to write for so long that memory could hold no more.
     DiskFailed,
 }
 
 impl DropReason {
-    /// The reason's word, as on the wire.
+    /// Returns the reason's word, as it is on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
             DropReason::OutboxFull => "outbox_full",

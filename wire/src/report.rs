@@ -1,4 +1,4 @@
-//! What an agent says of itself.
+//! Defines the report that an agent makes about itself.
 
 use std::collections::BTreeMap;
 
@@ -6,48 +6,52 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// What an agent says of itself: at its start, on reload, every minute, and at a clean stop.
+/// The report of an agent about itself: at its start, on reload, every minute, and at a clean stop.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AgentReport {
     /// The occasion.
     pub event: AgentEvent,
-    /// When, by the agent's wall clock.
+    /// The time, by the agent's wall clock.
     #[serde(with = "crate::time")]
     pub at: Timestamp,
     /// The agent's version.
     pub version: String,
-    /// Where the epoch before this one ended, as the outbox knows it; absent when there was none.
+    /// Where the epoch before this one ended, as the outbox knows it. It is absent when there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<Previous>,
-    /// The highest number that was durable in this epoch when the report was made (0: none); its own is higher.
+    /// The highest number that was durable in this epoch when the report was made (0: none). The report's own number is
+    /// higher.
     pub highest_seq: u64,
-    /// Records that waited in the outbox, of all epochs.
+    /// The number of records that waited in the outbox, of all epochs.
     pub pending: u64,
-    /// The oldest of them: everything before it had been acknowledged by Kafka. Absent when none waited.
+    /// The oldest record that waited: everything before it had been acknowledged by Kafka. It is absent when none
+    /// waited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oldest_pending: Option<Pending>,
-    /// The outbox's size on disk.
+    /// The size of the outbox on disk.
     pub outbox_bytes: u64,
-    /// Slots without a check since the start, by reason.
+    /// The number of slots without a check since the start, by reason.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub missed: BTreeMap<String, u64>,
-    /// What the wall clock did.
+    /// The changes of the wall clock.
     #[serde(default)]
     pub clock: Clock,
-    /// What runs.
+    /// The configuration with which the agent runs.
     #[serde(default)]
     pub configuration: Configuration,
     /// The agent's labels.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
-    /// At start and reload: what should arrive from now on. A long list goes into several reports.
+    /// The monitors from which results should arrive from now on, at start and reload. A long list is split over
+    /// several reports.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub monitors: Vec<MonitorDue>,
-    /// Since when they are due, where the reports that said so at that time were dropped and this one says it again.
-    /// Who doesn't know this field takes them to be due from `at` on.
+    /// The time since which the monitors are due. It is there when the reports of that time were dropped and this one
+    /// repeats them. A reader that does not know this field takes the monitors to be due from `at` on.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::time::optional")]
     pub due_since: Option<Timestamp>,
-    /// Which list of monitors was said last, so that it shows where one did not arrive. Older agents leave it out.
+    /// The list of monitors that was reported last, so that a reader notices a list that did not arrive. Older agents
+    /// leave it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub list: Option<List>,
 }
@@ -55,9 +59,9 @@ pub struct AgentReport {
 /// A list of monitors in short.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct List {
-    /// The revision of the configuration that it is of.
+    /// The revision of the configuration that the list belongs to.
     pub revision: String,
-    /// How many monitors it has, over all reports that it goes into.
+    /// The number of its monitors, over all reports that it is split over.
     pub monitors: u64,
 }
 
@@ -65,18 +69,18 @@ pub struct List {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AgentEvent {
-    /// The first record of an epoch, or what that had said once more.
+    /// The first record of an epoch, or a repetition of its list of monitors.
     Start,
-    /// The configuration was read again, or what was said then once more.
+    /// The configuration was read again, or the list of that time is repeated.
     Reload,
     /// A minute passed.
     Periodic,
-    /// A clean stop.
+    /// The agent stops cleanly.
     Stop,
 }
 
 impl AgentEvent {
-    /// Whether a report of it says which monitors are due, be it none.
+    /// Returns whether a report of this event has a list of the monitors that are due. The list may be empty.
     pub const fn lists_monitors(self) -> bool {
         matches!(self, AgentEvent::Start | AgentEvent::Reload)
     }
@@ -85,39 +89,39 @@ impl AgentEvent {
 /// The end of the epoch before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Previous {
-    /// That epoch.
+    /// The epoch before.
     pub epoch: Uuid,
     /// The highest number that it issued.
     pub highest_seq: u64,
 }
 
-/// A record that waits in the outbox.
+/// The position of a record that waits in the outbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pending {
-    /// Its epoch.
+    /// The epoch of the record.
     pub epoch: Uuid,
-    /// Its number.
+    /// The sequence number of the record.
     pub seq: u64,
 }
 
-/// What an agent's wall clock did since its start.
+/// The changes of an agent's wall clock since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Clock {
-    /// How many times it jumped against the monotonic clock.
+    /// The number of times that it jumped against the monotonic clock.
     #[serde(default)]
     pub jumps: u64,
-    /// The last jump, in microseconds; negative is backwards.
+    /// The last jump, in microseconds. A negative value is a jump backwards.
     #[serde(default)]
     pub last_jump_us: i64,
 }
 
-/// What an agent's configuration is.
+/// The configuration of an agent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Configuration {
-    /// Changes whenever what runs changes.
+    /// The revision, which changes whenever what runs changes.
     #[serde(default)]
     pub revision: String,
-    /// Entries that were skipped since they are wrong.
+    /// The number of entries that were skipped because they are wrong.
     #[serde(default)]
     pub faults: u64,
 }

@@ -1,4 +1,4 @@
-//! Times as RFC 3339 in UTC with exactly six digits of a second, so that equal times are equal texts.
+//! Writes times as RFC 3339 in UTC with exactly six digits of a second, so that equal times are equal texts.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serializer};
@@ -11,7 +11,7 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
     Timestamp::deserialize(deserializer)
 }
 
-/// The same of a time that may be absent.
+/// The same for a time that may be absent.
 pub(crate) mod optional {
     use super::{Deserialize, Deserializer, Serializer, Timestamp};
 

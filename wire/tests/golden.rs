@@ -1,4 +1,4 @@
-//! The bytes of version 1, one file per kind: what agents wrote once, collectors must read for ever.
+//! Tests the bytes of version 1, one file per kind. Collectors must for ever read what agents once wrote.
 
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by panicking")]
 

@@ -1,4 +1,4 @@
-//! Properties of every record and every message.
+//! Tests properties that hold for every record and every message.
 
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by panicking")]
 
@@ -128,7 +128,7 @@ prop_compose! {
     }
 }
 
-/// The record's message with one field set to a JSON value, or taken away.
+/// Returns the record's message with one field set to a JSON value, or removed.
 fn with(record: &Record<Cow<'_, str>>, field: &str, value: Option<serde_json::Value>) -> Vec<u8> {
     let mut object: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&record.encode()).unwrap();
     match value {

@@ -1,4 +1,4 @@
-//! `agents list` and `retire`.
+//! The commands `agents list` and `agents retire`.
 
 use std::io::{Write, stderr, stdout};
 use std::process::ExitCode;
@@ -17,7 +17,7 @@ use crate::store;
 use crate::store::{Reader, Retirement};
 use crate::words::to_seconds;
 
-/// Does one of them.
+/// Executes one of these commands.
 pub(super) fn execute(command: &AgentsCommand) -> anyhow::Result<ExitCode> {
     match command {
         AgentsCommand::List(of) => with_config(&of.config, |config| list(&config, of)),

@@ -1,4 +1,4 @@
-//! `alerts list` and `test`.
+//! The commands `alerts list` and `alerts test`.
 
 use std::io::{Write, stderr, stdout};
 use std::process::ExitCode;
@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::notify::{Item, Message};
 use crate::store::{AlertStore, Firing};
 
-/// Does one of them.
+/// Executes one of these commands.
 pub(super) fn execute(command: &AlertsCommand) -> anyhow::Result<ExitCode> {
     match command {
         AlertsCommand::List(of) => with_config(&of.config, |config| list(&config, of)),
@@ -44,7 +44,7 @@ fn list(config: &Config, of: &AlertsList) -> anyhow::Result<ExitCode> {
         Format::Table => {
             let row = |(rule, _, alert): &(String, String, Alert)| {
                 let silenced = alert.silenced.as_deref().map(|reason| format!(" [silenced: {reason}]"));
-                // It is what held then: no collector that runs has a rule for it.
+                // The alert tells what held at that time: no running collector has a rule for it.
                 let is_stale = alert.is_gone(as_of);
                 let stale = is_stale.then(|| format!(" [no collector has looked since {}]", seconds(alert.judged_at)));
                 let notes = [silenced, stale].into_iter().flatten().collect::<String>();

@@ -1,4 +1,4 @@
-//! `rejected list`, `show` and `replay`.
+//! The commands `rejected list`, `rejected show` and `rejected replay`.
 
 use std::io::{Write, stderr, stdout};
 use std::process::ExitCode;
@@ -10,7 +10,7 @@ use crate::arguments::{Format, RejectedCommand, RejectedList, RejectedReplay, Re
 use crate::config::Config;
 use crate::store::{RejectedMessage, Store, Wanted};
 
-/// Does one of them.
+/// Executes one of these commands.
 pub(super) fn execute(command: &RejectedCommand) -> anyhow::Result<ExitCode> {
     match command {
         RejectedCommand::List(of) => with_config(&of.config, |config| list(&config, of)),
@@ -89,7 +89,7 @@ fn replay(config: &Config, of: &RejectedReplay) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Text, or hexadecimal digits where it is none.
+/// Returns bytes as text, or as hexadecimal digits where they are not UTF-8.
 fn bytes(bytes: Option<&[u8]>) -> String {
     match bytes.map(|bytes| (bytes, std::str::from_utf8(bytes))) {
         None => "(none)".into(),
@@ -102,7 +102,8 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// `key` and `value` where they are text, and always as hexadecimal digits.
+/// Returns a message as JSON. With `whole`, it has `key` and `value` where they are text, and always as hexadecimal
+/// digits.
 fn json(it: &RejectedMessage, whole: bool) -> serde_json::Value {
     let mut object = serde_json::json!({
         "topic": it.topic,

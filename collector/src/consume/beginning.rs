@@ -1,19 +1,20 @@
-//! Where the reading of assigned partitions begins: where the database says, in a log that is still the one that was read.
+//! Finds where the reading of assigned partitions begins: at the position in the database, if the log is still the one
+//! that was read.
 //!
 //! ```text
 //! assigned, paused ──▶ which topic is it? ──▶ each writer: position in the database ──▶ whose group is it?
 //!                                                         seek, resume ◀── mark the group ◀──┘
 //! ```
-//! The partitions stay paused until all of that is known, while this thread goes on to poll: the group keeps the
-//! collector, also when its database is away. It begins again with each assignment, and when a writer found the database
-//! elsewhere than it was left.
+//! The partitions stay paused until all of that is known, while the polling thread goes on to poll. So the group keeps
+//! the collector, also when its database is away. This begins again with each assignment, and when a writer found that
+//! the database is not where the collector left it.
 //!
-//! *The log.* A seek names the leader epoch beside the offset. When the log was cut before that offset since, librdkafka
-//! goes on from where it was cut.
+//! *The log.* A seek names the leader epoch beside the offset. When the log was cut before that offset since then,
+//! librdkafka goes on from where it was cut.
 //!
-//! *The group.* Its committed offsets bear what the database is. A collector of another database does not join in: each of
-//! the two would store a part of the partitions only. A partition that has no such mark for long may have been dealt out to
-//! no member.
+//! *The group.* The committed offsets of the group bear the identity of the database. A collector of another database
+//! does not join in, because each of the two would store only a part of the partitions. A partition that has had no
+//! such mark for a long time may have been assigned to no member.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -31,29 +32,29 @@ use crate::position::{Log, Positions, Start};
 /// How long Kafka may take to answer one question.
 const ANSWER: Duration = Duration::from_secs(1);
 
-/// After this time without an id of the topic, its broker is one that gives none.
+/// After this time without an id of the topic, the broker is one that gives no ids.
 const ID: Duration = Duration::from_secs(5);
 
-/// A mark that is not there after this time is made again.
+/// A mark that is not there after this time is written again.
 const AGAIN: Duration = Duration::from_secs(2);
 
-/// How often it is looked whose group it is.
+/// The collector checks at this interval to which database the group belongs.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// A partition that is added is dealt out within this time.
+/// A partition that is added is assigned within this time.
 const ORPHANED: Duration = Duration::from_secs(15);
 
-/// The way to where reading begins.
+/// The steps from an assignment to the start of reading.
 pub(super) struct Beginning {
-    /// The generation and the assignment that it is the beginning of.
+    /// The generation and the assignment whose beginning this is.
     of: Option<(u64, u64)>,
     since: Instant,
     looked: Instant,
-    /// Since when a partition has no mark, and how many partitions there are.
+    /// The time since which a partition has no mark, and the number of partitions.
     orphaned: Option<(Instant, usize)>,
-    /// With this number of partitions the group was joined again.
+    /// The number of partitions for which the group was joined again.
     joined_for: usize,
-    /// The writers that were asked, and those that are to be.
+    /// The number of writers that are asked, and the writers that are still to be asked.
     asked: usize,
     unasked: Vec<(usize, Vec<i32>)>,
     phase: Phase,
@@ -73,7 +74,7 @@ enum Phase {
 }
 
 impl Beginning {
-    /// Nothing has begun.
+    /// Creates the state in which nothing has begun.
     pub(super) fn new(take_over: bool) -> Beginning {
         let (now, unasked) = (Instant::now(), Vec::new());
         Beginning {
@@ -89,10 +90,10 @@ impl Beginning {
         }
     }
 
-    /// Takes the next step; whether reading has begun. `writer_of` says which writer has a partition.
+    /// Takes the next step, and returns whether reading has begun. `writer_of` returns the writer of a partition.
     ///
     /// # Errors
-    /// When the group is another database's.
+    /// Fails when the group belongs to another database.
     pub(super) fn step(
         &mut self,
         consumer: &BaseConsumer<Context>,
@@ -119,7 +120,7 @@ impl Beginning {
         Ok(matches!(self.phase, Phase::Begun))
     }
 
-    /// Learns which topic it is, and which writer is to be asked for what.
+    /// Learns which topic it is, and which writer is to be asked for which partitions.
     fn name(
         &mut self,
         consumer: &BaseConsumer<Context>,
@@ -170,20 +171,20 @@ impl Beginning {
         }
         let Some(start) = progress.starts(self.asked) else { return Ok(()) };
         let Some(start) = together(start) else {
-            // One of them was asked before another database took the address.
+            // One of the writers was asked before another database took the address.
             self.phase = Phase::Name;
             return Ok(());
         };
         self.check(consumer, &owners(consumer)?, start.database)?;
-        // This thread has to poll, so it waits for no answer.
+        // This thread has to poll, so it does not wait for the answer.
         let mark = offsets(consumer.context(), &start.positions, Some(start.database));
         consumer.commit(&mark, CommitMode::Async)?;
         self.phase = Phase::Mark { since: Instant::now(), start };
         Ok(())
     }
 
-    /// Begins to read once the group is marked. The mark comes before this second look: of two collectors that come at
-    /// once, one at least sees the other's mark.
+    /// Begins to read once the group is marked. The mark is written before this second check, so when two collectors
+    /// come at the same time, at least one of them sees the other's mark.
     fn mark(&mut self, consumer: &BaseConsumer<Context>, since: Instant, start: &Start) -> Result<(), Obstacle> {
         let owners = owners(consumer)?;
         self.check(consumer, &owners, start.database)?;
@@ -199,7 +200,7 @@ impl Beginning {
         Ok(())
     }
 
-    /// Looks now and then whether another database has taken the group over.
+    /// Checks at intervals whether another database has taken over the group.
     fn look(&mut self, consumer: &BaseConsumer<Context>) -> Result<(), Obstacle> {
         let Some(database) = consumer.context().filled() else { return Ok(()) };
         if self.looked.elapsed() < LOOK || consumer.context().is_in_doubt() {
@@ -214,10 +215,11 @@ impl Beginning {
         self.check(consumer, &owners, database)
     }
 
-    /// Whether a partition has had no reader for long. Then this collector has to leave its group and join it again: a
-    /// member that the group knows by its name gets what it had, though partitions were added while it was away, and
-    /// librdkafka deals them out only when it sees their number change. It does so once: a partition that still has no
-    /// mark then has a reader, whose database is away.
+    /// Returns whether a partition has had no reader for a long time. Then this collector has to leave its group and
+    /// join it again. The reason: a member that the group knows by its name gets the partitions that it had, even when
+    /// partitions were added while it was away. librdkafka has partitions assigned again only when it sees their number
+    /// change. This returns true once for a number of partitions: a partition that still has no mark after that has a
+    /// reader whose database is away.
     pub(super) fn has_orphans(&mut self) -> bool {
         match self.orphaned.take_if(|(since, _)| since.elapsed() >= ORPHANED) {
             Some((_, partitions)) => std::mem::replace(&mut self.joined_for, partitions) != partitions,
@@ -225,7 +227,7 @@ impl Beginning {
         }
     }
 
-    /// Whether the group is this database's.
+    /// Checks that the group belongs to this database.
     fn check(&self, consumer: &BaseConsumer<Context>, owners: &Owners, database: Uuid) -> Result<(), Obstacle> {
         let is_ours = |owner: &Uuid| *owner == database || consumer.context().has_filled(*owner);
         match owners.values().flatten().find(|owner| !is_ours(owner)) {
@@ -235,11 +237,11 @@ impl Beginning {
     }
 }
 
-/// Why reading can't begin now.
+/// The reason why reading cannot begin now.
 enum Obstacle {
-    /// It is tried again.
+    /// An error of Kafka. The step is tried again.
     Kafka(KafkaError),
-    /// It will not begin.
+    /// An error that cannot go away. Reading does not begin.
     Others(Error),
 }
 
@@ -249,7 +251,7 @@ impl From<KafkaError> for Obstacle {
     }
 }
 
-/// The answers of several writers as one; none when they are of several databases.
+/// Joins the answers of several writers, and returns none when they come from different databases.
 fn together(starts: Vec<Start>) -> Option<Start> {
     starts.into_iter().map(Some).reduce(|all, one| {
         let (mut all, one) = (all?, one?);
@@ -258,7 +260,7 @@ fn together(starts: Vec<Start>) -> Option<Start> {
     })?
 }
 
-/// The partitions of the topic that this consumer has.
+/// Returns the partitions of the topic that this consumer has.
 fn assigned(consumer: &BaseConsumer<Context>) -> KafkaResult<Vec<i32>> {
     let topic = consumer.context().topic();
     let assigned = consumer.assignment()?;
@@ -266,7 +268,8 @@ fn assigned(consumer: &BaseConsumer<Context>) -> KafkaResult<Vec<i32>> {
     Ok(ours.collect())
 }
 
-/// The database that each of the topic's partitions is marked with; none where no one has read it yet.
+/// The database that each partition of the topic is marked with. It is none where no collector has read the partition
+/// yet.
 type Owners = BTreeMap<i32, Option<Uuid>>;
 
 fn owners(consumer: &BaseConsumer<Context>) -> KafkaResult<Owners> {
@@ -288,7 +291,7 @@ fn owners(consumer: &BaseConsumer<Context>) -> KafkaResult<Owners> {
     committed.elements().iter().map(owner).collect()
 }
 
-/// Goes to these positions and reads.
+/// Seeks to these positions and resumes reading.
 fn begin(consumer: &BaseConsumer<Context>, positions: &Positions) -> KafkaResult<()> {
     let topic = consumer.context().topic();
     let mut list = TopicPartitionList::new();
@@ -307,7 +310,7 @@ fn begin(consumer: &BaseConsumer<Context>, positions: &Positions) -> KafkaResult
     Ok(())
 }
 
-/// Lets nothing more come.
+/// Pauses all partitions, so that no further message comes.
 pub(super) fn pause(consumer: &BaseConsumer<Context>) {
     consumer.context().forget_lag();
     if let Err(error) = consumer.assignment().and_then(|partitions| consumer.pause(&partitions)) {

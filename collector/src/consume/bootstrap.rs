@@ -1,4 +1,4 @@
-//! Whether librdkafka still knows an address that leads to Kafka.
+//! Finds out whether librdkafka still knows an address that leads to Kafka.
 //!
 //! Since 2.10 librdkafka removes a broker that Kafka does not name, also those of the configuration once Kafka has named its
 //! own. When all brokers that are left are down, it adds those of the configuration again. It fails to do so in two cases, and
@@ -25,7 +25,7 @@ pub(super) struct Bootstrap {
 }
 
 impl Bootstrap {
-    /// Takes `bootstrap.servers`: `host:port` or `host`, several with commas.
+    /// Takes the text of `bootstrap.servers`: addresses `host:port` or `host`, separated by commas.
     pub(super) fn new(servers: &str) -> Bootstrap {
         let node = |address: &str| {
             // librdkafka takes a protocol before an address, and names the broker without it.
@@ -47,8 +47,9 @@ impl Bootstrap {
         self.is_lost.swap(false, Ordering::Relaxed)
     }
 
-    /// A way is a broker that is connected, or an address of the configuration. The group's coordinator is no way of its own:
-    /// it has an address only while its broker is known.
+    /// Returns whether a way to Kafka is known. A way is a broker that is connected, or an address of the
+    /// configuration. The coordinator of the group does not count as a way: it has an address only while its broker is
+    /// known.
     fn knows_a_way(&self, statistics: &Statistics) -> bool {
         statistics.brokers.values().any(|broker| match broker.source.as_str() {
             "configured" => true,
@@ -64,7 +65,7 @@ mod tests {
 
     use super::*;
 
-    /// Whether a way is known by brokers, each with its source, state and address.
+    /// Returns whether a way is known from these brokers, each with its source, state and address.
     fn knows(brokers: &[(&str, &str, &str)]) -> bool {
         let broker = |&(source, state, node): &(&str, &str, &str)| {
             let broker = Broker {

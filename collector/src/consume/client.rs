@@ -1,4 +1,4 @@
-//! The consumer: its properties, and what it does when librdkafka calls.
+//! Creates the consumer with its properties, and contains the callbacks that librdkafka calls.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,40 +22,42 @@ use super::progress::Progress;
 use crate::health::Health;
 use crate::position::Positions;
 
-/// How long a rebalance waits for the batch that is being written. The group waits meanwhile.
+/// How long a rebalance waits for the batch that is being written. The group waits during this time.
 const REBALANCE: Duration = Duration::from_secs(3);
 
-/// A collector that was killed is noticed after this time, and others take over. Brokers allow from six seconds.
+/// After this time a collector that was killed is noticed, and other collectors take over. Brokers allow no less than
+/// six seconds.
 const SESSION_TIMEOUT_MS: &str = "6000";
 
 /// How long a clean stop may take to leave the group. It takes some milliseconds.
 const LEAVING: Duration = Duration::from_secs(1);
 
-/// The context of librdkafka's log that tells that the group is left.
+/// The debug context of librdkafka that logs that the group is left.
 const LEAVING_CONTEXT: &str = "consumer";
 
-/// What may be overruled by `kafka.properties`.
+/// The properties that `kafka.properties` may overrule.
 const DEFAULTS: [(&str, &str); 11] = [
     ("client.id", "website-monitor-collector"),
     ("session.timeout.ms", SESSION_TIMEOUT_MS),
     ("heartbeat.interval.ms", "1500"),
-    // For all partitions together; 64 MiB would be fetched ahead otherwise.
+    // This is the bound for all partitions together. Without it, 64 MiB would be fetched ahead.
     ("queued.max.messages.kbytes", "16384"),
-    // What is fetched at once is compressed, and comes to several times as much in memory, whatever is queued already. Two
-    // partitions fill it, for two writers: of a long part of each the batches have fewer agents than of short parts of all.
+    // The answer to one fetch is compressed, and takes several times as much memory, in addition to what is queued
+    // already. Two partitions fill an answer, for two writers. A long part of each of two partitions gives batches with
+    // fewer agents than short parts of all partitions.
     ("fetch.max.bytes", "2097152"),
     ("max.partition.fetch.bytes", "1048576"),
-    // A partition whose share is fetched is soon looked at again; else its batches wait a second.
+    // A partition whose share is fetched is checked again soon. Otherwise its batches wait a second.
     ("fetch.queue.backoff.ms", "20"),
     ("fetch.wait.max.ms", "100"),
     ("topic.metadata.refresh.interval.ms", "10000"),
     ("reconnect.backoff.max.ms", "1000"),
-    // How far behind the consumer is, it tells among its figures.
+    // The statistics tell how far behind the consumer is.
     ("statistics.interval.ms", "5000"),
 ];
 
-/// What may not, since promises hang on it: offsets follow the transaction, nothing is skipped, nothing damaged is
-/// believed, and a rebalance gives back all partitions.
+/// The properties that `kafka.properties` may not overrule, because guarantees depend on them: offsets follow the
+/// transaction, nothing is skipped, no damaged message is accepted, and a rebalance gives back all partitions.
 const LAW: [(&str, &str); 6] = [
     ("enable.auto.commit", "false"),
     ("auto.offset.reset", "earliest"),
@@ -65,7 +67,7 @@ const LAW: [(&str, &str); 6] = [
     ("allow.auto.create.topics", "false"),
 ];
 
-/// Properties of every client.
+/// Returns the properties of every client.
 pub(super) fn properties(kafka: &Kafka) -> ClientConfig {
     let mut config = ClientConfig::new();
     for (name, value) in DEFAULTS {
@@ -77,12 +79,12 @@ pub(super) fn properties(kafka: &Kafka) -> ClientConfig {
     config
 }
 
-/// The member's name that the configuration gives, or one of its own.
+/// Returns the member's name from the configuration, or a name that the collector makes itself.
 pub(super) fn name(kafka: &Kafka) -> Name {
     Name::of(kafka, properties(kafka).get(name::PROPERTY))
 }
 
-/// The consumer, without a subscription.
+/// Creates the consumer, without a subscription.
 pub(super) fn consumer(
     kafka: &Kafka,
     name: &str,
@@ -111,14 +113,14 @@ pub(super) fn consumer(
     })
 }
 
-/// How long a group may take to let a consumer in while Kafka answers: those that it remembers and that are gone have
-/// the session's timeout, the others as long as their rebalance takes.
+/// Returns how long a group may take to let a consumer in while Kafka answers. Members that the group remembers and
+/// that are gone have the timeout of their session. The other members take as long as their rebalance.
 pub(super) fn patience(kafka: &Kafka) -> Duration {
     let session = properties(kafka).get("session.timeout.ms").and_then(|text| text.parse().ok()).unwrap_or(0);
     Duration::from_millis(session) + REBALANCE
 }
 
-/// Leaves the group, so that others take over at once. A static member that merely closes is expected back.
+/// Leaves the group, so that others take over at once. The group expects a static member back when it only closes.
 pub(super) fn leave(consumer: &BaseConsumer<Context>) {
     let context = consumer.context();
     if context.membership.lock().outside_since.is_some() {
@@ -131,7 +133,7 @@ pub(super) fn leave(consumer: &BaseConsumer<Context>) {
     }
 }
 
-/// Positions as a list of offsets to commit, which bear the database that they are of.
+/// Returns positions as a list of offsets to commit, which bear the identity of their database.
 pub(super) fn offsets(context: &Context, positions: &Positions, database: Option<Uuid>) -> TopicPartitionList {
     let mut offsets = TopicPartitionList::new();
     for (partition, position) in positions {
@@ -146,56 +148,57 @@ pub(super) fn offsets(context: &Context, positions: &Positions, database: Option
     offsets
 }
 
-/// What librdkafka calls.
+/// The context whose functions librdkafka calls.
 pub(super) struct Context {
     topic: Arc<str>,
     identity: Identity,
     progress: Arc<Progress>,
     health: Arc<Health>,
-    /// The most telling of librdkafka's complaints since Kafka was last asked. It complains late, and of what may be
-    /// over by then.
+    /// The most telling error that librdkafka reported since Kafka was last asked. librdkafka reports late, and its
+    /// errors may be over by then.
     suspicion: Mutex<Option<Failure>>,
     uncommitted: Mutex<LogThrottle>,
     membership: Mutex<Membership>,
-    /// The databases that this collector filled, the present one last.
+    /// The databases that this collector filled. The present one is the last.
     filled: Mutex<Vec<Uuid>>,
     lag: Lag,
     bootstrap: Bootstrap,
 }
 
-/// How the consumer stands to its group.
+/// The state of the consumer in its group.
 #[derive(Default)]
 struct Membership {
-    /// Since when it asks to be let in while Kafka answers.
+    /// The time since which the consumer asks to be let in while Kafka answers.
     outside_since: Option<Instant>,
     was_inside: bool,
     has_left: bool,
-    /// How often partitions were assigned.
+    /// The number of times that partitions were assigned.
     assignments: u64,
 }
 
 impl Context {
-    /// Which topic that is.
+    /// Returns the identity of the topic.
     pub(super) fn identity(&self) -> &Identity {
         &self.identity
     }
 
-    /// The topic that is consumed.
+    /// Returns the topic that is consumed.
     pub(super) fn topic(&self) -> &Arc<str> {
         &self.topic
     }
 
-    /// How often partitions were assigned.
+    /// Returns how often partitions were assigned.
     pub(super) fn assignments(&self) -> u64 {
         self.membership.lock().assignments
     }
 
-    /// What librdkafka fetched may be thrown away.
+    /// Forgets the figures of the lag, because what librdkafka fetched may be thrown away.
     pub(super) fn forget_lag(&self) {
         self.lag.forget();
     }
 
-    /// All that librdkafka had fetched is taken out of its queue, of each partition up to that offset.
+    /// Notes that all that librdkafka had fetched is taken out of its queue. `next` returns the offset up to which that
+    /// is so for a partition.
     pub(super) fn is_drained(&self, next: impl Fn(i32) -> Option<i64>) {
         self.tell_lag(self.lag.is_drained(next));
     }
@@ -206,62 +209,62 @@ impl Context {
         }
     }
 
-    /// From now on this database is filled.
+    /// Notes that this database is filled from now on.
     pub(super) fn fills(&self, database: Uuid) {
         let mut filled = self.filled.lock();
         filled.retain(|before| *before != database);
         filled.push(database);
     }
 
-    /// The database that is filled, once that is known.
+    /// Returns the database that is filled, once it is known.
     pub(super) fn filled(&self) -> Option<Uuid> {
         self.filled.lock().last().copied()
     }
 
-    /// Whether this collector filled it. When its tables vanish and are made again, it is another database, and the marks
-    /// of the one before are its own.
+    /// Returns whether this collector filled the database. When the tables of a database vanish and are created again,
+    /// it is another database. The marks of the database before are then still this collector's own.
     pub(super) fn has_filled(&self, database: Uuid) -> bool {
         self.filled.lock().contains(&database)
     }
 
-    /// Something may be wrong with Kafka: it is to be asked.
+    /// Notes that something may be wrong with Kafka, so Kafka is asked.
     pub(super) fn suspect(&self, failure: Failure) {
         let mut suspicion = self.suspicion.lock();
         *suspicion = Some(failure.or_more_telling(suspicion.take()));
     }
 
-    /// Whether a connection complained since Kafka was last asked.
+    /// Returns whether a connection reported an error since Kafka was last asked.
     pub(super) fn is_suspicious(&self) -> bool {
         self.suspicion.lock().is_some()
     }
 
-    /// Whether Kafka is to be asked how it is.
+    /// Returns whether Kafka is to be asked about its state.
     pub(super) fn is_in_doubt(&self) -> bool {
         self.is_suspicious() || self.health.kafka().is_on()
     }
 
-    /// The consumer asks the group to let it in.
+    /// Notes that the consumer asks the group to let it in.
     pub(super) fn asks_in(&self) {
         self.membership.lock().outside_since = Some(Instant::now());
     }
 
-    /// Whether it has asked for so long in vain, while Kafka answers.
+    /// Returns whether the consumer has asked for as long as `patience` without success, while Kafka answers.
     pub(super) fn is_left_outside(&self, patience: Duration) -> bool {
         self.membership.lock().outside_since.is_some_and(|since| since.elapsed() >= patience)
             && !self.health.kafka().is_on()
     }
 
-    /// Whether librdkafka lost every way to Kafka.
+    /// Returns the state that says whether librdkafka lost every way to Kafka.
     pub(super) fn bootstrap(&self) -> &Bootstrap {
         &self.bootstrap
     }
 
-    /// Whether the group ever let it in.
+    /// Returns whether the group ever let the consumer in.
     pub(super) fn was_inside(&self) -> bool {
         self.membership.lock().was_inside
     }
 
-    /// Kafka does not answer. What librdkafka complained of before says more than that.
+    /// Notes that Kafka does not answer. An error that librdkafka reported before may tell more than that.
     pub(super) fn away(&self, failure: Failure) {
         if let Some(since) = &mut self.membership.lock().outside_since {
             *since = Instant::now();
@@ -280,7 +283,7 @@ impl Context {
         }
     }
 
-    /// Kafka answers.
+    /// Notes that Kafka answers.
     pub(super) fn back(&self) {
         self.suspicion.lock().take();
         if let Some(away) = self.health.kafka().ended(Instant::now()) {
@@ -289,13 +292,14 @@ impl Context {
     }
 }
 
-/// An answer that did not come. That no broker could be asked tells no more than that; why, the connections tell.
+/// Returns the failure of an answer that did not come. That no broker could be asked tells only that; the connections
+/// tell the reason.
 pub(super) fn unanswered(error: &KafkaError) -> Failure {
     let failure = failure(error, &error.to_string());
     if failure.kind.is_vague() { Failure::new(FailureKind::Timeout, failure.text) } else { failure }
 }
 
-/// An error of librdkafka, with the reason that it gives.
+/// Returns the failure of an error of librdkafka, with the reason that it gives.
 pub(super) fn failure(error: &KafkaError, reason: &str) -> Failure {
     Failure::of_kafka(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail) as i32, reason)
 }
@@ -306,7 +310,7 @@ impl ClientContext for Context {
         if facility == "LEAVE" {
             self.membership.lock().has_left = true;
         }
-        // Whatever matters of it comes as an error, too, and is said once.
+        // Every message that matters also comes as an error, and is logged once.
         log::debug!(target: "librdkafka", level:? = level, facility; "{message}");
     }
 
@@ -332,12 +336,14 @@ impl ConsumerContext for Context {
                 *membership = Membership { outside_since: None, was_inside: true, has_left: false, assignments };
                 drop(membership);
                 self.forget_lag();
-                // Until it is known from where they are to be read. librdkafka keeps the pause over the assignment.
+                // Partitions stay paused until it is known from where they are to be read. librdkafka keeps the pause
+                // after the assignment.
                 if let Err(error) = consumer.pause(partitions) {
                     log::debug!(error:% = error; "can't pause partitions");
                 }
                 log::info!(partitions = partitions.count(); "took partitions");
-                // A group gives a member that it knows by name what the one before had, whatever it subscribes to now.
+                // A group gives a member that it knows by name the partitions of the member before, whatever topic it
+                // subscribes to now.
                 if let Some(other) = partitions.elements().iter().find(|partition| partition.topic() != &*self.topic) {
                     log::error!(
                         topic = other.topic(), wanted = &*self.topic;

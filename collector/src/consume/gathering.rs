@@ -1,4 +1,5 @@
-//! Batches being gathered, one for each writer, and handed over when they are due.
+//! Gathers batches, one for each writer, and hands them over when they are due. It pauses the partitions when a writer
+//! takes too long.
 
 use std::time::{Duration, Instant};
 
@@ -22,26 +23,26 @@ use crate::config::BatchBounds;
 /// A batch is full at this many bytes, whatever its number of messages.
 const MOST_BYTES: usize = 16 * 1024 * 1024;
 
-/// How long a writer may take before partitions are paused: shorter pauses would cost more than they save, since
-/// what was fetched ahead is thrown away.
+/// How long a writer may take before partitions are paused. Shorter pauses would cost more than they save, since what
+/// was fetched ahead is thrown away.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 const POLL: Duration = Duration::from_millis(100);
 
-/// How long a broker from which a message just came may take to say where its partition ends. It takes some milliseconds.
+/// How long a broker that has just sent a message may take to say where its partition ends. It takes some milliseconds.
 const ANSWER: Duration = Duration::from_millis(200);
 
 /// How long to poll while partitions are located.
 const BEGINNING: Duration = Duration::from_millis(10);
 
-/// A writer that has stored nothing for this time compares positions: also in a quiet partition it is noticed that the
-/// database was set back.
+/// A writer that has stored nothing for this time compares positions. So the collector notices that the database was
+/// set back, also when the partition is quiet.
 const COMPARE: Duration = Duration::from_secs(5);
 
-/// How many messages are taken at a time, where they are there.
+/// How many messages are taken at a time, when they are available.
 const BURST: usize = 100;
 
-/// Commits what was stored since the last time.
+/// Commits what was stored since the last commit.
 pub(super) fn commit(consumer: &BaseConsumer<Context>, progress: &Progress, mode: CommitMode) {
     let done = progress.take_done();
     if done.is_empty() {
@@ -66,7 +67,7 @@ pub(super) struct Gathering<'a> {
     moves: LogThrottle,
     /// When each writer last compared positions.
     compared: Vec<Instant>,
-    /// The messages and bytes of the last batch: the next one will be like it.
+    /// The messages and bytes of the last batch. The next batch is expected to have the same size.
     usual: (usize, usize),
 }
 
@@ -78,16 +79,16 @@ struct Open {
     full_since: Option<Instant>,
 }
 
-/// What becomes of a batch now.
+/// The next step for a batch.
 enum Step {
-    /// Nothing before that time.
+    /// Nothing has to be done before this time has passed.
     Wait(Duration),
-    /// It is full, and its writer is busy: nothing more may be taken.
+    /// The batch is full and its writer is busy, so no further message may be taken.
     Hold { since: Instant },
 }
 
 impl<'a> Gathering<'a> {
-    /// Nothing yet, for this many writers.
+    /// Creates a gathering without messages, for this number of writers.
     pub(super) fn new(
         consumer: &'a BaseConsumer<Context>,
         progress: &'a Progress,
@@ -109,10 +110,10 @@ impl<'a> Gathering<'a> {
         }
     }
 
-    /// Takes some messages, or waits for a writer; an error that Kafka gave.
+    /// Takes some messages or waits for a writer, and returns an error that Kafka gave.
     ///
     /// # Errors
-    /// When the group is another database's.
+    /// Fails when the group belongs to another database.
     pub(super) fn step(&mut self) -> Result<Option<KafkaError>, Error> {
         self.start_over_where_that_is_due();
         let writers = self.open.len();
@@ -123,11 +124,11 @@ impl<'a> Gathering<'a> {
             self.look_at_positions();
             return Ok(self.gather());
         }
-        // All partitions are paused: nothing comes but what librdkafka has to tell.
+        // All partitions are paused, so only events of librdkafka come.
         Ok(self.consumer.poll(BEGINNING).and_then(Result::err))
     }
 
-    /// Takes messages in, as long as there is room for them.
+    /// Takes messages as long as there is room for them.
     fn gather(&mut self) -> Option<KafkaError> {
         let mut timeout = self.hand_over(self.progress.generation())?;
         let mut read = None;
@@ -138,7 +139,7 @@ impl<'a> Gathering<'a> {
                 }
                 return None;
             };
-            // Nothing is waited for after the first one.
+            // Only the first poll waits.
             let read = *read.get_or_insert_with(Moment::now);
             timeout = Duration::ZERO;
             match polled {
@@ -161,19 +162,20 @@ impl<'a> Gathering<'a> {
         self.ends.asked(partition, asked, answer.ok().map(|(_, end)| end));
     }
 
-    /// Whether partitions are paused.
+    /// Returns whether partitions are paused.
     #[cfg(test)]
     pub(super) fn is_paused(&self) -> bool {
         self.paused.is_some()
     }
 
-    /// Whether the end of a partition is known.
+    /// Returns whether the end of a partition is known.
     #[cfg(test)]
     pub(super) fn knows_end(&self, partition: i32) -> bool {
         self.ends.knows(partition)
     }
 
-    /// Begins again where partitions are not read from where they should be. Of before nothing more is committed.
+    /// Begins again when partitions are not read from where they should be. Nothing that was read before is committed
+    /// any more.
     fn start_over_where_that_is_due(&mut self) {
         if !self.progress.is_moved() {
             return;
@@ -187,7 +189,7 @@ impl<'a> Gathering<'a> {
         self.paused = None;
     }
 
-    /// Has partitions dealt out that no one reads.
+    /// Joins the group again when partitions have no reader, so that they are assigned.
     fn join_again_for_orphans(&mut self) {
         if !self.beginning.has_orphans() {
             return;
@@ -205,15 +207,15 @@ impl<'a> Gathering<'a> {
     fn look_at_positions(&mut self) {
         for writer in 0..self.open.len() {
             if self.open[writer].is_none() && self.compared[writer].elapsed() >= COMPARE {
-                // One that is busy compares by that.
+                // A writer that is busy compares positions with its own batch.
                 drop(self.progress.hand_over(writer, self.progress.generation(), Batch::default()));
                 self.compared[writer] = Instant::now();
             }
         }
     }
 
-    /// Hands over what is due to writers that are ready; how long to poll then. Waits instead where a batch is full
-    /// and it is not yet worth pausing.
+    /// Hands over what is due to writers that are ready, and returns how long to poll then. It waits instead when a
+    /// batch is full and a pause is not worth its cost yet.
     fn hand_over(&mut self, generation: u64) -> Option<Duration> {
         let mut timeout = POLL;
         let mut held = None;
@@ -227,7 +229,7 @@ impl<'a> Gathering<'a> {
             self.resume(generation);
             return Some(timeout);
         };
-        // Nothing more comes for the others: those that are ready go on with what they have.
+        // No further message comes for the other writers, so those that are ready go on with what they have.
         for other in (0..self.open.len()).filter(|other| *other != writer) {
             if let Some(Open { batch, since, full_since, .. }) = self.open[other].take()
                 && let Err(batch) = self.progress.hand_over(other, generation, batch)
@@ -244,7 +246,7 @@ impl<'a> Gathering<'a> {
     }
 
     fn hand_over_one(&mut self, writer: usize, generation: u64) -> Step {
-        // What was read in an old generation is its partition's next owner's.
+        // What was read in an old generation belongs to the next owner of its partition.
         let Some(open) = self.open[writer].take().filter(|open| open.generation == generation) else {
             return Step::Wait(POLL);
         };
@@ -269,13 +271,13 @@ impl<'a> Gathering<'a> {
         batch.len() >= self.bounds.max_messages || batch.bytes() >= MOST_BYTES
     }
 
-    /// Takes a message in, which was read at that moment; whether its batch is full now.
+    /// Adds a message, which was read at that moment, and returns whether its batch is full now.
     fn add(&mut self, message: &BorrowedMessage<'_>, read: Moment) -> bool {
         let topic = self.consumer.context().topic();
         if message.topic() != &**topic {
             return false;
         }
-        // A poll may have begun a new one.
+        // A poll may have begun a new generation.
         let generation = self.progress.generation();
         let writer = writer_of(message.partition(), self.open.len());
         let mut open = self.open[writer].take().filter(|open| open.generation == generation).unwrap_or_else(|| Open {
@@ -320,12 +322,13 @@ impl<'a> Gathering<'a> {
     }
 }
 
-/// Which of this many writers has a partition.
+/// Returns which of this number of writers has a partition.
 fn writer_of(partition: i32, writers: usize) -> usize {
     usize::try_from(partition).unwrap_or_default() % writers
 }
 
-/// When its sender sent it, by the sender's clock; not told where a topic has the broker's time instead.
+/// Returns when the sender sent the message, by the sender's clock. It is none where a topic has the broker's time
+/// instead.
 fn sent(message: &BorrowedMessage<'_>) -> Option<Timestamp> {
     match message.timestamp() {
         Stamp::CreateTime(ms) => Timestamp::from_millisecond(ms).ok(),

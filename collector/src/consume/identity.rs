@@ -1,19 +1,19 @@
-//! Whether the topic is still the one that was read.
+//! Recognises whether the topic is still the one that was read.
 //!
-//! A topic that was deleted and made again has its old name and begins at offset 0. librdkafka goes on at the offset
-//! where it was: if the new topic is shorter, the broker says that there is no such offset; if it has grown longer by
-//! then, all before that offset would never be read. librdkafka does notice the new topic's id, but says so in its
-//! log only, at level debug; from there it is taken.
+//! A topic that was deleted and created again has its old name and begins at offset 0. librdkafka goes on at the offset
+//! where it was. If the new topic is shorter, the broker says that there is no such offset. If it has grown longer by
+//! then, all messages before that offset would never be read. librdkafka does notice the id of the new topic, but tells
+//! it only in its log, at level debug. The collector takes it from this log.
 //!
-//! The leaders of the new topic begin to count at 0, too. A client of librdkafka that has read the old one goes on to name
-//! the number of its last leader, and the broker refuses it for ever. So another topic is read by a new client.
+//! The leaders of the new topic begin to count at 0, too. A client of librdkafka that has read the old topic goes on to
+//! name the number of its last leader, and the broker refuses it for ever. So another topic is read by a new client.
 
 use parking_lot::{Mutex, MutexGuard};
 
-/// The context of librdkafka's log that tells it.
+/// The debug context of librdkafka that logs the id.
 pub(super) const DEBUG_CONTEXT: &str = "metadata";
 
-/// Which topic the name stands for.
+/// The topic that the name stands for.
 #[derive(Default)]
 pub(super) struct Identity(Mutex<State>);
 
@@ -24,7 +24,7 @@ struct State {
 }
 
 impl Identity {
-    /// Takes what librdkafka logs.
+    /// Takes a message that librdkafka logs.
     pub(super) fn hear(&self, topic: &str, message: &str) {
         let Some((_, ids)) = message.split_once(&format!("Topic {topic} changed id from ")) else { return };
         let Some((_, id)) = ids.split_once(" to ") else { return };
@@ -32,12 +32,12 @@ impl Identity {
         state.is_another |= state.id.replace(id.to_owned()).is_some_and(|before| before != id);
     }
 
-    /// Kafka's id of the topic, as far as it was heard.
+    /// Returns Kafka's id of the topic, once librdkafka has logged it.
     pub(super) fn id(&self) -> Option<String> {
         self.lock().id.clone()
     }
 
-    /// Whether it is another topic than the one that this client read first.
+    /// Returns whether it is another topic than the one that this client read first.
     pub(super) fn is_another(&self) -> bool {
         self.lock().is_another
     }

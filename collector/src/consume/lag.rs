@@ -1,11 +1,12 @@
-//! How many messages of each partition are still to be stored.
+//! Counts how many messages of each partition are still to be stored.
 //!
-//! librdkafka counts the offsets from the committed one to the partition's end. Not each of them is a message: a transaction
-//! ends with a marker, which is never handed out, and behind which nothing is committed. So a partition that ends with a
-//! marker would be one message behind for ever. Nothing is left of a partition when
-//! 1. all up to its end was fetched, by librdkafka's figures,
-//! 2. all that was fetched was taken out of librdkafka's queue after that: the queue was found empty,
-//! 3. and all that was taken out is committed.
+//! librdkafka counts the offsets from the committed one to the end of the partition. Not each of them is a message: a
+//! transaction ends with a marker, which is never handed out, and after which nothing is committed. So a partition that
+//! ends with a marker would be one message behind for ever. Nothing is left of a partition when these three conditions
+//! hold:
+//! 1. All up to its end was fetched, by the figures of librdkafka.
+//! 2. After that, all that was fetched was taken out of librdkafka's queue: the queue was found empty.
+//! 3. All that was taken out is committed.
 
 use std::collections::BTreeMap;
 
@@ -16,18 +17,19 @@ use rdkafka::statistics::Partition;
 #[derive(Default)]
 pub(super) struct Lag(Mutex<BTreeMap<i32, Figures>>);
 
-/// What librdkafka tells of a partition.
+/// The figures that librdkafka tells about a partition.
 #[derive(Clone, Copy)]
 struct Figures {
-    /// From the committed offset to the end.
+    /// The number of offsets from the committed one to the end.
     offsets: i64,
     committed: i64,
-    /// A broker had nothing more behind what it sent.
+    /// Whether a broker had nothing more after what it sent.
     is_fetched: bool,
 }
 
 impl Figures {
-    /// None while librdkafka does not know how far behind a partition is.
+    /// Reads the figures of a partition. It returns none while librdkafka does not know how far behind the partition
+    /// is.
     fn of(partition: &Partition) -> Option<Figures> {
         (partition.consumer_lag >= 0).then_some(Figures {
             offsets: partition.consumer_lag,
@@ -38,15 +40,16 @@ impl Figures {
 }
 
 impl Lag {
-    /// New figures came. What those before them say, by partition, unless it was passed on: the queue was never empty since.
+    /// Takes new figures, and returns what the figures before them say, by partition. Those are left only when the
+    /// queue was never empty since they came; otherwise they were passed on already.
     pub(super) fn comes<'a>(&self, partitions: impl IntoIterator<Item = &'a Partition>) -> BTreeMap<i32, i64> {
         let told = partitions.into_iter().filter_map(|partition| Some((partition.partition, Figures::of(partition)?)));
         let before = std::mem::replace(&mut *self.figures(), told.collect());
         before.into_iter().map(|(partition, figures)| (partition, figures.offsets)).collect()
     }
 
-    /// The queue is empty. What the last figures say, once; `next` is the offset behind the last message of a partition that
-    /// was taken out, if there was any.
+    /// Notes that the queue is empty, and returns what the last figures say, once. `next` returns the offset after the
+    /// last message of a partition that was taken out, if there was any.
     pub(super) fn is_drained(&self, next: impl Fn(i32) -> Option<i64>) -> BTreeMap<i32, i64> {
         let left = |(partition, figures): (i32, Figures)| {
             let is_committed = next(partition).is_none_or(|next| next <= figures.committed);
@@ -55,7 +58,7 @@ impl Lag {
         std::mem::take(&mut *self.figures()).into_iter().map(left).collect()
     }
 
-    /// What was fetched may be thrown away: the figures say nothing of the queue any more.
+    /// Forgets the figures. What was fetched may be thrown away, so they say nothing about the queue any more.
     pub(super) fn forget(&self) {
         self.figures().clear();
     }
@@ -69,7 +72,7 @@ impl Lag {
 mod tests {
     use super::*;
 
-    /// Partition 0, which ends at 2.
+    /// Returns the lag of partition 0, which ends at 2.
     fn told(committed: i64, fetched: i64) -> Lag {
         let lag = Lag::default();
         let partition = Partition {

@@ -1,14 +1,15 @@
-//! The name by which a group knows a collector again (`group.instance.id`; a static member, in Kafka's words).
+//! Makes the name by which a group recognises a collector (`group.instance.id`). Kafka calls such a member static.
 //!
-//! A group keeps the partitions of a named member until its session ends, and anyone who comes under that name meanwhile
-//! gets them at once, without a new deal. So after a kill results flow again in 0.4 s, where a new name waits for the
-//! end of the dead one's session: 6.0 s, and up to twice that when two died one after the other.
+//! A group keeps the partitions of a named member until its session ends. A client that comes under that name before
+//! then gets them at once, without a new assignment. So after a kill results flow again in 0.4 s. A new name waits for
+//! the end of the dead member's session: 6.0 s, and up to twice that when two died one after the other.
 //!
-//! For that the name must be the same after a restart, and no one else's meanwhile. It is made of the host, of the
-//! topic (Kafka would give one that now reads another topic the partitions of the old one), and of the first place that
-//! no other running collector of topic and group on this host holds: an abstract socket, which the kernel frees with
-//! its process, however that ends. Hosts that can't be told apart are no harm: Kafka fences one of the two
-//! off, which goes on under a random name.
+//! For that, the name must be the same after a restart, and no other member may have it at the same time. It is made of
+//! three parts: the host, the topic, and the first place that no other running collector of topic and group on this
+//! host holds. The topic is a part because Kafka would give a member that now reads another topic the partitions of the
+//! old one. A place is an abstract socket, which the kernel frees with its process, however the process ends. Hosts
+//! that have the same name and machine id do no harm: Kafka fences off one of the two collectors, and it goes on under
+//! a random name.
 
 use std::fs;
 use std::hash::Hasher;
@@ -19,24 +20,25 @@ use fnv::FnvHasher;
 use settings::Kafka;
 use uuid::Uuid;
 
-/// The property that holds it.
+/// The property that holds the name.
 pub(super) const PROPERTY: &str = "group.instance.id";
 
-/// Collectors of one group on one host that have a lasting name. Those beyond have random ones.
+/// The number of collectors of one group on one host that have a lasting name. Further ones have random names.
 const PLACES: u32 = 100;
 
-/// What a group allows in a name, and how much of the host's own name is in it, for people.
+/// The number of characters of the host's name that a member's name contains, for people who read it. A group limits
+/// the length of a name.
 const HOST_CHARACTERS: usize = 64;
 
 /// A collector's name in its group.
 pub(super) struct Name {
     pub(super) text: String,
-    /// Held as long as the name is.
+    /// The socket, which is held as long as the name is used.
     _place: Option<UnixListener>,
 }
 
 impl Name {
-    /// The one that was given in the configuration, or one that lasts, or a random one.
+    /// Returns the name that was given in the configuration, or a lasting name, or a random one.
     pub(super) fn of(kafka: &Kafka, given: Option<&str>) -> Name {
         if let Some(given) = given {
             return Name { text: given.into(), _place: None };
@@ -49,14 +51,14 @@ impl Name {
             Some((place, UnixListener::bind_addr(&address.ok()?).ok()?))
         });
         taken.map_or_else(Name::random, |(place, socket)| {
-            // The machine's id is not to be shown to others.
+            // The id of the machine must not be shown to others.
             let rest = hash(&[&host, &machine, &kafka.topic]);
             let text = format!("collector-{}-{rest:016x}-{place}", legal(&host));
             Name { text, _place: Some(socket) }
         })
     }
 
-    /// One that no one else has.
+    /// Returns a random name that no other member has.
     pub(super) fn random() -> Name {
         Name { text: format!("collector-{}", Uuid::new_v4()), _place: None }
     }
@@ -67,7 +69,7 @@ fn legal(host: &str) -> String {
     host.chars().map(|character| if legal(character) { character } else { '_' }).take(HOST_CHARACTERS).collect()
 }
 
-/// The same in each run. It only has to tell apart.
+/// Returns a hash that is the same in each run. It only has to tell names apart.
 fn hash(parts: &[&str]) -> u64 {
     let mut hasher = FnvHasher::default();
     parts.iter().flat_map(|part| [part.as_bytes(), &[0]]).for_each(|part| hasher.write(part));

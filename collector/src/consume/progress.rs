@@ -1,6 +1,6 @@
-//! What the polling thread and the writing ones know of each other: a slot for one task of each writer, what is done,
-//! and the generation of the group's assignment. A generation begins with the question where its partitions are read
-//! from; then come its batches.
+//! The state that the polling thread and the writing threads share: a slot for one task of each writer, what is done,
+//! and the generation of the group's assignment. A generation begins with the question from where its partitions are
+//! read. Its batches come after that.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -10,12 +10,12 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use crate::batch::Batch;
 use crate::position::{Log, Positions, Start, Written};
 
-/// What a writer is asked for.
+/// A task for a writer.
 #[derive(Debug)]
 pub(super) enum Task {
-    /// From where these partitions are to be read. They are this writer's from then on.
+    /// Find from where these partitions are to be read. They belong to this writer from then on.
     Locate(Log, Vec<i32>),
-    /// To store a batch.
+    /// Store a batch.
     Write(Batch),
 }
 
@@ -28,13 +28,13 @@ pub(super) struct Progress {
 struct State {
     generation: u64,
     writers: Vec<Writer>,
-    /// For each partition the offset that comes after what is stored; of this generation.
+    /// The offset after what is stored, for each partition, in this generation.
     done: Positions,
     /// The answers of this generation, by writer.
     located: BTreeMap<usize, Start>,
-    /// A writer found the database elsewhere in this generation.
+    /// Whether a writer found in this generation that the database is not where it was left.
     is_moved: bool,
-    /// The assignment is about to end: nothing new is begun, and no one waits for a database.
+    /// Whether the assignment is about to end. Then nothing new is begun, and no thread waits for a database.
     is_ending: bool,
     is_closed: bool,
 }
@@ -52,7 +52,7 @@ impl Writer {
 }
 
 impl Progress {
-    /// Of this many writers.
+    /// Creates the state for this number of writers.
     pub(super) fn new(writers: usize) -> Progress {
         let writers = (0..writers).map(|_| Writer::default()).collect();
         Progress { state: Mutex::new(State { writers, ..State::default() }), changed: Condvar::new() }
@@ -62,13 +62,13 @@ impl Progress {
         self.state.lock()
     }
 
-    /// The generation of the assignment.
+    /// Returns the generation of the assignment.
     pub(super) fn generation(&self) -> u64 {
         self.lock().generation
     }
 
-    /// Puts a batch into the slot of a writer that has nothing to do; gives it back while it has. So a writer and the
-    /// gathering of its next batch are two batches in memory, not three.
+    /// Puts a batch into the slot of a writer that has nothing to do, and gives it back while the writer is busy. So a
+    /// writer and the gathering of its next batch need two batches in memory, not three.
     pub(super) fn hand_over(&self, writer: usize, generation: u64, batch: Batch) -> Result<(), Batch> {
         let mut state = self.lock();
         if !state.writers[writer].is_idle() || state.is_ending {
@@ -79,7 +79,7 @@ impl Progress {
         Ok(())
     }
 
-    /// Asks a writer from where these partitions are to be read; whether it had time for that.
+    /// Asks a writer from where these partitions are to be read, and returns whether the writer had time for that.
     pub(super) fn ask(&self, writer: usize, generation: u64, log: &Log, partitions: &[i32]) -> bool {
         let mut state = self.lock();
         let is_asked = state.writers[writer].is_idle() && !state.is_ending;
@@ -90,7 +90,7 @@ impl Progress {
         is_asked
     }
 
-    /// A writer's answer to that; none when it gave up.
+    /// Takes a writer's answer to that question. It is none when the writer gave up.
     pub(super) fn located(&self, writer: usize, generation: u64, start: Option<Start>) {
         let mut state = self.lock();
         state.writers[writer].is_writing = false;
@@ -102,34 +102,34 @@ impl Progress {
         self.changed.notify_all();
     }
 
-    /// The answers of this many writers, once all are there.
+    /// Returns the answers of this number of writers, once all are there.
     pub(super) fn starts(&self, writers: usize) -> Option<Vec<Start>> {
         let state = self.lock();
         (state.located.len() == writers).then(|| state.located.values().cloned().collect())
     }
 
-    /// Forgets the answers that there are.
+    /// Forgets the answers.
     pub(super) fn forget_starts(&self) {
         self.lock().located.clear();
     }
 
-    /// Whether the database is not where it was left.
+    /// Returns whether the database is not where it was left.
     pub(super) fn is_moved(&self) -> bool {
         self.lock().is_moved
     }
 
-    /// Whether a task waits in a writer's slot.
+    /// Returns whether a task waits in a writer's slot.
     #[cfg(test)]
     pub(super) fn has_task(&self, writer: usize) -> bool {
         self.lock().writers[writer].slot.is_some()
     }
 
-    /// Waits until a writer has nothing to do, for so long at most.
+    /// Waits until a writer has nothing to do, for this time at most.
     pub(super) fn wait_for_room(&self, writer: usize, longest: Duration) {
         drop(self.wait(self.lock(), longest, |state| state.writers[writer].is_idle()));
     }
 
-    /// The next task for a writer, when it comes; `None` at the end.
+    /// Waits for the next task of a writer and returns it. It returns `None` at the end.
     pub(super) fn next(&self, writer: usize) -> Option<(u64, Task)> {
         let mut state = self.lock();
         loop {
@@ -148,18 +148,18 @@ impl Progress {
         }
     }
 
-    /// Whether no one waits for a batch of this generation any more.
+    /// Returns whether no thread waits for a batch of this generation any more.
     pub(super) fn is_over(&self, generation: u64) -> bool {
         let state = self.lock();
         state.is_ending || state.generation != generation
     }
 
-    /// Whether all writing is to end.
+    /// Returns whether all writing is to end.
     pub(super) fn is_closed(&self) -> bool {
         self.lock().is_closed
     }
 
-    /// What became of a writer's batch, which goes up to these positions.
+    /// Notes the outcome of a writer's batch, which goes up to these positions.
     pub(super) fn written(&self, writer: usize, generation: u64, written: Written, ends: &Positions) {
         let mut state = self.lock();
         state.writers[writer].is_writing = false;
@@ -173,13 +173,13 @@ impl Progress {
         self.changed.notify_all();
     }
 
-    /// What was stored since the last time.
+    /// Returns what was stored since the last call.
     pub(super) fn take_done(&self) -> Positions {
         std::mem::take(&mut self.lock().done)
     }
 
-    /// Ends the generation: waits shortly for what is being written, lets `commit` have what is done, and forgets
-    /// the rest.
+    /// Ends the generation: waits for what is being written, for this time at most, passes what is done to `commit`,
+    /// and forgets the rest.
     pub(super) fn end_generation(&self, longest: Duration, commit: impl FnOnce(Positions)) {
         let mut state = self.lock();
         state.is_ending = true;

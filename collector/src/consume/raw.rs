@@ -1,12 +1,14 @@
-//! What rdkafka does not hand out, or not safely, and the C library does.
+//! Calls functions of the C library that rdkafka does not offer, or does not offer safely.
 //!
-//! *The leader epoch.* Each message bears the number of the leader under which it was written. A consumer that names it
-//! beside the position from which it goes on learns from the broker where that leader's messages ended: before the position,
-//! when the log was cut since. librdkafka then goes on from there (`rd_kafka_offset_validate`).
+//! *The leader epoch.* Each message bears the number of the leader under which it was written. A consumer names it
+//! beside the position from which it goes on. The broker then answers where the messages of that leader ended. That is
+//! before the position when the log was cut since then. librdkafka then goes on from there
+//! (`rd_kafka_offset_validate`).
 //!
-//! *More brokers* than those of the configuration.
+//! *More brokers.* A client can be told brokers in addition to those of its configuration.
 //!
-//! *The metadata of a committed offset* are any bytes, since any program may have committed it. rdkafka panics where they are no UTF-8.
+//! *The metadata of a committed offset* may be any bytes, since any program may have committed it. rdkafka panics when
+//! they are not UTF-8.
 
 use std::ffi::CString;
 use std::slice;
@@ -19,10 +21,10 @@ use rdkafka::client::Client;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{ClientContext, TopicPartitionList};
 
-/// The leader epoch of a message; none where the broker gives none.
+/// Returns the leader epoch of a message. It is none where the broker gives none.
 #[allow(unsafe_code, reason = "the pointer is the message's own, and the function only reads")]
 pub(super) fn leader_epoch(message: &BorrowedMessage<'_>) -> Option<i32> {
-    // SAFETY: the message is alive, and so is what its pointer leads to.
+    // SAFETY: the message is alive, and so is the memory that its pointer leads to.
     let epoch = unsafe { rd_kafka_message_leader_epoch(message.ptr()) };
     (epoch >= 0).then_some(epoch)
 }
@@ -36,7 +38,7 @@ pub(super) fn set_leader_epoch(list: &mut TopicPartitionList, topic: &str, parti
     }
 }
 
-/// The metadata of a partition in a list; empty where there are none.
+/// Returns the metadata of a partition in a list. They are empty where there are none.
 #[allow(unsafe_code, reason = "the element lives as long as its list, and is copied")]
 pub(super) fn metadata(list: &TopicPartitionList, topic: &str, partition: i32) -> Vec<u8> {
     let Some(element) = find(list, topic, partition) else { return Vec::new() };
@@ -47,7 +49,7 @@ pub(super) fn metadata(list: &TopicPartitionList, topic: &str, partition: i32) -
     }
 }
 
-/// Tells a client brokers beside those that it knows: `host:port`, several with commas.
+/// Tells a client brokers in addition to those that it knows: addresses `host:port`, separated by commas.
 #[allow(unsafe_code, reason = "the client lives, and the text is copied")]
 pub(super) fn add_brokers(client: &Client<impl ClientContext>, addresses: &str) {
     let Ok(addresses) = CString::new(addresses) else { return };

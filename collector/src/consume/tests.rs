@@ -1,4 +1,4 @@
-//! Against librdkafka's built-in broker.
+//! Tests of the consumer against the broker that is built into librdkafka.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ fn poll_until(gathering: &mut Gathering<'_>, until: impl Fn(&Gathering<'_>) -> b
     }
 }
 
-/// Polls until a task comes; a question where partitions begin is answered as a database does that has nothing yet.
+/// Polls until a task comes. A question where partitions begin is answered as by a database that has nothing yet.
 fn next_task(gathering: &mut Gathering<'_>, progress: &Progress) -> Option<Batch> {
     poll_until(gathering, |_| progress.has_task(0));
     let (generation, task) = progress.next(0).unwrap();

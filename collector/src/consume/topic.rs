@@ -13,7 +13,7 @@ use super::client::{Context, properties, unanswered};
 use super::raw;
 use crate::health::Health;
 
-/// How long Kafka may take to answer, at first, and at most.
+/// How long Kafka may take to answer at first, and at most.
 const SHORTEST_ANSWER: Duration = Duration::from_millis(500);
 const ANSWER: Duration = Duration::from_secs(3);
 /// How long librdkafka's events may take to be handed over.
@@ -34,7 +34,7 @@ impl<'a> Topic<'a> {
         Topic { kafka, looked: Instant::now(), refused: LogThrottle::default() }
     }
 
-    /// Waits until the topic is there, making it where that is wanted; false when `stop` came first.
+    /// Waits until the topic is there, and creates it when that is configured. It returns false when `stop` came first.
     pub(super) fn wait(&mut self, consumer: &BaseConsumer<Context>, health: &Health, stop: &AtomicBool) -> bool {
         let mut patience = SHORTEST_ANSWER;
         while !stop.load(Ordering::Relaxed) {
@@ -44,7 +44,7 @@ impl<'a> Topic<'a> {
                 Ok(true) => return true,
                 Ok(false) => sleep(PAUSE),
                 Err(failure) => {
-                    // Callbacks come by polling, and they know why. Without a subscription no message comes.
+                    // Callbacks come by polling, and they tell the reason. Without a subscription no message comes.
                     drop(consumer.poll(EVENTS));
                     // A network that takes long is given more time before it counts as silent.
                     let is_known = !failure.kind.is_vague() || consumer.context().is_suspicious();
@@ -58,7 +58,7 @@ impl<'a> Topic<'a> {
         false
     }
 
-    /// An error came instead of a message.
+    /// Looks at an error that came instead of a message.
     pub(super) fn look_after(&mut self, consumer: &BaseConsumer<Context>, error: &KafkaError) {
         match error.rdkafka_error_code() {
             Some(
@@ -75,8 +75,8 @@ impl<'a> Topic<'a> {
         }
     }
 
-    /// Asks Kafka how it is when there is doubt, now and then. A silent topic tells nothing, and one that vanished
-    /// is made again.
+    /// Asks Kafka at intervals about its state when there is doubt. A silent topic tells nothing, and a topic that
+    /// vanished is created again.
     pub(super) fn look_after_doubt(&mut self, consumer: &BaseConsumer<Context>) {
         self.tell_addresses_again(consumer);
         if consumer.context().is_in_doubt() && self.is_time() {
@@ -84,7 +84,7 @@ impl<'a> Topic<'a> {
         }
     }
 
-    /// Tells librdkafka the brokers of the configuration again where it knows none any more.
+    /// Tells librdkafka the brokers of the configuration again when it knows none any more.
     pub(super) fn tell_addresses_again(&self, consumer: &BaseConsumer<Context>) {
         if consumer.context().bootstrap().take_is_lost() {
             log::info!("no known broker leads to kafka any more: the addresses of the configuration are tried again");
@@ -96,16 +96,17 @@ impl<'a> Topic<'a> {
         self.looked.elapsed() >= LOOK
     }
 
-    /// Makes the topic where it is absent and wanted, and says what Kafka says.
+    /// Creates the topic when it is absent and `create_topic` is set, and notes a failure.
     fn look(&mut self, consumer: &BaseConsumer<Context>) {
         if let Err(failure) = self.ask(consumer, ANSWER) {
             consumer.context().away(failure);
         }
-        // Not before: an absent Kafka may take as long as the pause, and somebody has to poll meanwhile.
+        // The time is taken after the answer: an absent Kafka may take as long as the pause, and this thread has to
+        // poll in between.
         self.looked = Instant::now();
     }
 
-    /// Asks whether Kafka has the topic. Where it is absent and wanted, it is made, and there soon.
+    /// Asks whether Kafka has the topic. When it is absent and `create_topic` is set, it is created and is there soon.
     fn ask(&mut self, consumer: &BaseConsumer<Context>, patience: Duration) -> Result<bool, Failure> {
         let metadata =
             consumer.fetch_metadata(Some(&self.kafka.topic), patience).map_err(|error| unanswered(&error))?;

@@ -1,17 +1,19 @@
-//! Where partitions ended, and when: what comes after that was not there then.
+//! Remembers where partitions ended, and when. A message after such an end was not there at that time.
 //!
-//! Kafka is asked, and not before something came since. What librdkafka tells of ends by itself is told too late, behind
-//! all that it fetched before; and of a partition that is never quiet it tells nothing at all.
+//! The collector asks Kafka for the end, but only after a message came since the last answer. librdkafka reports ends
+//! by itself too late, after all that it fetched before. It reports nothing at all about a partition that is never
+//! quiet.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::clock_skew::{Moment, PROMPT};
 
-/// An end is asked for again after this time, where messages came meanwhile.
+/// An end is asked for again after this time, when messages came since then.
 const AGAIN: Duration = Duration::from_secs(10);
 
-/// The ends of the partitions of one generation. What was read in one before is read again where it was not committed.
+/// The ends of the partitions of one generation. What was read in an earlier generation is read again when it was not
+/// committed.
 #[derive(Default)]
 pub(super) struct Watermarks {
     generation: u64,
@@ -20,26 +22,26 @@ pub(super) struct Watermarks {
 
 #[derive(Default)]
 struct End {
-    /// After the last message that came.
+    /// The offset after the last message that came.
     next: i64,
     has_news: bool,
-    /// When it was asked for, whether or not there was an answer.
+    /// When the end was asked for, whether or not there was an answer.
     tried: Option<Moment>,
-    /// What is not reached yet.
+    /// An end that is not reached yet, and when it was asked for.
     ahead: Option<(i64, Moment)>,
-    /// When the end was not after this place.
+    /// The latest time at which the end was not after this place.
     seen: Option<Moment>,
 }
 
 impl Watermarks {
-    /// A message came; when it was not there yet, if that is known.
+    /// Notes a message that came, and returns a time at which it was not there yet, if one is known.
     pub(super) fn comes(&mut self, generation: u64, partition: i32, offset: i64) -> Option<Moment> {
         if self.generation != generation {
             *self = Watermarks { generation, ..Watermarks::default() };
         }
         let end = self.partitions.entry(partition).or_default();
         if offset < end.next {
-            // Another one, or the same one again.
+            // It is another log, or the same one is read again.
             (end.ahead, end.seen) = (None, None);
         }
         (end.next, end.has_news) = (offset + 1, true);
@@ -47,7 +49,7 @@ impl Watermarks {
         end.seen
     }
 
-    /// The offset behind the last message that came of a partition.
+    /// Returns the offset after the last message that came of a partition.
     pub(super) fn next(&self, partition: i32) -> Option<i64> {
         self.partitions.get(&partition).map(|end| end.next)
     }
@@ -64,15 +66,15 @@ impl Watermarks {
         (self.generation == generation).then(|| self.partitions.iter().find_map(due)).flatten()
     }
 
-    /// It was asked for at that moment, and was there, if there was an answer.
+    /// Notes that the end was asked for at that moment, and the answer if there was one.
     pub(super) fn asked(&mut self, partition: i32, at: Moment, answer: Option<i64>) {
         let end = self.partitions.entry(partition).or_default();
-        // One without an answer is asked for again later.
+        // An end without an answer is asked for again later.
         (end.tried, end.has_news) = (Some(at), end.has_news && answer.is_none());
         end.ahead = answer.map(|answer| (answer, at));
     }
 
-    /// Whether one is known that nothing came after yet.
+    /// Returns whether an end is known after which no message came yet.
     #[cfg(test)]
     pub(super) fn knows(&self, partition: i32) -> bool {
         self.partitions.get(&partition).is_some_and(|end| end.ahead.is_some())

@@ -1,7 +1,7 @@
-//! The ends of chains: what may still come, and what no longer does.
+//! Finds the ends of chains of runs, and from them the numbers that may still come and those that are given up.
 //!
-//! A run says with which number the run before it had ended, as its outbox knows it. So a chain of runs is an outbox. Its
-//! end is a run with a report that no later run knew of:
+//! A run says with which number the run before it had ended, as its outbox knows it. So a chain of runs stands for an
+//! outbox. The end of a chain is a run with a report that no later run knew of:
 //!
 //! ```text
 //!    E1 ◀── E2 ◀── E3        E3 has the outbox
@@ -9,10 +9,11 @@
 //!                            end, too
 //!    N                       N came after no epoch, or after an unknown one: it began without an outbox
 //! ```
-//! What waits at an end may still come, unless its agent is retired, or runs without that outbox: a run of the same agent
-//! began another chain, or began with an older copy of this one, and was first heard of after the end was last heard of. An
-//! end that is heard of again is one of two hosts of one name, and what waits there may come again. The order is that in
-//! which the database heard of runs. The ids of epochs and the clocks of agents say nothing of it.
+//! What waits at an end may still come, unless its agent is retired or runs without that outbox. An agent runs without
+//! it when a run of the same agent began another chain, or began with an older copy of this one, and was first heard of
+//! after the end was last heard of. When such an end is heard of again, two hosts have one name, and what waits at the
+//! end may come again. The order of runs is the order in which the database heard of them. The ids of epochs and the
+//! clocks of agents say nothing about it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -23,7 +24,7 @@ use crate::store::EpochFacts;
 
 static NOTHING: Ranges = Ranges::new();
 
-/// Of each epoch the numbers that may still come, and those that were given up, arrived or not.
+/// The numbers of each epoch that may still come, and those that were given up. They may contain numbers that arrived.
 #[derive(Debug, Default)]
 pub(super) struct Ends {
     open: BTreeMap<Uuid, Ranges>,
@@ -52,12 +53,12 @@ impl Ends {
         ends
     }
 
-    /// The numbers of an epoch that may still come.
+    /// Returns the numbers of an epoch that may still come.
     pub(super) fn open(&self, epoch: Uuid) -> &Ranges {
         self.open.get(&epoch).unwrap_or(&NOTHING)
     }
 
-    /// The numbers of an epoch that an outbox had which is gone.
+    /// Returns the numbers of an epoch that were in an outbox which is gone.
     pub(super) fn given_up(&self, epoch: Uuid) -> &Ranges {
         self.given_up.get(&epoch).unwrap_or(&NOTHING)
     }
@@ -67,7 +68,7 @@ struct Chains<'a> {
     by_epoch: HashMap<Uuid, &'a EpochFacts>,
     /// The runs that say that they came after an epoch.
     followers: HashMap<Uuid, Vec<&'a EpochFacts>>,
-    /// Of each agent when the database first heard of the runs with which its chains begin, latest first.
+    /// The times when the database first heard of the runs with which the chains of an agent begin, latest first.
     begins: HashMap<&'a str, Vec<(i64, Uuid)>>,
 }
 
@@ -87,13 +88,13 @@ impl<'a> Chains<'a> {
         chains
     }
 
-    /// The run before, where something is known of it.
+    /// Returns the run before, if something is known of it.
     fn before(&self, fact: &EpochFacts) -> Option<&'a EpochFacts> {
         let (epoch, _) = fact.previous?;
         self.by_epoch.get(&epoch).copied().filter(|before| before.report_seq.is_some())
     }
 
-    /// A run and those before it, as far as the tables have them.
+    /// Returns a run and those before it, as far as the tables have them.
     fn back_from(&self, end: &'a EpochFacts) -> impl Iterator<Item = &'a EpochFacts> {
         let mut walked = BTreeSet::new();
         let before = |fact: &&EpochFacts| fact.previous.and_then(|(epoch, _)| self.by_epoch.get(&epoch).copied());
@@ -105,12 +106,12 @@ impl<'a> Chains<'a> {
         of.filter_map(|follower| Some((*follower, follower.previous?.1)))
     }
 
-    /// Whether no run that came after it knew of its latest report.
+    /// Returns whether no later run knew of its latest report.
     fn is_end(&self, fact: &EpochFacts) -> bool {
         fact.report_seq.is_some_and(|seq| self.followers(fact).all(|(_, highest)| highest < seq))
     }
 
-    /// Whether the agent of this end is retired, or runs without its outbox.
+    /// Returns whether the agent of this end is retired, or runs without the outbox of this end.
     fn is_given_up(&self, end: &'a EpochFacts) -> bool {
         let last_heard = end.heard.1;
         let is_later = |first_heard: i64| first_heard > last_heard;

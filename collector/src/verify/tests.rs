@@ -33,12 +33,12 @@ fn after(previous: u128, fact: EpochFacts) -> EpochFacts {
     EpochFacts { previous: Some((epoch(previous), i64::MAX)), ..fact }
 }
 
-/// As it is when the database heard of it first and last at these times.
+/// Returns the facts with the times at which the database heard of the epoch first and last.
 fn heard(first: i64, last: i64, fact: EpochFacts) -> EpochFacts {
     EpochFacts { heard: (first, last), ..fact }
 }
 
-/// issued, stored, dropped, rejected, pending, missing
+/// Returns the counts: issued, stored, dropped, rejected, pending, missing.
 fn counts(account: &Account) -> [i64; 6] {
     let Counts { issued, stored, dropped, rejected, pending, missing } = account.counts;
     assert_eq!(issued, stored + dropped + rejected + pending + missing, "every number is exactly one thing");
@@ -143,7 +143,8 @@ fn two_epochs_after_one_are_a_fork_and_either_outbox_may_still_send() {
     assert_eq!(counts(&proof.accounts[0]), [10, 5, 0, 0, 3, 2]);
 }
 
-/// Of twenty numbers five arrived, and five more were acknowledged and lost. The rest waited at the time of 2.
+/// Returns the facts of twenty numbers: five arrived, and five more were acknowledged and lost. The rest waited at the
+/// time of number 2.
 fn held() -> EpochFacts {
     heard(1, 2, said(seen(1, &[(1, 5)]), 20, Some((1, 11))))
 }
@@ -187,7 +188,7 @@ fn an_end_that_is_heard_of_again_may_still_send_what_it_holds() {
     assert_eq!(pending_and_given_up(&[held(), clone(3, 9)]), (0, 10));
     assert_eq!(pending_and_given_up(&[heard(1, 4, held()), clone(3, 9)]), (10, 0));
     assert_eq!(pending_and_given_up(&[heard(1, 4, held()), clone(3, 9), heard(5, 5, clone(0, 0))]), (0, 10));
-    // What begins a chain is known by now to have come after one: it is that outbox.
+    // The run that begins a chain is now known to have come after another one, so it has that outbox.
     let begins = EpochFacts { previous: Some((epoch(1), 21)), ..clone(3, 9) };
     assert_eq!(pending_and_given_up(&[held(), begins]), (0, 0), "it says that nothing waits");
 }

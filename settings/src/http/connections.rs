@@ -1,5 +1,5 @@
-//! Connections, none of which can hold more than its share: anyone who sends or reads slowly, or nothing, or too much, is
-//! cut off, and costs the others a place for a bounded time.
+//! Serves connections within limits, so that no connection can hold more than its share. A client that sends or reads
+//! slowly, or nothing, or too much, is cut off. It takes a place from the other clients only for a bounded time.
 //!
 //! ```text
 //! accepted ──▶ has a place, of all and of its client's ──▶ all routes, for a minute
@@ -22,23 +22,23 @@ use super::Tls;
 use super::places::Places;
 use super::reserve::{Reserve, probes_alone};
 
-/// What a connection may take.
+/// The limits of connections.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Most connections at once that may ask for anything.
+    /// The most connections at a time that may ask for anything.
     pub connections: usize,
-    /// Most of them from one client: an address, or a network of 64 bits where it is of IPv6.
+    /// The most of these connections from one client. A client is an IPv4 address, or an IPv6 network of 64 bits.
     pub share: usize,
-    /// This many more, which are answered `/healthz` and `/readyz` alone.
+    /// The number of further connections, for which only `/healthz` and `/readyz` are answered.
     pub reserve: usize,
-    /// For a handshake, or for a request's head, be it the first one or a later one.
+    /// The most time for a handshake, and for the head of each request, whether it is the first one or a later one.
     pub head: Duration,
-    /// This many bytes of a head are let through for sure, and twice as many never. The longest id of a monitor fits into
-    /// it percent-encoded.
+    /// The size of a head that is always accepted, in bytes. A head of twice this size is always refused. The
+    /// longest id of a monitor fits into this size when it is percent-encoded.
     pub head_bytes: usize,
-    /// After this time, no further request of a connection is taken.
+    /// After this time, no further request of a connection is accepted.
     pub lifetime: Duration,
-    /// After that, for the end of the last answer.
+    /// The time after that for the end of the last answer.
     pub grace: Duration,
 }
 
@@ -46,7 +46,7 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             connections: 256,
-            // Behind a proxy all who look are one client.
+            // All viewers behind a proxy are one client.
             share: 224,
             reserve: 16,
             head: Duration::from_secs(10),
@@ -57,13 +57,13 @@ impl Default for Limits {
     }
 }
 
-/// Where there are no descriptors or buffers for a connection, that is tried again after this time.
+/// When there are no descriptors or buffers for a connection, accepting is tried again after this time.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// For each step of a connection in the reserve: a probe is there to ask, and asks at once.
+/// The most time for each step of a connection in the reserve. A probe sends its request at once.
 const PROBE: Duration = Duration::from_secs(2);
 
-/// Answers anyone who connects, for ever.
+/// Answers all connections, for ever.
 pub async fn answer(listener: TcpListener, tls: Option<Tls>, limits: Limits, routes: Router) -> Infallible {
     let places = Places::new(limits.connections, limits.share);
     let mut reserve = Reserve::new(limits.reserve);
@@ -92,12 +92,12 @@ pub async fn answer(listener: TcpListener, tls: Option<Tls>, limits: Limits, rou
     }
 }
 
-/// How many requests of a connection are answered.
+/// The number of requests of a connection that are answered.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Keep {
-    /// As many as come within its lifetime.
+    /// All requests that come within its lifetime.
     Alive,
-    /// One.
+    /// One request.
     Once,
 }
 

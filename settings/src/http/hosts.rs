@@ -1,8 +1,8 @@
-//! By which names a daemon is asked that has no login and listens on loopback.
+//! Checks the host name of a request to a daemon that has no login and listens on loopback.
 //!
-//! A page of a stranger can let a name of its own lead to 127.0.0.1 (DNS rebinding). The browser of somebody on this
-//! machine then takes the daemon for the stranger's server and lets the page read its answers. Such a request bears the
-//! stranger's name in `Host`, so it is refused. An address in `Host` can't be made to lead anywhere else.
+//! A page of an attacker can let a name of its own lead to 127.0.0.1 (DNS rebinding). The browser of a user on this
+//! host then takes the daemon for the attacker's server, and lets the page read its answers. Such a request has the
+//! attacker's name in `Host`, so it is refused. An address in `Host` cannot be made to lead anywhere else.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -13,26 +13,26 @@ use axum::http::uri::Authority;
 use axum::middleware::{Next, from_fn};
 use axum::response::IntoResponse;
 
-/// What programs of operators ask, by whatever address they reach it, or without a name (HTTP/1.0).
+/// The paths that programs of operators ask for. They may use any address, or no name (HTTP/1.0).
 const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
-/// The names that are answered to.
+/// The names under which requests are answered.
 #[derive(Clone, Debug)]
 pub struct Hosts {
-    /// In small letters; beside `localhost`.
+    /// The daemon's own name, in small letters. It is accepted in addition to `localhost`.
     own: Option<String>,
 }
 
 impl Hosts {
-    /// Those of a daemon without a login that listens at this address; none, and so whatever is asked for, where that
-    /// is not loopback. `url` is the one at which people find it.
+    /// Returns the names of a daemon without a login that listens at this address. It returns none when the address is
+    /// not loopback, and then every request is answered. `url` is the one at which people find the daemon.
     pub fn of(listen: Option<SocketAddr>, url: Option<&str>) -> Option<Hosts> {
         let is_loopback = listen?.ip().to_canonical().is_loopback();
         let own = url.and_then(|url| url.parse::<axum::http::Uri>().ok()?.host().map(plain));
         is_loopback.then_some(Hosts { own })
     }
 
-    /// Whether a request is answered.
+    /// Returns whether a request is answered.
     pub fn answers(&self, request: &Request) -> bool {
         let is_probe = PROBES.contains(&request.uri().path());
         let mut named = request.headers().get_all(HOST).iter();
@@ -53,7 +53,7 @@ impl Hosts {
     }
 }
 
-/// A host as it is compared: names have no case, and a dot at their end changes nothing.
+/// Returns a host as it is compared: names have no case, and a dot at their end changes nothing.
 fn plain(host: &str) -> String {
     host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
 }

@@ -1,4 +1,5 @@
-//! Who has a place: this many connections in all, and a share of them for each client, so that no one takes all of them.
+//! Gives places to connections: this number of connections in all, and a share of them for each client, so that no
+//! client takes all of them.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -19,7 +20,7 @@ struct Taken {
     by_client: HashMap<IpAddr, usize>,
 }
 
-/// One connection's place, which is free again once this is dropped.
+/// The place of one connection, which is free again once this is dropped.
 pub(super) struct Place {
     places: Arc<Places>,
     client: IpAddr,
@@ -31,7 +32,8 @@ impl Places {
         Arc::new(Places { most, share, taken: Mutex::default() })
     }
 
-    /// A place for a connection from this address; none when all are taken, or all that its client may have.
+    /// Returns a place for a connection from this address. It returns none when all places are taken, or all that its
+    /// client may have.
     pub(super) fn take(self: &Arc<Places>, address: IpAddr) -> Option<Place> {
         let client = client(address);
         let mut taken = self.taken();
@@ -61,7 +63,7 @@ impl Drop for Place {
     }
 }
 
-/// To whom an address belongs: anyone who has one of IPv6 mostly has all 2^64 of its network.
+/// Returns the client of an address. A client that has one IPv6 address mostly has all 2^64 addresses of its network.
 fn client(address: IpAddr) -> IpAddr {
     const NETWORK: u128 = !0 << 64;
     match address.to_canonical() {

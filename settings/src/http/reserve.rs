@@ -1,8 +1,8 @@
-//! Places beyond all others in which only probes are answered, so that anyone who asks whether the daemon lives is told so
-//! however many connections others hold.
+//! Keeps a reserve of places in which only probes are answered. So a program that asks whether the daemon lives gets an
+//! answer, however many connections others hold.
 //!
-//! They can't be used up: a connection that comes when all are taken ends the oldest of them. A probe sends its request
-//! at once and is answered long before it is the oldest.
+//! These places cannot be used up: a connection that comes when all are taken ends the oldest of them. A probe sends
+//! its request at once and is answered long before its connection is the oldest.
 
 use std::collections::VecDeque;
 
@@ -14,10 +14,10 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use tokio::task::AbortHandle;
 
-/// What an orchestrator asks before it starts a daemon again, or sends somebody to it.
+/// The paths that an orchestrator asks before it starts a daemon again, or calls an operator.
 const PROBES: [&str; 2] = ["/healthz", "/readyz"];
 
-/// The connections that have such a place, the oldest first.
+/// The connections that have a place of the reserve, the oldest first.
 pub(super) struct Reserve {
     most: usize,
     taken: VecDeque<AbortHandle>,
@@ -41,7 +41,7 @@ impl Reserve {
     }
 }
 
-/// The routes as they are answered there.
+/// Returns the routes as they are answered in the reserve.
 pub(super) fn probes_alone(routes: Router) -> Router {
     routes.layer(from_fn(refuse_others))
 }

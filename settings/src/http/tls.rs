@@ -1,4 +1,4 @@
-//! The `http.tls` section: the certificate that is shown to anyone who connects.
+//! Reads the `http.tls` section: the certificate that the server shows to its clients.
 
 use std::fs;
 use std::io;
@@ -15,7 +15,8 @@ use tokio_openssl::SslStream;
 
 use crate::Section;
 
-/// A certificate is renewed every few weeks or days, and a daemon runs for months: its files are read again after this time.
+/// The files of a certificate are read again after this time, because a certificate is renewed every few weeks or days,
+/// and a daemon runs for months.
 const REREAD: Duration = Duration::from_secs(3600);
 
 /// A certificate and its key.
@@ -27,7 +28,7 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// From its section; none when that is absent.
+    /// Reads the certificate and its key from their section. It returns none when the section is absent.
     pub fn of(section: &mut Section<'_>) -> Option<Tls> {
         let (certificate, key) = (section.readable("certificate_file"), section.readable("key_file"));
         let (certificate_file, key_file) = match (certificate, key) {
@@ -71,7 +72,7 @@ impl Tls {
 }
 
 fn acceptor(certificate: &Path, key: &Path) -> io::Result<SslAcceptor> {
-    // With a pass phrase of its own OpenSSL doesn't ask for one on the terminal.
+    // With a given pass phrase, OpenSSL does not ask for one on the terminal.
     let key = PKey::private_key_from_pem_passphrase(&fs::read(key)?, b"")?;
     let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server())?;
     acceptor.set_certificate_chain_file(certificate)?;
@@ -129,7 +130,7 @@ mod tests {
         (tls, faults.iter().map(ToString::to_string).collect())
     }
 
-    /// Whose certificate is shown, and what is answered.
+    /// Returns the name of the certificate that is shown, and the answer.
     async fn ask(address: std::net::SocketAddr) -> (String, String) {
         let mut connector = SslConnector::builder(SslMethod::tls_client()).unwrap();
         connector.set_verify(SslVerifyMode::NONE);

@@ -1,4 +1,4 @@
-//! What kind of failure an error of librdkafka is.
+//! Finds the kind of failure of an error of librdkafka.
 //!
 //! The numbers are those of `rd_kafka_resp_err_t` in librdkafka's `rdkafka.h`, which are part of its interface and of
 //! Kafka's protocol, and do not change.
@@ -23,15 +23,16 @@ const UNSUPPORTED_SASL_MECHANISM: i32 = 33;
 const ILLEGAL_SASL_STATE: i32 = 34;
 const SASL_AUTHENTICATION_FAILED: i32 = 58;
 
-/// How librdkafka words a TLS handshake that the peer broke off, which a broker that stops does, too.
+/// The text with which librdkafka reports a TLS handshake that the peer broke off. A broker that stops also breaks
+/// handshakes off.
 const BROKEN_OFF: &str = "SSL handshake failed: Disconnected";
 
 impl Failure {
-    /// An error of librdkafka: its code and its text, without the time that it took to fail.
+    /// Creates the failure of an error of librdkafka from its code and its text, without the time that it took to fail.
     pub fn of_kafka(code: i32, text: &str) -> Failure {
         let kind = match code {
             MESSAGE_TIMED_OUT | TIMED_OUT | TIMED_OUT_IN_QUEUE | REQUEST_TIMED_OUT => FailureKind::Timeout,
-            // It follows the error of the last broker, which says why.
+            // This error follows the error of the last broker, which tells the reason.
             ALL_BROKERS_DOWN => FailureKind::Timeout,
             SSL if text.contains(BROKEN_OFF) => FailureKind::Connection,
             TRANSPORT => FailureKind::Connection,

@@ -1,4 +1,4 @@
-//! librdkafka properties that are passed through, and those that are not, each with its reason.
+//! Reads the librdkafka properties that are passed through, and refuses others, each with its reason.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,7 +9,7 @@ use crate::Section;
 use crate::options::fault::Wrong;
 use crate::options::quantity::shown;
 
-/// librdkafka properties that are passed through.
+/// The librdkafka properties that are passed through.
 #[derive(Clone, Default)]
 pub struct Properties(pub BTreeMap<String, String>);
 
@@ -19,7 +19,7 @@ impl fmt::Debug for Properties {
     }
 }
 
-/// Properties that this software sets itself since its promises hang on them, each with the reason.
+/// The properties that this software sets itself because its guarantees depend on them, each with the reason.
 pub(super) const REFUSED: [(&[&str], &str, &str); 7] = [
     (
         &["acks", "request.required.acks"],

@@ -1,4 +1,4 @@
-//! How connections to brokers are encrypted, and how the client logs in.
+//! Reads how connections to brokers are encrypted, and how the client logs in.
 
 use std::path::PathBuf;
 
@@ -7,18 +7,18 @@ use secrecy::SecretString;
 use super::Properties;
 use crate::Section;
 
-/// How connections to brokers are encrypted, and how the client logs in.
+/// The encryption of connections to brokers, and the login of the client.
 #[derive(Clone, Debug, Default)]
 pub struct Security {
     /// `plaintext`, `ssl`, `sasl_plaintext` or `sasl_ssl`.
     pub protocol: Protocol,
-    /// The authorities that sign the brokers' certificates; the system's when absent.
+    /// The authorities that sign the brokers' certificates. Those of the system are used when it is absent.
     pub ca_file: Option<PathBuf>,
     /// The client's own certificate.
     pub certificate_file: Option<PathBuf>,
-    /// Its key.
+    /// The key of the certificate.
     pub key_file: Option<PathBuf>,
-    /// Its key's password.
+    /// The password of the key.
     pub key_password: Option<SecretString>,
     /// The login.
     pub sasl: Option<Sasl>,
@@ -38,14 +38,14 @@ pub struct Sasl {
 /// librdkafka's `security.protocol`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Protocol {
-    /// Neither encryption nor login.
+    /// No encryption and no login.
     #[default]
     Plaintext,
-    /// Encryption.
+    /// Encryption without a login.
     Ssl,
-    /// Login.
+    /// A login without encryption.
     SaslPlaintext,
-    /// Both.
+    /// Encryption and a login.
     SaslSsl,
 }
 
@@ -57,7 +57,7 @@ impl Protocol {
         ("sasl_ssl", Protocol::SaslSsl),
     ];
 
-    /// The protocol's word.
+    /// Returns the protocol's word.
     pub fn as_str(self) -> &'static str {
         Protocol::ALL.iter().find(|(_, protocol)| *protocol == self).map_or("plaintext", |(word, _)| word)
     }
@@ -111,7 +111,7 @@ pub(super) fn read_security(section: &mut Section<'_>, properties: &Properties) 
             "set security_protocol to sasl_ssl or sasl_plaintext",
         );
     }
-    // Mechanisms without a password (OAUTHBEARER) are set up by properties alone.
+    // Mechanisms without a password (OAUTHBEARER) are configured only by properties.
     let by_properties = ["sasl.mechanism", "sasl.mechanisms"].iter().any(|name| properties.0.contains_key(*name));
     if !has_sasl && protocol.has_login() && !by_properties {
         section.fault(

@@ -1,4 +1,5 @@
-//! The topic as both daemons want it: made where it is absent, and one that keeps every record for some time.
+//! Creates the topic when it is absent, and checks that it keeps every record for some time. Both daemons use this
+//! file.
 
 use std::future::Future;
 use std::time::Duration;
@@ -11,19 +12,19 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use crate::Kafka;
 use crate::outage::{Failure, FailureKind};
 
-/// How long a topic that is made keeps a record. A broker's own default may be anything, compaction included.
+/// How long a topic that is created keeps a record. A broker's own default may be anything, compaction included.
 const RETENTION: Duration = Duration::from_secs(7 * 86_400);
 
-/// What a compacted topic does to records, whose key is the agent's name.
+/// The text that says what a compacted topic does to records, whose key is the agent's name.
 const COMPACTED: &str = "it is compacted: Kafka keeps the last record of each agent and deletes the others; set its \
                              cleanup.policy to delete";
 
 impl Kafka {
-    /// Makes the topic, unless it is there already. `client` has the properties of the daemon's clients, and Kafka may take
-    /// as long as `patience`.
+    /// Creates the topic, unless it is there already. `client` has the properties of the daemon's clients, and Kafka
+    /// may take as long as `patience`.
     ///
     /// # Errors
-    /// Why it can't be made.
+    /// Fails with the reason why the topic cannot be created.
     pub fn make_topic(&self, client: &ClientConfig, patience: Duration) -> Result<(), Failure> {
         let Kafka { topic, partitions, replication_factor, .. } = self;
         let refused = |code: RDKafkaErrorCode| {
@@ -48,8 +49,8 @@ impl Kafka {
         }
     }
 
-    /// Why a topic that is there is not fit for records, if Kafka tells so. A client without the right to see the topic's
-    /// configuration is told nothing, and takes it as it is.
+    /// Returns why an existing topic is not fit for records, if Kafka tells so. A client that may not read the topic's
+    /// configuration learns nothing, and uses the topic as it is.
     pub fn unfit_topic(&self, client: &ClientConfig, patience: Duration) -> Option<Failure> {
         let topic = ResourceSpecifier::Topic(&self.topic);
         let (admin, options) = asking(client, patience).ok()?;
@@ -63,7 +64,7 @@ impl Kafka {
     }
 }
 
-/// A client to ask with, which is gone afterwards, and for how long it waits.
+/// Creates a client for one question, and the options that say how long it waits.
 fn asking(
     client: &ClientConfig,
     patience: Duration,
@@ -72,7 +73,7 @@ fn asking(
     Ok((client.create()?, options))
 }
 
-/// The answer. It comes from librdkafka's own threads, and within the time of the question.
+/// Waits for the answer. It comes from librdkafka's own threads, and within the time of the question.
 fn answer<T>(question: impl Future<Output = Result<T, KafkaError>>) -> Result<T, KafkaError> {
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     runtime.map_err(|_| KafkaError::AdminOp(RDKafkaErrorCode::Fail))?.block_on(question)

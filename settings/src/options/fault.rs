@@ -1,4 +1,4 @@
-//! What is wrong in a file, said so that its reader can mend it without another look elsewhere.
+//! Describes a fault in a file, so that its reader can fix it without further information.
 
 use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -7,41 +7,42 @@ use crate::terminal;
 
 /// One fault: where it is, what is wrong, and what to do.
 ///
-/// Shown as one line: `agent.yaml:12: monitor 2 (shop): timeout: "fast" is no duration; write 30 (seconds) or 1m30s`.
+/// It is shown as one line: `agent.yaml:12: monitor 2 (shop): timeout: "fast" is no duration; write 30 (seconds) or
+/// 1m30s`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// The file, as it was named.
+    /// The file, as it was named by the user.
     pub file: PathBuf,
-    /// The line, from 1, where it is known.
+    /// The number of the line, from 1, where it is known.
     pub line: Option<usize>,
-    /// The entry of a list, by position and name; `None` outside of entries.
+    /// The entry of a list, by position and name. It is `None` outside of entries.
     pub entry: Option<String>,
-    /// The option, with its sections: `kafka.ssl.ca_file`.
+    /// The option, with its sections, such as `kafka.ssl.ca_file`.
     pub option: Option<String>,
-    /// What is wrong. Never holds a secret.
+    /// The text that says what is wrong. It never holds a secret.
     pub problem: String,
-    /// What to do about it.
+    /// The text that says what to do about it.
     pub mend: String,
 }
 
 impl Fault {
-    /// A fault of a whole file.
+    /// Creates a fault of a whole file.
     pub fn of_file(file: &Path, problem: impl Into<String>, mend: impl Into<String>) -> Fault {
         Fault { file: file.into(), line: None, entry: None, option: None, problem: problem.into(), mend: mend.into() }
     }
 }
 
-/// What is wrong with a value, and what to do about it; the section adds where it stands.
+/// What is wrong with a value, and what to do about it. The section adds the place of the value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wrong {
-    /// What is wrong.
+    /// The text that says what is wrong.
     pub problem: String,
-    /// What to do about it.
+    /// The text that says what to do about it.
     pub mend: String,
 }
 
 impl Wrong {
-    /// A problem and its mend.
+    /// Creates it from a problem and its fix.
     pub fn new(problem: impl Into<String>, mend: impl Into<String>) -> Wrong {
         Wrong { problem: problem.into(), mend: mend.into() }
     }
@@ -61,7 +62,7 @@ impl fmt::Display for Fault {
         line.push_str(&self.problem);
         line.push_str("; ");
         line.push_str(&self.mend);
-        // A configured text may hold anything, and a fault goes to terminals and logs: it stays one line.
+        // A configured text may hold anything, and a fault goes to terminals and logs, so it must stay one line.
         f.write_str(&terminal::shown(&line))
     }
 }

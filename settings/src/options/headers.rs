@@ -1,4 +1,4 @@
-//! Headers of a request to be made. Their values may be secrets, so none is ever shown.
+//! Reads the headers of requests that the program sends. Their values may be secrets, so no value is ever shown.
 
 use axum::http::header::{self, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
@@ -21,7 +21,7 @@ const RESERVED: [HeaderName; 8] = [
 ];
 
 impl Section<'_> {
-    /// Headers by name; `<name>_file` reads a value from a file.
+    /// Reads headers by name. The option `<name>_file` reads a value from a file.
     pub fn headers(&mut self, key: &str) -> HeaderMap {
         self.section(key, read)
     }
@@ -35,7 +35,7 @@ fn read(section: &mut Section<'_>) -> HeaderMap {
             section.fault(&key, "has no value", "give it one, or remove it");
             continue;
         }
-        // The other one of a value and its file was read already.
+        // `secret` reads a value and its file together, so the second of the two options was read already.
         if !section.has(&key) {
             continue;
         }
@@ -69,10 +69,10 @@ fn header(name: &str, value: &SecretString) -> Result<(HeaderName, HeaderValue),
     Ok((parsed, value))
 }
 
-/// A text as the value of a header, never shown.
+/// Returns a text as the value of a header, which is never shown.
 ///
 /// # Errors
-/// What is wrong with it.
+/// Fails with what is wrong with the text.
 pub fn header_value(value: &str) -> Result<HeaderValue, Wrong> {
     if value.len() > MOST_BYTES {
         return Err(Wrong::new(format!("has {} bytes", value.len()), format!("keep it within {MOST_BYTES}")));

@@ -1,6 +1,7 @@
-//! What somebody may have meant who wrote a name that is not known.
+//! Finds the known name that a user may have meant by an unknown name.
 
-/// Of the known names the one that is written most alike, in capitals or not, unless that is another word.
+/// Returns the known name whose spelling is nearest, without regard to capitals. It returns none when the nearest name
+/// is too different.
 pub fn nearest<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wanted = unknown.to_lowercase();
     let distance = |name: &str| strsim::damerau_levenshtein(&name.to_lowercase(), &wanted);

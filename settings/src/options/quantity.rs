@@ -1,14 +1,14 @@
-//! Durations and sizes as people write them.
+//! Reads and shows durations and sizes as people write them.
 
 use std::time::Duration;
 
 use bytesize::ByteSize;
 use serde_yaml::Value;
 
-/// Reads a duration: a number is seconds, a text is `30s`, `1m30s`, `500ms`, or a number of seconds.
+/// Reads a duration: a number is seconds, and a text is `30s`, `1m30s`, `500ms`, or a number of seconds.
 ///
 /// # Errors
-/// What is wrong with it.
+/// Fails with what is wrong with the value.
 pub fn duration(value: &Value) -> Result<Duration, String> {
     let parsed = match value {
         Value::Number(number) => number.as_f64().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
@@ -21,10 +21,10 @@ pub fn duration(value: &Value) -> Result<Duration, String> {
     parsed.ok_or_else(|| format!("{} is no duration", shown(value)))
 }
 
-/// Reads a size in bytes: a number is bytes, a text is `1MiB`, `1GiB`, `10MB` (a million), or a number of bytes.
+/// Reads a size in bytes: a number is bytes, and a text is `1MiB`, `1GiB`, `10MB` (ten million), or a number of bytes.
 ///
 /// # Errors
-/// What is wrong with it.
+/// Fails with what is wrong with the value.
 pub fn size(value: &Value) -> Result<u64, String> {
     let parsed = match value {
         Value::Number(number) => number.as_u64(),
@@ -34,18 +34,18 @@ pub fn size(value: &Value) -> Result<u64, String> {
     parsed.ok_or_else(|| format!("{} is no size", shown(value)))
 }
 
-/// A duration as people write it: `1m 30s`, `14 days`.
+/// Returns a duration as people write it, such as `1m 30s` or `14 days`.
 pub fn show_duration(duration: Duration) -> String {
     let shown = humantime::format_duration(duration).to_string();
     ["day", "month", "year"].iter().fold(shown, |shown, word| shown.replace(word, &format!(" {word}")))
 }
 
-/// A size as people write it: `16.0 MiB`.
+/// Returns a size as people write it, such as `16.0 MiB`.
 pub fn show_size(bytes: u64) -> String {
     ByteSize(bytes).display().iec().to_string()
 }
 
-/// A value for a message: scalars as they are, the others by their kind.
+/// Returns a value as it is shown in a message: scalars as they are, and other values by their kind.
 pub fn shown(value: &Value) -> String {
     match value {
         Value::Bool(value) => value.to_string(),
@@ -58,7 +58,7 @@ pub fn shown(value: &Value) -> String {
     }
 }
 
-/// What a value is, without what it says: that may be a secret.
+/// Returns the kind of a value without its content, which may be a secret.
 pub(crate) fn kind(value: &Value) -> String {
     match value {
         Value::Null => "nothing".into(),

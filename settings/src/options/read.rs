@@ -1,4 +1,4 @@
-//! From a file to a YAML value.
+//! Reads a file as a YAML value.
 
 use std::fs;
 use std::path::Path;
@@ -7,10 +7,10 @@ use serde_yaml::Value;
 
 use crate::Fault;
 
-/// Reads a YAML file. Aliases and merge keys (`<<`) are resolved; an empty file is `Value::Null`.
+/// Reads a YAML file. Aliases and merge keys (`<<`) are resolved. An empty file is `Value::Null`.
 ///
 /// # Errors
-/// A [`Fault`] that names the file and, where YAML knows it, the line.
+/// Returns a [`Fault`] that names the file and, where YAML knows it, the line.
 pub fn read(path: &Path) -> Result<Value, Box<Fault>> {
     let bytes = fs::read(path).map_err(|error| {
         Fault::of_file(path, format!("can't be read: {error}"), "name a file that exists and may be read")
@@ -29,7 +29,7 @@ pub fn read(path: &Path) -> Result<Value, Box<Fault>> {
         let line = error.location().map(|location| location.line());
         Box::new(Fault { line, ..Fault::of_file(path, format!("is not YAML: {told}"), mend) })
     };
-    // Some editors mark UTF-8 with it; the parser would take it for a document of its own.
+    // Some editors put this mark before UTF-8. The parser would take it for a document of its own.
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let mut value: Value = serde_yaml::from_str(text).map_err(wrong)?;
     value.apply_merge().map_err(wrong)?;

@@ -1,4 +1,4 @@
-//! Secrets: in the file, or better in a file of their own.
+//! Reads secrets, which are in the configuration file, or better in a file of their own.
 
 use std::fs;
 use std::path::Path;
@@ -11,8 +11,8 @@ use super::schema::kinds;
 use crate::Section;
 
 impl Section<'_> {
-    /// The secret `key`, or the content of the file that `<key>_file` names without its trailing newline. The value
-    /// is never shown, not even in a fault.
+    /// Reads the secret `key`, or the content of the file that `<key>_file` names, without its trailing newline. The
+    /// value is never shown, also not in a fault.
     pub fn secret(&mut self, key: &str) -> Option<SecretString> {
         let key_file = format!("{key}_file");
         if self.has(key) && self.has(&key_file) {

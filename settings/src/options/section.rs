@@ -1,8 +1,8 @@
-//! Reading options out of a YAML mapping so that all faults are found at once.
+//! Reads options out of a YAML mapping in such a way that all faults are found at once.
 //!
-//! A daemon asks a [`Section`] for each option that it knows. What is absent is `None`; what is wrong is `None` too
-//! and leaves a [`Fault`]. What was never asked for is an unknown option, and a fault as well. So a configuration is
-//! always read to its end, and counts only when there were no faults.
+//! A daemon asks a [`Section`] for each option that it knows. An absent option gives `None`. A wrong option also gives
+//! `None`, and leaves a [`Fault`]. An option that was never asked for is unknown, which is a fault as well. So a
+//! configuration is always read to its end, and it is valid only when there were no faults.
 //!
 //! ```
 //! # use std::{path::Path, time::Duration};
@@ -46,8 +46,8 @@ pub struct Section<'a> {
 }
 
 impl<'a> Section<'a> {
-    /// Reads the options of `value`: a whole file, or one entry of a list. Returns what `read` makes of them and
-    /// all faults. Where `value` is no mapping that is the only fault, and `read` sees an empty one.
+    /// Reads the options of `value`: a whole file, or one entry of a list. Returns what `read` makes of them, and all
+    /// faults. When `value` is not a mapping, that is the only fault, and `read` gets an empty mapping.
     pub fn read<T>(
         file: &Path,
         entry: Option<&str>,
@@ -130,7 +130,7 @@ impl<'a> Section<'a> {
         self.add(self.option(key), problem, mend);
     }
 
-    /// The file that is being read.
+    /// Returns the file that is being read.
     pub fn file(&self) -> &Path {
         self.file
     }
@@ -142,7 +142,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// The value of `key` as it stands in the file, but for variables: those of a text are expanded.
+    /// Returns the value of `key` as it is in the file, except that the variables of a text are expanded.
     pub fn value(&mut self, key: &str) -> Option<Value> {
         self.note(key, kinds::any);
         self.take(key)
@@ -162,7 +162,7 @@ impl<'a> Section<'a> {
         expanded.map_err(|wrong| self.fault(key, wrong.problem, wrong.mend)).ok()
     }
 
-    /// The names of the options that weren't read yet; for sections whose names are free.
+    /// Returns the names of the options that were not read yet. It is for sections whose names are free.
     pub fn names(&mut self) -> Vec<String> {
         if let Some(schema) = &mut self.schema {
             schema.has_free_names();
@@ -170,12 +170,12 @@ impl<'a> Section<'a> {
         self.unread.keys().filter_map(|key| key.as_str().map(String::from)).collect()
     }
 
-    /// Whether `key` has a value that wasn't read yet.
+    /// Returns whether `key` has a value that was not read yet.
     pub fn has(&self, key: &str) -> bool {
         self.unread.get(key).is_some_and(|value| !value.is_null())
     }
 
-    /// Whether `key` stands there without a value. It counts as read from now on.
+    /// Returns whether `key` is there without a value. If so, it counts as read from now on.
     pub fn is_null(&mut self, key: &str) -> bool {
         let is_null = self.unread.get(key).is_some_and(Value::is_null);
         if is_null {
@@ -184,14 +184,15 @@ impl<'a> Section<'a> {
         is_null
     }
 
-    /// Adds a fault when `key` is absent; for an option that must be given. Ask before you read it.
+    /// Adds a fault when `key` is absent. It is for an option that must be given, and must be called before the option
+    /// is read.
     pub fn require(&mut self, key: &str, mend: &str) {
         if !self.has(key) {
             self.fault(key, "is missing", mend);
         }
     }
 
-    /// The value of `key`, made by `convert` out of what stands in the file.
+    /// Returns the value of `key`, converted by `convert`.
     pub fn convert<T>(&mut self, key: &str, convert: impl FnOnce(&Value) -> Result<T, Wrong>) -> Option<T> {
         self.convert_kind(key, kinds::any, convert)
     }
@@ -208,7 +209,7 @@ impl<'a> Section<'a> {
         convert(&value).map_err(|wrong| self.fault(key, wrong.problem, wrong.mend)).ok()
     }
 
-    /// The options of the section `key`; all absent when it is.
+    /// Reads the options of the section `key`. When the section is absent, all its options are absent.
     pub fn section<T>(&mut self, key: &str, read: impl FnOnce(&mut Section<'_>) -> T) -> T {
         let value = self.take(key).unwrap_or_default();
         let prefix = format!("{}{key}.", self.prefix);
@@ -216,7 +217,7 @@ impl<'a> Section<'a> {
         Section::within(self.file, self.entry, prefix, value, self.faults, schema, read)
     }
 
-    /// A list of sections, each read by `read`; a fault names its place: `rules[2].name`.
+    /// Reads a list of sections, each with `read`. A fault names its place, such as `rules[2].name`.
     pub fn sections<T>(&mut self, key: &str, mut read: impl FnMut(&mut Section<'_>) -> T) -> Vec<T> {
         let mut sections = Vec::new();
         for (index, value) in self.list(key).unwrap_or_default().into_iter().enumerate() {

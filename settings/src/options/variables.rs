@@ -1,7 +1,7 @@
-//! Variables of the environment in configured texts.
+//! Expands variables of the environment in configured texts.
 //!
-//! They are expanded in strings that are already parsed, so a value can't change the structure of a file. Only
-//! `${` is special; a lone `$`, as in a pattern, stays what it is.
+//! They are expanded in strings that are already parsed, so a value cannot change the structure of a file. Only `${` is
+//! special. A lone `$`, as in a pattern, stays as it is.
 //!
 //! ```text
 //! ${NAME}            the value; unset is a fault
@@ -9,16 +9,16 @@
 //! ${NAME:?message}   a fault with that message when unset or empty
 //! $${                a literal ${
 //! ```
-//! `HOSTNAME` is always there: shells know it, and most don't tell their children.
+//! `HOSTNAME` is always available: shells know it, and most shells do not export it.
 
 use super::fault::Wrong;
 
-/// A variable of the environment; the host's own name where no one has set `HOSTNAME`.
+/// Returns a variable of the environment. When `HOSTNAME` is not set, it returns the name of the host for it.
 pub(crate) fn of_environment(name: &str) -> Option<String> {
     std::env::var(name).ok().or_else(|| (name == "HOSTNAME").then(host_name))
 }
 
-/// The host's name, as `uname -n` tells it.
+/// Returns the host's name, as `uname -n` prints it.
 pub fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
@@ -57,7 +57,7 @@ fn value(reference: &str, lookup: impl Fn(&str) -> Option<String>) -> Result<Str
             && letters.all(|c| c.is_ascii_alphanumeric() || c == '_')
     };
     if !is_name(name) {
-        // What stands there could be half of a secret with a `${` in it, so it isn't shown.
+        // The text there could be a part of a secret that contains `${`, so it is not shown.
         return Err(Wrong::new("holds `${` without the name of a variable", "write `$${` for a literal `${`"));
     }
     let found = lookup(name);

@@ -1,4 +1,5 @@
-//! A failure as a metric: one gauge for each kind, so that a rule can ask for any or for one.
+//! Registers a failure as a metric with one gauge for each kind, so that an alerting rule can ask for any kind or for
+//! one.
 
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -6,7 +7,8 @@ use prometheus_client::registry::Registry;
 
 use super::{Failure, FailureKind};
 
-/// Registers a gauge with a label `reason` for each kind of failure: 1 for the one that is shown, 0 for the others.
+/// Registers a gauge with a label `reason` for each kind of failure. It is 1 for the kind that is shown, and 0 for the
+/// others.
 pub fn register_failure(registry: &mut Registry, name: &str, help: &str, failure: Option<&Failure>) {
     let by_reason = Family::<[(&str, &str); 1], Gauge>::default();
     for kind in FailureKind::ALL {

@@ -1,7 +1,8 @@
-//! Whatever a message is: it is decoded or refused, in little memory, the same by both ways of reading it. What is
-//! decoded says what the message said, comes back from its own encoding, and can be stored.
+//! Tests that any message is either decoded or refused, with little memory, and with the same outcome by both ways of
+//! reading. What is decoded says the same as the message, survives its own encoding, and can be stored.
 //!
-//! A usual run tries some thousand messages; with `DECODE_SECONDS` it goes on for that long (`./dev torture decode`).
+//! A usual run tries some thousand messages. With `DECODE_SECONDS` set it goes on for that time (`./dev torture
+//! decode`).
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -20,15 +21,15 @@ use crate::{CheckResult, Content, Record};
 
 mod messages;
 
-/// Cases of one round.
+/// The number of cases in one round.
 const CASES: u32 = 2_000;
-/// What the test may take, in KiB: a message's own size some hundred times over.
+/// The memory that the test may take, in KiB: some hundred times the size of a message.
 const MEMORY_KIB: u64 = 128 * 1_024;
 
-/// Years before it are written with a sign and six digits.
+/// The beginning of the year 0. Years before it are written with a sign and six digits.
 const YEAR_0: Timestamp = Timestamp::constant(-62_167_219_200, 0);
 
-/// Shown as text.
+/// A message that is shown as text when a test fails.
 struct Message(Vec<u8>);
 
 impl std::fmt::Debug for Message {
@@ -37,7 +38,7 @@ impl std::fmt::Debug for Message {
     }
 }
 
-/// Tries messages: one round, or as many rounds as there is time for.
+/// Tries messages for one round, or for as many rounds as there is time for.
 fn try_messages(name: &str, strategy: impl Strategy<Value = Vec<u8>>) {
     let strategy = strategy.prop_map(Message);
     let seconds = std::env::var("DECODE_SECONDS").ok().map(|seconds| seconds.parse().expect("a number of seconds"));
@@ -45,7 +46,7 @@ fn try_messages(name: &str, strategy: impl Strategy<Value = Vec<u8>>) {
     let (decoded, slowest) = (Cell::new(0_u64), Cell::new(Duration::ZERO));
     let mut rounds = 0_u64;
     loop {
-        // A runner that has had its cases would have no more.
+        // A runner that has finished its cases would run no more.
         let mut runner = TestRunner::new(Config { cases: CASES, failure_persistence: None, ..Config::default() });
         let tried = runner.run(&strategy, |Message(message)| {
             let began = Instant::now();
@@ -67,7 +68,7 @@ fn try_messages(name: &str, strategy: impl Strategy<Value = Vec<u8>>) {
     assert!(most < MEMORY_KIB, "{most} KiB");
 }
 
-/// The most memory that this process ever had.
+/// Returns the most memory that this process ever had.
 fn memory_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux tells");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux tells");
@@ -90,27 +91,27 @@ fn examine(message: &[u8]) -> Result<(), TestCaseError> {
     prop_assert_eq!(&again.encode(), &encoded);
     prop_assert_eq!(usual::read(&encoded).is_some(), is_usual(&record), "not every result is read as agents write it");
     let says: Value = serde_json::from_slice(&encoded).expect("what we encode is JSON");
-    // Deep in what no one knows, the message may be too much for a generic reader.
+    // A part that no rule knows may be nested too deeply for a generic reader.
     if let Ok(said) = serde_json::from_slice(message) {
         compare(&said, &says, "")?;
     }
     storable(&record, &says)
 }
 
-/// A result, whose years have four digits.
+/// Returns whether the record is a result whose years have four digits.
 fn is_usual(record: &Record<Cow<'_, str>>) -> bool {
     let Content::Result(result) = &record.content else { return false };
     times_of(result).iter().flatten().all(|at| *at >= YEAR_0)
 }
 
-/// All times that a result says.
+/// Returns all times of a result.
 fn times_of(result: &CheckResult<Cow<'_, str>>) -> [Option<Timestamp>; 4] {
     let certificate = result.certificate.as_ref();
     let (not_after, first_end) = (certificate.map(|it| it.not_after), certificate.and_then(|it| it.first_end));
     [Some(result.scheduled_at), Some(result.checked_at), not_after, first_end]
 }
 
-/// Everything that the record says was said by the message.
+/// Checks that everything that the record says was said by the message.
 fn compare(said: &Value, says: &Value, path: &str) -> Result<(), TestCaseError> {
     match (said, says) {
         (Value::Object(said), Value::Object(says)) => {
@@ -118,7 +119,7 @@ fn compare(said: &Value, says: &Value, path: &str) -> Result<(), TestCaseError> 
                 let path = format!("{path}.{key}");
                 match said.get(key) {
                     Some(said) => compare(said, value, &path)?,
-                    // Of these, encoders write what is usual, too.
+                    // Encoders write the default values of these two fields.
                     None => prop_assert!(path.starts_with(".clock") || path.starts_with(".configuration"), "{}", path),
                 }
             }
@@ -143,7 +144,7 @@ fn compare(said: &Value, says: &Value, path: &str) -> Result<(), TestCaseError> 
     Ok(())
 }
 
-/// The columns take it: PostgreSQL's text has no NUL, its integers and times have their ranges.
+/// Checks that the columns take the record: PostgreSQL's text has no NUL, and its integers and times have their ranges.
 fn storable(record: &Record<Cow<'_, str>>, says: &Value) -> Result<(), TestCaseError> {
     fn walk(value: &Value) -> bool {
         match value {
@@ -168,7 +169,7 @@ fn storable(record: &Record<Cow<'_, str>>, says: &Value) -> Result<(), TestCaseE
         }
         Content::Agent(report) => [Some(report.at), None, None, None],
     };
-    // PostgreSQL's begin with the Julian day 0.
+    // PostgreSQL's times begin with the Julian day 0.
     prop_assert!(times.iter().flatten().all(|at| at.as_microsecond() >= -2_440_588 * 86_400_000_000), "{:?}", times);
     Ok(())
 }

@@ -1,6 +1,6 @@
-//! A result as agents of this version write it: the encoder's fields in the encoder's order, and nothing between them.
-//! That needs no general parser, and its texts stay where they are. Whatever is otherwise ends this without a word:
-//! the general way finds out what it is.
+//! Reads a result as agents of this version write it: the encoder's fields in the encoder's order, and nothing between
+//! them. That needs no general parser, and the texts are borrowed from the message. A message of any other form gives
+//! none without a reason, and the general way of reading finds the reason.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -13,9 +13,9 @@ use uuid::Uuid;
 use super::{check_head, check_result};
 use crate::record::{Certificate, CheckResult, Content, Outcome, Phases, Record};
 
-/// The record, if it is a result without fault that is written in this way.
+/// Returns the record, if the message is a result without a fault that is written in this way.
 pub(super) fn read(message: &[u8]) -> Option<Record<Cow<'_, str>>> {
-    // JSON has no control characters but the white space that is not here either.
+    // JSON has no control characters except white space, and the encoder writes no white space.
     if message.iter().any(|byte| *byte < b' ') {
         return None;
     }
@@ -32,7 +32,7 @@ pub(super) fn read(message: &[u8]) -> Option<Record<Cow<'_, str>>> {
     rest.0.is_empty().then_some(Record { epoch, seq, agent, content: Content::Result(result) })
 }
 
-/// What is still to be read.
+/// The part of the message that is still to be read.
 struct Rest<'m>(&'m str);
 
 impl<'m> Rest<'m> {
@@ -152,7 +152,7 @@ impl<'m> Rest<'m> {
         let end = self.0.bytes().position(|byte| !byte.is_ascii_digit())?;
         let (digits, rest) = self.0.split_at(end);
         self.0 = rest;
-        // No number of JSON has a zero in front.
+        // A number of JSON has no zero in front.
         if digits.len() > 1 && digits.starts_with('0') { None } else { digits.parse().ok() }
     }
 
@@ -175,7 +175,7 @@ impl<'m> Rest<'m> {
         Uuid::try_parse(epoch).ok()
     }
 
-    /// `"2026-11-22T10:00:00.001234Z"`
+    /// Reads a time such as `"2026-11-22T10:00:00.001234Z"`.
     fn time(&mut self) -> Option<Timestamp> {
         let (text, rest) = self.0.as_bytes().split_first_chunk()?;
         let &[

@@ -1,4 +1,4 @@
-//! The kinds of values that a [`Section`] reads: texts, numbers, durations, sizes, paths, lists, maps.
+//! Reads the kinds of values that a [`Section`] can have: texts, numbers, durations, sizes, paths, lists and maps.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -15,22 +15,22 @@ use crate::options::quantity::{kind, show_duration, show_size, shown};
 use crate::options::schema::kinds;
 
 impl Section<'_> {
-    /// A text of at least one character.
+    /// Reads a text of at least one character.
     pub fn text(&mut self, key: &str) -> Option<String> {
         self.convert_kind(key, || kinds::text(None), |value| text(value).map(String::from))
     }
 
-    /// A text of at most `most` bytes.
+    /// Reads a text of at most `most` bytes.
     pub fn text_within(&mut self, key: &str, most: usize) -> Option<String> {
         self.convert_kind(key, || kinds::text(Some(most)), |value| text_within(text(value)?, most).map(String::from))
     }
 
-    /// A text that `parse` makes something of.
+    /// Reads a text, and converts it with `parse`.
     pub fn parse<T>(&mut self, key: &str, parse: impl FnOnce(&str) -> Result<T, Wrong>) -> Option<T> {
         self.convert_kind(key, || kinds::text(None), |value| parse(text(value)?))
     }
 
-    /// One of some words.
+    /// Reads one of some words, and returns its choice.
     pub fn choice<T: Clone>(&mut self, key: &str, choices: &[(&str, T)]) -> Option<T> {
         self.convert_kind(
             key,
@@ -45,7 +45,7 @@ impl Section<'_> {
         )
     }
 
-    /// A whole number.
+    /// Reads a whole number.
     pub fn integer<T: TryFrom<u64>>(&mut self, key: &str, within: RangeInclusive<u64>) -> Option<T> {
         self.convert_kind(
             key,
@@ -65,7 +65,7 @@ impl Section<'_> {
         )
     }
 
-    /// `true` or `false`.
+    /// Reads `true` or `false`.
     pub fn boolean(&mut self, key: &str) -> Option<bool> {
         self.convert_kind(key, kinds::boolean, |value| match value {
             Value::Bool(value) => Ok(*value),
@@ -75,7 +75,7 @@ impl Section<'_> {
         })
     }
 
-    /// A duration: `30` (seconds), `30s`, `1m30s`.
+    /// Reads a duration such as `30` (seconds), `30s` or `1m30s`.
     pub fn duration(&mut self, key: &str, within: RangeInclusive<Duration>) -> Option<Duration> {
         let (least, most) = (show_duration(*within.start()), show_duration(*within.end()));
         self.convert_kind(
@@ -92,7 +92,7 @@ impl Section<'_> {
         )
     }
 
-    /// A size: `1MiB`, `1GiB`, or a number of bytes.
+    /// Reads a size such as `1MiB`, `1GiB`, or a number of bytes.
     pub fn size(&mut self, key: &str, within: RangeInclusive<u64>) -> Option<u64> {
         let (least, most) = (show_size(*within.start()), show_size(*within.end()));
         self.convert_kind(
@@ -109,13 +109,13 @@ impl Section<'_> {
         )
     }
 
-    /// A path; a relative one starts at the file's directory.
+    /// Reads a path. A relative path starts at the directory of the configuration file.
     pub fn path(&mut self, key: &str) -> Option<PathBuf> {
         let path = self.text(key)?;
         Some(self.file.parent().unwrap_or(Path::new("")).join(path))
     }
 
-    /// The path of a file or directory that is there and may be read.
+    /// Reads the path of a file or directory, and adds a fault when it cannot be read.
     pub fn readable(&mut self, key: &str) -> Option<PathBuf> {
         let path = self.path(key)?;
         if let Err(error) = File::open(&path) {
@@ -128,7 +128,8 @@ impl Section<'_> {
         Some(path)
     }
 
-    /// A mapping from texts to texts, both at most `most` bytes, at most `entries` of them; empty when absent.
+    /// Reads a mapping of at most `entries` entries from texts to texts of at most `most` bytes. It is empty when the
+    /// option is absent.
     pub fn texts(&mut self, key: &str, entries: usize, most: usize) -> BTreeMap<String, String> {
         let texts = self.section(key, |section| {
             let keys = section.names();
@@ -148,7 +149,7 @@ impl Section<'_> {
         texts
     }
 
-    /// A list; the entries stand as they are.
+    /// Reads a list, whose entries stay as they are.
     pub fn list(&mut self, key: &str) -> Option<Vec<Value>> {
         self.convert_kind(key, kinds::list, |value| match value {
             Value::Sequence(entries) => Ok(entries.clone()),
@@ -156,7 +157,8 @@ impl Section<'_> {
         })
     }
 
-    /// A list whose items `convert` reads; variables in them are expanded. One item may stand without the list.
+    /// Reads a list whose items `convert` converts. Variables in the items are expanded. A single item may be written
+    /// without a list.
     pub fn items<T>(&mut self, key: &str, convert: impl Fn(&Value) -> Result<T, Wrong>) -> Option<Vec<T>> {
         self.note(key, kinds::items);
         let items = match self.take(key)? {
@@ -185,7 +187,7 @@ impl Section<'_> {
         (self.faults.len() == before).then_some(converted)
     }
 
-    /// A list of texts. One text may stand without the list.
+    /// Reads a list of texts. A single text may be written without a list.
     pub fn text_items(&mut self, key: &str) -> Option<Vec<String>> {
         self.items(key, |item| text(item).map(String::from))
     }

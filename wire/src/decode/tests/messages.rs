@@ -1,4 +1,4 @@
-//! Messages that are nearly records: golden ones of which some values are others, missing or there twice, and some
+//! Makes messages that are nearly records: golden messages with some values changed, missing or doubled, and with some
 //! bytes wrong.
 
 use proptest::collection::vec;
@@ -13,7 +13,7 @@ const GOLDEN: [&str; 5] = [
     include_str!("../../../golden/v1-agent.json"),
 ];
 
-/// Values as JSON texts, or what looks like it.
+/// Values as JSON texts, or texts that look like them.
 const VALUES: [&str; 62] = [
     "null",
     "true",
@@ -91,7 +91,7 @@ fn value() -> impl Strategy<Value = String> {
     ]
 }
 
-/// One thing that is wrong.
+/// One change that makes a message wrong.
 #[derive(Clone, Debug)]
 enum Bend {
     /// A member has another value.
@@ -100,13 +100,13 @@ enum Bend {
     Remove(Index),
     /// A member is there twice.
     Double(Index, String),
-    /// A member that no one knows is before another one.
+    /// A member with an unknown name is added before another one.
     Add(Index, String),
-    /// A byte is another one.
+    /// A byte is replaced by another one.
     Byte(Index, u8),
-    /// Bytes are there that were not.
+    /// Bytes are inserted.
     Insert(Index, Vec<u8>),
-    /// Bytes are missing.
+    /// Bytes are removed.
     Cut(Index, usize),
     /// Everything from here on is missing.
     End(Index),
@@ -126,7 +126,7 @@ fn bend() -> impl Strategy<Value = Bend> {
     ]
 }
 
-/// Golden messages with one to three things wrong.
+/// Makes golden messages with one to three changes.
 pub(super) fn bent() -> impl Strategy<Value = Vec<u8>> {
     (select(&GOLDEN[..]), vec(bend(), 1..4)).prop_map(|(golden, bends)| {
         let mut message = golden.trim().as_bytes().to_vec();
@@ -137,7 +137,7 @@ pub(super) fn bent() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// What JSON is made of, in any order.
+/// Makes texts of the tokens of JSON, in any order.
 pub(super) fn tokens() -> impl Strategy<Value = Vec<u8>> {
     let marks = ["{", "}", "[", "]", ":", ",", "\"", "\\", "\"v\":1", "\"kind\":", "\"seq\":", "\"epoch\":", " "];
     let token = prop_oneof![3 => select(&VALUES[..]).prop_map(String::from), 4 => select(marks.to_vec()).prop_map(String::from)];
@@ -187,7 +187,7 @@ impl Bend {
     }
 }
 
-/// Where a member of an object is.
+/// The position of a member of an object.
 #[derive(Clone, Copy)]
 struct Member {
     key: usize,
@@ -195,10 +195,10 @@ struct Member {
     end: usize,
 }
 
-/// The members of all objects of a JSON text; of what is none, whatever looks like it.
+/// Finds the members of all objects of a JSON text. In a text that is not JSON it finds whatever looks like a member.
 fn members(text: &[u8]) -> Vec<Member> {
     let mut members: Vec<Member> = Vec::new();
-    // For each bracket that is open, the member whose value is being read.
+    // For each open bracket, this has the member whose value is being read.
     let mut open: Vec<Option<usize>> = Vec::new();
     let (mut at, mut string) = (0, 0);
     while at < text.len() {
