@@ -165,7 +165,7 @@ impl WhenFull {
 }
 
 /// One thing to check, with every default applied.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Monitor {
     /// Unique in the configuration: `id`, else `name`, else `url`.
     pub id: String,

@@ -142,7 +142,7 @@ impl Schedule {
                     true
                 }
                 Some(old) => {
-                    let changed = format!("{old:?}") != format!("{monitor:?}");
+                    let changed = old != monitor;
                     changes.changed += usize::from(changed);
                     changed
                 }

@@ -171,7 +171,26 @@ fn equal_patterns_of_many_monitors_are_one_program() {
     let entries: Vec<String> = (0..100).map(entry).collect();
     let config = load(&format!("interval: 1\nmonitors: [{}]", entries.join(", "))).unwrap();
     let first = config.monitors[0].pattern.as_ref().unwrap();
-    assert!(config.monitors.iter().all(|monitor| monitor.pattern.as_ref().unwrap().is_same(first)));
+    assert!(config.monitors.iter().all(|monitor| monitor.pattern.as_ref() == Some(first)));
+}
+
+#[test]
+fn monitors_differ_also_in_what_is_never_shown() {
+    let monitor = |entry: &str| load(&format!("interval: 1\nmonitors: [{{{entry}}}]")).unwrap().monitors.remove(0);
+    for (one, other) in [
+        (
+            "url: 'http://a/', basic_auth: {username: u, password: p}",
+            "url: 'http://a/', basic_auth: {username: u, password: q}",
+        ),
+        ("url: 'http://a/', bearer_token: p", "url: 'http://a/', bearer_token: q"),
+        ("url: 'http://a/', headers: {X-Key: p}", "url: 'http://a/', headers: {X-Key: q}"),
+        ("url: 'http://a/', method: POST, body: p", "url: 'http://a/', method: POST, body: q"),
+        ("url: 'tcp://a:1', send: p", "url: 'tcp://a:1', send: q"),
+        ("url: 'tcp://a:1', send: p, pattern: x", "url: 'tcp://a:1', send: p, pattern: x, send_first: true"),
+    ] {
+        assert_eq!(monitor(one), monitor(one));
+        assert_ne!(monitor(one), monitor(other));
+    }
 }
 
 #[test]

@@ -1,12 +1,12 @@
-//! Partitions that no member of the group reads.
+//! Finds partitions that no member of the group reads.
 //!
-//! A static member that comes back before the group misses it gets back what it had, without a new deal. What it had may be
-//! nothing: when the topic was away for a moment while the partitions were dealt out, all members have none. The client of
-//! such a member knows the topic as it is now, sees no change, and asks for no new deal. Then no member reads the topic, until
-//! a member comes or goes.
+//! A static member that comes back before the group misses it gets its old partitions back, and the group assigns nothing. Its
+//! old partitions may be none: when the topic was away for a moment during an assignment, no member got any. The client of
+//! such a member knows the topic as it is now, sees no change, and asks for no other assignment. Then no member reads the
+//! topic until a member comes or goes.
 //!
-//! So every member compares the partitions of the topic with those of all members, now and then. Where a partition stays
-//! without a reader, the member leaves the group and joins it again, and all partitions are dealt out.
+//! So every member compares the partitions of the topic with those of all members, now and then. When a partition stays
+//! without a reader, the member leaves the group and joins it again, and the group assigns all partitions.
 
 use std::time::{Duration, Instant};
 
@@ -16,8 +16,11 @@ use settings::Kafka;
 
 use super::client::Context;
 
-/// How often a member compares. Between two comparisons a new deal comes to its end.
+/// The time between two comparisons. An assignment that is under way ends in this time.
 const PAUSE: Duration = Duration::from_secs(10);
+/// The longest time between two comparisons. All brokers are asked for the group, and the consumer waits for them, so after
+/// each question that was not answered the next one comes later.
+const LONGEST_PAUSE: Duration = Duration::from_secs(320);
 /// How long an answer may take.
 const ANSWER: Duration = Duration::from_secs(1);
 /// The state of a group whose members have their partitions.
@@ -26,23 +29,25 @@ const STABLE: &str = "Stable";
 /// Looks for partitions that no member reads.
 pub(super) struct Unread {
     looked: Instant,
+    pause: Duration,
     were_there: bool,
 }
 
 impl Unread {
     pub(super) fn new() -> Unread {
-        Unread { looked: Instant::now(), were_there: false }
+        Unread { looked: Instant::now(), pause: PAUSE, were_there: false }
     }
 
     /// Compares when it is time to, and returns whether some partition had no reader at the last two comparisons.
     pub(super) fn stays(&mut self, consumer: &BaseConsumer<Context>, kafka: &Kafka) -> bool {
-        if self.looked.elapsed() < PAUSE || consumer.context().is_in_doubt() {
+        if self.looked.elapsed() < self.pause || consumer.context().is_in_doubt() {
             return false;
         }
-        // What can't be answered now is asked again.
-        let are_there = is_any(consumer, kafka).unwrap_or(false);
+        let answer = is_any(consumer, kafka);
+        let pause = if answer.is_ok() { PAUSE } else { (2 * self.pause).min(LONGEST_PAUSE) };
+        let are_there = answer.unwrap_or(false);
         let stays = are_there && self.were_there;
-        *self = Unread { looked: Instant::now(), were_there: are_there };
+        *self = Unread { looked: Instant::now(), pause, were_there: are_there };
         stays
     }
 }

@@ -9,7 +9,7 @@ use super::pattern::Pattern;
 use super::status;
 
 /// What an answer must be like.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Expect {
     /// Status codes that are a success, as inclusive ranges.
     pub status: Vec<(u16, u16)>,

@@ -119,12 +119,6 @@ impl Pattern {
         &self.0.source
     }
 
-    /// Whether the two share one program.
-    #[cfg(test)]
-    pub(crate) fn is_same(&self, other: &Pattern) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-
     /// Whether the pattern is found somewhere in the text.
     ///
     /// # Errors
@@ -133,6 +127,13 @@ impl Pattern {
         let mut search = self.search();
         search.take(text);
         search.end()
+    }
+}
+
+/// Equal patterns that are in use at the same time share one program.
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Pattern) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 }
 
@@ -359,7 +360,7 @@ mod tests {
     fn equal_patterns_share_one_program_as_long_as_one_is_in_use() {
         let one = Pattern::compile("shared by two").unwrap();
         let other = Pattern::compile("shared by two").unwrap();
-        assert!(one.is_same(&other));
+        assert_eq!(one, other);
         let held = Arc::downgrade(&one.0);
         drop((one, other));
         assert!(held.upgrade().is_none());

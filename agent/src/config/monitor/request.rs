@@ -21,6 +21,16 @@ pub struct Request {
     pub authorization: Option<HeaderValue>,
 }
 
+impl PartialEq for Request {
+    fn eq(&self, other: &Request) -> bool {
+        let body = |request: &Request| request.body.as_ref().map(|body| body.expose_secret().to_owned());
+        self.method == other.method
+            && self.headers == other.headers
+            && body(self) == body(other)
+            && self.authorization == other.authorization
+    }
+}
+
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<&str> = self.headers.keys().map(HeaderName::as_str).collect();

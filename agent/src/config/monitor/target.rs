@@ -8,7 +8,7 @@ use domain::base::Name;
 use domain::base::iana::Rtype;
 use http::HeaderValue;
 use percent_encoding::percent_decode_str;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use settings::Wrong;
 use url::{Host, ParseError, Url};
 
@@ -16,7 +16,7 @@ use super::pattern::Pattern;
 use super::request::{Request, basic_authorization};
 
 /// What a monitor checks, with what only checks of that kind need.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Target {
     /// `http://` and `https://`: a page.
     Http(Request),
@@ -39,6 +39,16 @@ pub struct Port {
     pub send_first: bool,
 }
 
+impl PartialEq for Port {
+    fn eq(&self, other: &Port) -> bool {
+        let send = |port: &Port| port.send.as_ref().map(|send| send.expose_secret().to_owned());
+        self.host == other.host
+            && self.port == other.port
+            && send(self) == send(other)
+            && self.send_first == other.send_first
+    }
+}
+
 impl fmt::Debug for Port {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Port({}:{}, send: {})", self.host, self.port, self.send.is_some())
@@ -46,7 +56,7 @@ impl fmt::Debug for Port {
 }
 
 /// A question to a name server.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Question {
     /// The name server.
     pub server: Host<String>,

@@ -26,7 +26,7 @@ pub(in crate::config) use files::TlsFiles;
 const LONGEST_NAME: usize = 253;
 
 /// Whom a monitor trusts, and how it introduces itself. `Debug` shows what makes a difference, and no secret.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Tls {
     /// Who may sign a site's certificate.
     pub authorities: Arc<Authorities>,
@@ -58,6 +58,7 @@ impl Default for Tls {
 
 /// Who may sign a site's certificate. Each reading of the configuration makes new ones, so what is the same `Arc` is
 /// the same trust.
+#[derive(PartialEq)]
 pub enum Authorities {
     /// Whom the system trusts when they are first needed.
     System,
@@ -94,6 +95,12 @@ impl Identity {
     #[cfg(test)]
     pub(crate) fn of(certificates: Vec<X509>, key: PKey<Private>) -> Identity {
         Identity { path: PathBuf::new(), certificates, key }
+    }
+}
+
+impl PartialEq for Identity {
+    fn eq(&self, other: &Identity) -> bool {
+        self.path == other.path && self.certificates == other.certificates && self.key.public_eq(&other.key)
     }
 }
 
