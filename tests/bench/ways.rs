@@ -9,52 +9,54 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, SmallInt, Text, Timestamptz};
 use e2e::postgres::Database;
 
-diesel::table! {
-    website_monitor.results (monitor_id, checked_at, epoch_id, seq) {
-        monitor_id -> Integer,
-        checked_at -> Timestamptz,
-        epoch_id -> Integer,
-        seq -> BigInt,
-        outcome -> Text,
-        status_code -> Nullable<SmallInt>,
-        reason -> Nullable<Text>,
-        response_time_us -> Nullable<BigInt>,
-        dns_us -> Nullable<BigInt>,
-        connect_us -> Nullable<BigInt>,
-        tls_us -> Nullable<BigInt>,
-        first_byte_us -> Nullable<BigInt>,
-        body_us -> Nullable<BigInt>,
-        attempts -> SmallInt,
-        pattern_matched -> Nullable<Bool>,
-        peer -> Nullable<Text>,
-        certificate_not_after -> Nullable<Timestamptz>,
-        error -> Nullable<Text>,
-        certificate_first_end -> Nullable<Timestamptz>,
-    }
+/// Makes of one list of columns: the table for diesel, a row of it, and the statement of [`unnest`].
+macro_rules! columns {
+    ($($name:ident ($($sql:tt)+) $rust:ty;)+) => {
+        diesel::table! {
+            website_monitor.results (monitor_id, checked_at, epoch_id, seq) {
+                $($name -> $($sql)+,)+
+            }
+        }
+
+        #[derive(Clone, Insertable, Queryable)]
+        #[diesel(table_name = results, treat_none_as_default_value = false)]
+        pub(crate) struct Row {
+            $($name: $rust,)+
+        }
+
+        fn unnest_once(connection: &mut PgConnection, rows: &[Row]) -> QueryResult<usize> {
+            let count = [$(stringify!($name)),+].len();
+            let parameters: Vec<String> = (1..=count).map(|n| format!("${n}")).collect();
+            let parameters = parameters.join(", ");
+            let query = diesel::sql_query(format!(
+                "insert into {TABLE} select * from unnest({parameters}) on conflict do nothing"
+            ));
+            $(let query = query.bind::<Array<$($sql)+>, _>(rows.iter().map(|row| &row.$name).collect::<Vec<_>>());)+
+            query.execute(connection)
+        }
+    };
 }
 
-#[derive(Clone, Insertable, Queryable)]
-#[diesel(table_name = results, treat_none_as_default_value = false)]
-pub(crate) struct Row {
-    monitor_id: i32,
-    checked_at: PgTimestamp,
-    epoch_id: i32,
-    seq: i64,
-    outcome: String,
-    status_code: Option<i16>,
-    reason: Option<String>,
-    response_time_us: Option<i64>,
-    dns_us: Option<i64>,
-    connect_us: Option<i64>,
-    tls_us: Option<i64>,
-    first_byte_us: Option<i64>,
-    body_us: Option<i64>,
-    attempts: i16,
-    pattern_matched: Option<bool>,
-    peer: Option<String>,
-    certificate_not_after: Option<PgTimestamp>,
-    error: Option<String>,
-    certificate_first_end: Option<PgTimestamp>,
+columns! {
+    monitor_id (Integer) i32;
+    checked_at (Timestamptz) PgTimestamp;
+    epoch_id (Integer) i32;
+    seq (BigInt) i64;
+    outcome (Text) String;
+    status_code (Nullable<SmallInt>) Option<i16>;
+    reason (Nullable<Text>) Option<String>;
+    response_time_us (Nullable<BigInt>) Option<i64>;
+    dns_us (Nullable<BigInt>) Option<i64>;
+    connect_us (Nullable<BigInt>) Option<i64>;
+    tls_us (Nullable<BigInt>) Option<i64>;
+    first_byte_us (Nullable<BigInt>) Option<i64>;
+    body_us (Nullable<BigInt>) Option<i64>;
+    attempts (SmallInt) i16;
+    pattern_matched (Nullable<Bool>) Option<bool>;
+    peer (Nullable<Text>) Option<String>;
+    certificate_not_after (Nullable<Timestamptz>) Option<PgTimestamp>;
+    error (Nullable<Text>) Option<String>;
+    certificate_first_end (Nullable<Timestamptz>) Option<PgTimestamp>;
 }
 
 const TABLE: &str = "website_monitor.results";
@@ -102,36 +104,7 @@ pub(crate) fn insert(database: &Database, rows: &[Row]) -> Result<()> {
 pub(crate) fn unnest(database: &Database, rows: &[Row]) -> Result<()> {
     let mut connection = PgConnection::establish(&database.url())?;
     for rows in rows.chunks(UNNESTED) {
-        macro_rules! column {
-            ($name:ident) => {
-                rows.iter().map(|row| &row.$name).collect::<Vec<_>>()
-            };
-        }
-        diesel::sql_query(format!(
-            "insert into {TABLE}
-             select * from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
-             on conflict do nothing"
-        ))
-        .bind::<Array<Integer>, _>(column!(monitor_id))
-        .bind::<Array<Timestamptz>, _>(column!(checked_at))
-        .bind::<Array<Integer>, _>(column!(epoch_id))
-        .bind::<Array<BigInt>, _>(column!(seq))
-        .bind::<Array<Text>, _>(column!(outcome))
-        .bind::<Array<Nullable<SmallInt>>, _>(column!(status_code))
-        .bind::<Array<Nullable<Text>>, _>(column!(reason))
-        .bind::<Array<Nullable<BigInt>>, _>(column!(response_time_us))
-        .bind::<Array<Nullable<BigInt>>, _>(column!(dns_us))
-        .bind::<Array<Nullable<BigInt>>, _>(column!(connect_us))
-        .bind::<Array<Nullable<BigInt>>, _>(column!(tls_us))
-        .bind::<Array<Nullable<BigInt>>, _>(column!(first_byte_us))
-        .bind::<Array<Nullable<BigInt>>, _>(column!(body_us))
-        .bind::<Array<SmallInt>, _>(column!(attempts))
-        .bind::<Array<Nullable<Bool>>, _>(column!(pattern_matched))
-        .bind::<Array<Nullable<Text>>, _>(column!(peer))
-        .bind::<Array<Nullable<Timestamptz>>, _>(column!(certificate_not_after))
-        .bind::<Array<Nullable<Text>>, _>(column!(error))
-        .bind::<Array<Nullable<Timestamptz>>, _>(column!(certificate_first_end))
-        .execute(&mut connection)?;
+        unnest_once(&mut connection, rows)?;
     }
     Ok(())
 }

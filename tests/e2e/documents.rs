@@ -143,8 +143,12 @@ fn the_documents_name_each_option_of_the_programs_and_no_other() -> Result<()> {
     Ok(())
 }
 
+/// Words of a document that begin so are paths.
+const FOLDERS: [&str; 8] =
+    ["agent/", "collector/", "settings/", "wire/", "tests/", "migrations/", "packaging/", "systemd/"];
+
 #[test]
-fn links_between_documents_lead_to_what_is_there() -> Result<()> {
+fn links_between_documents_and_paths_in_them_lead_to_what_is_there() -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut documents = vec!["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "migrations/README.md"];
     let names: Vec<String> = fs::read_dir(root.join("docs"))?
@@ -163,6 +167,11 @@ fn links_between_documents_lead_to_what_is_there() -> Result<()> {
     for document in documents {
         let path = root.join(document);
         let text = fs::read_to_string(&path)?;
+        for word in text.split('`').skip(1).step_by(2) {
+            let is_path = FOLDERS.iter().any(|folder| word.starts_with(folder))
+                && word.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c));
+            ensure!(!is_path || root.join(word).exists(), "{document} names {word}, which is not there");
+        }
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             if link.contains("://") || link.contains(' ') {
                 continue;

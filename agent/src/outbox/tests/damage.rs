@@ -263,7 +263,9 @@ pub(super) fn damage(path: &Path, seed: u64) -> String {
     }
     files.sort();
     chunks.sort();
-    let databases: Vec<_> = files.iter().filter(|file| file.ends_with("db")).cloned().collect();
+    // The file of a chunk that an earlier damage emptied is kept, and has nothing to damage.
+    let has_bytes = |file: &&PathBuf| fs::metadata(file).unwrap().len() > 0;
+    let databases: Vec<_> = files.iter().filter(|file| file.ends_with("db")).filter(has_bytes).cloned().collect();
     let of = |files: &[PathBuf], at: u64| files[at as usize % files.len()].clone();
     let any = of(&files, roll(1 << 20));
     let database = of(&databases, roll(1 << 20));

@@ -1,6 +1,5 @@
 //! The outbox against a plain queue, through whatever may happen to it.
 
-use crate::outbox::shared::State;
 use std::collections::VecDeque;
 use std::fs;
 
@@ -10,6 +9,7 @@ use tempfile::TempDir;
 
 use super::damage::{Accounted, damage, drain};
 use super::*;
+use crate::outbox::shared::State;
 
 #[derive(Clone, Debug)]
 enum Step {

@@ -1,6 +1,7 @@
 //! The rows of a batch, each file for one table: names first, then results, and then what they mean for other tables.
 
 pub(super) mod agents;
+mod column;
 pub(super) mod copy;
 pub(super) mod doubled;
 pub(crate) mod late;

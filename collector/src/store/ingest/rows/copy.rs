@@ -19,8 +19,6 @@ const PORTION: usize = 64 * 1024;
 /// The header: the signature, the flags, and the length of the header's extension.
 const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 const TRAILER: [u8; 2] = (-1_i16).to_be_bytes();
-const NULL: [u8; 4] = (-1_i32).to_be_bytes();
-const COLUMNS: i16 = 19;
 
 /// Stores these rows.
 pub(crate) fn copy(connection: &mut PgConnection, rows: &[Row<'_>]) -> Result<(), StoreError> {
@@ -38,57 +36,17 @@ pub(crate) fn copy(connection: &mut PgConnection, rows: &[Row<'_>]) -> Result<()
 }
 
 fn write(rows: &[Row<'_>], out: &mut dyn Write) -> io::Result<()> {
-    let mut portion = Portion(Vec::with_capacity(PORTION + PORTION / 4));
-    portion.0.extend_from_slice(HEADER);
+    let mut portion = Vec::with_capacity(PORTION + PORTION / 4);
+    portion.extend_from_slice(HEADER);
     for row in rows {
-        portion.row(&ResultRow::new(row));
-        if portion.0.len() >= PORTION {
-            out.write_all(&portion.0)?;
-            portion.0.clear();
+        ResultRow::new(row).encode(&mut portion);
+        if portion.len() >= PORTION {
+            out.write_all(&portion)?;
+            portion.clear();
         }
     }
-    portion.0.extend_from_slice(&TRAILER);
-    out.write_all(&portion.0)
-}
-
-/// Encoded rows one after the other. A row has its number of columns, and for each column its length and its bytes.
-struct Portion(Vec<u8>);
-
-impl Portion {
-    fn row(&mut self, row: &ResultRow<'_>) {
-        self.0.extend_from_slice(&COLUMNS.to_be_bytes());
-        self.column(row.monitor_id.to_be_bytes());
-        self.column(row.checked_at.0.to_be_bytes());
-        self.column(row.epoch_id.to_be_bytes());
-        self.column(row.seq.to_be_bytes());
-        self.column(row.outcome);
-        self.nullable(row.status_code.map(i16::to_be_bytes));
-        self.nullable(row.reason);
-        for us in [row.response_time_us, row.dns_us, row.connect_us, row.tls_us, row.first_byte_us, row.body_us] {
-            self.nullable(us.map(i64::to_be_bytes));
-        }
-        self.column(row.attempts.to_be_bytes());
-        self.nullable(row.pattern_matched.map(|matched| [u8::from(matched)]));
-        self.nullable(row.peer);
-        self.nullable(row.certificate_not_after.map(|at| at.0.to_be_bytes()));
-        self.nullable(row.error);
-        self.nullable(row.certificate_first_end.map(|at| at.0.to_be_bytes()));
-    }
-
-    fn column(&mut self, value: impl AsRef<[u8]>) {
-        let value = value.as_ref();
-        // The texts of the wire are far shorter than this bound.
-        let len = i32::try_from(value.len()).unwrap_or(i32::MAX);
-        self.0.extend_from_slice(&len.to_be_bytes());
-        self.0.extend_from_slice(value);
-    }
-
-    fn nullable(&mut self, value: Option<impl AsRef<[u8]>>) {
-        match value {
-            Some(value) => self.column(value),
-            None => self.0.extend_from_slice(&NULL),
-        }
-    }
+    portion.extend_from_slice(&TRAILER);
+    out.write_all(&portion)
 }
 
 #[cfg(test)]
@@ -135,9 +93,9 @@ mod tests {
         let mut rest = all.strip_prefix(HEADER).unwrap();
         for row in &rows {
             let (count, mut columns) = rest.split_first_chunk().unwrap();
-            assert_eq!(i16::from_be_bytes(*count), COLUMNS);
+            assert_eq!(i16::from_be_bytes(*count), ResultRow::COLUMNS);
             let mut read = Vec::new();
-            for _ in 0..COLUMNS {
+            for _ in 0..ResultRow::COLUMNS {
                 let (len, value) = columns.split_first_chunk().unwrap();
                 let len = usize::try_from(i32::from_be_bytes(*len)).ok();
                 let (value, after) = value.split_at(len.unwrap_or(0));

@@ -1,36 +1,13 @@
-//! Describes the table `results` to diesel, and makes its rows.
+//! The columns of the table `results`, and its rows.
 
 use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
 
+use super::column::Column;
 use crate::batch::CheckResult;
 use crate::store::db::time::pg_time;
 use crate::store::ingest::batch_plan::NewResult;
 use crate::store::ingest::ledger_cache::Monitor;
-
-diesel::table! {
-    results (monitor_id, checked_at, epoch_id, seq) {
-        monitor_id -> Integer,
-        checked_at -> Timestamptz,
-        epoch_id -> Integer,
-        seq -> BigInt,
-        outcome -> Text,
-        status_code -> Nullable<SmallInt>,
-        reason -> Nullable<Text>,
-        response_time_us -> Nullable<BigInt>,
-        dns_us -> Nullable<BigInt>,
-        connect_us -> Nullable<BigInt>,
-        tls_us -> Nullable<BigInt>,
-        first_byte_us -> Nullable<BigInt>,
-        body_us -> Nullable<BigInt>,
-        attempts -> SmallInt,
-        pattern_matched -> Nullable<Bool>,
-        peer -> Nullable<Text>,
-        certificate_not_after -> Nullable<Timestamptz>,
-        error -> Nullable<Text>,
-        certificate_first_end -> Nullable<Timestamptz>,
-    }
-}
 
 /// A row of `results`: a result and its key.
 #[derive(Clone, Copy, Debug)]
@@ -59,59 +36,64 @@ pub(crate) fn rows<'a>(results: &[NewResult<'a>], monitors: &[Monitor]) -> Vec<R
     rows
 }
 
-/// The columns of a row. Their values are within bounds because those of the wire are.
-#[derive(Clone, Debug, Insertable)]
-#[diesel(table_name = results, treat_none_as_default_value = false)]
-pub(crate) struct ResultRow<'a> {
-    pub(crate) monitor_id: i32,
-    pub(crate) checked_at: PgTimestamp,
-    pub(crate) epoch_id: i32,
-    pub(crate) seq: i64,
-    pub(crate) outcome: &'static str,
-    pub(crate) status_code: Option<i16>,
-    pub(crate) reason: Option<&'a str>,
-    pub(crate) response_time_us: Option<i64>,
-    pub(crate) dns_us: Option<i64>,
-    pub(crate) connect_us: Option<i64>,
-    pub(crate) tls_us: Option<i64>,
-    pub(crate) first_byte_us: Option<i64>,
-    pub(crate) body_us: Option<i64>,
-    pub(crate) attempts: i16,
-    pub(crate) pattern_matched: Option<bool>,
-    pub(crate) peer: Option<&'a str>,
-    pub(crate) certificate_not_after: Option<PgTimestamp>,
-    pub(crate) error: Option<&'a str>,
-    pub(crate) certificate_first_end: Option<PgTimestamp>,
+/// Makes of one list of columns: the table for diesel, its row, the row of a result, and the row in the binary form of COPY.
+macro_rules! columns {
+    ($row:ident, $result:ident: $($name:ident ($($sql:tt)+) $rust:ty = $value:expr;)+) => {
+        diesel::table! {
+            results (monitor_id, checked_at, epoch_id, seq) {
+                $($name -> $($sql)+,)+
+            }
+        }
+
+        /// The columns of a row. Their values are within bounds because those of the wire are.
+        #[derive(Clone, Debug, Insertable)]
+        #[diesel(table_name = results, treat_none_as_default_value = false)]
+        pub(crate) struct ResultRow<'a> {
+            $(pub(crate) $name: $rust,)+
+        }
+
+        impl<'a> ResultRow<'a> {
+            /// The number of columns.
+            pub(super) const COLUMNS: i16 = 0 $(+ { let _ = stringify!($name); 1 })+;
+
+            pub(crate) fn new($row: &Row<'a>) -> ResultRow<'a> {
+                let $result = $row.result;
+                ResultRow { $($name: $value,)+ }
+            }
+
+            /// Appends the row to the data of a COPY.
+            pub(super) fn encode(&self, out: &mut Vec<u8>) {
+                out.extend_from_slice(&ResultRow::COLUMNS.to_be_bytes());
+                $(self.$name.encode(out);)+
+            }
+        }
+    };
 }
 
-impl<'a> ResultRow<'a> {
-    pub(crate) fn new(row: &Row<'a>) -> ResultRow<'a> {
-        let Row { monitor_id, checked_at, epoch_id, seq, result } = *row;
-        let us = |value: Option<u64>| value.map(|value| i64::try_from(value).unwrap_or(i64::MAX));
-        ResultRow {
-            monitor_id,
-            checked_at,
-            epoch_id,
-            seq,
-            outcome: result.outcome.as_str(),
-            status_code: result.status_code.map(|code| i16::try_from(code).unwrap_or(i16::MAX)),
-            reason: result.reason.as_deref(),
-            response_time_us: us(result.response_time_us),
-            dns_us: us(result.phases.dns),
-            connect_us: us(result.phases.connect),
-            tls_us: us(result.phases.tls),
-            first_byte_us: us(result.phases.first_byte),
-            body_us: us(result.phases.body),
-            attempts: i16::try_from(result.attempts).unwrap_or(i16::MAX),
-            pattern_matched: result.pattern_matched,
-            peer: result.peer.as_deref(),
-            certificate_not_after: result.certificate.as_ref().map(|certificate| pg_time(certificate.not_after)),
-            error: result.error.as_deref(),
-            certificate_first_end: result
-                .certificate
-                .as_ref()
-                .and_then(|certificate| certificate.first_end)
-                .map(pg_time),
-        }
-    }
+columns! { row, result:
+    monitor_id (Integer) i32 = row.monitor_id;
+    checked_at (Timestamptz) PgTimestamp = row.checked_at;
+    epoch_id (Integer) i32 = row.epoch_id;
+    seq (BigInt) i64 = row.seq;
+    outcome (Text) &'static str = result.outcome.as_str();
+    status_code (Nullable<SmallInt>) Option<i16> = result.status_code.map(|code| i16::try_from(code).unwrap_or(i16::MAX));
+    reason (Nullable<Text>) Option<&'a str> = result.reason.as_deref();
+    response_time_us (Nullable<BigInt>) Option<i64> = us(result.response_time_us);
+    dns_us (Nullable<BigInt>) Option<i64> = us(result.phases.dns);
+    connect_us (Nullable<BigInt>) Option<i64> = us(result.phases.connect);
+    tls_us (Nullable<BigInt>) Option<i64> = us(result.phases.tls);
+    first_byte_us (Nullable<BigInt>) Option<i64> = us(result.phases.first_byte);
+    body_us (Nullable<BigInt>) Option<i64> = us(result.phases.body);
+    attempts (SmallInt) i16 = i16::try_from(result.attempts).unwrap_or(i16::MAX);
+    pattern_matched (Nullable<Bool>) Option<bool> = result.pattern_matched;
+    peer (Nullable<Text>) Option<&'a str> = result.peer.as_deref();
+    certificate_not_after (Nullable<Timestamptz>) Option<PgTimestamp> =
+        result.certificate.as_ref().map(|certificate| pg_time(certificate.not_after));
+    error (Nullable<Text>) Option<&'a str> = result.error.as_deref();
+    certificate_first_end (Nullable<Timestamptz>) Option<PgTimestamp> =
+        result.certificate.as_ref().and_then(|certificate| certificate.first_end).map(pg_time);
+}
+
+fn us(value: Option<u64>) -> Option<i64> {
+    value.map(|value| i64::try_from(value).unwrap_or(i64::MAX))
 }
