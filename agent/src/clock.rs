@@ -1,5 +1,5 @@
-//! Notices when the wall clock jumps against the clock that only counts: an administrator set it, or the machine was
-//! restored from a snapshot. Sleep is no jump, since the counting clock goes on meanwhile.
+//! Notices a jump of the wall clock against the monotonic clock. The wall clock jumps when an administrator sets it, or when the
+//! machine is restored from a snapshot. Sleep is no jump, since the monotonic clock counts the time of sleep, too.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
-//! What each command does, and with which code it ends.
+//! Runs each command, and gives its exit code.
 //!
-//! Each command but `run` writes to the stream that it is given and returns the exit code.
+//! Each command except `run` writes to the stream that it is given and returns the exit code.
 
 pub mod check_config;
 pub mod once;

@@ -1,4 +1,4 @@
-//! What waits in an outbox as one file, for a site that never comes online.
+//! The records that wait in an outbox, as one file, for a site that has no network.
 //!
 //! ```text
 //! {"format":"website-monitor-outbox","version":1,"agent":"edge-1","exported_at":"…"}     a line in the clear
@@ -7,8 +7,8 @@
 //!          {"records":1234,"crc32c":"89abcdef"}                                          of all lines before it
 //! ```
 //!
-//! So `tail -n +2 FILE | zstd -dc` shows all of it. A file is written under another name and gets its own once it is
-//! whole and on disk. One that is read is looked through to its end before anything is taken from it.
+//! So `tail -n +2 FILE | zstd -dc` shows all of it. A file is written under a temporary name, and gets its own name when it is
+//! whole and on disk. A file is checked up to its end before a record is taken from it.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};

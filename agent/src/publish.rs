@@ -1,4 +1,4 @@
-//! From the outbox to Kafka: the only place in the agent that names rdkafka.
+//! Sends records from the outbox to Kafka. No other module of the agent uses rdkafka.
 //!
 //! ```text
 //!  outbox.read ──▶ window ──▶ producer ──▶ broker
@@ -6,8 +6,8 @@
 //!  outbox.acknowledge ◀── delivery reports ◀──┘
 //! ```
 //!
-//! One thread does it all, so that nothing has to be agreed on between threads: it connects, fills the window, polls,
-//! and moves the cursor over what was delivered without a gap.
+//! One thread does all of this, so no state is shared between threads. It connects, fills the window, polls, and moves the
+//! cursor over what was delivered without a gap.
 //!
 //! - Only a delivery report without an error moves the cursor. Whatever else happens (a timeout, an unknown topic, a
 //!   refused login, a fatal error), the entries stay in the outbox and are sent again.

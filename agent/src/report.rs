@@ -1,10 +1,11 @@
-//! What the agent says of itself: at each begin of an epoch, every minute, and at a clean stop.
+//! The agent reports on itself at the beginning of each epoch, every minute, and at a clean stop.
 //!
-//! The collector proves from these reports that nothing is missing: `previous` chains the epochs, `highest_seq` says
-//! how many numbers were issued, `oldest_pending` up to where Kafka has acknowledged them. And what is due it knows from
-//! the lists of monitors that go with a start and a reload. Every report says which list that is, so that it shows where
-//! one did not arrive; and a list is said again after a minute, every ten minutes, when Kafka takes records again, and where an
-//! outbox at its bound drops one.
+//! The collector proves from these reports that nothing is missing. `previous` links each epoch to the one before it,
+//! `highest_seq` says how many numbers were given, and `oldest_pending` says up to where Kafka has acknowledged them.
+//!
+//! The collector knows what is due from the lists of monitors, which are sent at a start and at a reload. Every report names the
+//! list that is in force, so the collector sees when a list did not arrive. The list is sent again after one minute, every ten
+//! minutes, when Kafka takes records again, and when an outbox at its bound drops one.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

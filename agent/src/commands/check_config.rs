@@ -1,4 +1,4 @@
-//! `check-config`: what would run, and every fault at once.
+//! `check-config` shows what would run, and all faults at once.
 
 use std::fmt::Display;
 use std::io::{self, Write};

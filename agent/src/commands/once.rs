@@ -1,4 +1,4 @@
-//! `once`: monitors are checked once, now, without an outbox and without Kafka.
+//! `once` checks monitors one time, now, without an outbox and without Kafka.
 
 mod table;
 

@@ -1,4 +1,4 @@
-//! `outbox export`: what waits, as a file. It is not acknowledged thereby: the outbox stays as it is.
+//! `outbox export` writes the records that wait to a file. It does not acknowledge them: the outbox stays as it is.
 
 use std::io::{self, Write};
 use std::path::Path;

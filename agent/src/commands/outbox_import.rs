@@ -1,4 +1,4 @@
-//! `outbox import`: sends to Kafka what was exported elsewhere. Importing twice adds nothing: the numbers are the same.
+//! `outbox import` sends to Kafka what was exported elsewhere. A second import adds nothing, because the numbers are the same.
 
 use std::io::{self, Write};
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! `outbox status`: what waits, beside a running agent or after its death.
+//! `outbox status` tells what waits in the outbox, beside a running agent or after it has ended.
 
 use std::fmt::Display;
 use std::io::{self, Write};

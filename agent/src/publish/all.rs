@@ -1,4 +1,4 @@
-//! Messages that wait in no outbox: all of them are delivered, or it is said that they are not.
+//! Delivers messages that wait in no outbox: all of them, or it tells that they are not delivered.
 
 use std::collections::BTreeMap;
 use std::io;

@@ -1,4 +1,4 @@
-//! One producer, from the moment that Kafka answers for the topic until something fails.
+//! Holds one producer, from the moment at which Kafka answers for the topic until something fails.
 
 use std::sync::Once;
 use std::thread;

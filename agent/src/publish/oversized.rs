@@ -1,7 +1,7 @@
-//! Records that the broker finds too large, and what declares them dropped.
+//! Handles records that the broker finds too large. A declaration says that such a record is dropped.
 //!
-//! A declaration is a record of the outbox, whose disk may refuse for long. So no one waits for it: the record stays
-//! before the cursor until its declaration is durable, and what comes after it is sent meanwhile.
+//! A declaration is itself a record of the outbox, and the disk may refuse it for a long time. No thread waits for it. The large
+//! record stays before the cursor until its declaration is durable, and later records are sent in the meantime.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

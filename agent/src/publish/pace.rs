@@ -1,8 +1,8 @@
-//! How often the publisher does what costs something.
+//! Decides how often the publisher does what costs something.
 //!
-//! A trickle of results need not wake half a dozen threads and sync the disk for each one: what comes within a moment
-//! goes out together, and the cursor is kept at leisure. What was delivered beyond it is sent once more after a power
-//! cut, and stored once. A flood, or somebody who waits for the outbox to be empty, is served at once.
+//! A few results need not wake six threads and sync the disk for each result. What comes within a short time is sent together,
+//! and the cursor is stored later. After a power cut, records that were delivered beyond the stored cursor are sent once more,
+//! and the collector stores them once. Many results, or a caller that waits for an empty outbox, are served at once.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What is said of whether Kafka takes records.
+//! Logs whether Kafka takes records.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,6 +1,6 @@
-//! How long brokers have left records without an answer, and what the connections complain of meanwhile. After a while
-//! that is told as the reason, Kafka is asked how it is, and the producer counts as one that lost its way.
-//! A state machine: it takes the time as an argument.
+//! Measures how long brokers have left records without an answer, and keeps what the connections complain of meanwhile. After
+//! some time the publisher tells this as the reason, asks Kafka how it is, and replaces the producer. This is a state machine: it
+//! takes the time as an argument.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! The publisher against librdkafka's in-process broker, which can be told to fail.
+//! Tests of the publisher against librdkafka's in-process broker, which can be told to fail.
 
 use std::path::Path;
 use std::time::Instant;

@@ -1,4 +1,4 @@
-//! Which positions are under way, and how far everything has been delivered without a gap. No I/O.
+//! Tells which positions are under way, and up to which position everything is delivered without a gap. It does no I/O.
 
 use std::collections::{BTreeMap, BTreeSet};
 

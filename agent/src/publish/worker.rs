@@ -1,4 +1,4 @@
-//! The publisher's thread: it fills the window, takes what brokers answer, and moves the outbox's cursor.
+//! The publisher's thread. It fills the window, takes the answers of brokers, and moves the cursor of the outbox.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -1,5 +1,5 @@
-//! What is behind the intake: the outbox, its committer and the publisher. On a disk that refuses, it comes later
-//! than the checks do.
+//! Everything behind the intake: the outbox, its committer and the publisher. When the disk refuses, they start later than the
+//! checks.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Says in the log that slots had no check: a gap in the history that no one should have to look for.
+//! Logs that slots had no check, so that a gap in the history is told without a search.
 
 use std::collections::BTreeMap;
 use std::time::Instant;

@@ -1,8 +1,8 @@
-//! When the list of monitors is said again. A reader of the records knows what is due only from a list that arrived.
+//! Decides when the list of monitors is sent again. A reader of the records knows what is due only from a list that arrived.
 //!
-//! A list that the outbox dropped is said again at once. One that was sent may be lost all the same, on its way or later in
-//! Kafka, so that it is said again after a minute, after an outage and every ten minutes. A connection that comes and goes
-//! does not have it said more often than a moment apart, and while Kafka is away it would only fill the outbox.
+//! A list that the outbox dropped is sent again at once. A list that was sent may also be lost on its way, or later in Kafka, so
+//! it is sent again after one minute, after an outage and every ten minutes. A connection that is lost and found again does not
+//! cause more than one list in a short time. While Kafka is away no list is sent again, because it would only fill the outbox.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! The two clocks of a schedule: the monotonic one that slots follow, and the wall clock that they are named by.
+//! The two clocks of a schedule: the monotonic clock that slots follow, and the wall clock that gives slots their names.
 
 use std::time::Duration;
 

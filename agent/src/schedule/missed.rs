@@ -1,4 +1,4 @@
-//! Why slots had no check.
+//! The reasons why slots had no check.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The monitors of a schedule: each has an index in the plan for as long as the schedule knows it.
+//! The monitors of a schedule. Each monitor has an index in the plan for as long as the schedule knows it.
 
 use std::collections::HashMap;
 use std::sync::Arc;

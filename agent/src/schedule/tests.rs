@@ -1,4 +1,4 @@
-//! The schedule with its threads. Rules and arithmetic are tested where they are, without clocks.
+//! Tests of the schedule with its threads. The tests of rules and arithmetic stand beside them and need no clock.
 
 use std::sync::mpsc::{Receiver, channel};
 

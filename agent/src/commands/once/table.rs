@@ -1,5 +1,5 @@
-//! Results as a table for people: the verdict in colour where the output is a terminal, and where the time went. Why a
-//! check failed stands below: a long text has room there on any screen.
+//! Writes results as a table for people. It shows the verdict, in colour where the output is a terminal, and how long each phase
+//! took. The reason of a failed check stands in a line below, where a long text has room on any screen.
 
 use std::env;
 use std::io::{self, Write};

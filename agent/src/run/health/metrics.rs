@@ -1,4 +1,4 @@
-//! The metrics, in OpenMetrics' text format.
+//! The metrics of the agent, in OpenMetrics' text format.
 
 use jiff::Timestamp;
 use prometheus_client::encoding::text::encode;
